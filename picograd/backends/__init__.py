@@ -1,0 +1,30 @@
+"""Devices that run compiled modules: `reference` (NumPy), `cpu` (LLVM) and `gpu` (WGSL).
+
+This is the one place where backends are imported late: llvmlite and wgpu load slowly, and a
+machine without one of them still has the other devices.
+"""
+
+from picograd.backends.runtime import Device, register_device
+
+
+def _reference() -> Device:
+    from picograd.backends.reference import ReferenceDevice
+
+    return ReferenceDevice()
+
+
+def _cpu() -> Device:
+    from picograd.backends.llvm.device import CpuDevice
+
+    return CpuDevice()
+
+
+def _gpu() -> Device:
+    from picograd.backends.wgsl.device import GpuDevice
+
+    return GpuDevice()
+
+
+register_device("reference", _reference)
+register_device("cpu", _cpu)
+register_device("gpu", _gpu)

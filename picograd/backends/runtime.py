@@ -1,0 +1,121 @@
+"""What every device offers: buffers, moving arrays in and out, and running compiled programs.
+
+The compiler and the frontend talk to devices through these classes only. `device(name)` finds a
+device; each is created when it is first asked for and lives as long as the process.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp, TensorType
+
+from picograd.errors import DeviceError
+
+Array = NDArray[Any]
+
+
+@runtime_checkable
+class Buffer(Protocol):
+    """Memory on a device that holds one dense row-major tensor."""
+
+    @property
+    def type(self) -> TensorType[Any]:
+        """Shape and element type of the contents, as the tensor level spells them."""
+        ...
+
+    @property
+    def device(self) -> "Device":
+        """Where the memory is."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the contents take on this device."""
+        ...
+
+
+class Program(ABC):
+    """A module compiled for one device: `run` may be called over and over, from any thread."""
+
+    texts: Mapping[str, str]
+    """What the backend produced, by file suffix: `{"ll": …, "s": …}` or `{"wgsl": …}`."""
+    launches: int
+    """Kernels that one call launches."""
+    scratch_bytes: int
+    """Bytes of kernel scratch (packed panels, partial sums) that one call needs."""
+
+    @abstractmethod
+    def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> None:
+        """Compute the outputs from the inputs; buffers are in the order of `@main`'s arguments.
+
+        Raises IndexOutOfRange when an index read from a tensor is out of range; a device that
+        runs asynchronously may raise it at the next `download` instead.
+        """
+
+
+class Device(ABC):
+    """A place where programs run."""
+
+    name: str
+    """How users spell it: "reference", "cpu" or "gpu"."""
+    adapter: str
+    """What it is, for people: the processor's or adapter's name."""
+
+    @abstractmethod
+    def allocate(self, type: TensorType[Any]) -> Buffer:
+        """Fresh memory for a tensor of this type; the contents are undefined."""
+
+    @abstractmethod
+    def upload(self, array: Array) -> Buffer:
+        """A copy of the array on the device. Raises DTypeError for a type it cannot hold."""
+
+    @abstractmethod
+    def download(self, buffer: Buffer) -> Array:
+        """The contents as a fresh array, after every program that writes them has finished."""
+
+    @abstractmethod
+    def load(self, module: ModuleOp) -> Program:
+        """A program from a module lowered by this device's pipeline."""
+
+
+def poison(array: Array) -> None:
+    """Fill an array with what a forgotten write is sure to be noticed by: NaN or huge integers."""
+    if array.dtype.kind == "f":
+        array.fill(np.nan)
+    elif array.dtype.kind in "iu":
+        array.fill(np.iinfo(array.dtype).max)
+
+
+_makers: dict[str, Callable[[], Device]] = {}
+_devices: dict[str, Device] = {}
+
+
+def register_device(name: str, make: Callable[[], Device]) -> None:
+    """Make `device(name)` call `make` the first time it is asked for."""
+    _makers[name] = make
+    _devices.pop(name, None)
+
+
+def device_names() -> tuple[str, ...]:
+    """The names that `device` knows, whether or not the machine has such a device."""
+    return tuple(_makers)
+
+
+def device(name: str) -> Device:
+    """The device of this name.
+
+    Raises DeviceError with the remedy when there is no such name or the machine has none.
+    """
+    if name not in _makers:
+        raise DeviceError(
+            f"there is no device called {name!r}",
+            expected="one of " + ", ".join(repr(known) for known in _makers),
+            found=repr(name),
+            hint="pass one of these names, or set PICOGRAD_DEVICE to one of them",
+        )
+    if name not in _devices:
+        _devices[name] = _makers[name]()
+    return _devices[name]

@@ -1,0 +1,31 @@
+"""A GPU behind WebGPU: the limits every adapter promises, until a device says more.
+
+The figures are WebGPU's default limits, so that code compiled for them runs on any adapter. The
+backend registers a target with the limits of its device once it has one.
+"""
+
+from picograd.targets.target import Target
+
+
+def default_target() -> Target:
+    """WebGPU's default limits."""
+    return Target(
+        name="gpu",
+        kind="gpu",
+        vector_bits=32,
+        vector_registers=128,
+        fma=True,
+        cores=16,
+        l1_bytes=16 * 1024,
+        l2_bytes=1024 * 1024,
+        l3_bytes=0,
+        buffer_alignment=256,
+        storage_buffers=8,
+        max_binding_bytes=128 * 1024 * 1024,
+        workgroup_bytes=16 * 1024,
+        max_invocations=256,
+        max_workgroup_size=(256, 256, 64),
+        max_workgroups=65535,
+        int64=False,
+        float64=False,
+    )
