@@ -1,0 +1,1 @@
+"""The `picograd` command: `opt`, `dump`, `demo` and `bench`."""

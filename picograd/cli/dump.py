@@ -1,0 +1,108 @@
+"""`picograd dump`: the IR of a function or module after every pass, and the code at the end."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import picograd
+from picograd import Tensor
+from picograd.cli.files import UsageError, UserCode, load_python
+from picograd.cli.spelling import nearest
+from picograd.nn import Module
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `dump` to the command."""
+    parser = commands.add_parser(
+        "dump",
+        help="write the IR after every pass, and the generated code, into a folder",
+        description="Trace and compile TARGET, and write one numbered file a pass, then the "
+        "generated code (.ll and .s, or .wgsl).",
+    )
+    parser.add_argument(
+        "target",
+        help="file.py:function, whose parameters have example tensors as defaults, or "
+        "file.py:module, a picograd.nn.Module with `example_inputs` beside it",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or gpu (%(default)s)")
+    parser.add_argument("--out", default="picograd-dump", help="the folder (%(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command itself."""
+    path, function, examples = find_target(arguments.target)
+    folder = Path(arguments.out)
+    compiled = picograd.compile(function, device=arguments.device, dump=folder)
+    with UserCode(path):
+        compiled(*examples)
+    written = sorted(file for file in folder.rglob("*") if file.is_file())
+    for file in written:
+        print(file)
+    print(f"{len(written)} files in {folder}", file=sys.stderr)
+    return 0
+
+
+def find_target(target: str) -> tuple[Path, Callable[..., Any], tuple[Tensor, ...]]:
+    """The file, the callable and its example inputs that `file.py:name` stands for.
+
+    Raises UsageError for a target of another form, a missing name, or missing examples.
+    """
+    file, colon, name = target.rpartition(":")
+    if not colon or not file or not name:
+        raise UsageError(
+            f"cannot read the target {target!r}",
+            expected="file.py:function or file.py:module",
+            found="no file or no name",
+            hint="such as model.py:train_step",
+        )
+    loaded = load_python(file)
+    found = vars(loaded).get(name)
+    if found is None:
+        names = [known for known in vars(loaded) if not known.startswith("_")]
+        raise UsageError(
+            f"{file} defines no {name!r}",
+            expected="one of: " + ", ".join(names),
+            found=repr(name),
+            hint=nearest(name, names),
+        )
+    if isinstance(found, Module):
+        return Path(file).resolve(), found, _inputs_beside(loaded, file)
+    if not callable(found):
+        raise UsageError(
+            f"{target} cannot be compiled",
+            expected="a function or a picograd.nn.Module",
+            found=type(found).__name__,
+        )
+    return Path(file).resolve(), found, _inputs_of_defaults(found, target)
+
+
+def _inputs_beside(loaded: ModuleType, file: str) -> tuple[Tensor, ...]:
+    examples = getattr(loaded, "example_inputs", None)
+    if isinstance(examples, Tensor):
+        return (examples,)
+    if not isinstance(examples, tuple | list):
+        raise UsageError(
+            f"{file} has no example inputs for its module",
+            expected="`example_inputs`, a tensor or a tuple of tensors, beside the module",
+            found="none" if examples is None else type(examples).__name__,
+            hint="example_inputs = (picograd.randn(64, 784),)",
+        )
+    return tuple(examples)
+
+
+def _inputs_of_defaults(function: Callable[..., Any], target: str) -> tuple[Tensor, ...]:
+    parameters = inspect.signature(function).parameters.values()
+    missing = [one.name for one in parameters if one.default is inspect.Parameter.empty]
+    if missing:
+        raise UsageError(
+            f"{target} has no example inputs",
+            expected="every parameter with an example tensor as its default",
+            found="no default for " + ", ".join(missing),
+            hint=f"def {target.rpartition(':')[2]}({missing[0]}=picograd.randn(64, 784), …):",
+        )
+    return tuple(one.default for one in parameters)

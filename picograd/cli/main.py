@@ -1,0 +1,67 @@
+"""The command's front door: one parser, one place where errors become messages.
+
+A mistake of the user's (PicogradError) prints its explanation and exits with 2. Anything else that
+escapes is a bug of picograd's: it is reported in three lines that say so, and shown in full when
+`PICOGRAD_TRACEBACK=1` asks for it.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from types import TracebackType
+
+from picograd.cli import bench, demo, dump, opt
+from picograd.errors import PicogradError
+
+EXIT_MISTAKE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 1 (the command says why) or 2 (a mistake)."""
+    sys.excepthook = report_bug
+    arguments = build_parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except PicogradError as error:
+        print(f"picograd: error: {error}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except KeyboardInterrupt:
+        print("picograd: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, a pager) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
+    parser = argparse.ArgumentParser(
+        prog="picograd",
+        description="A teaching compiler for tensor programs: readable IR at every level, "
+        "real code on the CPU and the GPU.",
+        epilog="The seam between you and each command is text: pipe one into another.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in (demo, dump, opt, bench):
+        command.add_parser(commands)
+    return parser
+
+
+def report_bug(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Say in three lines that picograd itself failed, and where; all of it on request."""
+    if os.environ.get("PICOGRAD_TRACEBACK") == "1":
+        traceback.print_exception(kind, error, trace)
+        return
+    frames = traceback.extract_tb(trace)
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
+    print(
+        f"picograd: this is a bug in picograd: {kind.__name__}: {error}\n"
+        f"  at:       {where}\n"
+        "  help:     set PICOGRAD_TRACEBACK=1 and run it again to see how it came about",
+        file=sys.stderr,
+    )

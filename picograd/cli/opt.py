@@ -1,0 +1,122 @@
+"""`picograd opt`: text in, passes, text out; and, on request, a run of the result."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import get_pass_option_infos
+
+from picograd.cli.files import read_text
+from picograd.cli.runs import describe_array, run_on_device, seeded_inputs
+from picograd.cli.spelling import load_passes, parse_passes
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.driver import PassRecord, run_pipeline
+from picograd.passes import Pass
+from picograd.study.pass_docs import summary_of
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `opt` to the command."""
+    parser = commands.add_parser(
+        "opt",
+        help="run passes on a file of IR",
+        description="Read a module, run passes on it, print it. The module goes to standard "
+        "output; what --print-after-… shows goes to standard error.",
+    )
+    parser.add_argument("file", nargs="?", default="-", help="IR text; - is standard input")
+    parser.add_argument("--passes", default="", help="such as 'canonicalize,tile_loops{…}'")
+    parser.add_argument(
+        "--load",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="a Python file that defines passes; may be repeated",
+    )
+    parser.add_argument("--list", action="store_true", help="describe all passes and stop")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--print-after-all", action="store_true", help="show the module after every pass"
+    )
+    shown.add_argument(
+        "--print-after-change", action="store_true", help="show it after every pass that changed it"
+    )
+    parser.add_argument(
+        "--run",
+        action="store_true",
+        dest="run_result",
+        help="run the result on seeded random inputs and print the outputs",
+    )
+    parser.add_argument("--device", default="reference", help="where --run runs (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs (%(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command itself."""
+    known = load_passes(arguments.load)
+    if arguments.list:
+        print("\n\n".join(describe_pass(step) for step in known.values()))
+        return 0
+    passes = parse_passes(arguments.passes, known)
+    name = "standard input" if arguments.file == "-" else arguments.file
+    module = parse_module(read_text(arguments.file), name)
+    if arguments.print_after_all or arguments.print_after_change:
+        instruments = [PrintAfter(module, only_changed=arguments.print_after_change)]
+    else:
+        instruments = []
+    # A text file does not say which passes have made it, so its history is unknown.
+    run_pipeline(module, passes, instruments=instruments, facts=None)
+    if arguments.run_result:
+        print_run(module, arguments.device, arguments.seed)
+    else:
+        print(module)
+    return 0
+
+
+class PrintAfter:
+    """An instrument that prints the module after passes, to standard error."""
+
+    def __init__(self, module: ModuleOp, *, only_changed: bool) -> None:
+        self.only_changed = only_changed
+        self.text = str(module)
+
+    def before(self, step: Pass, module: ModuleOp) -> None:
+        """Nothing to do: what stood before is what the last pass left."""
+
+    def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
+        """Print the module, unless it is unchanged and unchanged ones are not wanted."""
+        text = str(module)
+        if text == self.text:
+            print(f"// after {step}: unchanged", file=sys.stderr)
+        if text != self.text or not self.only_changed:
+            print(f"// after {step}:\n{text}\n", file=sys.stderr)
+        self.text = text
+
+
+def describe_pass(step: type[Pass]) -> str:
+    """A pass's name, levels, one sentence, and options with types and defaults."""
+    levels = step.level_in if not step.is_lowering() else f"{step.level_in} → {step.level_out}"
+    lines = [f"{step.name}  ({levels} level)", f"    {summary_of(step)}"]
+    for info in get_pass_option_infos(step):
+        default = "required" if info.default_value is None else f"default {info.default_value!r}"
+        lines.append(f"    {info.name}: {info.expected_type}, {default}")
+    for title, facts in (("requires", step.requires), ("establishes", step.establishes)):
+        if facts:
+            lines.append(f"    {title}: {', '.join(sorted(facts))}")
+    return "\n".join(lines)
+
+
+def print_run(module: ModuleOp, device: str, seed: int) -> None:
+    """Run the module on seeded inputs and print what goes in and what comes out."""
+    inputs = seeded_inputs(module, seed)
+    for name, array in inputs.items():
+        print(f"in  {name}: {describe_array(array)}")
+    outputs: Sequence[NDArray[Any]] = run_on_device(module, device, list(inputs.values()))
+    for number, array in enumerate(outputs):
+        print(f"out {number}: {describe_array(array)}")
+        with np.printoptions(precision=6, threshold=64, edgeitems=3, linewidth=96):
+            print(array)

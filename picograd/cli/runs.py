@@ -1,0 +1,103 @@
+"""Running a module that was read from text, at whatever level it stands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import MemRefType, ModuleOp, StringAttr, TensorType
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute
+
+from picograd.backends.runtime import device as find_device
+from picograd.cli.files import UsageError
+from picograd.compiler.executable import compile_module
+from picograd.compiler.pipelines import pipeline
+from picograd.dialects import dtypes
+from picograd.passes import Level, Pass, level_of
+from picograd.semantics.evaluate import evaluate
+
+Array = NDArray[Any]
+
+
+def entry_of(module: ModuleOp) -> FuncOp:
+    """`@main`, or else the only function. Raises UsageError when there is neither."""
+    functions = [op for op in module.ops if isinstance(op, FuncOp)]
+    named = [function for function in functions if function.sym_name.data == "main"]
+    if len(named or functions) != 1:
+        raise UsageError(
+            "the module does not say which function to run",
+            expected="one function called @main, or a single function",
+            found=", ".join(f"@{function.sym_name.data}" for function in functions) or "none",
+            hint="name the one to run @main",
+        )
+    return (named or functions)[0]
+
+
+def seeded_inputs(module: ModuleOp, seed: int) -> dict[str, Array]:
+    """Random arguments for the module's entry, by name: normal floats, integers from 0 to 3.
+
+    Small integers, because those that enter a program are mostly labels and indices.
+    """
+    rng = np.random.default_rng(seed)
+    function = entry_of(module)
+    attributes = function.arg_attrs.data if function.arg_attrs else ()
+    inputs: dict[str, Array] = {}
+    for number, argument in enumerate(function.body.blocks[0].args):
+        own = attributes[number].data if attributes else {}
+        if "buffer.output" in own:
+            continue
+        name = own.get("pico.name")
+        label = name.data if isinstance(name, StringAttr) else argument.name_hint
+        inputs[label or f"arg{number}"] = _random_array(rng, argument.type)
+    return inputs
+
+
+def _random_array(rng: np.random.Generator, type: Attribute) -> Array:
+    if not isinstance(type, TensorType | MemRefType):
+        raise UsageError(
+            "the entry takes an argument that is no array",
+            expected="tensor<…> or memref<…> arguments",
+            found=str(type),
+        )
+    shape = type.get_shape()
+    dtype = dtypes.from_ir(type.get_element_type())
+    if dtype.is_float:
+        return rng.standard_normal(shape).astype(dtype.numpy)
+    return rng.integers(0, 2 if dtype.is_bool else 4, shape).astype(dtype.numpy)
+
+
+def run_on_device(module: ModuleOp, device: str, inputs: Sequence[Array]) -> list[Array]:
+    """The module's outputs: evaluated on `reference`, else compiled from its level on down."""
+    if device == "reference":
+        return evaluate(module, inputs)
+    executable = compile_module(module.clone(), device, passes=rest_of_pipeline(module, device))
+    place = find_device(device)
+    outputs = executable.run([place.upload(array) for array in inputs])
+    return [place.download(output) for output in outputs]
+
+
+def rest_of_pipeline(module: ModuleOp, device: str) -> tuple[Pass, ...]:
+    """The part of the device's pipeline that starts at the module's level.
+
+    Passes of that level may have run on it already; running them again is harmless.
+    """
+    depths = {level: depth for depth, level in enumerate(Level)}
+    passes = pipeline(device)
+    level = level_of(module)
+    for number, step in enumerate(passes):
+        if depths[step.level_in] >= depths[level]:
+            return passes[number:]
+    return ()
+
+
+def describe_array(array: Array) -> str:
+    """Type, shape and range of an array, in one line."""
+    text = f"{array.dtype}{list(array.shape)}"
+    if array.size == 0:
+        return text
+    if not np.all(np.isfinite(array)):
+        return f"{text}, not all finite"
+    if array.dtype == np.bool_:
+        return f"{text}, {np.count_nonzero(array)} true"
+    return f"{text}, from {array.min():.6g} to {array.max():.6g}"

@@ -1,0 +1,121 @@
+"""Passes as the command line spells them: `canonicalize,tile_loops{sizes="j=48 i=8"}`."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+
+from xdsl.passes import get_pass_option_infos
+from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
+from xdsl.utils.exceptions import ArgSpecParseError
+
+from picograd.cli.files import UsageError, load_python
+from picograd.errors import OptionError
+from picograd.passes import PASSES, Pass
+
+
+def load_passes(files: Iterable[str]) -> dict[str, type[Pass]]:
+    """All known passes: picograd's own, then those defined in the named Python files.
+
+    Raises UsageError when a file defines no pass, or one whose name is taken.
+    """
+    known = dict(PASSES)
+    for file in files:
+        module = load_python(file)
+        found = [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type)
+            and issubclass(value, Pass)
+            and value.__module__ == module.__name__
+        ]
+        if not found:
+            raise UsageError(
+                f"{file} defines no pass",
+                expected="a frozen dataclass that derives from picograd.passes.Pass",
+                found="none",
+                hint="docs/writing-a-pass.md shows a small one",
+            )
+        for step in found:
+            if step.name in known:
+                raise UsageError(
+                    f"{file} defines a pass called {step.name}, and that name is taken",
+                    expected="a name of its own",
+                    found=step.name,
+                    hint="rename it: the name is the class variable `name`",
+                )
+            known[step.name] = step
+    return known
+
+
+def parse_passes(text: str, known: Mapping[str, type[Pass]]) -> tuple[Pass, ...]:
+    """The passes that a comma-separated list spells, each with its options in braces.
+
+    Raises OptionError for malformed text, an unknown pass, an unknown option, or a value of
+    the wrong type; it names the nearest known spelling.
+    """
+    # xDSL's grammar has no blanks around the commas that separate passes; people do.
+    compact = ",".join(part.strip() for part in _split(text))
+    try:
+        specs = list(parse_pipeline(compact))
+    except ArgSpecParseError as error:
+        raise OptionError(
+            f"cannot read the passes {text!r}",
+            expected='name,name{option=value option="text with blanks"},…',
+            found=str(error).strip().splitlines()[-1].strip(),
+            hint="quote the whole list for the shell, and texts with blanks inside it",
+        ) from error
+    return tuple(_make(spec, known) for spec in specs)
+
+
+def _split(text: str) -> list[str]:
+    """Split at the commas that stand outside braces and quotes."""
+    parts, depth, quoted = [""], 0, False
+    for character in text:
+        if character == '"':
+            quoted = not quoted
+        elif not quoted:
+            depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "," and depth == 0 and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def _make(spec: ArgSpec, known: Mapping[str, type[Pass]]) -> Pass:
+    spec = ArgSpec(spec.name.replace("-", "_"), spec.normalize_parameter_names().parameters)
+    step = known.get(spec.name)
+    if step is None:
+        raise OptionError(
+            f"unknown pass {spec.name!r}",
+            expected="one of: " + ", ".join(known),
+            found=repr(spec.name),
+            hint=nearest(spec.name, known) or "`picograd opt --list` describes them",
+        )
+    options = [field.name for field in dataclasses.fields(step)]
+    for option in spec.parameters:
+        if option not in options:
+            raise OptionError(
+                f"pass {step.name} has no option {option!r}",
+                expected="one of: " + ", ".join(options) if options else "no options",
+                found=repr(option),
+                hint=nearest(option, options) or "`picograd opt --list` describes them",
+            )
+    try:
+        return step.from_spec(spec)
+    except ValueError as error:
+        wanted = ", ".join(
+            f"{info.name}: {info.expected_type}" for info in get_pass_option_infos(step)
+        )
+        raise OptionError(
+            f"pass {step.name} cannot take these options",
+            expected=wanted,
+            found=str(spec),
+            hint=str(error),
+        ) from error
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """'did you mean …?' with the most similar of the words; empty when none is similar."""
+    found = difflib.get_close_matches(word, list(words), n=1)
+    return f"did you mean {found[0]!r}?" if found else ""

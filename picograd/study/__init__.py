@@ -1,0 +1,1 @@
+"""Ways of looking at the compiler: what passes say of themselves, workloads, baselines."""

@@ -1,0 +1,106 @@
+"""What a pass says of itself: the parts of its module's docstring.
+
+A pass file opens with a sentence, the IR before and after, what must hold, and what the pass does
+not do:
+
+    What the pass does, in one sentence.
+
+    Before:
+    ```mlir
+    builtin.module { … }
+    ```
+    After:
+    ```mlir
+    builtin.module { … }
+    ```
+    Options: name{option="value"}        (only where the example needs them)
+
+    Requires: …
+    Does not: …
+    Source: …                            (a paper, or the MLIR pass of the same kind; optional)
+
+The command line's list, the pages of the documentation and the tests all read it from here, so
+that an example is written once and is known to be true.
+"""
+
+import inspect
+import re
+import sys
+from dataclasses import dataclass
+
+from picograd.errors import PassError
+from picograd.passes import Pass
+
+_SECTION = re.compile(r"^(Before|After|Options|Requires|Does not|Source):[ \t]*", re.MULTILINE)
+_FENCE = re.compile(r"\A\s*```mlir\n(.*?)^```\s*", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class PassDocs:
+    """The parts of a pass's docstring; `options` is the invocation that the example shows."""
+
+    name: str
+    summary: str
+    before: str
+    after: str
+    options: str
+    requires: str
+    does_not: str
+    source: str
+
+    def example(self) -> str:
+        """The example as Markdown, for the pass's page."""
+        return (
+            f"Before:\n\n```mlir\n{self.before}```\n\n"
+            f"After `{self.options}`:\n\n```mlir\n{self.after}```\n"
+        )
+
+
+def summary_of(step: type[Pass]) -> str:
+    """The first sentence of the docstring of the pass's module, in one line."""
+    docstring = inspect.getdoc(sys.modules[step.__module__]) or inspect.getdoc(step) or ""
+    return " ".join(docstring.partition("\n\n")[0].split())
+
+
+def read_pass_docs(step: type[Pass]) -> PassDocs:
+    """Take the docstring of a pass's module apart.
+
+    Raises PassError naming the part that is missing or malformed.
+    """
+    docstring = inspect.getdoc(sys.modules[step.__module__])
+    if not docstring:
+        raise _incomplete(step, "a module docstring")
+    parts = _SECTION.split(docstring + "\n")
+    opening, titles, texts = parts[0], parts[1::2], parts[2::2]
+    sections = dict(zip(titles, texts, strict=True))
+    for title in ("Before", "After", "Requires", "Does not"):
+        if not sections.get(title, "").strip():
+            raise _incomplete(step, f"a section `{title}:`")
+    if not opening.strip():
+        raise _incomplete(step, "an opening sentence")
+    return PassDocs(
+        name=step.name,
+        summary=summary_of(step),
+        before=_fenced(step, "Before", sections["Before"]),
+        after=_fenced(step, "After", sections["After"]),
+        options=sections.get("Options", "").strip().strip("`").strip() or step.name,
+        requires=" ".join(sections["Requires"].split()),
+        does_not=" ".join(sections["Does not"].split()),
+        source=" ".join(sections.get("Source", "").split()),
+    )
+
+
+def _fenced(step: type[Pass], title: str, text: str) -> str:
+    found = _FENCE.match(text)
+    if found is None:
+        raise _incomplete(step, f"one fenced ```mlir block after `{title}:`")
+    return found.group(1)
+
+
+def _incomplete(step: type[Pass], expected: str) -> PassError:
+    return PassError(
+        f"the docstring of {step.__module__} is not complete",
+        expected=expected,
+        found="none",
+        hint="picograd/study/pass_docs.py shows the form, and every other pass is an example",
+    )
