@@ -1,0 +1,1 @@
+"""picograd: a teaching compiler for tensor programs."""

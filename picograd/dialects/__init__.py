@@ -1,0 +1,33 @@
+"""The dialects of the four levels, one file each, and the context that knows them all."""
+
+from __future__ import annotations
+
+if __name__ != "picograd.dialects":
+    raise ImportError(
+        f"import picograd.dialects, not {__name__}: the folder at the top of the tree is a link for readers,"
+        " and importing through it would define every op a second time"
+    )
+
+from xdsl.context import Context
+from xdsl.dialects.arith import Arith
+from xdsl.dialects.builtin import Builtin
+from xdsl.dialects.func import Func
+from xdsl.dialects.math import Math
+
+from picograd.dialects.buffer import Buffer
+from picograd.dialects.kernel import Kernel
+from picograd.dialects.tensor import Pico
+
+DIALECTS = (Builtin, Func, Arith, Math, Pico, Kernel, Buffer)
+"""Every dialect that picograd's IR may use."""
+
+
+def new_context() -> Context:
+    """A fresh context that parses every level. Ops of other dialects are errors."""
+    context = Context()
+    for dialect in DIALECTS:
+        context.load_dialect(dialect)
+    return context
+
+
+__all__ = ["DIALECTS", "new_context"]

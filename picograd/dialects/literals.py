@@ -1,0 +1,116 @@
+"""Literals: between NumPy arrays and the `dense<…>` attributes of constants."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    BytesAttr,
+    DenseIntOrFPElementsAttr,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+)
+from xdsl.ir import Attribute
+from xdsl.printer import Printer
+
+from picograd.dialects.dtypes import DType, from_ir, from_numpy, tensor_type
+
+Literal: TypeAlias = DenseIntOrFPElementsAttr[Any]
+Array: TypeAlias = NDArray[Any]
+
+_LONGEST_LIST = 64
+"""Literals of more elements are printed in hexadecimal, unless they are splats."""
+
+
+def literal(array: Array | float, dtype: DType | None = None) -> Literal:
+    """The attribute `dense<…> : tensor<…>` of an array (or number). Raises DTypeError for alien dtypes."""
+    array = np.asarray(array, dtype=None if dtype is None else dtype.numpy)
+    type = tensor_type(array.shape, from_numpy(array.dtype))
+    if array.dtype == np.bool_:
+        # The parser spells true as the byte -1; equal constants must be equal attributes.
+        array = np.where(array, np.int8(-1), np.int8(0))
+    return DenseIntOrFPElementsAttr(cast(Any, type), BytesAttr(array.tobytes()))
+
+
+def splat(value: bool | float, shape: tuple[int, ...], dtype: DType) -> Literal:
+    """`dense<value>` of a whole shape."""
+    return literal(np.full(shape, value, dtype.numpy))
+
+
+def array_of(value: Literal) -> Array:
+    """The (read-only) array that a literal means."""
+    dtype = from_ir(value.type.element_type)
+    shape = value.type.get_shape()
+    if dtype.is_bool:
+        return (np.frombuffer(value.data.data, np.int8) != 0).reshape(shape)
+    return np.frombuffer(value.data.data, dtype.numpy).reshape(shape)
+
+
+def splat_value(value: Literal) -> bool | int | float | None:
+    """The one number of which a literal consists, compared bit by bit; None when there is none."""
+    data = value.data.data
+    size = from_ir(value.type.element_type).itemsize
+    if not data or data != data[:size] * (len(data) // size):
+        return None
+    return array_of(value).reshape(-1)[0].item()
+
+
+def scalar_attr(value: bool | float, element_type: Attribute) -> Attribute:
+    """`1.0 : f32` or `1 : i32`, rounded to the element type."""
+    dtype = from_ir(element_type)
+    number = dtype.numpy.type(value).item()
+    if dtype.is_float:
+        return FloatAttr(number, cast(AnyFloat, element_type))
+    # As the parser does, true is kept as -1, the signed reading of the bit.
+    return IntegerAttr(-int(number) if dtype.is_bool else number, cast(IntegerType, element_type))
+
+
+def scalar_value(attribute: Attribute) -> bool | int | float:
+    """The number in an attribute that `scalar_attr` made."""
+    assert isinstance(attribute, IntegerAttr | FloatAttr)
+    value = attribute.value.data
+    return bool(value) if from_ir(attribute.type).is_bool else value
+
+
+def print_literal(printer: Printer, value: Literal, type: Attribute | None = None) -> None:
+    """Print `dense<…> : type` so that it parses back bit for bit, signed zeros and NaN included.
+
+    xDSL's own printer takes [0.0, -0.0] for a splat, and prints NaN, infinity and floats such as 1234567.0 as
+    hexadecimal numbers, which its parser of literals reads as integers; those are hexadecimal strings here. `type` is printed
+    instead of the literal's own.
+    """
+    array = array_of(value)
+    one = splat_value(value)
+    printer.print_string("dense<")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        data = value.data.data if one is None else value.data.data[: array.itemsize]
+        printer.print_string(f'"0x{data.hex().upper()}"')
+    elif one is not None:
+        printer.print_string(_element_text(array.reshape(-1)[0]))
+    elif array.size > _LONGEST_LIST:
+        printer.print_string(f'"0x{value.data.data.hex().upper()}"')
+    elif array.size:
+        printer.print_string(_list_text(array))
+    printer.print_string("> : ")
+    printer.print_attribute(value.type if type is None else type)
+
+
+def _list_text(array: Array) -> str:
+    if array.ndim == 0:
+        return _element_text(array[()])
+    return "[" + ", ".join(_list_text(part) for part in array) + "]"
+
+
+def _element_text(value: np.generic) -> str:
+    """The shortest text that reads back as the same number; floats always have a point, as MLIR wants."""
+    if isinstance(value, np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, np.floating):
+        if value == 0 or 1e-4 <= abs(value) < 1e7:
+            return np.format_float_positional(value, trim="0")
+        return np.format_float_scientific(value, trim="0")
+    return str(value)

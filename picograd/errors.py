@@ -1,0 +1,141 @@
+"""The errors that picograd raises, and where in the user's code they came from.
+
+Every error says what went wrong, what was expected, what was found, and what to do about it; each of these
+is a field, so that a front end or a command line may lay them out as it likes. Subclasses also derive from
+the exception that PyTorch raises in the same place, so that code written for PyTorch catches them.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).resolve().parent) + "/"
+
+
+@dataclass(frozen=True)
+class Location:
+    """One line of a user's source file."""
+
+    file: str
+    line: int
+
+    @property
+    def text(self) -> str:
+        """The source text of the line, stripped; empty when the source is not available."""
+        return linecache.getline(self.file, self.line).strip()
+
+    @property
+    def short(self) -> str:
+        """`model.py:12`, the form that the attribute `at` of an op holds."""
+        return f"{Path(self.file).name}:{self.line}"
+
+    def __str__(self) -> str:
+        text = self.text
+        return f"{self.file}:{self.line}" + (f"\n    {text}" if text else "")
+
+
+def user_location() -> Location | None:
+    """The innermost frame of the current call stack outside the picograd package.
+
+    Returns None where there is none (a thread that picograd itself started).
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith((_PACKAGE, "<frozen ")):
+            return Location(file, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+class PicogradError(Exception):
+    """Base of all errors that picograd raises on purpose.
+
+    `message` is one sentence; `expected`, `found` and `hint` (what to do) are phrases; `where` names the op,
+    pass or source line. Absent parts are empty strings.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: object = "",
+        found: object = "",
+        hint: str = "",
+        where: object = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.expected = str(expected)
+        self.found = str(found)
+        self.hint = hint
+        self.where = "" if where is None else str(where)
+
+    def __str__(self) -> str:
+        parts = [
+            ("expected", self.expected),
+            ("found", self.found),
+            ("help", self.hint),
+            ("at", self.where),
+        ]
+        lines = [f"  {name + ':':<10}{text}" for name, text in parts if text]
+        return "\n".join([self.message, *lines])
+
+
+class ShapeError(PicogradError, RuntimeError):
+    """Shapes that do not fit the operation."""
+
+
+class DTypeError(PicogradError, RuntimeError):
+    """An element type that the operation does not take."""
+
+
+class DeviceError(PicogradError, RuntimeError):
+    """A device that is absent, or values on devices that differ."""
+
+
+class AxisError(PicogradError, IndexError):
+    """An axis outside the rank of the tensor, or named twice."""
+
+
+class IndexOutOfRange(PicogradError, IndexError):
+    """An index value outside the axis that it indexes."""
+
+
+class GradientError(PicogradError, RuntimeError):
+    """A backward pass that cannot be taken."""
+
+
+class TraceError(PicogradError, RuntimeError):
+    """Code that cannot be traced, such as a Python branch on a traced value."""
+
+
+class PassError(PicogradError):
+    """A pass that failed, or left IR behind that does not verify."""
+
+
+class PipelineError(PicogradError):
+    """Passes in an order that their levels or requirements forbid."""
+
+
+class OptionError(PicogradError, ValueError):
+    """An unknown option, or an option value that does not parse."""
+
+
+class ParseFailure(PicogradError):
+    """Malformed IR text; `where` holds line and column."""
+
+
+class VerificationError(PicogradError):
+    """IR that breaks a rule of its dialect."""
+
+
+class LimitError(PicogradError):
+    """A kernel that exceeds a limit of its device."""
+
+
+class CompileError(PicogradError):
+    """A failure of code generation."""
