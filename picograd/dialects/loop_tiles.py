@@ -1,0 +1,456 @@
+"""Operations of the loop dialect on elements and register tiles, beside upstream arith and math.
+
+Upstream `arith.cmpf`, `arith.cmpi` and `arith.select` verify scalar conditions only, and upstream
+has no affine iota, so tiles need operations of their own for these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import (
+    AffineMapAttr,
+    AnyFloat,
+    DenseArrayBase,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    StringAttr,
+    VectorType,
+    i1,
+    i64,
+)
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+)
+from xdsl.parser import Parser, UnresolvedOperand
+from xdsl.printer import Printer
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.hints import isa
+from xdsl.utils.str_enum import StrEnum
+
+from picograd.dialects.affine import (
+    INDEX,
+    Linear,
+    LinearLike,
+    decode,
+    encode,
+    parse_linear,
+    print_linear,
+)
+from picograd.dialects.loop_syntax import (
+    element_type,
+    tile_rank,
+    tile_shape,
+    tile_type,
+    verify_map,
+)
+
+
+class ReduceKind(StrEnum):
+    """The named combiners of reductions and folds."""
+
+    ADD = "add"
+    MUL = "mul"
+    MAX = "max"
+    MIN = "min"
+    AND = "and"
+    OR = "or"
+
+
+class ComparePredicate(StrEnum):
+    """How two elements compare. On NaN only `ne` holds; integers are signed, i1 is unsigned."""
+
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+
+
+_FLOAT_COMBINERS: dict[str, type[arith.FloatingPointLikeBinaryOperation]] = {
+    ReduceKind.ADD: arith.AddfOp,
+    ReduceKind.MUL: arith.MulfOp,
+    ReduceKind.MAX: arith.MaximumfOp,
+    ReduceKind.MIN: arith.MinimumfOp,
+}
+_INTEGER_COMBINERS: dict[str, type[arith.SignlessIntegerBinaryOperation]] = {
+    ReduceKind.ADD: arith.AddiOp,
+    ReduceKind.MUL: arith.MuliOp,
+    ReduceKind.MAX: arith.MaxSIOp,
+    ReduceKind.MIN: arith.MinSIOp,
+    ReduceKind.AND: arith.AndIOp,
+    ReduceKind.OR: arith.OrIOp,
+}
+_BOOLEAN_COMBINERS: dict[str, type[arith.SignlessIntegerBinaryOperation]] = {
+    ReduceKind.MAX: arith.OrIOp,
+    ReduceKind.MIN: arith.AndIOp,
+    ReduceKind.AND: arith.AndIOp,
+    ReduceKind.OR: arith.OrIOp,
+}
+
+
+def combines(kind: str, type: Attribute) -> bool:
+    """Whether a named combiner exists for elements or tiles of a type."""
+    element = element_type(type)
+    if isinstance(element, AnyFloat):
+        return kind in _FLOAT_COMBINERS
+    return kind in (_BOOLEAN_COMBINERS if element == i1 else _INTEGER_COMBINERS)
+
+
+def combine(kind: str, left: SSAValue, right: SSAValue) -> Operation:
+    """The arith operation that combines two values (elements or tiles) of the same type."""
+    element = element_type(left.type)
+    if isinstance(element, AnyFloat):
+        cls: type[Operation] = _FLOAT_COMBINERS[kind]
+        flags = arith.FastMathFlagsAttr("none")
+        return cls.create(
+            operands=[left, right], result_types=[left.type], properties={"fastmath": flags}
+        )
+    cls = (_BOOLEAN_COMBINERS if element == i1 else _INTEGER_COMBINERS)[kind]
+    return cls(left, right)
+
+
+def identity(kind: str, type: Attribute) -> arith.ConstantOp:
+    """The constant that changes nothing when a named combiner meets it, for an element type."""
+    element = element_type(type)
+    if isinstance(element, AnyFloat):
+        floats = {
+            ReduceKind.ADD: 0.0,
+            ReduceKind.MUL: 1.0,
+            ReduceKind.MAX: float("-inf"),
+            ReduceKind.MIN: float("inf"),
+        }
+        return arith.ConstantOp(FloatAttr(floats[ReduceKind(kind)], element))
+    assert isa(element, IntegerType)
+    width = element.width.data
+    if width == 1:
+        truth = ReduceKind(kind) in (ReduceKind.MIN, ReduceKind.AND)
+        return arith.ConstantOp(IntegerAttr(int(truth), element))
+    integers = {
+        ReduceKind.ADD: 0,
+        ReduceKind.MUL: 1,
+        ReduceKind.MAX: -(2 ** (width - 1)),
+        ReduceKind.MIN: 2 ** (width - 1) - 1,
+        ReduceKind.AND: -1,
+        ReduceKind.OR: 0,
+    }
+    return arith.ConstantOp(IntegerAttr(integers[ReduceKind(kind)], element))
+
+
+@irdl_op_definition
+class IndexOp(IRDLOperation):
+    """An affine value as an element or a tile: element [t0, t1, …] is the expression there.
+
+    `%v = loop.index %i + t0 : vector<16xi64>`. The element type is an integer or a float.
+    """
+
+    name = "loop.index"
+    index_values = var_operand_def(INDEX)
+    map = prop_def(AffineMapAttr)
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, expression: LinearLike, type: Attribute):
+        values, affine_map = encode([Linear.of(expression)], tile_rank(type))
+        super().__init__(operands=[values], properties={"map": affine_map}, result_types=[type])
+
+    @property
+    def expression(self) -> Linear:
+        return decode(self.index_values, self.map)[0]
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        print_linear(printer, self.expression)
+        printer.print_op_attributes(self.attributes)
+        printer.print_string(" : ")
+        printer.print_attribute(self.result.type)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> IndexOp:
+        expression = parse_linear(parser)
+        notes = parser.parse_optional_attr_dict()
+        parser.parse_punctuation(":")
+        op = cls(expression, parser.parse_type())
+        op.attributes |= notes
+        return op
+
+    def verify_(self) -> None:
+        if not isinstance(element_type(self.result.type), IntegerType | AnyFloat):
+            raise VerifyException(
+                f"loop.index: the element type must be an integer or a float, not "
+                f"{element_type(self.result.type)}"
+            )
+        verify_map(self, self.map, len(self.index_values), 1, tile_rank(self.result.type))
+
+
+@irdl_op_definition
+class CompareOp(IRDLOperation):
+    """Compares two elements or tiles: `%c = loop.compare lt %a, %b : vector<16xf32>`."""
+
+    name = "loop.compare"
+    predicate = prop_def(StringAttr)
+    left = operand_def()
+    right = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, predicate: str, left: SSAValue, right: SSAValue):
+        super().__init__(
+            operands=[left, right],
+            properties={"predicate": StringAttr(predicate)},
+            result_types=[tile_type(i1, tile_shape(left.type))],
+        )
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(f" {self.predicate.data} ")
+        _print_same_type(printer, self, [self.left, self.right], self.left.type)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> CompareOp:
+        predicate = parser.parse_str_enum(ComparePredicate)
+        (left, right), type, notes = _parse_same_type(parser, 2)
+        op = cls(predicate, parser.resolve_operand(left, type), parser.resolve_operand(right, type))
+        op.attributes |= notes
+        return op
+
+    def verify_(self) -> None:
+        if self.predicate.data not in list(ComparePredicate):
+            raise VerifyException(
+                f"loop.compare: expected one of {', '.join(ComparePredicate)}, found "
+                f"{self.predicate.data!r}"
+            )
+        if self.left.type != self.right.type:
+            raise VerifyException(
+                f"loop.compare: both sides must have one type, found {self.left.type} and "
+                f"{self.right.type}"
+            )
+        expected = tile_type(i1, tile_shape(self.left.type))
+        if self.result.type != expected:
+            raise VerifyException(
+                f"loop.compare: the result must be {expected}, found {self.result.type}"
+            )
+
+
+def _print_same_type(
+    printer: Printer, op: Operation, values: Sequence[SSAValue], type: Attribute
+) -> None:
+    printer.print_list(values, printer.print_ssa_value)
+    printer.print_op_attributes(op.attributes)
+    printer.print_string(" : ")
+    printer.print_attribute(type)
+
+
+def _parse_same_type(
+    parser: Parser, count: int
+) -> tuple[list[UnresolvedOperand], Attribute, dict[str, Attribute]]:
+    operands = [parser.parse_unresolved_operand()]
+    while len(operands) < count:
+        parser.parse_punctuation(",")
+        operands.append(parser.parse_unresolved_operand())
+    notes = parser.parse_optional_attr_dict()
+    parser.parse_punctuation(":")
+    return operands, parser.parse_type(), notes
+
+
+@irdl_op_definition
+class SelectOp(IRDLOperation):
+    """Takes each element from one of two values: `loop.select %c, %a, %b : vector<16xf32>`.
+
+    The condition is i1, or a tile of i1 of the same shape.
+    """
+
+    name = "loop.select"
+    condition = operand_def()
+    on_true = operand_def()
+    on_false = operand_def()
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, condition: SSAValue, on_true: SSAValue, on_false: SSAValue):
+        super().__init__(operands=[condition, on_true, on_false], result_types=[on_true.type])
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        _print_same_type(printer, self, self.operands, self.on_true.type)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> SelectOp:
+        (condition, on_true, on_false), type, notes = _parse_same_type(parser, 3)
+        op = cls(
+            parser.resolve_operand(condition, tile_type(i1, tile_shape(type))),
+            parser.resolve_operand(on_true, type),
+            parser.resolve_operand(on_false, type),
+        )
+        op.attributes |= notes
+        return op
+
+    def verify_(self) -> None:
+        expected = tile_type(i1, tile_shape(self.on_true.type))
+        if self.condition.type != expected:
+            raise VerifyException(
+                f"loop.select: the condition must be {expected}, found {self.condition.type}"
+            )
+        if not self.on_true.type == self.on_false.type == self.result.type:
+            raise VerifyException(
+                f"loop.select: both values and the result must have one type, found "
+                f"{self.on_true.type}, {self.on_false.type} and {self.result.type}"
+            )
+
+
+@irdl_op_definition
+class BroadcastOp(IRDLOperation):
+    """Repeats an element or a tile along new axes of the result.
+
+    `%t = loop.broadcast %a along [1] : vector<8xf32> to vector<8x48xf32>`.
+    """
+
+    name = "loop.broadcast"
+    value = operand_def()
+    along = prop_def(DenseArrayBase.constr(i64))
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+    assembly_format = "$value `along` $along attr-dict `:` type($value) `to` type($result)"
+
+    def __init__(self, value: SSAValue, along: Sequence[int], shape: Sequence[int]):
+        super().__init__(
+            operands=[value],
+            properties={"along": DenseArrayBase.from_list(i64, along)},
+            result_types=[tile_type(element_type(value.type), shape)],
+        )
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of the result that are new."""
+        return self.along.get_values()
+
+    def verify_(self) -> None:
+        shape = tile_shape(self.result.type)
+        kept = tuple(n for axis, n in enumerate(shape) if axis not in self.axes)
+        wrong_axes = list(self.axes) != sorted(set(self.axes)) or not all(
+            0 <= axis < len(shape) for axis in self.axes
+        )
+        if wrong_axes or not self.axes:
+            raise VerifyException(
+                f"loop.broadcast: expected increasing axes of {self.result.type}, found "
+                f"{list(self.axes)}"
+            )
+        expected = tile_type(element_type(self.result.type), kept)
+        if self.value.type != expected:
+            raise VerifyException(
+                f"loop.broadcast: without its new axes the result is {expected}, but the value "
+                f"is {self.value.type}"
+            )
+
+
+@irdl_op_definition
+class FoldOp(IRDLOperation):
+    """Combines a tile along its last axis, in any grouping, into a tile of one rank less.
+
+    `%s = loop.fold add %t : vector<64xf32> to f32`.
+    """
+
+    name = "loop.fold"
+    kind = prop_def(StringAttr)
+    value = operand_def(VectorType)
+    result = result_def()
+    traits = traits_def(Pure())
+
+    def __init__(self, kind: str, value: SSAValue):
+        type = tile_type(element_type(value.type), tile_shape(value.type)[:-1])
+        super().__init__(
+            operands=[value], properties={"kind": StringAttr(kind)}, result_types=[type]
+        )
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(f" {self.kind.data} ")
+        _print_same_type(printer, self, [self.value], self.value.type)
+        printer.print_string(" to ")
+        printer.print_attribute(self.result.type)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> FoldOp:
+        kind = parser.parse_str_enum(ReduceKind)
+        (value,), type, notes = _parse_same_type(parser, 1)
+        parser.parse_characters("to")
+        result = parser.parse_type()
+        op = cls(kind, parser.resolve_operand(value, type))
+        if op.result.type != result:
+            parser.raise_error(f"folding {type} gives {op.result.type}, not {result}")
+        op.attributes |= notes
+        return op
+
+    def verify_(self) -> None:
+        verify_kind(self.name, self.kind.data, self.value.type)
+        expected = tile_type(element_type(self.value.type), tile_shape(self.value.type)[:-1])
+        if self.result.type != expected:
+            raise VerifyException(
+                f"loop.fold: folding {self.value.type} gives {expected}, found {self.result.type}"
+            )
+
+
+def verify_kind(name: str, kind: str, type: Attribute) -> None:
+    """Check that a named combiner exists and fits the type of what it combines."""
+    if kind not in list(ReduceKind):
+        raise VerifyException(f"{name}: expected one of {', '.join(ReduceKind)}, found {kind!r}")
+    if not combines(kind, type):
+        raise VerifyException(f"{name}: {kind} does not combine values of type {type}")
+
+
+@irdl_op_definition
+class ShuffleOp(IRDLOperation):
+    """Picks lanes of two machine vectors laid end to end; lane -1 is any value.
+
+    `%r = loop.shuffle %a, %b [0, 4, 1, 5] : vector<4xf32>, vector<4xf32> to vector<4xf32>`.
+    """
+
+    name = "loop.shuffle"
+    left = operand_def(VectorType)
+    right = operand_def(VectorType)
+    lanes = prop_def(DenseArrayBase.constr(i64))
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$left `,` $right $lanes attr-dict `:` type($left) `,` type($right) `to` type($result)"
+    )
+
+    def __init__(self, left: SSAValue, right: SSAValue, lanes: Sequence[int]):
+        super().__init__(
+            operands=[left, right],
+            properties={"lanes": DenseArrayBase.from_list(i64, lanes)},
+            result_types=[VectorType(element_type(left.type), [len(lanes)])],
+        )
+
+    def verify_(self) -> None:
+        types = (self.left.type, self.right.type, self.result.type)
+        if any(tile_rank(type) != 1 for type in types):
+            raise VerifyException("loop.shuffle: both operands and the result have one axis")
+        if len({element_type(type) for type in types}) != 1:
+            raise VerifyException("loop.shuffle: all element types must be the same")
+        total = tile_shape(types[0])[0] + tile_shape(types[1])[0]
+        lanes = self.lanes.get_values()
+        if len(lanes) != tile_shape(types[2])[0] or not all(-1 <= lane < total for lane in lanes):
+            raise VerifyException(
+                f"loop.shuffle: expected {tile_shape(types[2])[0]} lanes from -1 to {total - 1}, "
+                f"found {list(lanes)}"
+            )
+
+
+TILE_OPS: tuple[type[Operation], ...] = (
+    IndexOp,
+    CompareOp,
+    SelectOp,
+    BroadcastOp,
+    FoldOp,
+    ShuffleOp,
+)
