@@ -1,0 +1,162 @@
+"""Reading IR text, checking it, and saying in one screen what is wrong with it."""
+
+from io import StringIO
+from typing import Any
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.irdl.dominance import DominanceInfo
+from xdsl.parser import Parser
+from xdsl.printer import Printer
+from xdsl.traits import IsolatedFromAbove
+from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
+from xdsl.utils.lexer import Span
+
+from picograd.dialects import new_context
+from picograd.errors import ParseFailure, PicogradError, VerificationError
+
+_EXCERPT_LINES = 5
+"""Lines of IR shown before and after the op that an error is about."""
+
+
+def parse_module(text: str, name: str = "input") -> ModuleOp:
+    """The module that the text spells, verified.
+
+    Raises ParseFailure with line, column and a caret for malformed text, VerificationError for
+    well-formed text that breaks a rule. `name` is what messages call the text, such as a file.
+    """
+    try:
+        module = Parser(new_context(), text, name).parse_module()
+    except ParseError as error:
+        raise ParseFailure(_first_line(error.msg), where=_caret(error.span, text, name)) from error
+    except (VerifyException, DiagnosticException, PicogradError) as error:
+        # The parser builds ops as it reads, and some of them refuse to be built.
+        raise VerificationError(message_of(error), where=name) from error
+    verify_module(module)
+    return module
+
+
+def _caret(span: Span[Any], text: str, name: str) -> str:
+    line = text.count("\n", 0, span.start) + 1
+    start = text.rfind("\n", 0, span.start) + 1
+    end = text.find("\n", start)
+    source = text[start : end if end >= 0 else len(text)]
+    column = span.start - start + 1
+    width = max(1, min(span.end - span.start, len(source) - column + 1))
+    number = f"{line} | "
+    caret = " " * (len(number) + column - 1) + "^" * width
+    return f"{name}:{line}:{column}\n{number}{source}\n{caret}"
+
+
+def verify_module(module: ModuleOp) -> None:
+    """Check every op's rules, and that every value is defined before it is used.
+
+    Raises VerificationError that names the op and shows the IR around it.
+    """
+    try:
+        module.verify()
+    except (VerifyException, DiagnosticException, PicogradError, ValueError) as error:
+        culprit = _failing_op(module) or module
+        raise VerificationError(
+            f"{culprit.name}: {message_of(error)}", where=excerpt(culprit)
+        ) from error
+    check_dominance(module)
+
+
+def _failing_op(module: ModuleOp) -> Operation | None:
+    """The innermost op that does not verify on its own."""
+    for op in reversed(list(module.walk())):
+        try:
+            op.verify(verify_nested_ops=False)
+        except (VerifyException, DiagnosticException, PicogradError, ValueError):
+            return op
+    return None
+
+
+def check_dominance(module: ModuleOp) -> None:
+    """Check that every operand is defined before its use, in a place that the use can see.
+
+    xDSL's own verifier leaves this out. Raises VerificationError.
+    """
+    for region in module.regions:
+        _check_region(region, set())
+
+
+def _check_region(region: Region, visible: set[SSAValue]) -> None:
+    if len(region.blocks) == 1:
+        _check_block(region.blocks[0], set(visible))
+        return
+    dominance = DominanceInfo(region)
+    for block in region.blocks:
+        seen = set(visible)
+        for other in region.blocks:
+            if dominance.strictly_dominates(other, block):
+                seen.update(other.args, *(op.results for op in other.ops))
+        _check_block(block, seen)
+
+
+def _check_block(block: Block, visible: set[SSAValue]) -> None:
+    visible.update(block.args)
+    for op in block.ops:
+        for number, operand in enumerate(op.operands):
+            if operand not in visible:
+                name = f"%{operand.name_hint}" if operand.name_hint else f"number {number}"
+                raise VerificationError(
+                    f"{op.name} uses operand {name} where it is not defined",
+                    expected="a value defined earlier in this region or in one around it",
+                    found=_definition(operand),
+                    where=excerpt(op),
+                )
+        inner: set[SSAValue] = set() if op.has_trait(IsolatedFromAbove) else visible
+        for region in op.regions:
+            _check_region(region, inner)
+        visible.update(op.results)
+
+
+def _definition(value: SSAValue) -> str:
+    owner = value.owner
+    if isinstance(owner, Operation):
+        return f"a result of a later or unreachable {owner.name}"
+    return "an argument of another region"
+
+
+class _MarkingPrinter(Printer):
+    """A printer that remembers on which lines of the output one op stands."""
+
+    def __init__(self, stream: StringIO, marked: Operation) -> None:
+        super().__init__(stream=stream)
+        self.text = stream
+        self.marked = marked
+        self.first_line = 0
+
+    def print_op(self, op: Operation) -> None:
+        if op is self.marked:
+            self.first_line = self.text.getvalue().count("\n")
+        super().print_op(op)
+
+
+def excerpt(op: Operation, lines: int = _EXCERPT_LINES) -> str:
+    """The op and a few lines around it as the whole module prints them, the op marked by `>`."""
+    top: Operation = op
+    while (parent := top.parent_op()) is not None:
+        top = parent
+    printer = _MarkingPrinter(StringIO(), op)
+    printer.print_op(top)
+    printed = printer.text.getvalue().splitlines()
+    first = printer.first_line
+    start, end = max(0, first - lines), min(len(printed), first + lines + 1)
+    shown = [("  > " if n == first else "    ") + printed[n] for n in range(start, end)]
+    cut = [*(["    …"] if start else []), *shown, *(["    …"] if end < len(printed) else [])]
+    return "\n".join(["in the IR:", *cut])
+
+
+def message_of(error: BaseException) -> str:
+    """What an exception says, without the traces of IR that xDSL adds."""
+    if isinstance(error, PicogradError):
+        return str(error)
+    return _first_line(str(error)) or type(error).__name__
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.strip().splitlines()]
+    return lines[0] if lines else ""

@@ -1,0 +1,273 @@
+"""Running a pipeline: every pass is checked before it starts and after it has run.
+
+Before a pass: is the module at the level the pass works on, and are the facts it requires
+established? After it: does the module verify, are values defined before their uses, and is it at
+the level the pass promises? A failure becomes one error that names pass and op and shows the IR.
+"""
+
+import gc
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Protocol
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation
+from xdsl.passes import ModulePass, PassPipeline
+
+from picograd.compiler.diagnostics import excerpt, message_of, verify_module
+from picograd.dialects import new_context
+from picograd.errors import PassError, PicogradError, PipelineError, VerificationError
+from picograd.passes import PASSES, Level, Pass, level_of
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """What one pass did: its spelling with options, its time, and the module's ops."""
+
+    name: str
+    spelling: str
+    seconds: float
+    verify_seconds: float
+    ops_before: int
+    ops_after: int
+
+
+class Instrument(Protocol):
+    """Something that watches a pipeline: dumps, validation, provenance."""
+
+    def before(self, step: Pass, module: ModuleOp) -> None:
+        """Called when the pass is about to run."""
+        ...
+
+    def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
+        """Called when the pass has run and the module has been verified."""
+        ...
+
+
+def run_pipeline(
+    module: ModuleOp,
+    passes: Sequence[Pass],
+    *,
+    context: Context | None = None,
+    instruments: Sequence[Instrument] = (),
+    verify: bool = True,
+    facts: frozenset[str] | None = frozenset(),
+) -> tuple[PassRecord, ...]:
+    """Run the passes on the module, in place, and tell what each did.
+
+    `facts` holds what is known to be established already; None means that the module's history
+    is unknown (a text file): then only facts that a later pass would establish count as missing.
+
+    Raises PipelineError when a pass stands in the wrong place, PassError when one fails or leaves
+    a module that does not verify, and VerificationError when the module is broken to begin with.
+    """
+    if verify:
+        verify_module(module)
+    run = _Run(tuple(passes), facts, tuple(instruments), verify)
+    with _without_garbage_collection():
+        PassPipeline(tuple(_Guarded(step, run) for step in passes)).apply(
+            context or new_context(), module
+        )
+    return tuple(run.records)
+
+
+class _Run:
+    """The state of one run: facts so far, records so far."""
+
+    def __init__(
+        self,
+        passes: tuple[Pass, ...],
+        facts: frozenset[str] | None,
+        instruments: tuple[Instrument, ...],
+        verify: bool,
+    ) -> None:
+        self.passes = passes
+        self.history_known = facts is not None
+        self.facts = set(facts or ())
+        self.instruments = instruments
+        self.verify = verify
+        self.records: list[PassRecord] = []
+
+    def check_place(self, step: Pass, module: ModuleOp) -> None:
+        """Raise PipelineError unless `step` may run now."""
+        level = level_of(module)
+        if level != step.level_in and not _stands_at_every_level(module):
+            raise PipelineError(
+                f"pass {step.name} is out of order",
+                expected=f"a module at {step.level_in} level",
+                found=f"one at {level} level, after: {self._so_far()}",
+                hint=_how_to_reach(level, step.level_in),
+            )
+        missing = step.requires - self.facts
+        if not self.history_known:
+            later = self.passes[len(self.records) :]
+            missing &= {fact for other in later for fact in other.establishes}
+        if missing:
+            establishing = [
+                name for name, known in PASSES.items() if known.establishes & missing
+            ] or [other.name for other in self.passes if other.establishes & missing]
+            raise PipelineError(
+                f"pass {step.name} is out of order",
+                expected="a module that is " + " and ".join(sorted(missing)),
+                found=f"no pass established that; run so far: {self._so_far()}",
+                hint=f"run {' and '.join(establishing) or 'a pass that establishes it'} before it",
+            )
+
+    def _so_far(self) -> str:
+        return ", ".join(record.name for record in self.records) or "no pass"
+
+
+def _stands_at_every_level(module: ModuleOp) -> bool:
+    """Whether no op decides the level: functions that return at once, or none."""
+    return all(
+        isinstance(op, FuncOp)
+        and all(isinstance(inner, ReturnOp) for block in op.body.blocks for inner in block.ops)
+        for op in module.ops
+    )
+
+
+def _how_to_reach(found: Level, wanted: Level) -> str:
+    levels = list(Level)
+    if levels.index(found) > levels.index(wanted):
+        return f"move the pass before the lowering from {wanted} level"
+    lowerings = [
+        name
+        for name, step in PASSES.items()
+        if step.is_lowering()
+        and found in levels[: levels.index(step.level_out)]
+        and levels.index(step.level_out) <= levels.index(wanted)
+        and levels.index(step.level_in) >= levels.index(found)
+    ]
+    return "run before it: " + ", ".join(lowerings)
+
+
+@dataclass(frozen=True)
+class _Guarded(ModulePass):
+    """A pass as xDSL's pipeline runs it: with the checks around it."""
+
+    name: ClassVar[str] = "guarded"
+    step: Pass
+    run: _Run
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        step, run = self.step, self.run
+        run.check_place(step, op)
+        for instrument in run.instruments:
+            instrument.before(step, op)
+        before = count_ops(op)
+        start = time.perf_counter()
+        with _NamedFailure(step, op):
+            step.apply(ctx, op)
+        applied = time.perf_counter()
+        if run.verify:
+            _verify_after(step, op)
+        seconds, verifying = applied - start, time.perf_counter() - applied
+        run.facts |= step.establishes
+        record = PassRecord(step.name, str(step), seconds, verifying, before, count_ops(op))
+        run.records.append(record)
+        for instrument in run.instruments:
+            instrument.after(step, op, record)
+
+
+def count_ops(module: ModuleOp) -> int:
+    """How many ops the module holds, at any depth, itself left out."""
+    return sum(1 for _ in module.walk()) - 1
+
+
+def _verify_after(step: Pass, module: ModuleOp) -> None:
+    try:
+        verify_module(module)
+    except VerificationError as error:
+        raise PassError(
+            f"pass {step} left IR that does not verify: {error.message}",
+            expected=error.expected,
+            found=error.found,
+            hint="the pass is wrong; print the module before it with --print-after-all",
+            where=error.where,
+        ) from error
+    level = level_of(module)
+    if level != step.level_out and not _stands_at_every_level(module):
+        raise PassError(
+            f"pass {step} left the module at {level} level",
+            expected=f"{step.level_out} level, as the pass declares",
+            found=f"{level} level",
+            hint="the pass is wrong: it misses some ops, or its level_out is not what it does",
+        )
+
+
+class _NamedFailure(AbstractContextManager[None]):
+    """Turns whatever escapes from a pass into a PassError that names the pass and the op.
+
+    The original exception stays the cause, so that Python shows where in the pass it arose.
+    """
+
+    def __init__(self, step: Pass, module: ModuleOp) -> None:
+        self.step = step
+        self.module = module
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or not isinstance(error, Exception):
+            return
+        op = _op_in_hand(trace, self.module)
+        expected = found = hint = ""
+        message = message_of(error)
+        if isinstance(error, PicogradError):
+            message, expected, found, hint = error.message, error.expected, error.found, error.hint
+        else:
+            message = f"{type(error).__name__}: {message} ({_origin(trace)})"
+        raise PassError(
+            f"pass {self.step} failed" + (f" on {op.name}" if op else "") + f": {message}",
+            expected=expected,
+            found=found,
+            hint=hint,
+            where=excerpt(op) if op else getattr(error, "where", ""),
+        ) from error
+
+
+def _frames(trace: TracebackType | None) -> Iterator[TracebackType]:
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
+
+
+def _op_in_hand(trace: TracebackType | None, module: ModuleOp) -> Operation | None:
+    """The op that the innermost frame of the failing pass was working on, if it can be told."""
+    for frame in reversed(list(_frames(trace))):
+        for value in frame.tb_frame.f_locals.values():
+            if isinstance(value, Operation) and value is not module and _within(value, module):
+                return value
+    return None
+
+
+def _within(op: Operation, module: ModuleOp) -> bool:
+    parent: Operation | None = op
+    while parent is not None and parent is not module:
+        parent = parent.parent_op()
+    return parent is module
+
+
+def _origin(trace: TracebackType | None) -> str:
+    last = list(_frames(trace))[-1]
+    return f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}"
+
+
+@contextmanager
+def _without_garbage_collection() -> Generator[None]:
+    """Compiling makes many objects that stay alive: collecting in between takes a third longer."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
