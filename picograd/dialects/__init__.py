@@ -16,9 +16,10 @@ from xdsl.dialects.math import Math
 
 from picograd.dialects.buffer import Buffer
 from picograd.dialects.kernel import Kernel
+from picograd.dialects.loop import Loop
 from picograd.dialects.tensor import Pico
 
-DIALECTS = (Builtin, Func, Arith, Math, Pico, Kernel, Buffer)
+DIALECTS = (Builtin, Func, Arith, Math, Pico, Kernel, Buffer, Loop)
 """Every dialect that picograd's IR may use."""
 
 
