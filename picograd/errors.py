@@ -7,8 +7,8 @@ the exception that PyTorch raises in the same place, so that code written for Py
 
 from __future__ import annotations
 
+import inspect
 import linecache
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def user_location() -> Location | None:
 
     Returns None where there is none (a thread that picograd itself started).
     """
-    frame = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith((_PACKAGE, "<frozen ")):

@@ -39,7 +39,7 @@ marked `buffer.output`:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 from typing_extensions import override
 from xdsl.dialects.builtin import (
@@ -52,7 +52,7 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Block, BlockArgument, Dialect, Operation, Region, SSAValue
+from xdsl.ir import Block, BlockArgument, Dialect, Operation, Region, SSAValue, SSAValues
 from xdsl.irdl import (
     AttrConstraint,
     AttrSizedOperandSegments,
@@ -97,16 +97,28 @@ from picograd.dialects.dtypes import (
     nbytes_of,
     tensor_type,
 )
-from picograd.dialects.literals import Literal, print_literal
-from picograd.dialects.tensor_base import ANY_TENSOR, TensorOp
+from picograd.dialects.literals import Literal, as_tensor_literal, literal_type, print_literal
+from picograd.dialects.tensor_base import ANY_TENSOR, TensorOp, tensor_operand
 
 ANY_MEMREF: AttrConstraint[AnyMemRef] = cast(AttrConstraint[AnyMemRef], BaseAttr(MemRefType))
+
+MemRefValue: TypeAlias = SSAValue[AnyMemRef]
 
 OUTPUT = "buffer.output"
 """The unit attribute of an argument of `@main` that is a result."""
 
 NAME = "pico.name"
 """The attribute of an argument that holds the user's name for it."""
+
+
+def memref_operand() -> MemRefValue:
+    """Declares an operand of memref type."""
+    return cast(MemRefValue, operand_def(ANY_MEMREF))
+
+
+def memref_operands() -> SSAValues[MemRefValue]:
+    """Declares operands of memref types, any number of them."""
+    return cast(SSAValues[MemRefValue], var_operand_def(ANY_MEMREF))
 
 
 class _Reads(MemoryEffect):
@@ -180,7 +192,7 @@ class PlaceOp(IRDLOperation):
     """A buffer at a byte offset of the arena."""
 
     name = "buffer.place"
-    arena = operand_def(ANY_MEMREF)
+    arena = memref_operand()
     offset = prop_def(IntegerAttr.constr(i64))
     result = result_def(ANY_MEMREF)
     traits = traits_def(Pure())
@@ -226,11 +238,12 @@ class ConstantOp(IRDLOperation):
 
     def __init__(self, value: Literal):
         """`value` is a literal of tensor type."""
-        type = memref_type(value.type.get_shape(), value.type.element_type)
-        super().__init__(properties={"value": value}, result_types=[type])
+        type = literal_type(value)
+        memref = memref_type(type.get_shape(), type.element_type)
+        super().__init__(properties={"value": value}, result_types=[memref])
 
     def verify_(self) -> None:
-        _check_same(self.name, self.result.type, self.value.type)
+        _check_same(self.name, self.result.type, literal_type(self.value))
 
     @classmethod
     def parse(cls, parser: Parser) -> ConstantOp:
@@ -238,11 +251,7 @@ class ConstantOp(IRDLOperation):
         attributes = parser.parse_optional_attr_dict()
         if not isinstance(value, DenseIntOrFPElementsAttr):
             parser.raise_error("expected a literal such as dense<0.0> : memref<2xf32>")
-        element_type: Attribute = value.type.element_type
-        literal = DenseIntOrFPElementsAttr(
-            tensor_type(value.type.get_shape(), element_type), value.data
-        )
-        op = cls(literal)
+        op = cls(as_tensor_literal(cast(Literal, value)))
         op.attributes.update(attributes)
         return op
 
@@ -257,7 +266,7 @@ class ReadOp(IRDLOperation):
     """The contents of a buffer as a tensor."""
 
     name = "buffer.read"
-    source = operand_def(ANY_MEMREF)
+    source = memref_operand()
     result = result_def(ANY_TENSOR)
     traits = traits_def(_Reads())
     assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
@@ -277,8 +286,8 @@ class WriteOp(IRDLOperation):
     """Store a tensor as the whole contents of a buffer."""
 
     name = "buffer.write"
-    value = operand_def(ANY_TENSOR)
-    target = operand_def(ANY_MEMREF)
+    value = tensor_operand()
+    target = memref_operand()
     traits = traits_def(_Writes())
     assembly_format = "$value `,` $target attr-dict `:` type($value) `,` type($target)"
 
@@ -297,8 +306,8 @@ class KernelOp(IRDLOperation):
     """
 
     name = "buffer.kernel"
-    reads = var_operand_def(ANY_MEMREF)
-    writes = var_operand_def(ANY_MEMREF)
+    reads = memref_operands()
+    writes = memref_operands()
     label = prop_def(StringAttr)
     absorbed = opt_prop_def(ArrayAttr[StringAttr])
     body = region_def("single_block")

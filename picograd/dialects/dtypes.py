@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import (
     Signedness,
     TensorType,
 )
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, SSAValue
 
 from picograd.errors import DTypeError
 
@@ -109,6 +109,11 @@ def from_ir(element_type: Attribute) -> DType:
 def dtype_of(type: AnyTensor) -> DType:
     """The dtype of a tensor type's elements."""
     return from_ir(type.element_type)
+
+
+def type_of(value: SSAValue) -> AnyTensor:
+    """The type of a value that is known to be a tensor."""
+    return cast(AnyTensor, value.type)
 
 
 @lru_cache(maxsize=4096)

@@ -38,7 +38,6 @@ from xdsl.irdl import (
     prop_def,
     region_def,
     traits_def,
-    var_operand_def,
     var_result_def,
 )
 from xdsl.parser import Parser
@@ -55,7 +54,7 @@ from picograd.dialects.bindings import (
     print_absorbed,
     print_bindings,
 )
-from picograd.dialects.tensor_base import ANY_TENSOR, TensorOp
+from picograd.dialects.tensor_base import ANY_TENSOR, TensorOp, tensor_operands
 
 
 @irdl_op_definition
@@ -63,7 +62,7 @@ class YieldOp(IRDLOperation):
     """The results of the enclosing `kernel.fused`."""
 
     name = "kernel.yield"
-    values = var_operand_def(ANY_TENSOR)
+    values = tensor_operands()
     traits = lazy_traits_def(lambda: (IsTerminator(), Pure(), HasParent(FusedOp)))
     assembly_format = "$values attr-dict `:` type($values)"
 
@@ -79,7 +78,7 @@ class FusedOp(IRDLOperation):
     """
 
     name = "kernel.fused"
-    inputs = var_operand_def(ANY_TENSOR)
+    inputs = tensor_operands()
     outputs = var_result_def(ANY_TENSOR)
     label = prop_def(StringAttr)
     absorbed = opt_prop_def(ArrayAttr[StringAttr])

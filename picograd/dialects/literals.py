@@ -13,11 +13,12 @@ from xdsl.dialects.builtin import (
     FloatAttr,
     IntegerAttr,
     IntegerType,
+    RankedStructure,
 )
 from xdsl.ir import Attribute
 from xdsl.printer import Printer
 
-from picograd.dialects.dtypes import DType, from_ir, from_numpy, tensor_type
+from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, from_ir, from_numpy, tensor_type
 
 Literal: TypeAlias = DenseIntOrFPElementsAttr[Any]
 Array: TypeAlias = NDArray[Any]
@@ -41,10 +42,21 @@ def splat(value: bool | float, shape: tuple[int, ...], dtype: DType) -> Literal:
     return literal(np.full(shape, value, dtype.numpy))
 
 
+def literal_type(value: Literal) -> AnyTensor:
+    """The tensor type of a literal."""
+    type: RankedStructure[Attribute] = cast(Any, value.type)
+    return tensor_type(type.get_shape(), type.element_type)
+
+
+def as_tensor_literal(value: Literal) -> Literal:
+    """The same numbers as a literal of tensor type (text may give a literal a memref type)."""
+    return DenseIntOrFPElementsAttr(cast(Any, literal_type(value)), value.data)
+
+
 def array_of(value: Literal) -> Array:
     """The (read-only) array that a literal means."""
-    dtype = from_ir(value.type.element_type)
-    shape = value.type.get_shape()
+    type = literal_type(value)
+    dtype, shape = dtype_of(type), type.get_shape()
     if dtype.is_bool:
         return (np.frombuffer(value.data.data, np.int8) != 0).reshape(shape)
     return np.frombuffer(value.data.data, dtype.numpy).reshape(shape)
@@ -53,7 +65,7 @@ def array_of(value: Literal) -> Array:
 def splat_value(value: Literal) -> bool | int | float | None:
     """The one number of which a literal consists, compared bit by bit; None when there is none."""
     data = value.data.data
-    size = from_ir(value.type.element_type).itemsize
+    size = dtype_of(literal_type(value)).itemsize
     if not data or data != data[:size] * (len(data) // size):
         return None
     return array_of(value).reshape(-1)[0].item()
@@ -69,11 +81,19 @@ def scalar_attr(value: bool | float, element_type: Attribute) -> Attribute:
     return IntegerAttr(-int(number) if dtype.is_bool else number, cast(IntegerType, element_type))
 
 
+def scalar_type(attribute: Attribute) -> Attribute | None:
+    """The element type of a number attribute; None for any other attribute."""
+    if isinstance(attribute, IntegerAttr | FloatAttr):
+        return cast(Attribute, cast(Any, attribute).type)
+    return None
+
+
 def scalar_value(attribute: Attribute) -> bool | int | float:
     """The number in an attribute that `scalar_attr` made."""
-    assert isinstance(attribute, IntegerAttr | FloatAttr)
-    value = attribute.value.data
-    return bool(value) if from_ir(attribute.type).is_bool else value
+    type = scalar_type(attribute)
+    assert type is not None
+    value: int | float = cast(Any, attribute).value.data
+    return bool(value) if from_ir(type).is_bool else value
 
 
 def print_literal(printer: Printer, value: Literal, type: Attribute | None = None) -> None:
@@ -101,16 +121,17 @@ def print_literal(printer: Printer, value: Literal, type: Attribute | None = Non
 
 def _list_text(array: Array) -> str:
     if array.ndim == 0:
-        return _element_text(array[()])
+        return _element_text(array.reshape(-1)[0])
     return "[" + ", ".join(_list_text(part) for part in array) + "]"
 
 
-def _element_text(value: np.generic) -> str:
+def _element_text(value: Any) -> str:
     """The shortest text that reads back as the same number; floats always have a point, as MLIR wants."""
-    if isinstance(value, np.bool_):
-        return "true" if value else "false"
-    if isinstance(value, np.floating):
-        if value == 0 or 1e-4 <= abs(value) < 1e7:
+    number: bool | int | float = value.item()
+    if isinstance(number, bool):
+        return "true" if number else "false"
+    if isinstance(number, float):
+        if not number or 1e-4 <= abs(number) < 1e7:
             return np.format_float_positional(value, trim="0")
         return np.format_float_scientific(value, trim="0")
-    return str(value)
+    return str(number)

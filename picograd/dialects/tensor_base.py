@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
@@ -17,17 +16,20 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.dialects.utils.enum_attribute import EnumAttribute
-from xdsl.ir import Attribute, Operation, OpResult, SpacedOpaqueSyntaxAttribute, SSAValue
+from xdsl.ir import Attribute, Operation, OpResult, SpacedOpaqueSyntaxAttribute, SSAValue, SSAValues
 from xdsl.irdl import (
     AttrConstraint,
     BaseAttr,
     IRDLOperation,
     irdl_attr_definition,
+    operand_def,
     result_def,
     traits_def,
+    var_operand_def,
 )
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.str_enum import StrEnum
 
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of
 from picograd.errors import AxisError, DTypeError, PicogradError, ShapeError
@@ -39,6 +41,21 @@ TensorValue: TypeAlias = SSAValue[AnyTensor]
 
 ANY_TENSOR: AttrConstraint[AnyTensor] = cast(AttrConstraint[AnyTensor], BaseAttr(TensorType))
 INT_ARRAY = DenseArrayBase[I64].constr(i64)
+Operand: TypeAlias = SSAValue | Operation
+
+FLOAT = ("float",)
+NUMBER = ("int", "float")
+BITS = ("bool", "int")
+
+
+def tensor_operand(constraint: AttrConstraint[AnyTensor] = ANY_TENSOR) -> TensorValue:
+    """Declares an operand of tensor type."""
+    return cast(TensorValue, operand_def(constraint))
+
+
+def tensor_operands() -> SSAValues[TensorValue]:
+    """Declares operands of tensor types, any number of them."""
+    return cast(SSAValues[TensorValue], var_operand_def(ANY_TENSOR))
 
 
 class UnaryKind(StrEnum):
