@@ -1,0 +1,25 @@
+"""Fill the generated parts of docs/ from the docstrings; print the pages that changed."""
+
+import sys
+from pathlib import Path
+
+from picograd.errors import PicogradError
+from picograd.study.doc_pages import updated_pages
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def main() -> int:
+    try:
+        for page, text in updated_pages(DOCS):
+            if page.read_text(encoding="utf-8") != text:
+                page.write_text(text, encoding="utf-8")
+                print(page.relative_to(DOCS.parent))
+    except PicogradError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

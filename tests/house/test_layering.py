@@ -1,0 +1,114 @@
+"""Dependencies run one way, modules are imported at the top, files stay of a size one can read."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "picograd"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+# Each row may use the rows above it and its own package, nothing else.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("dialects",),
+    ("semantics", "targets"),
+    ("passes", "backends"),
+    ("compiler",),
+    ("frontend",),
+    ("nn", "optim", "data"),
+    ("picograd",),  # the package's own __init__.py: what `import picograd` gives
+    ("check", "study", "cli", "__main__"),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+# Packages of one row that may look at each other: tools on top, which nobody else uses.
+PEERS = {("cli", "study"), ("cli", "check"), ("study", "check"), ("__main__", "cli")}
+
+# The files that may import inside a function, and what for.
+LAZY = {
+    "backends/__init__.py": "llvmlite and wgpu load slowly, and one of them may be absent",
+    "backends/wgsl/wgpu_api.py": "wgpu starts native code when it is imported",
+    "cli/display.py": "rich takes longer to load than most commands take to run",
+}
+
+MAX_LINES_OF_A_PASS = 250
+MAX_LINES = 400
+
+
+def layer_of(source: Path) -> str:
+    parts = source.relative_to(PACKAGE).with_suffix("").parts
+    return "picograd" if parts == ("__init__",) else parts[0]
+
+
+def imported_layers(source: Path) -> Iterator[tuple[int, str]]:
+    """Line and layer of every import of picograd's own modules in the file."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source}:{node.lineno}: a relative import"
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, *rest = name.split(".")
+            if top == "picograd":
+                yield node.lineno, rest[0] if rest and rest[0] in RANK else "picograd"
+
+
+def name_of(source: Path) -> str:
+    return str(source.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name_of)
+def test_dependencies_run_one_way(source: Path) -> None:
+    own = layer_of(source)
+    assert own in RANK, f"{own} has no place in the layering: give it one in this test"
+    wrong = [
+        f"line {line}: {own} uses {other}"
+        for line, other in imported_layers(source)
+        if other != own and RANK[other] >= RANK[own] and (own, other) not in PEERS
+    ]
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name_of)
+def test_imports_stand_at_the_top(source: Path) -> None:
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    inside = [
+        f"line {node.lineno}"
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert not inside or name_of(source) in LAZY, inside
+
+
+def test_the_lazy_imports_are_still_needed() -> None:
+    assert {name for name in LAZY if not (PACKAGE / name).is_file()} == set()
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name_of)
+def test_files_can_be_read_in_one_sitting(source: Path) -> None:
+    lines = len(source.read_text(encoding="utf-8").splitlines())
+    limit = MAX_LINES_OF_A_PASS if source.parent == PACKAGE / "passes" else MAX_LINES
+    assert lines <= limit, f"{lines} lines, more than {limit}: split it by idea"
+
+
+def test_modules_and_public_names_do_not_collide() -> None:
+    """`picograd.compile` is a function, so nothing at the package's top may be a module of that name."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    public = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        and node.module != "picograd"  # `from picograd import nn` names the module itself
+        for alias in node.names
+    }
+    modules = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert len(public) > 0
+    assert public & modules == set()

@@ -1,0 +1,69 @@
+"""The documentation speaks of the project, its links lead somewhere, and its code runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from picograd.cli.files import load_python
+from picograd.cli.spelling import load_passes
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.driver import run_pipeline
+from picograd.semantics.evaluate import evaluate
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|lorem ipsum)\b", re.IGNORECASE)
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pages_are_finished_and_name_no_foreign_path(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert UNFINISHED.search(text) is None
+    assert re.search(r"(?<![\w.])/(work|home|root)/", text) is None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_relative_links_lead_to_files(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", text)
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+def titled_blocks(page: Path) -> dict[str, str]:
+    """The Python blocks of a page that carry a file's name as their title."""
+    blocks = re.findall(r'```python title="([^"]+)"\n(.*?)```', page.read_text("utf-8"), re.DOTALL)
+    return dict(blocks)
+
+
+def test_the_pass_of_the_guide_works(tmp_path: Path) -> None:
+    blocks = titled_blocks(ROOT / "docs" / "writing-a-pass.md")
+    file = tmp_path / "double_by_adding.py"
+    file.write_text(blocks["double_by_adding.py"], encoding="utf-8")
+    step = load_passes([str(file)])["double_by_adding"]
+    module = parse_module("""
+        func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> {
+          %two = pico.constant dense<2.0> : tensor<3xf32>
+          %y = pico.binary mul %x, %two : tensor<3xf32>
+          func.return %y : tensor<3xf32>
+        }
+    """)
+    x = np.random.default_rng(3).standard_normal(3).astype(np.float32)
+    (before,) = evaluate(module, [x])
+    run_pipeline(module, [step()])
+    (after,) = evaluate(module, [x])
+    assert "pico.binary add" in str(module)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_the_program_of_the_command_line_page_loads(tmp_path: Path) -> None:
+    blocks = titled_blocks(ROOT / "docs" / "command-line.md")
+    file = tmp_path / "model.py"
+    file.write_text(blocks["model.py"], encoding="utf-8")
+    assert load_python(str(file)).activate().shape == (64, 10)
