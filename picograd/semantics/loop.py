@@ -1,0 +1,527 @@
+"""What the loop level means, in NumPy.
+
+The iterations of a `loop.parallel` are independent, so its body runs once, on arrays over all of
+them: every SSA value is an array whose first axis counts the iterations of all parallel loops
+around it, and whose further axes are those of its register tile. Sequential loops run one step at
+a time, for those iterations that still take part. A reduction is spread out like a parallel loop
+while it is small, and runs step by step otherwise.
+
+Local buffers start poisoned (NaN, the least integer, true), and an access out of bounds is an
+error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from picograd.dialects import buffer, loop
+from picograd.dialects.affine import Atom, FloorDiv, Lane, Linear, Mod
+from picograd.dialects.literals import array_of
+from picograd.errors import IndexOutOfRange, VerificationError
+from picograd.semantics.loop_elements import Array, element_dtype, evaluate_element_op
+
+Combiner: TypeAlias = Callable[[list[Array], list[Array], "Array | None"], list[Array]]
+"""Combines two lists of arrays over those iterations of the reduction's frame that are given."""
+
+PARALLEL_CHUNK = 1 << 18
+"""The most iterations that a parallel loop runs at once: bounds the memory that evaluation takes."""
+
+SPREAD_LIMIT = 1 << 15
+"""The most iterations up to which a reduction is spread out instead of run step by step."""
+
+COMBINERS: dict[str, Callable[[Array, Array], Array]] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The iterations that run a body together: their number, and their place in the outer frame.
+
+    `rows[n]` is the outer iteration to which iteration n belongs; None stands for the same ones.
+    """
+
+    size: int
+    outer: Frame | None = None
+    rows: Array | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A buffer: one copy of it for each iteration of the frame that allocated it."""
+
+    frame: Frame
+    array: Array
+
+
+def evaluate_main(module: ModuleOp, main: FuncOp, inputs: Sequence[Array], *, widen: bool) -> None:
+    """Run a function of loop level on its arguments, outputs included, which are written in place.
+
+    `widen` computes every float in float64; the arguments must then be float64 arrays.
+    """
+    kernels = {op.sym_name.data: op for op in module.walk() if isinstance(op, loop.KernelOp)}
+    buffers: dict[SSAValue, Array] = dict(zip(main.body.block.args, inputs, strict=True))
+    scale = 2 if widen else 1
+    for op in main.body.block.ops:
+        if isinstance(op, buffer.ArenaOp):
+            buffers[op.result] = np.full(op.nbytes * scale, 0xFF, np.uint8)
+        elif isinstance(op, buffer.PlaceOp):
+            shape = tuple(op.result.type.get_shape())
+            dtype = element_dtype(op.result.type.element_type, widen=widen)
+            start = op.offset.value.data * scale
+            length = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+            place = buffers[op.arena][start : start + length]
+            buffers[op.result] = place.view(dtype).reshape(shape)
+        elif isinstance(op, buffer.AllocOp):
+            buffers[op.result] = poisoned(op.result.type.get_shape(), op.result.type, widen=widen)
+        elif isinstance(op, buffer.ConstantOp):
+            dtype = element_dtype(op.result.type.element_type, widen=widen)
+            buffers[op.result] = array_of(op.value).astype(dtype)
+        elif isinstance(op, loop.LaunchOp):
+            kernel = kernels[op.kernel.string_value()]
+            run_kernel(kernel, [buffers[value] for value in op.buffers], widen=widen)
+        elif not isinstance(op, ReturnOp):
+            raise VerificationError(f"{op.name} does not belong into a function of loop level")
+
+
+def run_kernel(kernel: loop.KernelOp, arrays: Sequence[Array], *, widen: bool = False) -> None:
+    """Run one kernel on NumPy arrays of its arguments' shapes, writing to them in place.
+
+    Raises VerificationError for an access out of bounds and IndexOutOfRange for a checked index
+    outside its range.
+    """
+    frame = Frame(1)
+    evaluator = _Evaluator(widen)
+    for argument, array in zip(kernel.body.block.args, arrays, strict=True):
+        evaluator.memories[argument] = Memory(frame, array[np.newaxis])
+    with np.errstate(all="ignore"):
+        evaluator.run(kernel.body.block, frame)
+
+
+def poisoned(shape: Sequence[int], type: Attribute, *, widen: bool = False) -> Array:
+    """An array whose contents show up in results that use them: NaN, least integer, or true."""
+    element = getattr(type, "element_type", type)
+    dtype = element_dtype(element, widen=widen)
+    if dtype.kind == "f":
+        return np.full(shape, np.nan, dtype)
+    return np.full(shape, True if dtype.kind == "b" else np.iinfo(dtype).min, dtype)
+
+
+class _Evaluator:
+    """Runs bodies; holds the value of every SSA value and the contents of every buffer."""
+
+    def __init__(self, widen: bool):
+        self.widen = widen
+        self.values: dict[SSAValue, tuple[Frame, Array]] = {}
+        self.memories: dict[SSAValue, Memory] = {}
+
+    def run(self, block: Block, frame: Frame) -> list[Array]:
+        """Run a body once for all iterations of a frame; the arrays that it yields."""
+        for op in block.ops:
+            if isinstance(op, loop.YieldOp):
+                return [self.get(value, frame) for value in op.values]
+            rule = _RULES.get(type(op))
+            if rule is not None:
+                rule(self, op, frame)
+            else:
+                self.element_op(op, frame)
+        return []
+
+    # Values and index expressions
+
+    def get(self, value: SSAValue, frame: Frame) -> Array:
+        """The array of a value, as the iterations of a frame see it."""
+        owner, array = self.values[value]
+        if owner is frame or len(array) == 1:
+            return array
+        rows = rows_within(frame, owner)
+        return array if rows is None else array[rows]
+
+    def set(self, value: SSAValue, frame: Frame, array: Array) -> None:
+        self.values[value] = (frame, array)
+
+    def linear(self, expression: Linear, frame: Frame, shape: Sequence[int] = ()) -> Array:
+        """An index expression for every iteration and every lane; axes may have length 1."""
+        total = np.full((1,) * (1 + len(shape)), expression.constant, np.int64)
+        for atom, coefficient in expression.terms.items():
+            total = total + self.atom(atom, frame, shape) * coefficient
+        return total
+
+    def atom(self, atom: Atom, frame: Frame, shape: Sequence[int]) -> Array:
+        if isinstance(atom, Lane):
+            axes = [1] * (1 + len(shape))
+            axes[1 + atom.axis] = shape[atom.axis]
+            return np.arange(shape[atom.axis], dtype=np.int64).reshape(axes)
+        if isinstance(atom, FloorDiv):
+            return self.linear(atom.expression, frame, shape) // atom.by
+        if isinstance(atom, Mod):
+            return self.linear(atom.expression, frame, shape) % atom.by
+        array = self.get(atom, frame)
+        return array.reshape([len(array)] + [1] * len(shape))
+
+    def bounds(self, dim: loop.Dim, frame: Frame) -> tuple[Array, Array]:
+        """First index and number of steps of a loop dimension, for every iteration of a frame."""
+        lower = self.linear(dim.lower, frame)
+        upper = self.linear(dim.uppers[0], frame)
+        for other in dim.uppers[1:]:
+            upper = np.minimum(upper, self.linear(other, frame))
+        steps = np.maximum(0, -((lower - upper) // dim.step))
+        return np.broadcast_to(lower, frame.size), np.broadcast_to(steps, frame.size)
+
+    # Loops
+
+    def spread(self, dims: Sequence[loop.Dim], frame: Frame, first: int, last: int) -> Frame:
+        """The iterations of a loop, all outer iterations' one after the other: first to last - 1."""
+        bounds = [self.bounds(dim, frame) for dim in dims]
+        ends = np.cumsum(_trip_counts(bounds))
+        positions = np.arange(first, last)
+        rows = np.searchsorted(ends, positions, side="right")
+        rest = positions - np.concatenate([[0], ends])[rows]
+        inner = Frame(last - first, frame, rows)
+        for dim, (lower, steps) in zip(reversed(dims), reversed(bounds), strict=True):
+            rest, place = np.divmod(rest, steps[rows])
+            self.set(dim.variable, inner, lower[rows] + place * dim.step)
+        return inner
+
+    def parallel(self, op: loop.ParallelOp, frame: Frame) -> None:
+        dims = op.dims
+        total = int(_trip_counts([self.bounds(dim, frame) for dim in dims]).sum())
+        for first in range(0, total, PARALLEL_CHUNK):
+            last = min(first + PARALLEL_CHUNK, total)
+            self.run(op.body.block, self.spread(dims, frame, first, last))
+
+    def steps(self, dims: Sequence[loop.Dim], frame: Frame) -> Iterator[Frame]:
+        """One frame for each step of a sequential loop, holding those iterations that take it."""
+        bounds = [self.bounds(dim, frame) for dim in dims]
+        extents = [int(steps.max(initial=0)) for _, steps in bounds]
+        for position in np.ndindex(*extents):
+            active = np.ones(frame.size, np.bool_)
+            for place, (_, steps) in zip(position, bounds, strict=True):
+                active &= place < steps
+            inner = _subset(frame, active)
+            if inner is None:
+                continue
+            for place, dim, (lower, _) in zip(position, dims, bounds, strict=True):
+                starts = lower if inner.rows is None else lower[inner.rows]
+                self.set(dim.variable, inner, starts + place * dim.step)
+            yield inner
+
+    def sequential(self, op: loop.ForOp, frame: Frame) -> None:
+        carried = [self.whole(value, frame) for value in op.inits]
+        for inner in self.steps(op.dims, frame):
+            for argument, array in zip(op.carried, carried, strict=True):
+                self.set(argument, inner, array if inner.rows is None else array[inner.rows])
+            results = self.run(op.body.block, inner)
+            carried = [
+                _update(array, inner, new) for array, new in zip(carried, results, strict=True)
+            ]
+        for result, array in zip(op.outputs, carried, strict=True):
+            self.set(result, frame, array)
+
+    def whole(self, value: SSAValue, frame: Frame) -> Array:
+        """A value with one entry for every iteration of a frame."""
+        array = self.get(value, frame)
+        return np.broadcast_to(array, (frame.size, *array.shape[1:]))
+
+    def reduce(self, op: loop.ReduceOp, frame: Frame) -> None:
+        start = [
+            np.broadcast_to(identity, (frame.size, *loop.tile_shape(result.type)))
+            for identity, result in zip(self.identities(op, frame), op.outputs, strict=True)
+        ]
+        combine = self.combiner(op, frame)
+        counts = _trip_counts([self.bounds(dim, frame) for dim in op.dims])
+        if op.kind is not None and int(counts.sum()) <= SPREAD_LIMIT:
+            totals = self.reduce_spread(op, frame, counts, start)
+        else:
+            totals = self.reduce_steps(op, frame, start)
+        if op.inits:
+            totals = combine([self.whole(value, frame) for value in op.inits], totals, None)
+        for result, array in zip(op.outputs, totals, strict=True):
+            self.set(result, frame, array)
+
+    def identities(self, op: loop.ReduceOp, frame: Frame) -> list[Array]:
+        if op.kind is None:
+            return [_leading(self.get(value, frame), value) for value in op.identities]
+        constant = loop.identity(op.kind.data, op.outputs[0].type)
+        array = evaluate_element_op(constant, [], widen=self.widen)
+        return [array.reshape([1] * (1 + loop.tile_rank(op.outputs[0].type)))]
+
+    def combiner(self, op: loop.ReduceOp, frame: Frame) -> Combiner:
+        if op.kind is not None:
+            rule = COMBINERS[op.kind.data]
+            return lambda left, right, rows: [rule(left[0], right[0])]
+        region = op.combiner
+        assert region is not None
+        block = region.block
+
+        def run(left: list[Array], right: list[Array], rows: Array | None) -> list[Array]:
+            inner = Frame(len(left[0]), frame, rows)
+            for argument, array in zip(block.args, [*left, *right], strict=True):
+                self.set(argument, inner, array)
+            results = self.run(block, inner)
+            return [np.broadcast_to(r, l.shape) for r, l in zip(results, left, strict=True)]
+
+        return run
+
+    def reduce_steps(self, op: loop.ReduceOp, frame: Frame, totals: list[Array]) -> list[Array]:
+        combine = self.combiner(op, frame)
+        for inner in self.steps(op.dims, frame):
+            new = self.run(op.body.block, inner)
+            rows = inner.rows
+            old = totals if rows is None else [array[rows] for array in totals]
+            new = [np.broadcast_to(n, o.shape) for n, o in zip(new, old, strict=True)]
+            combined = combine(old, new, rows)
+            totals = [_update(t, inner, c) for t, c in zip(totals, combined, strict=True)]
+        return totals
+
+    def reduce_spread(
+        self, op: loop.ReduceOp, frame: Frame, counts: Array, totals: list[Array]
+    ) -> list[Array]:
+        total = int(counts.sum())
+        if total == 0:
+            return totals
+        inner = self.spread(op.dims, frame, 0, total)
+        (values,) = self.run(op.body.block, inner)
+        values = np.broadcast_to(values, (inner.size, *values.shape[1:]))
+        result = totals[0].copy()
+        filled = counts > 0
+        starts = (np.cumsum(counts) - counts)[filled]
+        assert op.kind is not None
+        ufunc: Any = COMBINERS[op.kind.data]
+        result[filled] = ufunc.reduceat(values, starts, axis=0, dtype=values.dtype)
+        return [result]
+
+    def branch(self, op: loop.IfOp, frame: Frame) -> None:
+        taken = np.broadcast_to(self.linear(op.condition, frame) >= 0, frame.size)
+        results = [
+            np.zeros(
+                (frame.size, *loop.tile_shape(result.type)),
+                element_dtype(result.type, widen=self.widen),
+            )
+            for result in op.outputs
+        ]
+        for region, active in ((op.then, taken), (op.otherwise, ~taken)):
+            inner = _subset(frame, active)
+            if inner is None:
+                continue
+            found = self.run(region.block, inner)
+            results = [_update(old, inner, new) for old, new in zip(results, found, strict=True)]
+        for result, array in zip(op.outputs, results, strict=True):
+            self.set(result, frame, array)
+
+    # Memory
+
+    def alloc(self, op: loop.AllocOp, frame: Frame) -> None:
+        type = loop.memref_type(op.memref)
+        shape = (frame.size, *type.get_shape())
+        self.memories[op.memref] = Memory(frame, poisoned(shape, type, widen=self.widen))
+
+    def places(
+        self,
+        op: loop.LoadOp | loop.StoreOp,
+        frame: Frame,
+        shape: Sequence[int],
+    ) -> tuple[Array, tuple[Array, ...], Array | None]:
+        """The buffer, where in it (the copy of the buffer first), and which places are inside.
+
+        The last is None when all are; where it is false, the places are moved inside.
+        """
+        memory = self.memories[op.memref]
+        rows = rows_within(frame, memory.frame)
+        copies = np.arange(memory.frame.size) if rows is None else rows
+        if memory.frame.size == 1:
+            copies = np.zeros(1, np.int64)
+        indices = [self.linear(index, frame, shape) for index in op.indices]
+        extents = memory.array.shape[1:]
+        inside: Array | None = None
+        for axis, (index, extent) in enumerate(zip(indices, extents, strict=True)):
+            if index.size == 0 or (index.min() >= 0 and index.max() < extent):
+                continue
+            good = (index >= 0) & (index < extent)
+            inside = good if inside is None else inside & good
+            if not _is_guarded(op):
+                raise _out_of_bounds(op, axis, index, extent)
+            indices[axis] = np.clip(index, 0, max(0, extent - 1))
+        first = copies.reshape([len(copies)] + [1] * len(shape))
+        return memory.array, (first, *indices), inside
+
+    def load(self, op: loop.LoadOp, frame: Frame) -> None:
+        shape = loop.tile_shape(op.result.type)
+        array, places, inside = self.places(op, frame, shape)
+        if array.size == 0 and inside is not None:
+            values = np.zeros((1, *shape), array.dtype)
+        else:
+            values = array[places]
+            if inside is not None:
+                values = np.where(inside, values, array.dtype.type(0))
+        # Indices without lanes leave axes of length 1, which must have the tile's full extent.
+        self.set(op.result, frame, np.broadcast_to(values, (len(values), *shape)))
+
+    def store(self, op: loop.StoreOp, frame: Frame) -> None:
+        shape = loop.tile_shape(op.value.type)
+        array, places, inside = self.places(op, frame, shape)
+        full = (frame.size, *shape)
+        values = np.broadcast_to(self.get(op.value, frame), full)
+        if inside is None:
+            array[tuple(np.broadcast_to(place, full) for place in places)] = values
+            return
+        kept = np.broadcast_to(inside, full)
+        array[tuple(np.broadcast_to(place, full)[kept] for place in places)] = values[kept]
+
+    def checked_index(self, op: loop.CheckedIndexOp, frame: Frame) -> None:
+        values = self.get(op.value, frame).astype(np.int64)
+        size = op.size.value.data
+        wrong = (values < 0) | (values >= size)
+        if wrong.any():
+            raise IndexOutOfRange(
+                "an index value lies outside the axis that it indexes",
+                expected=f"0 to {size - 1}",
+                found=values[wrong][0],
+            )
+        self.set(op.result, frame, values)
+
+    # Elements and tiles
+
+    def element_op(self, op: Operation, frame: Frame) -> None:
+        arguments = [_leading(self.get(value, frame), value) for value in op.operands]
+        array = evaluate_element_op(op, arguments, widen=self.widen)
+        self.set(op.results[0], frame, array[np.newaxis] if not arguments else array)
+
+    def index(self, op: loop.IndexOp, frame: Frame) -> None:
+        shape = loop.tile_shape(op.result.type)
+        values = self.linear(op.expression, frame, shape)
+        dtype = element_dtype(op.result.type, widen=self.widen)
+        self.set(op.result, frame, np.broadcast_to(values, (len(values), *shape)).astype(dtype))
+
+    def compare(self, op: loop.CompareOp, frame: Frame) -> None:
+        rule = _PREDICATES[op.predicate.data]
+        self.set(op.result, frame, rule(self.get(op.left, frame), self.get(op.right, frame)))
+
+    def select(self, op: loop.SelectOp, frame: Frame) -> None:
+        arrays = [self.get(value, frame) for value in op.operands]
+        self.set(op.result, frame, np.where(*arrays))
+
+    def broadcast(self, op: loop.BroadcastOp, frame: Frame) -> None:
+        value = self.get(op.value, frame)
+        value = np.expand_dims(value, tuple(axis + 1 for axis in op.axes))
+        shape = (len(value), *loop.tile_shape(op.result.type))
+        self.set(op.result, frame, np.broadcast_to(value, shape))
+
+    def fold(self, op: loop.FoldOp, frame: Frame) -> None:
+        ufunc: Any = COMBINERS[op.kind.data]
+        value = self.get(op.value, frame)
+        self.set(op.result, frame, ufunc.reduce(value, axis=-1, dtype=value.dtype))
+
+    def shuffle(self, op: loop.ShuffleOp, frame: Frame) -> None:
+        left, right = self.get(op.left, frame), self.get(op.right, frame)
+        rows = max(len(left), len(right))
+        both = np.concatenate(
+            [np.broadcast_to(array, (rows, array.shape[1])) for array in (left, right)], axis=1
+        )
+        lanes = op.lanes.get_values()
+        result = both[:, [max(lane, 0) for lane in lanes]]
+        free = [position for position, lane in enumerate(lanes) if lane < 0]
+        if free:
+            result[:, free] = poisoned((), op.result.type, widen=self.widen)
+        self.set(op.result, frame, result)
+
+    def barrier(self, op: loop.BarrierOp, frame: Frame) -> None:
+        """Iterations run in step anyway."""
+
+
+_RULES: Mapping[type[Operation], Callable[[_Evaluator, Any, Frame], None]] = {
+    loop.ParallelOp: _Evaluator.parallel,
+    loop.ForOp: _Evaluator.sequential,
+    loop.ReduceOp: _Evaluator.reduce,
+    loop.IfOp: _Evaluator.branch,
+    loop.AllocOp: _Evaluator.alloc,
+    loop.LoadOp: _Evaluator.load,
+    loop.StoreOp: _Evaluator.store,
+    loop.CheckedIndexOp: _Evaluator.checked_index,
+    loop.IndexOp: _Evaluator.index,
+    loop.CompareOp: _Evaluator.compare,
+    loop.SelectOp: _Evaluator.select,
+    loop.BroadcastOp: _Evaluator.broadcast,
+    loop.FoldOp: _Evaluator.fold,
+    loop.ShuffleOp: _Evaluator.shuffle,
+    loop.BarrierOp: _Evaluator.barrier,
+}
+
+_PREDICATES: Mapping[str, Callable[[Array, Array], Array]] = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
+
+
+def rows_within(frame: Frame, owner: Frame) -> Array | None:
+    """For each iteration of a frame, the iteration of an outer frame around it; None if equal."""
+    rows: Array | None = None
+    current = frame
+    while current is not owner:
+        if current.rows is not None:
+            rows = current.rows if rows is None else current.rows[rows]
+        assert current.outer is not None, "a value is used outside the body that defines it"
+        current = current.outer
+    return rows
+
+
+def _subset(frame: Frame, active: Array) -> Frame | None:
+    """The iterations for which `active` holds; None if there are none."""
+    count = int(np.count_nonzero(active))
+    if count == 0:
+        return None
+    if count == frame.size:
+        return Frame(count, frame)
+    return Frame(count, frame, np.flatnonzero(active))
+
+
+def _update(array: Array, inner: Frame, new: Array) -> Array:
+    """`array` with the entries of a subset of the iterations replaced."""
+    if inner.rows is None:
+        return np.broadcast_to(new, array.shape)
+    result = array.copy()
+    result[inner.rows] = new
+    return result
+
+
+def _trip_counts(bounds: Sequence[tuple[Array, Array]]) -> Array:
+    """How many iterations a loop has, for each outer iteration."""
+    return np.prod([steps for _, steps in bounds], axis=0)
+
+
+def _leading(array: Array, value: SSAValue) -> Array:
+    """An array whose first axis counts iterations, for a value that may lack that axis."""
+    return array if array.ndim > loop.tile_rank(value.type) else array[np.newaxis]
+
+
+def _is_guarded(op: loop.LoadOp | loop.StoreOp) -> bool:
+    return (op.pad if isinstance(op, loop.LoadOp) else op.clip) is not None
+
+
+def _out_of_bounds(
+    op: loop.LoadOp | loop.StoreOp, axis: int, index: Array, extent: int
+) -> VerificationError:
+    wrong = index[(index < 0) | (index >= extent)]
+    return VerificationError(
+        f"{op.name} accesses %{op.memref.name_hint or '?'} out of bounds on axis {axis}",
+        expected=f"0 to {extent - 1}",
+        found=int(wrong[0]),
+        hint="the pass before this point computed a wrong bound or index",
+        where=str(op).strip(),
+    )
