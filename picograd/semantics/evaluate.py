@@ -1,0 +1,122 @@
+"""Run a function of any level in NumPy: the reference for every pass and every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Operation
+
+from picograd.dialects.buffer import outputs_of
+from picograd.dialects.dtypes import AnyTensor, from_ir
+from picograd.dialects.loop import KernelOp, LaunchOp
+from picograd.errors import DTypeError, ShapeError, VerificationError
+from picograd.semantics import buffer, kernel
+from picograd.semantics.environment import Environment, Handler, poisoned
+from picograd.semantics.loop import run_kernel
+from picograd.semantics.tensor import Array, Precision, numpy_dtype
+
+
+def _launch(op: LaunchOp, environment: Environment) -> None:
+    """Run a kernel of loop level on the buffers of a `loop.launch`."""
+    name = op.kernel.root_reference.data
+    body = environment.module.body.ops if environment.module is not None else ()
+    for kernel_op in body:
+        if isinstance(kernel_op, KernelOp) and kernel_op.sym_name.data == name:
+            widen = environment.precision == "float64"
+            run_kernel(kernel_op, environment.get(op.operands), widen=widen)
+            return
+    raise VerificationError(
+        "loop.launch names no kernel of its module",
+        expected=f"a loop.kernel @{name} beside the function",
+        found="none of that name",
+    )
+
+
+HANDLERS: dict[type[Operation], Handler] = {
+    **kernel.HANDLERS,
+    **buffer.HANDLERS,
+    LaunchOp: _launch,
+}
+"""How to run each op that is no tensor op."""
+
+
+def entry_of(module: ModuleOp | FuncOp) -> FuncOp:
+    """`@main`, or the only function. Raises VerificationError when the module has neither."""
+    if isinstance(module, FuncOp):
+        return module
+    functions = [op for op in module.body.ops if isinstance(op, FuncOp)]
+    for function in functions:
+        if function.sym_name.data == "main":
+            return function
+    if len(functions) != 1:
+        raise VerificationError(
+            "the module has no entry",
+            expected="a function @main, or one function only",
+            found=", ".join("@" + f.sym_name.data for f in functions) or "no function",
+        )
+    return functions[0]
+
+
+def evaluate(
+    module: ModuleOp | FuncOp, inputs: Sequence[Array], *, precision: Precision = "native"
+) -> list[Array]:
+    """The results of the entry function on `inputs`, as fresh arrays.
+
+    At the buffer and loop levels the arguments marked `buffer.output` are no inputs: they are allocated here,
+    poisoned, and returned. `precision="float64"` computes all floats in float64 and returns them so.
+
+    Raises ShapeError or DTypeError when inputs do not fit the arguments, IndexOutOfRange for an index
+    outside its axis, VerificationError for ops without meaning.
+    """
+    function = entry_of(module)
+    owner = module if isinstance(module, ModuleOp) else function.parent_op()
+    environment = Environment(precision, HANDLERS, owner if isinstance(owner, ModuleOp) else None)
+    outputs = outputs_of(function)
+    arguments = [argument for argument in function.args if argument not in outputs]
+    _check_count(len(arguments), len(inputs))
+    for position, (argument, array) in enumerate(zip(arguments, inputs, strict=True)):
+        environment.values[argument] = _admit(array, argument.type, position, precision)
+    for argument in outputs:
+        environment.values[argument] = poisoned(_shaped(argument.type), precision)
+    with np.errstate(all="ignore"):
+        environment.run(function.body.block)
+    terminator = function.body.block.last_op
+    returned = terminator.operands if isinstance(terminator, ReturnOp) else ()
+    return [np.array(environment.values[value], order="C") for value in chain(returned, outputs)]
+
+
+def _shaped(type: Attribute) -> AnyTensor:
+    """Tensor and memref types alike have a shape and an element type."""
+    assert hasattr(type, "get_shape")
+    return type  # pyright: ignore[reportReturnType]
+
+
+def _check_count(expected: int, found: int) -> None:
+    if expected != found:
+        raise ShapeError(
+            "the number of inputs is not the number of arguments",
+            expected=f"{expected} inputs",
+            found=f"{found} inputs",
+        )
+
+
+def _admit(array: Array, type: Attribute, position: int, precision: Precision) -> Array:
+    """Check one input against its argument; widen it for float64 precision."""
+    shaped = _shaped(type)
+    dtype = from_ir(shaped.element_type)
+    if array.shape != shaped.get_shape():
+        raise ShapeError(
+            f"input {position} has the wrong shape",
+            expected=list(shaped.get_shape()),
+            found=list(array.shape),
+        )
+    wide = precision == "float64" and dtype.is_float and array.dtype == np.float64
+    if array.dtype != dtype.numpy and not wide:
+        raise DTypeError(
+            f"input {position} has the wrong dtype", expected=dtype.name, found=array.dtype
+        )
+    return array.astype(numpy_dtype(shaped.element_type, precision), copy=False)
