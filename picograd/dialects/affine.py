@@ -43,6 +43,13 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class Counter:
+    """How often the loop that defines `variable` has stepped. Analyses use it; the IR never does."""
+
+    variable: SSAValue
+
+
+@dataclass(frozen=True, slots=True)
 class FloorDiv:
     """The quotient of `expression` by the positive integer `by`, rounded towards -infinity."""
 
@@ -58,8 +65,9 @@ class Mod:
     by: int
 
 
-Atom: TypeAlias = "SSAValue | Lane | FloorDiv | Mod"
-LinearLike: TypeAlias = "Linear | SSAValue | Lane | FloorDiv | Mod | int"
+Leaf: TypeAlias = SSAValue | Lane | Counter
+Atom: TypeAlias = Leaf | FloorDiv | Mod
+LinearLike: TypeAlias = "Linear | Atom | int"
 
 
 class Linear:
@@ -146,7 +154,7 @@ class Linear:
         """How often an atom occurs in the sum itself (not inside quotients and remainders)."""
         return self.terms.get(atom, 0)
 
-    def leaves(self) -> Iterator[SSAValue | Lane]:
+    def leaves(self) -> Iterator[Leaf]:
         """The index values and lanes in this expression, those inside quotients included."""
         for atom in self.terms:
             if isinstance(atom, FloorDiv | Mod):
@@ -162,7 +170,7 @@ class Linear:
         """The tile axes on which the expression depends."""
         return {leaf.axis for leaf in self.leaves() if isinstance(leaf, Lane)}
 
-    def substitute(self, replacements: Mapping[SSAValue | Lane, LinearLike]) -> Linear:
+    def substitute(self, replacements: Mapping[Leaf, LinearLike]) -> Linear:
         """The expression with index values and lanes replaced, all at the same time."""
         if not any(leaf in replacements for leaf in self.leaves()):
             return self
@@ -183,6 +191,8 @@ def _describe(atom: Atom) -> str:
         return f"%{atom.name_hint}"
     if isinstance(atom, Lane):
         return f"t{atom.axis}"
+    if isinstance(atom, Counter):
+        return f"steps of %{atom.variable.name_hint}"
     name = "floordiv" if isinstance(atom, FloorDiv) else "mod"
     return f"(({atom.expression!r}) {name} {atom.by})"
 
@@ -236,7 +246,7 @@ def encode(expressions: Iterable[Linear], rank: int = 0) -> tuple[list[SSAValue]
     dimensions are the lanes of a tile of that rank.
     """
     expressions = list(expressions)
-    positions: dict[SSAValue | Lane, int] = {}
+    positions: dict[Leaf, int] = {}
     for expression in expressions:
         _number_values(expression, positions)
     values = [leaf for leaf in positions if isinstance(leaf, SSAValue)]
@@ -246,7 +256,7 @@ def encode(expressions: Iterable[Linear], rank: int = 0) -> tuple[list[SSAValue]
     return values, AffineMapAttr(AffineMap(len(values) + rank, 0, results))
 
 
-def _number_values(expression: Linear, positions: dict[SSAValue | Lane, int]) -> None:
+def _number_values(expression: Linear, positions: dict[Leaf, int]) -> None:
     for atom, _ in ordered_terms(expression):
         if isinstance(atom, FloorDiv | Mod):
             _number_values(atom.expression, positions)
@@ -254,7 +264,7 @@ def _number_values(expression: Linear, positions: dict[SSAValue | Lane, int]) ->
             positions.setdefault(atom, len(positions))
 
 
-def _to_affine(expression: Linear, positions: Mapping[SSAValue | Lane, int]) -> AffineExpr:
+def _to_affine(expression: Linear, positions: Mapping[Leaf, int]) -> AffineExpr:
     total: AffineExpr | None = None
     for atom, coefficient in ordered_terms(expression):
         if isinstance(atom, FloorDiv | Mod):
@@ -340,6 +350,8 @@ def _print_atom(printer: Printer, atom: Atom) -> None:
     if isinstance(atom, Lane):
         printer.print_string(f"t{atom.axis}")
         return
+    if isinstance(atom, Counter):
+        raise TypeError("a loop's counter has no place in the IR")
     inner = atom.expression
     plain = inner.constant == 0 and list(inner.terms.values()) == [1]
     printer.print_string("" if plain else "(")

@@ -49,6 +49,12 @@ def memref_type(value: SSAValue) -> MemRefType[Attribute]:
     return value.type
 
 
+def memref_shape(type: Attribute) -> tuple[int, ...]:
+    """The shape of a memref type."""
+    assert isa(type, MemRefType[Attribute])
+    return tuple(type.get_shape())
+
+
 # Loop dimensions
 
 

@@ -22,7 +22,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from picograd.dialects import buffer, loop
-from picograd.dialects.affine import Atom, FloorDiv, Lane, Linear, Mod
+from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
 from picograd.dialects.literals import array_of
 from picograd.errors import IndexOutOfRange, VerificationError
 from picograd.semantics.loop_elements import Array, element_dtype, evaluate_element_op
@@ -168,6 +168,8 @@ class _Evaluator:
             return self.linear(atom.expression, frame, shape) // atom.by
         if isinstance(atom, Mod):
             return self.linear(atom.expression, frame, shape) % atom.by
+        if isinstance(atom, Counter):
+            raise TypeError("a loop's counter has no place in the IR")
         array = self.get(atom, frame)
         return array.reshape([len(array)] + [1] * len(shape))
 
