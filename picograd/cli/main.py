@@ -21,7 +21,9 @@ EXIT_MISTAKE = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 (the command says why) or 2 (a mistake)."""
     sys.excepthook = report_bug
-    arguments = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = build_parser().parse_args(words)
+    arguments.argv = words
     try:
         return arguments.run(arguments)
     except PicogradError as error:

@@ -1,0 +1,89 @@
+"""`picograd bench`: the compiler beside the alternatives, in one process, on one thread.
+
+Contenders take turns, so that a busy machine disturbs all alike; what counts is the ratios.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from picograd.cli.display import print_table
+from picograd.study import digits_bench, gemm_bench
+from picograd.study.measure import interleave, on_one_thread
+
+Measured = Mapping[str, float]
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `bench` to the command."""
+    parser = commands.add_parser(
+        "bench",
+        help="compare with NumPy and with a schedule written by hand",
+        description="Interleaved measurements on one thread: medians and ratios.",
+    )
+    benchmarks = parser.add_subparsers(metavar="BENCHMARK", required=True)
+    for name, run, help_text in (
+        ("demo", run_demo, "the demo's training step: compiled, eager, and in NumPy"),
+        ("gemm", run_gemm, "a matrix product: derived by passes, scheduled by hand, NumPy's"),
+    ):
+        one = benchmarks.add_parser(name, help=help_text, description=help_text)
+        one.add_argument("--rounds", type=int, default=25, help="%(default)s")
+        one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as data")
+        one.set_defaults(run=_alone(run))
+    gemm = benchmarks.choices["gemm"]
+    gemm.add_argument("--sizes", type=int, nargs="+", default=[512, 1024], metavar="N")
+
+
+def _alone(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The benchmark, in a process of its own whose libraries were started on one thread."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        status = on_one_thread(arguments.argv)
+        return run(arguments) if status is None else status
+
+    return command
+
+
+def run_demo(arguments: argparse.Namespace) -> int:
+    """`picograd bench demo`."""
+    seconds = interleave(digits_bench.contenders(), arguments.rounds)
+    report("The digits training step, batch 64, one thread", seconds, "compiled")
+    write_json(arguments.json, {"demo": ratios(seconds, "compiled")})
+    return 0
+
+
+def run_gemm(arguments: argparse.Namespace) -> int:
+    """`picograd bench gemm`."""
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for size in arguments.sizes:
+        seconds = interleave(gemm_bench.contenders(size), arguments.rounds)
+        gigaflops = {name: 2e-9 * size**3 / value for name, value in seconds.items()}
+        report(f"Matrix product, n = {size}, float32, one thread", seconds, "derived", gigaflops)
+        results[str(size)] = ratios(seconds, "derived")
+    write_json(arguments.json, {"gemm": results})
+    return 0
+
+
+def ratios(seconds: Measured, of: str) -> dict[str, dict[str, float]]:
+    """Seconds of each contender, and how many times as long as `of` it takes."""
+    return {
+        name: {"seconds": value, "ratio": value / seconds[of]} for name, value in seconds.items()
+    }
+
+
+def report(title: str, seconds: Measured, of: str, gigaflops: Measured | None = None) -> None:
+    """Print one comparison."""
+    header = ["", "µs", f"times {of}"] + (["GFLOP/s"] if gigaflops else [])
+    rows = [
+        [name, f"{value * 1e6:,.1f}", f"{value / seconds[of]:.2f}"]
+        + ([f"{gigaflops[name]:.1f}"] if gigaflops else [])
+        for name, value in seconds.items()
+    ]
+    print_table(title, header, rows)
+
+
+def write_json(file: Path | None, data: object) -> None:
+    """Write the numbers where they are asked for."""
+    if file is not None:
+        file.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
