@@ -4,6 +4,8 @@ The figures are WebGPU's default limits, so that code compiled for them runs on 
 backend registers a target with the limits of its device once it has one.
 """
 
+from dataclasses import replace
+
 from picograd.targets.target import Target
 
 
@@ -28,4 +30,25 @@ def default_target() -> Target:
         max_workgroups=65535,
         int64=False,
         float64=False,
+    )
+
+
+def adapter_target(
+    *,
+    storage_buffers: int,
+    max_binding_bytes: int,
+    workgroup_bytes: int,
+    max_invocations: int,
+    max_workgroup_size: tuple[int, int, int],
+    max_workgroups: int,
+) -> Target:
+    """The default target with the limits of one adapter. Sizes are in bytes."""
+    return replace(
+        default_target(),
+        storage_buffers=storage_buffers,
+        max_binding_bytes=max_binding_bytes,
+        workgroup_bytes=workgroup_bytes,
+        max_invocations=max_invocations,
+        max_workgroup_size=max_workgroup_size,
+        max_workgroups=max_workgroups,
     )
