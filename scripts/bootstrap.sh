@@ -70,8 +70,15 @@ install_picograd() {
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${1:-}"
 }
 
+# find_adapter: true when there is one, false when there is none; anything else ends the script.
 find_adapter() {
-    adapter=$("$VENV/bin/python" scripts/find_adapter.py)
+    status=0
+    adapter=$("$VENV/bin/python" scripts/find_adapter.py) || status=$?
+    case $status in
+        0) return 0 ;;
+        3) return 1 ;;
+        *) say "looking for a GPU adapter failed"; exit 1 ;;
+    esac
 }
 
 check_gpu() {
