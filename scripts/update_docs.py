@@ -6,15 +6,15 @@ from pathlib import Path
 from picograd.errors import PicogradError
 from picograd.study.doc_pages import updated_pages
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
 
 
 def main() -> int:
     try:
-        for page, text in updated_pages(DOCS):
+        for page, text in updated_pages(ROOT):
             if page.read_text(encoding="utf-8") != text:
                 page.write_text(text, encoding="utf-8")
-                print(page.relative_to(DOCS.parent))
+                print(page.relative_to(ROOT))
     except PicogradError as error:
         print(error, file=sys.stderr)
         return 1

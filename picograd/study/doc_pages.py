@@ -8,6 +8,12 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- grammar: begin -->      on docs/levels/NAME.md: the docstring of the level's dialect
     <!-- grammar: end -->
 
+    <!-- passes: begin -->       on docs/passes/index.md: a table of all passes
+    <!-- passes: end -->
+
+    <!-- tensor: begin -->       in README.md: its small function at a level, and so for each level
+    <!-- tensor: end -->
+
 `make docs-update` rewrites the pages; a test fails when one of them is out of date.
 """
 
@@ -17,11 +23,14 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import picograd
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
 from picograd.passes import PASSES
-from picograd.study.pass_docs import read_pass_docs
+from picograd.study.pass_docs import read_pass_docs, summary_of
+from picograd.study.road import levels_of
 
 LEVELS: dict[str, ModuleType] = {
     "tensor": tensor,
@@ -39,20 +48,54 @@ class PageError(PicogradError):
     """A documentation page without its markers."""
 
 
-def updated_pages(docs: Path) -> Iterator[tuple[Path, str]]:
-    """Every page with a generated part, and the text that it ought to have."""
+def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every page with a generated part, and the text that it ought to have.
+
+    `root` is the folder of the repository. Raises PageError when a marker is missing.
+    """
+    docs = root / "docs"
     for name, step in PASSES.items():
         page = docs / "passes" / f"{name}.md"
-        yield page, fill(page, "example", read_pass_docs(step).example())
+        yield page, fill(page, _read(page), "example", read_pass_docs(step).example())
     for name, dialect in LEVELS.items():
         page = docs / "levels" / f"{name}.md"
-        yield page, fill(page, "grammar", fence_code(inspect.getdoc(dialect) or ""))
+        content = fence_code(inspect.getdoc(dialect) or "")
+        yield page, fill(page, _read(page), "grammar", content)
+    page = docs / "passes" / "index.md"
+    yield page, fill(page, _read(page), "passes", _table_of_passes())
+    yield root / "README.md", _updated_readme(root / "README.md")
 
 
-def fill(page: Path, region: str, content: str) -> str:
-    """The page's text with `content` between the region's markers. Raises PageError."""
+def _read(page: Path) -> str:
+    return page.read_text(encoding="utf-8") if page.is_file() else ""
+
+
+def _table_of_passes() -> str:
+    rows = ["| pass | level | what it does |", "|---|---|---|"]
+    for name, step in PASSES.items():
+        levels = f"{step.level_in} → {step.level_out}" if step.is_lowering() else step.level_in
+        rows.append(f"| [`{name}`]({name}.md) | {levels} | {summary_of(step)} |")
+    return "\n".join(rows)
+
+
+def _updated_readme(page: Path) -> str:
+    """README with its titled Python block `tiny.py` compiled to every level."""
+    text = _read(page)
+    program = re.search(r'```python title="tiny\.py"\n(.*?)```', text, re.DOTALL)
+    if program is None:
+        raise PageError(f"{page} has no Python block titled tiny.py", expected="one", found="none")
+    names: dict[str, Any] = {}
+    exec(compile(program.group(1), str(page), "exec"), names)
+    compiled = picograd.compile(names["tiny"], device="reference")
+    compiled()
+    for level, ir in levels_of(compiled.ir("tensor")).items():
+        text = fill(page, text, level, f"```mlir\n{ir.strip()}\n```")
+    return text
+
+
+def fill(page: Path, text: str, region: str, content: str) -> str:
+    """`text` of the page with `content` between the region's markers. Raises PageError."""
     begin, end = f"<!-- {region}: begin -->", f"<!-- {region}: end -->"
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
     before, found_begin, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
