@@ -1,0 +1,150 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+"""The only module that talks to llvmlite: LLVM IR text in, object code or assembly out, linked code.
+
+No optimization pipeline runs. The passes of the loop level have already chosen vectors, blocks and
+registers, and the emitter has already hoisted address arithmetic; LLVM selects instructions,
+schedules them and allocates registers. Measured, a pipeline at O3 gives the same speed and costs
+several times the compile time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite.binding as llvm
+
+from picograd.errors import CompileError
+
+LLVM_VERSION: tuple[int, ...] = tuple(llvm.llvm_version_info)
+
+# Level 0 spills every value around every instruction; 1, 2 and 3 give the same code here.
+_OPTIMIZATION_LEVEL = 1
+
+_library_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What code is generated for, in LLVM's words. `features` is `+avx2,-sse4a,…` or empty."""
+
+    triple: str
+    name: str
+    features: str = ""
+
+    @property
+    def architecture(self) -> str:
+        """The first part of the triple: "x86_64", "aarch64", …"""
+        return self.triple.partition("-")[0]
+
+
+@cache
+def host() -> Processor:
+    """The processor that this process runs on."""
+    _initialize()
+    return Processor(
+        llvm.get_process_triple(),
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
+    )
+
+
+def x86(name: str) -> Processor:
+    """An x86-64 Linux processor by LLVM's name for it, such as "znver5" or "x86-64-v3"."""
+    return Processor("x86_64-unknown-linux-gnu", name)
+
+
+def object_code(text: str, processor: Processor | None = None) -> bytes:
+    """Object code for a module of LLVM IR text.
+
+    Raises CompileError when LLVM rejects the text or the processor.
+    """
+    processor = processor or host()
+    machine = _target_machine(processor)
+    return machine.emit_object(_parse(text, processor, machine))
+
+
+def assembly(text: str, processor: Processor | None = None) -> str:
+    """Assembly for a module of LLVM IR text; the processor need not be the host's."""
+    processor = processor or host()
+    machine = _target_machine(processor)
+    return machine.emit_assembly(_parse(text, processor, machine))
+
+
+class Library:
+    """Linked machine code. The addresses are valid for as long as this object lives."""
+
+    def __init__(
+        self,
+        code: bytes,
+        exports: Iterable[str],
+        imports: Mapping[str, int] | None = None,
+    ) -> None:
+        """Link object code; `imports` gives addresses to undefined symbols.
+
+        Other undefined symbols are looked up in the process (libm, libpthread).
+        """
+        names = tuple(exports)
+        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for name in names:
+            builder.export_symbol(name)
+        for name, address in (imports or {}).items():
+            builder.import_symbol(name, address)
+        try:
+            self._tracker = builder.link(_jit(), f"picograd.{next(_library_numbers)}")
+        except RuntimeError as error:
+            raise CompileError(
+                "LLVM could not link the generated code",
+                found=error,
+                hint="report this with the .ll file of the dump",
+            ) from error
+        self.addresses: dict[str, int] = {name: self._tracker[name] for name in names}
+
+
+@cache
+def _initialize() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    llvm.initialize_native_asmparser()
+
+
+@cache
+def _target_machine(processor: Processor) -> llvm.TargetMachine:
+    _initialize()
+    try:
+        target = llvm.Target.from_triple(processor.triple)
+    except RuntimeError as error:
+        raise CompileError(
+            f"this build of LLVM cannot generate code for {processor.triple!r}",
+            found=error,
+            hint="run picograd on a machine that llvmlite supports, or use the reference device",
+        ) from error
+    return target.create_target_machine(
+        cpu=processor.name,
+        features=processor.features,
+        opt=_OPTIMIZATION_LEVEL,
+        jit=True,
+    )
+
+
+@cache
+def _jit() -> llvm.LLJIT:
+    """The one linker of the process; llvmlite holds a global lock around each of its calls."""
+    return llvm.create_lljit_compiler(_target_machine(host()))
+
+
+def _parse(text: str, processor: Processor, machine: llvm.TargetMachine) -> llvm.ModuleRef:
+    try:
+        module = llvm.parse_assembly(text)
+    except RuntimeError as error:
+        raise CompileError(
+            "LLVM rejected the text that the emitter produced",
+            found=str(error)[:2000],
+            hint="an op was emitted with wrong types; report this with the module's loop level",
+        ) from error
+    module.triple = processor.triple
+    module.data_layout = str(machine.target_data)
+    return module

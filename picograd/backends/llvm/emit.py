@@ -1,0 +1,196 @@
+"""A module of loop level as one module of LLVM IR text.
+
+    module    ::= kernel functions, the bodies of their threads' loops, and `@main`
+    @main     ::= void (ptr arguments, ptr context)
+
+`arguments` points to the addresses of `@main`'s buffers, followed by those of its constants;
+`context` to the slots that `function.CONTEXT_FIELDS` names. Names of kernels and buffers stand in
+the text, and as comments in the assembly made from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import BlockArgument, Operation, SSAValue
+
+from picograd.backends.llvm import types
+from picograd.backends.llvm.emit_control import Kernel
+from picograd.backends.llvm.function import ARENA, Function
+from picograd.dialects import buffer
+from picograd.dialects.literals import array_of
+from picograd.dialects.loop import KernelOp, LaunchOp, memref_type
+from picograd.errors import CompileError
+
+ENTRY = "picograd_main"
+"""The symbol of the native function that runs a whole graph."""
+
+ALIGNMENT = 64
+"""Bytes to which buffers outside a plan are aligned."""
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """LLVM IR text, and what a caller must provide."""
+
+    text: str
+    constants: tuple[NDArray[Any], ...]
+    arena_bytes: int
+    scratch_bytes: int
+    thread_scratch_bytes: int
+    launches: int
+    parallel: bool
+
+
+def emit(module: ModuleOp, *, vector_bits: int = 512, comment: str = "#") -> Emitted:
+    """LLVM IR text for a module whose `@main` launches loop kernels.
+
+    `vector_bits` is the widest vector that the processor should use, `comment` what begins a
+    comment in its assembly. Raises CompileError for what the CPU cannot run.
+    """
+    main = _main_of(module)
+    kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
+    declarations: set[str] = set()
+    lines: list[str] = []
+    scratch = thread_scratch = 0
+    parallel = False
+    launched = [op.kernel.root_reference.data for op in main.walk() if isinstance(op, LaunchOp)]
+    for name in dict.fromkeys(launched):
+        if name not in kernels:
+            raise CompileError(
+                f"@main launches @{name}, which the module does not define",
+                expected="one of " + (", ".join(f"@{known}" for known in kernels) or "no kernel"),
+                found=f"@{name}",
+                hint="define the kernel in the same module",
+            )
+        kernel = Kernel(name, declarations, comment)
+        text, used = _kernel_text(kernel, kernels[name])
+        lines += [*kernel.bodies, *text]
+        scratch, thread_scratch = max(scratch, used), max(thread_scratch, kernel.thread_scratch)
+        parallel = parallel or kernel.parallel_loops > 0
+    entry = _Main(main, declarations, comment)
+    lines += entry.emit()
+    lines += sorted(declarations)
+    lines.append(
+        f'\nattributes #0 = {{ nounwind "prefer-vector-width"="{vector_bits}" '
+        f'"min-legal-vector-width"="{vector_bits}" }}'
+    )
+    return Emitted(
+        "\n".join(lines) + "\n",
+        tuple(entry.constants),
+        entry.arena_bytes,
+        scratch,
+        thread_scratch,
+        len(launched),
+        parallel,
+    )
+
+
+def _main_of(module: ModuleOp) -> FuncOp:
+    functions = [op for op in module.ops if isinstance(op, FuncOp)]
+    for function in functions:
+        if function.sym_name.data == "main" or len(functions) == 1:
+            return function
+    raise CompileError(
+        "the module has no @main",
+        expected="func.func @main that launches the kernels",
+        found=", ".join(f"@{f.sym_name.data}" for f in functions) or "no function",
+        hint="write `func.func @main(…) { loop.launch @kernel(…) : … func.return }`",
+    )
+
+
+def _kernel_text(kernel: Kernel, op: KernelOp) -> tuple[list[str], int]:
+    """The lines of a kernel's function, and the bytes of its local buffers."""
+    f = Function(kernel.declarations, kernel.comment)
+    parameters: list[str] = []
+    f.comment(f"kernel {kernel.name}")
+    for number, argument in enumerate(op.body.block.args):
+        name = f"%{argument.name_hint or f'buffer{number}'}"
+        name = name if name not in parameters else f"{name}.{number}"
+        f.bases[argument] = name
+        parameters.append(name)
+        role = "writes" if argument in op.written else "reads"
+        f.comment(f"{role} {name}: {argument.type}")
+    kernel.block(f, op.body.block)
+    given = "".join(f"ptr noalias {name}, " for name in parameters)
+    header = f'define internal void @"{kernel.name}"({given}ptr %context) #0 {{'
+    return f.finish(header), f.scratch.high
+
+
+class _Main:
+    """`@main`: where each buffer is, and the calls in order."""
+
+    def __init__(self, main: FuncOp, declarations: set[str], comment: str) -> None:
+        self.main = main
+        self.f = Function(declarations, comment)
+        self.constants: list[NDArray[Any]] = []
+        self.arena_bytes = 0
+        self.labels: dict[SSAValue, str] = {}
+
+    def emit(self) -> list[str]:
+        """The lines of the function."""
+        self.f.comment("graph main")
+        for argument in self.main.body.block.args:
+            self._load_address(argument, argument.index, self._argument_label(argument))
+        for op in self.main.body.block.ops:
+            self._operation(op)
+        header = f"define void @{ENTRY}(ptr %arguments, ptr %context) #0 {{"
+        return self.f.finish(header)
+
+    def _operation(self, op: Operation) -> None:
+        f = self.f
+        if isinstance(op, LaunchOp):
+            self._launch(op)
+        elif isinstance(op, buffer.ArenaOp):
+            f.bases[op.result] = f.context_field(ARENA)
+            self.arena_bytes = max(self.arena_bytes, op.nbytes)
+        elif isinstance(op, buffer.PlaceOp):
+            self._place(op.result, f.bases[op.arena], op.offset.value.data)
+        elif isinstance(op, buffer.AllocOp):
+            # not planned: every buffer gets a place of its own
+            start = -(-self.arena_bytes // ALIGNMENT) * ALIGNMENT
+            self._place(op.result, f.context_field(ARENA), start)
+            type = memref_type(op.result)
+            count = int(np.prod(type.get_shape()))
+            self.arena_bytes = start + count * types.nbytes(types.scalar(type.element_type))
+        elif isinstance(op, buffer.ConstantOp):
+            position = len(self.main.body.block.args) + len(self.constants)
+            self.constants.append(array_of(op.value))
+            self._load_address(op.result, position, op.result.name_hint or "constant")
+        elif not isinstance(op, ReturnOp):
+            raise CompileError(
+                f"@main cannot hold {op.name} when code is generated",
+                expected="buffers and loop.launch",
+                found=op,
+                hint="lower the module with the pipeline of the cpu",
+            )
+
+    def _argument_label(self, argument: BlockArgument) -> str:
+        attributes = self.main.arg_attrs
+        given = attributes.data[argument.index].data.get(buffer.NAME) if attributes else None
+        if isinstance(given, StringAttr):
+            return given.data
+        return argument.name_hint or f"argument{argument.index}"
+
+    def _load_address(self, value: SSAValue, position: int, label: str) -> None:
+        f = self.f
+        hint = label if label.isidentifier() and label.isascii() else "argument"
+        place = f.assign("slot", f"getelementptr ptr, ptr %arguments, i64 {position}")
+        f.bases[value] = f.assign(hint, f"load ptr, ptr {place}, align 8")
+        self.labels[value] = label
+
+    def _place(self, value: SSAValue, base: str, start: int) -> None:
+        hint = value.name_hint or "buffer"
+        self.f.bases[value] = self.f.assign(hint, f"getelementptr i8, ptr {base}, i64 {start}")
+        self.labels[value] = hint
+
+    def _launch(self, op: LaunchOp) -> None:
+        f, name = self.f, op.kernel.root_reference.data
+        f.comment(f"launch {name}({', '.join('%' + self.labels[value] for value in op.buffers)})")
+        given = "".join(f"ptr {f.bases[value]}, " for value in op.buffers)
+        f.emit(f'call void @"{name}"({given}ptr %context)')

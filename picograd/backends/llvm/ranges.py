@@ -1,0 +1,74 @@
+"""Intervals of index values: enough to leave out guards and bounds checks that cannot fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.ir import SSAValue
+
+from picograd.dialects.affine import Atom, FloorDiv, Lane, Linear, Mod
+from picograd.dialects.loop import Dim
+
+Interval = tuple[int | None, int | None]
+"""Least and greatest value; None where there is no bound."""
+
+
+class Ranges:
+    """The intervals of the index values in scope."""
+
+    def __init__(self) -> None:
+        self._of: dict[SSAValue, Interval] = {}
+
+    def enter(self, dim: Dim) -> None:
+        """Note the interval of a loop's induction variable."""
+        low, _ = self.interval(dim.lower)
+        highs = [high for _, high in map(self.interval, dim.uppers) if high is not None]
+        self._of[dim.variable] = low, min(highs) - 1 if highs else None
+
+    def limit(self, value: SSAValue, low: int, high: int) -> None:
+        """Note the interval of an index value."""
+        self._of[value] = low, high
+
+    def copy(self) -> Ranges:
+        """The same knowledge for a function that is made from a part of this one."""
+        other = Ranges()
+        other._of = dict(self._of)
+        return other
+
+    def interval(self, expression: Linear, lanes: Sequence[int] = ()) -> Interval:
+        """The interval of an expression; `lanes` are the extents of the tile's axes."""
+        low: int | None = expression.constant
+        high: int | None = expression.constant
+        for atom, coefficient in expression.terms.items():
+            least, most = self._atom(atom, lanes)
+            if coefficient < 0:
+                least, most = most, least
+            low = None if low is None or least is None else low + coefficient * least
+            high = None if high is None or most is None else high + coefficient * most
+        return low, high
+
+    def _atom(self, atom: Atom, lanes: Sequence[int]) -> Interval:
+        if isinstance(atom, Lane):
+            return 0, lanes[atom.axis] - 1
+        if isinstance(atom, FloorDiv):
+            low, high = self.interval(atom.expression, lanes)
+            return None if low is None else low // atom.by, (
+                None if high is None else high // atom.by
+            )
+        if isinstance(atom, Mod):
+            low, high = self.interval(atom.expression, lanes)
+            if low is not None and high is not None and low // atom.by == high // atom.by:
+                return low % atom.by, high % atom.by
+            return 0, atom.by - 1
+        assert isinstance(atom, SSAValue)
+        return self._of.get(atom, (None, None))
+
+    def surely_runs(self, dim: Dim) -> bool:
+        """Whether a loop runs at least once."""
+        leasts = [self.interval(upper - dim.lower)[0] for upper in dim.uppers]
+        return all(least is not None and least >= 1 for least in leasts)
+
+    def within(self, expression: Linear, size: int, lanes: Sequence[int] = ()) -> bool:
+        """Whether an index lies in [0, size) for every lane."""
+        low, high = self.interval(expression, lanes)
+        return low is not None and high is not None and low >= 0 and high < size

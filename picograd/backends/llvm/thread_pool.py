@@ -1,0 +1,183 @@
+"""A small pool of threads that wait inside machine code, so that a parallel loop costs a microsecond.
+
+Each worker is a Python thread that enters native code once and stays there: it spins for a while,
+sleeps when nothing comes, and returns when it is told to stop. Python code never runs in a worker
+in between, so the interpreter lock plays no part. `pool_code` holds the machine code and the
+reasons why it is correct.
+
+Workers are stopped and joined before the process forks (a child starts with a pool of its own) and
+at exit, before the memory of compiled code goes away.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+import weakref
+from functools import cache
+
+from picograd.backends.llvm import pool_code
+from picograd.backends.llvm.codegen import Library, host, object_code
+from picograd.errors import OptionError
+
+# How often a worker looks for a job before it sleeps: about a tenth of a millisecond, longer than
+# the gap between two kernels of one program and short enough not to be a nuisance to others.
+_SPINS = 4000
+
+MAX_THREADS = 1024
+
+
+def default_threads() -> int:
+    """PICOGRAD_NUM_THREADS if it is set, else the number of cores that this process may use.
+
+    Raises OptionError when the variable is not a number of threads.
+    """
+    text = os.environ.get("PICOGRAD_NUM_THREADS", "").strip()
+    if not text:
+        if hasattr(os, "sched_getaffinity"):
+            return min(len(os.sched_getaffinity(0)), MAX_THREADS)
+        return min(os.cpu_count() or 1, MAX_THREADS)
+    return _checked(int(text) if text.isdecimal() else text, "PICOGRAD_NUM_THREADS")
+
+
+def _checked(threads: int | str, where: str) -> int:
+    if isinstance(threads, int) and 1 <= threads <= MAX_THREADS:
+        return threads
+    raise OptionError(
+        f"{where} is not a number of threads",
+        expected=f"a whole number from 1 to {MAX_THREADS}",
+        found=repr(threads),
+        hint="1 runs everything in the calling thread",
+    )
+
+
+class _Native:
+    """The pool's machine code, bound to Python."""
+
+    def __init__(self) -> None:
+        code = object_code(pool_code.text(host()))
+        self.library = Library(code, pool_code.EXPORTS)
+        at = self.library.addresses
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        one = ctypes.CFUNCTYPE(None, pointer)
+        self.parallel_address = at["picograd_parallel"]
+        self.initialize = one(at["picograd_pool_initialize"])
+        self.stop = one(at["picograd_pool_stop"])
+        self.start = ctypes.CFUNCTYPE(None, pointer, number)(at["picograd_pool_start"])
+        self.work = ctypes.CFUNCTYPE(None, pointer, number, number)(at["picograd_pool_work"])
+
+
+@cache
+def _native() -> _Native:
+    return _Native()
+
+
+def imports() -> dict[str, int]:
+    """Addresses of the symbols that generated code calls to run a parallel loop."""
+    return {"picograd_parallel": _native().parallel_address}
+
+
+class ThreadPool:
+    """Threads that share the chunks of one parallel loop at a time.
+
+    Results never depend on the number of threads: loops are cut into chunks by their shape, and a
+    chunk computes the same wherever it runs. Two Python threads may use the pool at once; the one
+    that finds it taken runs its chunks alone.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        """`threads` counts the caller; None means `default_threads()`."""
+        self._threads = default_threads() if threads is None else _checked(threads, "threads")
+        self._reset()
+        _pools.add(self)
+
+    def _reset(self) -> None:
+        """Fresh state with no workers: at first, and in a forked child."""
+        self._lock = threading.Lock()
+        self._workers: list[threading.Thread] = []
+        self._memory = ctypes.create_string_buffer(
+            pool_code.STATE_BYTES + pool_code.STATE_ALIGNMENT
+        )
+        start = ctypes.addressof(self._memory)
+        self._address = start + -start % pool_code.STATE_ALIGNMENT
+        _native().initialize(self._address)
+
+    @property
+    def threads(self) -> int:
+        """How many threads run a parallel loop, the caller included."""
+        return self._threads
+
+    @property
+    def running(self) -> int:
+        """How many worker threads are alive now."""
+        return len(self._workers)
+
+    def set_threads(self, threads: int) -> None:
+        """Change the number of threads; the running ones are stopped, new ones start on demand.
+
+        Raises OptionError when it is not between 1 and MAX_THREADS.
+        """
+        threads = _checked(threads, "the number of threads")
+        if threads != self._threads:
+            self.stop()
+            self._threads = threads
+
+    def enter(self) -> tuple[int, int]:
+        """Address of the state and number of threads, for one call of generated code.
+
+        Starts the workers if they are not running.
+        """
+        threads = self._threads
+        if threads > 1 and not self._workers:
+            self._start(threads)
+        return self._address, threads
+
+    def _start(self, threads: int) -> None:
+        with self._lock:
+            if self._workers:
+                return
+            native = _native()
+            native.start(self._address, threads - 1)
+            for number in range(1, threads):
+                worker = threading.Thread(
+                    target=native.work,
+                    args=(self._address, number, _SPINS),
+                    name=f"picograd-{number}",
+                    daemon=True,
+                )
+                worker.start()
+                self._workers.append(worker)
+
+    def stop(self) -> None:
+        """Tell the workers to return and wait until they have; the next `enter` starts new ones."""
+        with self._lock:
+            if not self._workers:
+                return
+            _native().stop(self._address)
+            for worker in self._workers:
+                worker.join()
+            self._workers = []
+
+    def after_fork(self) -> None:
+        """Forget the parent's workers and locks, which do not exist in a forked child."""
+        self._reset()
+
+
+_pools: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    for pool in list(_pools):
+        pool.stop()
+
+
+def _restart_all() -> None:
+    for pool in list(_pools):
+        pool.after_fork()
+
+
+atexit.register(_stop_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_stop_all, after_in_child=_restart_all)
