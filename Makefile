@@ -29,8 +29,8 @@ test: check docs unit ## lint, types, docs build, tests
 check: lint types ## lint and types only: seconds, for before a commit
 
 lint: $(DEV_STAMP)
-	$(BIN)/ruff check picograd tests scripts
-	$(BIN)/ruff format --check picograd tests scripts
+	$(BIN)/ruff check picograd tests scripts examples
+	$(BIN)/ruff format --check picograd tests scripts examples
 
 types: $(DEV_STAMP)
 	$(BIN)/pyright
@@ -48,8 +48,8 @@ serve: $(DEV_STAMP) ## serve the documentation while you write it
 	$(BIN)/mkdocs serve
 
 format: $(DEV_STAMP) ## format the sources
-	$(BIN)/ruff check --fix picograd tests scripts
-	$(BIN)/ruff format picograd tests scripts
+	$(BIN)/ruff check --fix picograd tests scripts examples
+	$(BIN)/ruff format picograd tests scripts examples
 
 bench: $(RUN_STAMP) ## compare with NumPy and with a hand-written schedule
 	$(BIN)/picograd bench demo

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import MemRefType, ModuleOp, StringAttr, TensorType
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
 from picograd.backends.runtime import device as find_device
@@ -14,24 +13,11 @@ from picograd.cli.files import UsageError
 from picograd.compiler.executable import compile_module
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import dtypes
+from picograd.dialects.buffer import outputs_of
 from picograd.passes import Level, Pass, level_of
-from picograd.semantics.evaluate import evaluate
+from picograd.semantics.evaluate import entry_of, evaluate
 
 Array = NDArray[Any]
-
-
-def entry_of(module: ModuleOp) -> FuncOp:
-    """`@main`, or else the only function. Raises UsageError when there is neither."""
-    functions = [op for op in module.ops if isinstance(op, FuncOp)]
-    named = [function for function in functions if function.sym_name.data == "main"]
-    if len(named or functions) != 1:
-        raise UsageError(
-            "the module does not say which function to run",
-            expected="one function called @main, or a single function",
-            found=", ".join(f"@{function.sym_name.data}" for function in functions) or "none",
-            hint="name the one to run @main",
-        )
-    return (named or functions)[0]
 
 
 def seeded_inputs(module: ModuleOp, seed: int) -> dict[str, Array]:
@@ -41,15 +27,14 @@ def seeded_inputs(module: ModuleOp, seed: int) -> dict[str, Array]:
     """
     rng = np.random.default_rng(seed)
     function = entry_of(module)
+    outputs = outputs_of(function)
     attributes = function.arg_attrs.data if function.arg_attrs else ()
     inputs: dict[str, Array] = {}
-    for number, argument in enumerate(function.body.blocks[0].args):
-        own = attributes[number].data if attributes else {}
-        if "buffer.output" in own:
-            continue
-        name = own.get("pico.name")
-        label = name.data if isinstance(name, StringAttr) else argument.name_hint
-        inputs[label or f"arg{number}"] = _random_array(rng, argument.type)
+    for number, argument in enumerate(function.args):
+        if argument not in outputs:
+            name = attributes[number].data.get("pico.name") if attributes else None
+            label = name.data if isinstance(name, StringAttr) else argument.name_hint
+            inputs[label or f"arg{number}"] = _random_array(rng, argument.type)
     return inputs
 
 

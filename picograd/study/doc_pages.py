@@ -19,11 +19,12 @@ A page holds pairs of markers; what stands between them is generated, the rest i
 
 import inspect
 import re
+import runpy
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any
 
 import picograd
 from picograd.dialects import buffer, kernel, loop, tensor
@@ -84,10 +85,12 @@ def _updated_readme(page: Path) -> str:
     program = re.search(r'```python title="tiny\.py"\n(.*?)```', text, re.DOTALL)
     if program is None:
         raise PageError(f"{page} has no Python block titled tiny.py", expected="one", found="none")
-    names: dict[str, Any] = {}
-    exec(compile(program.group(1), str(page), "exec"), names)
-    compiled = picograd.compile(names["tiny"], device="reference")
-    compiled()
+    with TemporaryDirectory() as folder:
+        # A real file, so that the IR can say which line it came from.
+        file = Path(folder) / "tiny.py"
+        file.write_text(program.group(1), encoding="utf-8")
+        compiled = picograd.compile(runpy.run_path(str(file))["tiny"], device="reference")
+        compiled()
     for level, ir in levels_of(compiled.ir("tensor")).items():
         text = fill(page, text, level, f"```mlir\n{ir.strip()}\n```")
     return text

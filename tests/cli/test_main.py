@@ -1,0 +1,67 @@
+"""The command's front door: help, mistakes, bugs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from picograd.cli.main import EXIT_MISTAKE, build_parser, main, report_bug
+
+
+def picograd(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "picograd", *words], check=False, capture_output=True, text=True
+    )
+
+
+def test_help_names_every_command() -> None:
+    text = build_parser().format_help()
+    for command in ("demo", "dump", "opt", "bench"):
+        assert f"    {command} " in text
+
+
+def test_an_unknown_command_is_a_mistake() -> None:
+    done = picograd("optt")
+    assert done.returncode == EXIT_MISTAKE
+    assert "invalid choice: 'optt'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_prints_its_explanation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["opt", "no-such-file.mlir"]) == EXIT_MISTAKE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("picograd: error: cannot read no-such-file.mlir\n")
+    assert "No such file" in captured.err
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m picograd opt --list | head -n 1",
+        shell=True,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout != ""
+
+
+def _bug() -> None:
+    raise ZeroDivisionError("a bug of ours")
+
+
+@pytest.mark.parametrize("wanted", ["0", "1"])
+def test_a_bug_is_reported_as_one(
+    wanted: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PICOGRAD_TRACEBACK", wanted)
+    try:
+        _bug()
+    except ZeroDivisionError as error:
+        report_bug(type(error), error, error.__traceback__)
+    shown = capsys.readouterr().err
+    assert "ZeroDivisionError: a bug of ours" in shown
+    assert ("Traceback" in shown) == (wanted == "1")
+    assert ("this is a bug in picograd" in shown) == (wanted == "0")
