@@ -4,7 +4,35 @@ Adding a pass is adding a row here: its name is how the command line and the dum
 """
 
 from picograd.passes.base import Level, Pass, level_of
+from picograd.passes.canonicalize import Canonicalize
+from picograd.passes.cse import CSE
+from picograd.passes.dce import DCE
+from picograd.passes.fuse import Fuse
+from picograd.passes.legalize_types import LegalizeTypes
+from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
+from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
+from picograd.passes.outline_kernels import OutlineKernels
+from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.tile_loops import TileLoops
 
-PASSES: dict[str, type[Pass]] = {}
+PASSES: dict[str, type[Pass]] = {
+    step.name: step
+    for step in (
+        # Tensor level.
+        Canonicalize,
+        CSE,
+        DCE,
+        LegalizeTypes,
+        OutlineKernels,
+        # Kernel level.
+        Fuse,
+        LowerKernelsToBuffers,
+        # Buffer level.
+        PlanBuffers,
+        LowerBuffersToLoops,
+        # Loop level.
+        TileLoops,
+    )
+}
 
 __all__ = ["PASSES", "Level", "Pass", "level_of"]
