@@ -1,0 +1,341 @@
+"""Split loops into loops over tiles and loops inside one tile.
+
+Before:
+
+```mlir
+builtin.module {
+  loop.kernel @double(%x: memref<20xf32>, %y: memref<20xf32>) {
+    loop.parallel %i = 0 to 20 {
+      %v = loop.load %x[%i] : memref<20xf32>
+      %d = arith.addf %v, %v : f32
+      loop.store %d, %y[%i] : f32, memref<20xf32>
+    }
+  }
+}
+```
+
+Options: tile_loops{sizes="i=8" exact=true}
+
+After:
+
+```mlir
+builtin.module {
+  loop.kernel @double(%x: memref<20xf32>, %y: memref<20xf32>) {
+    loop.parallel %i1 = 0 to 16 step 8 {
+      loop.parallel %i = %i1 to %i1 + 8 mapping lanes {
+        %v = loop.load %x[%i] : memref<20xf32>
+        %d = arith.addf %v, %v : f32
+        loop.store %d, %y[%i] : f32, memref<20xf32>
+      }
+    }
+    loop.parallel %i_1 as i = 16 to 20 mapping lanes {
+      %v_1 = loop.load %x[%i_1] : memref<20xf32>
+      %d_1 = arith.addf %v_1, %v_1 : f32
+      loop.store %d_1, %y[%i_1] : f32, memref<20xf32>
+    }
+  }
+}
+```
+
+Requires: nothing. Without `sizes`, each kernel's are chosen from the facts of `target`: blocks for
+its caches, or with `exact` register tiles.
+
+Does not: move, copy or vectorize anything; tile loops whose step is not 1; tile sequential loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Operation
+
+from picograd.dialects.affine import Leaf, Linear, LinearLike, floordiv
+from picograd.dialects.loop import Dim, KernelOp, LoopOp, ParallelOp, ReduceOp, YieldOp
+from picograd.errors import PassError
+from picograd.passes.base import Level, Pass
+from picograd.passes.choose_tiles import block_sizes, register_sizes
+from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loop_rewriting import (
+    check_names,
+    clone_body,
+    copy_hint,
+    inner_first,
+    kernels,
+    parse_sizes,
+    replace_op,
+    substitute_indices,
+)
+from picograd.targets import Target, lookup
+
+
+@dataclass(frozen=True)
+class TileLoops(Pass):
+    """`sizes` names loops and their tile sizes, outermost tile loop first.
+
+    `exact` gives every inner loop a constant extent and maps it to lanes; what is left over gets a
+    tile of its own, in a loop that runs at most once. Otherwise the inner loop ends at the least
+    of the tile's end and the old bound. `suffix` is what the names of the loops over tiles end in.
+    """
+
+    name: ClassVar[str] = "tile_loops"
+    level_in: ClassVar[Level] = Level.LOOP
+    level_out: ClassVar[Level] = Level.LOOP
+    establishes: ClassVar[frozenset[str]] = frozenset({"tiled"})
+
+    sizes: str = ""
+    exact: bool = False
+    suffix: str = ""
+    target: str = "cpu"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        sizes = parse_sizes("sizes", self.sizes)
+        check_names("sizes", sizes, op)
+        suffix = self.suffix or ("1" if self.exact else "0")
+        for kernel in kernels(op):
+            if sizes:
+                plan = _sizes_by_name(kernel, sizes)
+            else:
+                plan = chosen_sizes(kernel, lookup(self.target), exact=self.exact)
+            tile(kernel, plan, exact=self.exact, suffix=suffix)
+
+
+Plan = Mapping[Operation, Mapping[str, int]]
+"""The sizes of the dimensions of each loop that is to be tiled."""
+
+
+def _sizes_by_name(kernel: KernelOp, sizes: Mapping[str, int]) -> Plan:
+    plan: dict[Operation, Mapping[str, int]] = {}
+    for op in inner_first(kernel, LoopOp):
+        names = [name.data for name in op.names]
+        chosen = {name: size for name, size in sizes.items() if name in names}
+        if isinstance(op, ParallelOp | ReduceOp) and chosen:
+            plan[op] = chosen
+    return plan
+
+
+def chosen_sizes(kernel: KernelOp, target: Target, *, exact: bool) -> Plan:
+    """The sizes that the cost model chooses, without those that this pass cannot tile exactly."""
+    if not exact:
+        return block_sizes(kernel, target)
+    facts = LoopFacts()
+    plan: dict[Operation, Mapping[str, int]] = {}
+    for op, sizes in register_sizes(kernel, target).items():
+        assert isinstance(op, LoopOp)
+        plan[op] = {
+            dim.name: sizes[dim.name]
+            for dim in op.dims
+            if dim.name in sizes and exact_parts(dim, sizes[dim.name], facts) is not None
+        }
+    return plan
+
+
+def tile(kernel: KernelOp, plan: Plan, *, exact: bool, suffix: str) -> None:
+    """Tile the loops in a plan, inner loops first, because outer ones copy their bodies."""
+    for op in inner_first(kernel, LoopOp):
+        sizes = plan.get(op)
+        if not sizes or any(dim.name in sizes and dim.step != 1 for dim in op.dims):
+            continue
+        if isinstance(op, ReduceOp):
+            tile_reduce(op, sizes, suffix)
+        elif isinstance(op, ParallelOp):
+            if exact:
+                # Dimensions that are not tiled become loops of their own, outside the tile.
+                sizes = {dim.name: 1 for dim in op.dims if dim.name not in sizes} | dict(sizes)
+            tiler = _Tiler(op, sizes, suffix, exact)
+            block = Block()
+            tiler.build([name for name in sizes if name in tiler.dims], {}, block)
+            new = list(block.ops)
+            for built in new:
+                built.detach()
+            replace_op(op, new, [])
+
+
+class _Tiler:
+    """Builds the nests that replace one parallel loop."""
+
+    def __init__(self, op: ParallelOp, sizes: Mapping[str, int], suffix: str, exact: bool):
+        self.op = op
+        self.dims = {dim.name: dim for dim in op.dims}
+        self.sizes = dict(sizes)
+        self.suffix = suffix
+        self.exact = exact
+        self.facts = LoopFacts()
+
+    def build(self, names: Sequence[str], inner: Mapping[str, Dim], into: Block) -> None:
+        """Add the loops over tiles of the given dimensions, then the loop inside a tile."""
+        if not names:
+            self.build_inner(inner, into)
+            return
+        name, rest = names[0], names[1:]
+        for dim, size in self.parts(self.dims[name]):
+            if dim.is_constant and dim.extent is not None and dim.extent <= size:
+                self.build(rest, {**inner, name: replace(dim, step=1, name=name)}, into)
+                continue
+            label = name if size == 1 else name + self.suffix
+            outer = ParallelOp([Dim(dim.lower, dim.uppers, size, label)])
+            start = Linear.of(outer.body.block.args[0])
+            fits = self.exact or (dim.is_constant and (dim.extent or 0) % size == 0)
+            ends = (start + size,) if fits or size == 1 else (start + size, *dim.uppers)
+            into.add_op(outer)
+            self.build(rest, {**inner, name: Dim(start, ends, 1, name)}, outer.body.block)
+            outer.body.block.add_op(YieldOp())
+
+    def parts(self, dim: Dim) -> list[tuple[Dim, int]]:
+        """The loops over tiles that cover a dimension, with their tile sizes."""
+        size = self.sizes[dim.name]
+        if not self.exact:
+            return [(dim, size)]
+        parts = exact_parts(dim, size, self.facts)
+        if parts is None:
+            raise PassError(
+                f"tile_loops: the blocks of loop {dim.name!r} have no exact tiles of {size}",
+                expected=f"blocks that start and end at multiples of {size}",
+                found=f"from {dim.lower!r} to {', '.join(map(repr, dim.uppers))}",
+                hint="choose block sizes that are multiples of the register tile",
+            )
+        return parts
+
+    def build_inner(self, tiles: Mapping[str, Dim], into: Block) -> None:
+        """Add the loop inside one tile; dimensions of one iteration need no loop."""
+        body = clone_body(self.op)
+        dims = [tiles.get(name, dim) for name, dim in self.dims.items()]
+        old = list(body.args)
+        single = [
+            dim.is_constant and dim.extent == 1 and (self.exact or dim != self.dims[dim.name])
+            for dim in dims
+        ]
+        kept = [dim for dim, alone in zip(dims, single, strict=True) if not alone]
+        replacements: dict[Leaf, LinearLike] = {
+            argument: dim.lower
+            for argument, dim, alone in zip(old, dims, single, strict=True)
+            if alone
+        }
+        substitute_indices(body, replacements)
+        for argument, alone in zip(old, single, strict=True):
+            if alone:
+                body.erase_arg(argument)
+        if not kept:
+            into.add_ops(_without_yield(body))
+            return
+        mapping = self.op.mapping.data if self.op.mapping is not None else None
+        lanes = self.exact and all(dim.is_constant for dim in kept)
+        new = ParallelOp(kept, "lanes" if lanes and mapping is None else mapping, body)
+        new.attributes |= self.op.attributes
+        into.add_op(new)
+
+
+def _without_yield(body: Block) -> list[Operation]:
+    ops = list(body.ops)
+    for op in ops:
+        op.detach()
+    ops.pop().erase()
+    return ops
+
+
+def exact_parts(dim: Dim, size: int, facts: LoopFacts) -> list[tuple[Dim, int]] | None:
+    """Loops over tiles, with tile sizes, that cover a dimension without a remainder.
+
+    Full tiles first; then a loop that runs at most once, over a tile of what is left. None if the
+    start and end of the dimension do not say how much that is.
+    """
+    if size == 1:
+        return [(dim, 1)]
+    if dim.is_constant:
+        assert dim.extent is not None
+        left = dim.extent % size
+        return _two_parts(dim, (), dim.uppers[0] - left, dim.uppers[0], left, size, facts)
+    if len(dim.uppers) == 1:
+        # Full tiles as many as fit, then single iterations.
+        whole = dim.lower + floordiv(dim.uppers[0] - dim.lower, size) * size
+        return [(replace(dim, uppers=(whole,)), size), (replace(dim, lower=whole), 1)]
+    ends = [upper.constant for upper in dim.uppers if upper.is_constant]
+    others = tuple(upper for upper in dim.uppers if not upper.is_constant)
+    start = facts.expand(dim.lower)
+    aligned = all(coefficient % size == 0 for coefficient in start.terms.values())
+    distances = [facts.expand(upper - dim.lower) for upper in others]
+    whole = all(d.is_constant and d.constant % size == 0 for d in distances)
+    if not aligned or not whole:
+        return None
+    if not ends:
+        return [(dim, size)]
+    end = min(ends)
+    left = (end - start.constant) % size
+    middle = Linear.of(end - left)
+    return _two_parts(dim, others, middle, Linear.of(end), left, size, facts)
+
+
+def _two_parts(
+    dim: Dim,
+    others: tuple[Linear, ...],
+    middle: Linear,
+    end: Linear,
+    left: int,
+    size: int,
+    facts: LoopFacts,
+) -> list[tuple[Dim, int]]:
+    """Full tiles up to `middle`, then one tile of `left` up to `end`; no loop that never runs."""
+    parts: list[tuple[Dim, int]] = []
+    longest = facts.bounds(middle - dim.lower)[1]
+    if longest is None or longest > 0:
+        parts.append((replace(dim, uppers=(*others, middle)), size))
+    if left:
+        parts.append((replace(dim, lower=middle, uppers=(*others, end)), left))
+    return parts
+
+
+def tile_reduce(op: ReduceOp, sizes: Mapping[str, int], suffix: str) -> None:
+    """Split dimensions of a reduction: one reduction over blocks of another over each block."""
+    dims = op.dims
+    blocked = [
+        dim
+        for dim in dims
+        if dim.name in sizes and (not dim.is_constant or (dim.extent or 0) > sizes[dim.name])
+    ]
+    if not blocked:
+        return
+    types = [result.type for result in op.outputs]
+    kind = op.kind.data if op.kind is not None else None
+
+    def combiner() -> Block | None:
+        return None if op.combiner is None else op.combiner.clone().detach_block(0)
+
+    outer = ReduceOp(
+        kind,
+        [replace(dim, step=sizes[dim.name], name=dim.name + suffix) for dim in blocked],
+        types,
+        op.inits,
+        identities=op.identities,
+        combiner=combiner(),
+    )
+    starts = {dim.name: Linear.of(dim.variable) for dim in outer.dims}
+    part = ReduceOp(
+        kind,
+        list(_inner_dims(dims, sizes, {d.name: starts[d.name + suffix] for d in blocked})),
+        types,
+        body=clone_body(op),
+        identities=op.identities,
+        combiner=combiner(),
+    )
+    results = [copy_hint(new, old) for new, old in zip(part.outputs, op.outputs, strict=True)]
+    outer.body.block.add_ops([part, YieldOp(*results)])
+    outer.attributes |= op.attributes
+    for new, old in zip(outer.outputs, op.outputs, strict=True):
+        copy_hint(new, old)
+    replace_op(op, [outer], outer.outputs)
+
+
+def _inner_dims(
+    dims: Sequence[Dim], sizes: Mapping[str, int], starts: Mapping[str, Linear]
+) -> Iterator[Dim]:
+    for dim in dims:
+        if dim.name not in starts:
+            yield dim
+            continue
+        start, size = starts[dim.name], sizes[dim.name]
+        fits = dim.is_constant and (dim.extent or 0) % size == 0
+        uppers = (start + size,) if fits else (start + size, *dim.uppers)
+        yield Dim(start, uppers, 1, dim.name)
