@@ -1,0 +1,63 @@
+"""`picograd bench`: that the contenders do the same work, and what is reported of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import picograd
+from picograd.cli.main import main
+from picograd.study.digits import Trainer, split_digits
+from picograd.study.digits_bench import numpy_twin
+from picograd.study.gemm_bench import products
+from picograd.study.measure import ONE_THREAD
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stay in this process: the numbers do not matter here."""
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_numpy_and_picograd_make_the_same_steps() -> None:
+    trainer = Trainer("cpu", seed=3)
+    numpy = numpy_twin(trainer.model)
+    step = picograd.compile(trainer.step, device="cpu")
+    for (images, labels), _ in zip(split_digits(3).batches(0, 3), range(10), strict=False):
+        loss = step(picograd.tensor(images), picograd.tensor(labels))
+        assert abs(loss.item() - numpy.step(images, labels)) < 1e-5
+
+
+@pytest.mark.parametrize("size", [64, 96])
+def test_the_matrix_products_are_equal(size: int) -> None:
+    a, b, results = products(size)
+    expected = a.astype(np.float64) @ b.astype(np.float64)
+    assert len(results) == 3
+    for name, result in results.items():
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_bench_demo_reports_ratios(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "result.json"
+    assert main(["bench", "demo", "--rounds", "1", "--json", str(file)]) == 0
+    shown = capsys.readouterr().out
+    result = json.loads(file.read_text(encoding="utf-8"))["demo"]
+    assert list(result) == ["compiled", "eager (cached)", "NumPy"]
+    assert result["compiled"]["ratio"] == 1
+    for name, row in result.items():
+        assert name in shown
+        assert row["seconds"] > 0
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_bench_gemm_reports_ratios(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "result.json"
+    words = ["bench", "gemm", "--sizes", "96", "--rounds", "1", "--json", str(file)]
+    assert main(words) == 0
+    assert "n = 96" in capsys.readouterr().out
+    result = json.loads(file.read_text(encoding="utf-8"))["gemm"]["96"]
+    assert list(result) == ["derived", "scheduled by hand", "NumPy"]
+    assert all(row["seconds"] > 0 for row in result.values())
