@@ -1,4 +1,4 @@
-'''Compute equal values once: a later op that repeats an earlier one gives way to it.
+"""Compute equal values once: a later op that repeats an earlier one gives way to it.
 
 Before:
 
@@ -28,7 +28,7 @@ regions or effects.
 
 Source: value numbering within a block (Cocke, 1970; MLIR's `cse`), with a hash table, so linear in
 the number of ops.
-'''
+"""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -109,7 +109,7 @@ def _first(item: tuple[str, Attribute]) -> str:
 def _exact(attribute: Attribute) -> Hashable:
     """A key that tells -0.0 from 0.0 and finds a NaN equal to itself, unlike Python's floats."""
     if isinstance(attribute, FloatAttr):
-        return attribute.type, attribute.value.data.hex()
+        return str(attribute.get_type()), attribute.value.data.hex()
     return attribute
 
 

@@ -1,4 +1,4 @@
-'''Erase pure ops whose results nobody uses.
+"""Erase pure ops whose results nobody uses.
 
 Before:
 
@@ -27,7 +27,7 @@ caller might ignore. An index that would have been out of range raises nothing o
 scatter that reads it is dead.
 
 Source: MLIR's `trivial-dce`.
-'''
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -36,7 +36,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation
 from xdsl.rewriter import Rewriter
-from xdsl.traits import Pure
+from xdsl.traits import IsTerminator, Pure
 
 from picograd.passes.base import Level, Pass
 
@@ -64,9 +64,15 @@ def erase_dead(root: Operation) -> int:
 def _erase_in_block(block: Block) -> int:
     erased = 0
     for op in reversed(tuple(block.ops)):
-        if op.has_trait(Pure) and all(result.first_use is None for result in op.results):
+        if _is_dead(op):
             Rewriter.erase_op(op)
             erased += 1
         else:
             erased += erase_dead(op)
     return erased
+
+
+def _is_dead(op: Operation) -> bool:
+    # A terminator is pure too, and has no results that anybody could use.
+    used = any(result.first_use is not None for result in op.results)
+    return not used and op.has_trait(Pure) and not op.has_trait(IsTerminator)

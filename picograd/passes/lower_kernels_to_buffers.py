@@ -1,4 +1,4 @@
-'''Put the tensors between kernels in memory: from kernel level to buffer level.
+"""Put the tensors between kernels in memory: from kernel level to buffer level.
 
 Before:
 
@@ -45,7 +45,7 @@ leaves it.
 Does not: reuse memory (that is `plan_buffers`), or change the order of the kernels. Tensors without
 elements get no memory: nothing reads or writes them. Constants of more than a few different
 elements become `buffer.constant`, shared by all kernels that read them.
-'''
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -160,7 +160,7 @@ class _Lowering:
 
     def lower(self, op: FusedOp) -> None:
         """Make the `buffer.kernel` of a `kernel.fused`, unless nobody reads what it writes."""
-        wanted = [
+        wanted: list[tuple[SSAValue, SSAValue]] = [
             (inner, outer)
             for inner, outer in zip(op.yield_op.values, op.outputs, strict=True)
             if outer.first_use is not None and not _is_empty(outer)

@@ -1,11 +1,11 @@
-'''Give each op that computes a kernel of its own: from tensor level to kernel level.
+"""Give each op that computes a kernel of its own: from tensor level to kernel level.
 
 Before:
 
 ```mlir
 builtin.module {
   func.func @main(%x: tensor<4x3xf32>, %b: tensor<3xf32>) -> tensor<4x3xf32> {
-    %bb = pico.broadcast %b to array<i64: 4, 3> : tensor<3xf32> -> tensor<4x3xf32>
+    %bb = pico.broadcast %b to [4, 3] : tensor<3xf32> -> tensor<4x3xf32>
     %s = pico.binary add %x, %bb : tensor<4x3xf32>
     %y = pico.unary tanh %s : tensor<4x3xf32>
     func.return %y : tensor<4x3xf32>
@@ -19,7 +19,7 @@ After:
 builtin.module {
   func.func @main(%x: tensor<4x3xf32>, %b: tensor<3xf32>) -> tensor<4x3xf32> {
     %s = kernel.fused "add" (%x1 = %x : tensor<4x3xf32>, %b1 = %b : tensor<3xf32>) -> (tensor<4x3xf32>) {
-      %bb = pico.broadcast %b1 to array<i64: 4, 3> : tensor<3xf32> -> tensor<4x3xf32>
+      %bb = pico.broadcast %b1 to [4, 3] : tensor<3xf32> -> tensor<4x3xf32>
       %s = pico.binary add %x1, %bb : tensor<4x3xf32>
       kernel.yield %s : tensor<4x3xf32>
     }
@@ -38,7 +38,7 @@ Does not: fuse anything (that is `fuse`), or give views, constants and iota a ke
 into each kernel that reads them, where they cost an index computation. A result of the function
 that is no kernel's own result (an argument, a constant, a view, or a value returned twice) is
 copied by a kernel.
-'''
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

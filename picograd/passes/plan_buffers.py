@@ -1,4 +1,4 @@
-'''Place every intermediate in one arena, so that buffers which never live together share memory.
+"""Place every intermediate in one arena, so that buffers which never live together share memory.
 
 Before:
 
@@ -50,7 +50,7 @@ write over what it reads.
 
 Source: greedy by size with best fit (Pisarchyk and Lee, "Efficient Memory Management for Deep
 Neural Net Inference", 2020).
-'''
+"""
 
 from dataclasses import dataclass
 from math import prod
@@ -109,8 +109,7 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.bytes_planned} bytes in the arena for {len(self.buffers)} buffers"
-            f" of {self.bytes_unplanned} bytes together"
+            f"{len(self.buffers)} buffers, {self.bytes_unplanned} bytes, in {self.bytes_planned}"
         ]
         for item in self.buffers:
             place = f"{item.offset:>10} {item.size:>10}"

@@ -1,20 +1,14 @@
 """Arithmetic rules. For floats only those that keep every bit: never x * 0 -> 0, never x + 0.0 -> x."""
 
 from collections.abc import Mapping
-from math import frexp, isfinite
+from math import frexp
 
 from xdsl.ir import Operation, SSAValue
 
+from picograd.dialects.dtypes import type_of
 from picograd.dialects.tensor import BinaryKind, BinaryOp, UnaryKind, UnaryOp
 from picograd.passes.greedy import Build, Rule
-from picograd.passes.rules.matching import (
-    defining,
-    dtype_of_value,
-    filled,
-    is_splat,
-    splat_in,
-    type_of,
-)
+from picograd.passes.rules.matching import defining, dtype_of_value, filled, is_splat, splat_in
 
 _ROUNDING = (UnaryKind.FLOOR, UnaryKind.CEIL, UnaryKind.ROUND)
 
@@ -103,9 +97,10 @@ def times_minus_one(op: BinaryOp, build: Build) -> SSAValue | None:
 def divide_by_power_of_two(op: BinaryOp, build: Build) -> SSAValue | None:
     """x / 2**k -> x * 2**-k: exact, and several times faster."""
     number = splat_in(op.b)
-    if op.kind.data != BinaryKind.DIV or not isinstance(number, float) or number == 0:
+    if op.kind.data != BinaryKind.DIV or not isinstance(number, float):
         return None
-    if not isfinite(number) or abs(frexp(number)[0]) != 0.5 or not 2**-100 < abs(number) < 2**100:
+    # 1 / number must not be subnormal, whatever the element type.
+    if not 2**-100 < abs(number) < 2**100 or abs(frexp(number)[0]) != 0.5:
         return None
     return build(BinaryOp("mul", op.a, filled(build, 1 / number, type_of(op.b))))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from xdsl.ir import Operation, SSAValue
 
+from picograd.dialects.dtypes import type_of
 from picograd.dialects.tensor import (
     CastOp,
     CompareKind,
@@ -13,13 +14,7 @@ from picograd.dialects.tensor import (
     UnaryOp,
 )
 from picograd.passes.greedy import Build, Rule
-from picograd.passes.rules.matching import (
-    defining,
-    dtype_of_value,
-    filled,
-    splat_in,
-    type_of,
-)
+from picograd.passes.rules.matching import defining, dtype_of_value, filled, splat_in
 
 _OPPOSITE: Mapping[CompareKind, CompareKind] = {
     CompareKind.EQ: CompareKind.NE,

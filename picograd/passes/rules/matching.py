@@ -1,11 +1,10 @@
 """What the rewrite rules ask of values: is it a constant, a splat, of which shape."""
 
 from math import prod
-from typing import cast
 
 from xdsl.ir import OpResult, SSAValue
 
-from picograd.dialects.dtypes import AnyTensor, DType, dtype_of
+from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, type_of
 from picograd.dialects.literals import Array, array_of, splat, splat_value
 from picograd.dialects.tensor import (
     BroadcastOp,
@@ -19,11 +18,6 @@ from picograd.dialects.tensor import (
 from picograd.passes.greedy import Build
 
 _KEEP_A_SPLAT = (BroadcastOp, PermuteOp, ReshapeOp, ReverseOp, SliceOp)
-
-
-def type_of(value: SSAValue) -> AnyTensor:
-    """The type of a value of the tensor level."""
-    return cast(AnyTensor, value.type)
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:

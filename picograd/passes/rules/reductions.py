@@ -2,6 +2,7 @@
 
 from xdsl.ir import Operation, SSAValue
 
+from picograd.dialects.dtypes import type_of
 from picograd.dialects.tensor import (
     ArgReduceOp,
     MatmulOp,
@@ -12,14 +13,7 @@ from picograd.dialects.tensor import (
     ints,
 )
 from picograd.passes.greedy import Build, Rule
-from picograd.passes.rules.matching import (
-    defining,
-    dtype_of_value,
-    filled,
-    shape_of,
-    size_of,
-    type_of,
-)
+from picograd.passes.rules.matching import defining, dtype_of_value, filled, shape_of, size_of
 
 # Combining in another order changes no bit.
 _ORDER_FREE = (ReduceKind.MAX, ReduceKind.MIN, ReduceKind.AND, ReduceKind.OR)

@@ -67,7 +67,7 @@ def broadcast_of_broadcast(op: BroadcastOp, build: Build) -> SSAValue | None:
     inner = defining(op.x)
     if isinstance(inner, BroadcastOp):
         return build(BroadcastOp(inner.x, ints(op.shape)))
-    if isinstance(inner, ReshapeOp) and _strip_ones(shape_of(inner)) == _strip_ones(
+    if isinstance(inner, ReshapeOp) and _strip_ones(shape_of(inner.result)) == _strip_ones(
         shape_of(inner.x)
     ):
         return build(BroadcastOp(inner.x, ints(op.shape)))
@@ -195,9 +195,7 @@ def concat_pieces(op: ConcatOp, build: Build) -> SSAValue | None:
     return build(ConcatOp(pieces, axis))
 
 
-def view_of_splat(
-    op: PermuteOp | ReshapeOp | ReverseOp | SliceOp, build: Build
-) -> SSAValue | None:
+def view_of_splat(op: PermuteOp | ReshapeOp | ReverseOp | SliceOp, build: Build) -> SSAValue | None:
     """Any view of a broadcast number is the number broadcast to the view's shape."""
     inner = defining(op.x)
     if not isinstance(inner, BroadcastOp) or shape_of(inner.x) or splat_in(inner.x) is None:

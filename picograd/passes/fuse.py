@@ -1,0 +1,90 @@
+"""Join kernels where that saves memory traffic and launches, and one loop can compute them.
+
+Before:
+
+```mlir
+builtin.module {
+  func.func @main(%x: tensor<4x3xf32>, %w: tensor<3x2xf32>) -> tensor<4x2xf32> {
+    %h = kernel.fused "matmul" (%a = %x : tensor<4x3xf32>, %b = %w : tensor<3x2xf32>) -> (tensor<4x2xf32>) {
+      %p = pico.matmul %a, %b : tensor<4x3xf32>, tensor<3x2xf32> -> tensor<4x2xf32>
+      kernel.yield %p : tensor<4x2xf32>
+    }
+    %y = kernel.fused "tanh" (%c = %h : tensor<4x2xf32>) -> (tensor<4x2xf32>) {
+      %t = pico.unary tanh %c : tensor<4x2xf32>
+      kernel.yield %t : tensor<4x2xf32>
+    }
+    func.return %y : tensor<4x2xf32>
+  }
+}
+```
+
+After:
+
+```mlir
+builtin.module {
+  func.func @main(%x: tensor<4x3xf32>, %w: tensor<3x2xf32>) -> tensor<4x2xf32> {
+    %y = kernel.fused "matmul_tanh" (%x1 = %x : tensor<4x3xf32>, %w1 = %w : tensor<3x2xf32>) -> (tensor<4x2xf32>) absorbs ["p"] {
+      %p = pico.matmul %x1, %w1 : tensor<4x3xf32>, tensor<3x2xf32> -> tensor<4x2xf32>
+      %t = pico.unary tanh %p : tensor<4x2xf32>
+      kernel.yield %t : tensor<4x2xf32>
+    }
+    func.return %y : tensor<4x2xf32>
+  }
+}
+```
+
+Requires: nothing.
+
+Does not: compute a matmul or a reduction twice, or anything that costs more than it saves; put
+arithmetic on the operands of a matmul (each element would be computed many times over), two matmuls
+or a reduction and a matmul into one kernel; or fuse a scatter. A kernel that binds more buffers
+than the target has is left to the backend, which names the limit.
+
+Source: the greedy fusion of XLA and of TVM's Relay (Chen et al., OSDI 2018), extended to rows.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+
+from picograd.passes.base import Level, Pass
+from picograd.passes.fusion.decide import Limits, decide
+from picograd.passes.fusion.graph import Graph
+from picograd.passes.fusion.rebuild import rebuild
+from picograd.targets import lookup
+
+
+@dataclass(frozen=True)
+class Fuse(Pass):
+    """Join kernels where that saves memory traffic and launches.
+
+    `max_buffers` bounds the buffers that a kernel binds (0: the target's limit), `max_ops` its ops.
+    Without `epilogue` nothing is computed after a reduction or matmul in its own kernel; without
+    `siblings` kernels are joined only where one reads the other's result.
+    """
+
+    name: ClassVar[str] = "fuse"
+    level_in: ClassVar[Level] = Level.KERNEL
+    level_out: ClassVar[Level] = Level.KERNEL
+
+    target: str = "cpu"
+    max_buffers: int = 0
+    max_ops: int = 256
+    epilogue: bool = True
+    siblings: bool = True
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        limits = Limits(
+            buffers=self.max_buffers or lookup(self.target).storage_buffers,
+            ops=self.max_ops,
+            epilogue=self.epilogue,
+            siblings=self.siblings,
+        )
+        for function in op.ops:
+            if isinstance(function, FuncOp) and not function.is_declaration:
+                graph = Graph(function)
+                decide(graph, limits)
+                rebuild(graph)

@@ -1,0 +1,99 @@
+"""The ops of several kernels, seen as if they stood in one region already."""
+
+from collections.abc import Sequence
+
+from xdsl.ir import Block, BlockArgument, OpResult, SSAValue
+
+from picograd.dialects.kernel import FusedOp
+from picograd.dialects.tensor import (
+    ArgReduceOp,
+    ConstantOp,
+    MatmulOp,
+    ReduceOp,
+    ScatterOp,
+    TensorOp,
+)
+from picograd.passes.outline_kernels import is_free
+
+
+class Body:
+    """Ops in order; `outputs` are the results to provide, as the kernels around them call them."""
+
+    def __init__(self, kernels: Sequence[FusedOp], outputs: Sequence[SSAValue]) -> None:
+        self.kernels = tuple(kernels)
+        self.outputs = tuple(outputs)
+        self._kernel_of: dict[Block, FusedOp] = {kernel.block: kernel for kernel in kernels}
+        self._inside: dict[SSAValue, SSAValue] = {}
+        for kernel in kernels:
+            self._inside.update(zip(kernel.outputs, kernel.yield_op.values, strict=True))
+        self.ops: tuple[TensorOp, ...] = tuple(
+            op for kernel in kernels for op in kernel.block.ops if isinstance(op, TensorOp)
+        )
+        self._loads: dict[SSAValue, bool] = {}
+
+    def resolve(self, value: SSAValue) -> SSAValue:
+        """What a value is in the one region: an op's result there, or a value from outside."""
+        while True:
+            if value in self._inside:
+                value = self._inside[value]
+            elif isinstance(value, BlockArgument) and value.block in self._kernel_of:
+                value = self._kernel_of[value.block].inputs[value.index]
+            else:
+                return value
+
+    def defining(self, value: SSAValue) -> TensorOp | None:
+        """The op in the region that computes a resolved value; None for values from outside."""
+        if isinstance(value, OpResult) and isinstance(value.op, TensorOp):
+            return value.op
+        return None
+
+    def operands(self, op: TensorOp) -> tuple[SSAValue, ...]:
+        """The operands of an op, resolved."""
+        return tuple(self.resolve(operand) for operand in op.operands)
+
+    def results(self) -> tuple[SSAValue, ...]:
+        """The outputs, resolved."""
+        return tuple(self.resolve(value) for value in self.outputs)
+
+    def inputs(self) -> tuple[SSAValue, ...]:
+        """The values from outside that the region reads, each once."""
+        found: dict[SSAValue, None] = {}
+        for op in self.ops:
+            for value in self.operands(op):
+                if self.defining(value) is None:
+                    found[value] = None
+        for value in self.results():
+            if self.defining(value) is None:
+                found[value] = None
+        return tuple(found)
+
+    def is_load(self, value: SSAValue) -> bool:
+        """Whether a resolved value is read or made without arithmetic: views of what is outside."""
+        if value not in self._loads:
+            op = self.defining(value)
+            self._loads[value] = op is None or (
+                is_free(op) and all(self.is_load(operand) for operand in self.operands(op))
+            )
+        return self._loads[value]
+
+    def reductions(self) -> tuple[TensorOp, ...]:
+        """Ops that read many elements for each that they make."""
+        return tuple(op for op in self.ops if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp))
+
+    def count(self, op_class: type[TensorOp]) -> int:
+        """How many ops of a class there are."""
+        return sum(isinstance(op, op_class) for op in self.ops)
+
+    @property
+    def has_scatter(self) -> bool:
+        """Whether an op writes elements in sequence."""
+        return any(isinstance(op, ScatterOp) for op in self.ops)
+
+    def buffers(self, inline_elements: int) -> int:
+        """Storage buffers that the kernel binds: inputs, outputs and large constants."""
+        constants = {
+            op.value
+            for op in self.ops
+            if isinstance(op, ConstantOp) and len(op.value) > inline_elements
+        }
+        return len(self.inputs()) + len(self.outputs) + len(constants)

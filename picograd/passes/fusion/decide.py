@@ -1,0 +1,186 @@
+"""Which groups of kernels become one: greedily, producers first, as long as it is legal and pays."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from xdsl.ir import SSAValue
+
+from picograd.dialects.tensor import MatmulOp
+from picograd.passes.fusion.alignment import align
+from picograd.passes.fusion.body import Body
+from picograd.passes.fusion.cost import LAUNCH, elements, repeated_work, traffic_of, work_of
+from picograd.passes.fusion.graph import Graph, Group
+from picograd.passes.lower_kernels_to_buffers import INLINE_ELEMENTS
+
+# Fewer rows than this keep few cores busy: then results of full size stay out of a reduction's
+# kernel, if they are large.
+_FEW_ROWS = 16
+_LARGE_RESULT = 1 << 14
+# Kernels whose results are at most this large are joined for the launch alone.
+_SMALL_RESULT = 1 << 12
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a kernel may be. `buffers` is 0 where there is no limit."""
+
+    buffers: int
+    ops: int
+    epilogue: bool
+    siblings: bool
+
+
+def decide(graph: Graph, limits: Limits) -> None:
+    """Join groups of a graph until nothing more is to be won."""
+    _Decision(graph, limits).run()
+
+
+class _Decision:
+    """Decides which groups of a graph become one."""
+
+    def __init__(self, graph: Graph, limits: Limits) -> None:
+        self._graph = graph
+        self._limits = limits
+
+    def run(self) -> None:
+        """Join groups until nothing more is to be won."""
+        changed = True
+        while changed:
+            changed = self._join_chains()
+            if self._limits.siblings:
+                changed |= self._join_siblings()
+            changed |= self._copy_cheap()
+
+    def _join_chains(self) -> bool:
+        """Join kernels with those that read their results, producers first."""
+        changed = False
+        for producer in range(len(self._graph.kernels)):
+            for reader in self._graph.readers(producer):
+                a, b = self._graph.home[producer], self._graph.home[reader]
+                if a is not b and producer not in b.members:
+                    changed |= self._join(a, b) is not None
+        return changed
+
+    def _join_siblings(self) -> bool:
+        """Join kernels that read the same value, or are small, over the same rows."""
+        alike: dict[object, list[Group]] = {}
+        for group in self._graph.groups():
+            for key in self._meeting_points(group):
+                alike.setdefault(key, []).append(group)
+        changed = False
+        for groups in alike.values():
+            changed |= self._join_some(groups)
+        return changed
+
+    def _meeting_points(self, group: Group) -> Iterable[object]:
+        """Where a group may meet siblings: keys that are equal for those worth trying."""
+        body = self._graph.body_of(group)
+        alignment = None if not _is_fusible(body) or body.count(MatmulOp) else align(body)
+        if alignment is None or not body.outputs:
+            return
+        rows = alignment.row_axes(body.results()[0])
+        reduces = bool(body.reductions())
+        for value in body.inputs():
+            if elements(value) >= alignment.rows > 1:
+                yield value, rows, reduces
+        if not reduces and alignment.rows <= _SMALL_RESULT:
+            yield rows
+
+    def _join_some(self, groups: Sequence[Group]) -> bool:
+        """Join each of `groups` with an earlier one where that is legal."""
+        kept: list[Group] = []
+        changed = False
+        for group in groups:
+            if not self._graph.is_current(group):
+                continue
+            for index, other in enumerate(kept):
+                merged = None
+                if self._graph.is_current(other) and not self._graph.depends(other, group):
+                    merged = self._join(other, group)
+                if merged is not None:
+                    kept[index] = merged
+                    changed = True
+                    break
+            else:
+                kept.append(group)
+        return changed
+
+    def _copy_cheap(self) -> bool:
+        """Let all readers of a cheap kernel compute it themselves, so that it is not needed."""
+        changed = False
+        for group in self._graph.groups():
+            readers = self._graph.readers_of(group)
+            if len(readers) > 1 and self._is_worth_copying(group, readers):
+                self._graph.copy_into(group, readers)
+                changed = True
+        return changed
+
+    def _is_worth_copying(self, group: Group, readers: Sequence[Group]) -> bool:
+        body = self._graph.body_of(group)
+        if body.reductions() or not _is_fusible(body):
+            return False
+        if any(value in self._graph.returned for value in body.outputs):
+            return False
+        if any(self._graph.home[m] is not group for m in group.members):
+            return False
+        spent = (len(readers) - 1) * work_of(body)
+        gain = LAUNCH + traffic_of(body)
+        for reader in readers:
+            before = self._graph.body_of(reader)
+            after = self._graph.body_with_copy(reader, group)
+            repeated = self._repeated_if_legal(after)
+            if repeated is None:
+                return False
+            spent += repeated - (self._repeated_if_legal(before) or 0)
+            gain += traffic_of(before) - traffic_of(after)
+        return spent <= gain
+
+    def _join(self, a: Group, b: Group) -> Group | None:
+        """Make one group of two if that is legal and pays; the new group, or None."""
+        if self._graph.would_cycle(a, b):
+            return None
+        parts = [self._graph.body_of(a), self._graph.body_of(b)]
+        if not all(_is_fusible(part) for part in parts):
+            return None
+        if not self._limits.epilogue and parts[0].reductions() and self._graph.depends(a, b):
+            return None
+        whole = self._graph.body_of(a, b)
+        repeated = self._repeated_if_legal(whole)
+        if repeated is None:
+            return None
+        spent = repeated - sum(self._repeated_if_legal(part) or 0 for part in parts)
+        gain = LAUNCH + sum(map(traffic_of, parts)) - traffic_of(whole)
+        return self._graph.merge(a, b) if spent <= gain else None
+
+    def _repeated_if_legal(self, body: Body) -> int | None:
+        """The work that a body repeats; None if it can be no kernel."""
+        most = self._limits.buffers
+        if most and body.buffers(INLINE_ELEMENTS) > most:
+            return None
+        if len(body.ops) > self._limits.ops or not _matmul_reads_memory(body):
+            return None
+        alignment = align(body)
+        if alignment is None:
+            return None
+        large = any(
+            elements(value) > max(alignment.rows, _LARGE_RESULT) for value in body.results()
+        )
+        if body.reductions() and alignment.rows < _FEW_ROWS and large:
+            return None
+        return repeated_work(body, alignment)
+
+
+def _is_fusible(body: Body) -> bool:
+    """Whether a body may be part of another: neither scatters nor empty results."""
+    return not body.has_scatter and all(map(elements, body.outputs))
+
+
+def _matmul_reads_memory(body: Body) -> bool:
+    """Whether a matmul, if any, is the only reduction and its operands are views of inputs."""
+    matmuls = [op for op in body.ops if isinstance(op, MatmulOp)]
+    if not matmuls:
+        return True
+    if len(body.reductions()) > 1:
+        return False
+    operands: tuple[SSAValue, ...] = body.operands(matmuls[0])
+    return all(body.is_load(operand) for operand in operands)

@@ -1,0 +1,78 @@
+"""Constant folding: what is known when compiling is computed then, by the reference semantics."""
+
+from math import prod
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from picograd.dialects.dtypes import dtype_of, type_of
+from picograd.dialects.literals import Array, literal
+from picograd.dialects.tensor import OPS as TENSOR_OPS
+from picograd.dialects.tensor import (
+    BinaryOp,
+    CastOp,
+    CompareOp,
+    ConstantOp,
+    IotaOp,
+    MatmulOp,
+    SelectOp,
+    TensorOp,
+    UnaryOp,
+)
+from picograd.errors import IndexOutOfRange
+from picograd.passes.greedy import Build, Rule
+from picograd.passes.rules.matching import array_in, filled, shape_of, size_of, splat_in
+from picograd.semantics.tensor import evaluate_op
+
+# A folded constant has at most this many elements, so that folding cannot blow a module up; and
+# at most this many multiplications are spent on one.
+FOLDED_ELEMENTS = 1024
+FOLDED_PRODUCTS = 1 << 20
+
+_ELEMENTWISE = (UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp)
+
+
+def empty_value(op: TensorOp, build: Build) -> SSAValue | None:
+    """A value without elements is a constant: there is nothing to compute."""
+    if isinstance(op, ConstantOp) or size_of(op.result):
+        return None
+    type = type_of(op.result)
+    return build(ConstantOp(literal(np.zeros(type.get_shape(), dtype_of(type).numpy))))
+
+
+def fold(op: TensorOp, build: Build) -> SSAValue | None:
+    """An op on constants. An index out of range is left to be reported when the program runs."""
+    if isinstance(op, ConstantOp | IotaOp) or size_of(op.result) > FOLDED_ELEMENTS:
+        return None
+    if isinstance(op, MatmulOp) and prod((*shape_of(op.a), shape_of(op.b)[-1])) > FOLDED_PRODUCTS:
+        return None
+    operands: list[Array] = []
+    for operand in op.operands:
+        array = array_in(operand)
+        if array is None:
+            return None
+        operands.append(array)
+    try:
+        value = evaluate_op(op, operands)
+    except IndexOutOfRange:
+        return None
+    return build(ConstantOp(literal(value, dtype_of(type_of(op.result)))))
+
+
+def fold_splats(
+    op: UnaryOp | BinaryOp | CompareOp | SelectOp | CastOp, build: Build
+) -> SSAValue | None:
+    """An elementwise op on broadcast numbers: computed once, whatever the size."""
+    numbers: list[Array] = []
+    for operand in op.operands:
+        number = splat_in(operand)
+        if number is None:
+            return None
+        numbers.append(np.asarray(number, dtype_of(type_of(operand)).numpy))
+    return filled(build, evaluate_op(op, numbers).item(), type_of(op.result))
+
+
+RULES: dict[type[Operation], tuple[Rule, ...]] = {
+    op_class: (empty_value, fold, *((fold_splats,) if op_class in _ELEMENTWISE else ()))
+    for op_class in TENSOR_OPS
+}
