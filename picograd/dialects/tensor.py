@@ -13,7 +13,7 @@ Grammar (`%x` is a value, `[…]` a list of integers, `T` a type such as `tensor
     pico.select %c, %a, %b : T, T                     %c where true, else %b
     pico.cast %x to f32 : T -> T
     pico.reduce KIND %x axes […] : T -> T             add mul max min and or
-    pico.argreduce KIND %x axis 1 : T -> T            max min
+    pico.argreduce KIND %x axis 1 : T -> T            max min; `axis 1 as i32` for an int32 index
     pico.matmul %a, %b : T, T -> T
     pico.reshape %x to […] : T -> T                   views: they move elements, nothing else
     pico.permute %x by […] : T -> T

@@ -9,13 +9,16 @@ from xdsl.dialects.builtin import (
     i64,
 )
 from xdsl.irdl import (
+    AnyAttr,
     irdl_op_definition,
+    opt_prop_def,
     prop_def,
 )
 
 from picograd.dialects.dtypes import (
     AnyTensor,
     dtype_of,
+    from_ir,
     int64,
     tensor_type,
 )
@@ -74,13 +77,19 @@ class ReduceOp(TensorOp):
 
 @irdl_op_definition
 class ArgReduceOp(TensorOp):
-    """The int64 index of the largest or smallest element along `axis`: the first of ties, the first NaN."""
+    """The index of the largest or smallest element along `axis`: the first of ties, the first NaN.
+
+    The index is int64; for machines without it, `element_type` may say int32.
+    """
 
     name = "pico.argreduce"
     kind = prop_def(ArgReduceKindAttr)
     x = tensor_operand()
     axis = prop_def(IntegerAttr.constr(i64))
-    assembly_format = "$kind $x `axis` $axis attr-dict `:` type($x) `->` type($result)"
+    element_type = opt_prop_def(AnyAttr())
+    assembly_format = (
+        "$kind $x `axis` $axis (`as` $element_type^)? attr-dict `:` type($x) `->` type($result)"
+    )
 
     def __init__(self, kind: ArgReduceKind | str, x: Operand, axis: int):
         self._build((x,), {"kind": ArgReduceKindAttr(ArgReduceKind(kind)), "axis": int_attr(axis)})
@@ -93,7 +102,12 @@ class ArgReduceOp(TensorOp):
         check_dtype(what, dtype_of(x), NUMBER)
         check_axis(what, axis, len(shape))
         _check_not_empty(what, shape, (axis,))
-        return tensor_type(shape[:axis] + shape[axis + 1 :], int64)
+        index = from_ir(properties.get("element_type", int64.ir))
+        if index.name not in ("int32", "int64"):
+            raise DTypeError(
+                f"{what}: the index is int32 or int64", expected="i32 or i64", found=index.ir
+            )
+        return tensor_type(shape[:axis] + shape[axis + 1 :], index)
 
 
 @irdl_op_definition
