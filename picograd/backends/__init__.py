@@ -4,6 +4,13 @@ This is the one place where backends are imported late: llvmlite and wgpu load s
 machine without one of them still has the other devices.
 """
 
+if __name__ != "picograd.backends":
+    raise ImportError(
+        f"import picograd.backends, not {__name__}: the folder at the top of the tree is a link for "
+        "readers, and importing through it would load every module a second time"
+    )
+
+
 from picograd.backends.runtime import Device, register_device
 
 

@@ -3,6 +3,13 @@
 Adding a pass is adding a row here: its name is how the command line and the dumps spell it.
 """
 
+if __name__ != "picograd.passes":
+    raise ImportError(
+        f"import picograd.passes, not {__name__}: the folder at the top of the tree is a link for "
+        "readers, and importing through it would load every module a second time"
+    )
+
+
 from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.canonicalize import Canonicalize
 from picograd.passes.cse import CSE
