@@ -198,7 +198,8 @@ def _reduce(op: ReduceOp, operands: Arrays, precision: Precision) -> Array:
 
 def _argreduce(op: ArgReduceOp, operands: Arrays, precision: Precision) -> Array:
     choose = np.argmax if op.kind.data == ArgReduceKind.MAX else np.argmin
-    return np.asarray(choose(operands[0], axis=int_value(op.axis)), np.int64)
+    index = numpy_dtype(op.result.type.element_type, precision)
+    return np.asarray(choose(operands[0], axis=int_value(op.axis)), index)
 
 
 def _matmul(op: MatmulOp, operands: Arrays, precision: Precision) -> Array:
@@ -226,15 +227,19 @@ def _reverse(op: ReverseOp, operands: Arrays, precision: Precision) -> Array:
     return np.flip(operands[0], ints(op.axes))
 
 
-def _pad(op: PadOp, operands: Arrays, precision: Precision) -> Array:
-    (x,) = operands
-    result = np.full(op.result.type.get_shape(), scalar_value(op.value), x.dtype)
+def pad(op: PadOp, x: Array, value: Any) -> Array:
+    """x surrounded and interspersed with `value`, as op says."""
+    result = np.full(op.result.type.get_shape(), value, x.dtype)
     spacing = zip(ints(op.low), ints(op.interior), x.shape, strict=True)
     inside = tuple(
         slice(low, low + max(size * (gap + 1) - gap, 0), gap + 1) for low, gap, size in spacing
     )
     result[inside] = x
     return result
+
+
+def _pad(op: PadOp, operands: Arrays, precision: Precision) -> Array:
+    return pad(op, operands[0], scalar_value(op.value))
 
 
 def _concat(op: ConcatOp, operands: Arrays, precision: Precision) -> Array:

@@ -1,0 +1,127 @@
+"""Arrays of numbers with an error bound each: the values on which the error analysis computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picograd.dialects.dtypes import DType
+
+Array: TypeAlias = NDArray[Any]
+Mask: TypeAlias = NDArray[Any] | np.bool_ | bool
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """What a tensor's elements are in exact arithmetic, and how far a device may be from that.
+
+    `value` is float64 for floats and the native dtype else. `error` (float64, 0 for other dtypes) bounds the
+    distance of any device's result from `value`; infinite where nothing is known. `doubtful` marks elements
+    that hang on a decision the bound straddles: an integer or bool so marked may be anything, a float is
+    within `error` still, but that says little.
+    """
+
+    value: Array
+    error: Array
+    doubtful: Array
+
+    @property
+    def is_float(self) -> bool:
+        return self.value.dtype.kind == "f"
+
+    @property
+    def lost(self) -> Array:
+        """Elements of which nothing is known."""
+        return np.isinf(self.error) if self.is_float else self.doubtful
+
+    @property
+    def magnitude(self) -> Array:
+        return np.abs(self.value)
+
+
+def exact(value: Array) -> Bounded:
+    """Elements that every device has exactly."""
+    if value.dtype.kind == "f":
+        value = value.astype(np.float64)
+    zero = np.broadcast_to(np.float64(0.0), value.shape)
+    return Bounded(value, zero, np.broadcast_to(np.False_, value.shape))
+
+
+def discrete(value: Array, doubtful: Mask) -> Bounded:
+    """Integers or bools, some of which may be anything."""
+    zero = np.broadcast_to(np.float64(0.0), value.shape)
+    return Bounded(value, zero, np.broadcast_to(doubtful, value.shape))
+
+
+def any_along(mask: Mask, axes: int | tuple[int, ...], *, keep: bool = False) -> Array:
+    """Whether any element along some axes is true; `keep` leaves those axes in, with size 1."""
+    return np.asarray(np.logical_or.reduce(np.asarray(mask), axis=axes, keepdims=keep))
+
+
+def unit_roundoff(dtype: DType) -> float:
+    """Half the distance from 1 to the next number; for float64 doubled, since `value` itself is rounded."""
+    return float(np.finfo(dtype.numpy.name).eps) * (1.0 if dtype.name == "float64" else 0.5)
+
+
+def is_exact_in(value: Array, dtype: DType) -> Array:
+    """Elements that dtype represents, and float64 arithmetic that led there did not round (in doubt, no)."""
+    if dtype.name == "float64":
+        return (value == np.rint(value)) & (np.abs(value) < 2.0**53)
+    return value.astype(dtype.numpy).astype(np.float64) == value
+
+
+def accumulated(count: int) -> float:
+    """How many unit roundoffs a sum of `count` terms gathers in any order.
+
+    At most count - 1; for many terms 8 sqrt(count) holds but with negligible probability (N. Higham, T. Mary:
+    "A new approach to probabilistic rounding error analysis", SIAM J. Sci. Comput. 2019).
+    """
+    return min(max(count - 1, 0), 8.0 * count**0.5)
+
+
+def rounding(value: Array, dtype: DType, ulps: float, exact_operands: Mask) -> Array:
+    """The error that an operation adds when its result is off by `ulps` units in the last place."""
+    unit = unit_roundoff(dtype)
+    general = np.abs(value) * (unit * max(2.0 * ulps, 1.0))
+    if ulps > 0.5:
+        return general
+    nearest = value.astype(dtype.numpy).astype(np.float64)
+    if dtype.name == "float64":
+        return np.where(exact_operands & is_exact_in(value, dtype), 0.0, general)
+    return np.where(exact_operands & np.isfinite(nearest), np.abs(nearest - value), general)
+
+
+def settle(
+    value: Array,
+    error: Array,
+    dtype: DType,
+    *,
+    lost: Mask = False,
+    doubtful: Mask = False,
+    peak: Array | None = None,
+    nonfinite: bool = True,
+) -> Bounded:
+    """A float result in its dtype's range.
+
+    Numbers beyond the range are infinite, those that may be (or whose intermediate results may be: `peak`)
+    are lost; tiny ones may be flushed to zero; infinities and NaN are exact. With `nonfinite=False` a device
+    need not have infinities and NaN at all, so they are lost.
+    """
+    info = np.finfo(dtype.numpy.name)
+    largest, tiny = float(info.max), float(info.tiny)
+    error = np.where((error > 0) | ((value != 0) & (np.abs(value) < tiny)), error + tiny, error)
+    with np.errstate(all="ignore"):
+        over = np.abs(value) - error > largest * (1.0 + unit_roundoff(dtype))
+        maybe_over = np.abs(value) + error > largest
+        if peak is not None:
+            maybe_over |= peak > largest
+    finite = np.isfinite(value) & ~over
+    value = np.where(over, np.copysign(np.inf, value), value)
+    error = np.where(finite, np.where(np.isnan(error) | maybe_over, np.inf, error), 0.0)
+    if not nonfinite:
+        error = np.where(finite, error, np.inf)
+    error = np.where(lost, np.inf, error)
+    return Bounded(value, error, np.broadcast_to(doubtful, value.shape) | np.isinf(error))

@@ -1,0 +1,221 @@
+"""Error budgets: how far the results of a device may be from a float64 run of the same module.
+
+Beside every float64 value runs a bound of the error that any order of float32 arithmetic may have made on this
+very input (N. Higham, Accuracy and Stability of Numerical Algorithms, chapter 3): a budget is data, never a
+tolerance that somebody guessed. Where a bound straddles a decision (a comparison, a floor, a cast, a tie of an
+argmax) the element is *undetermined*: counted, and left out of the comparison; more than 1 % of those fail it.
+
+    report = compare(module, inputs, outputs, ACCURACY["cpu"])
+    assert report.ok, str(report)
+
+`module` is of tensor level; `outputs` come from any device, or from the evaluation of any level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+
+from picograd.dialects.tensor import (
+    ArgReduceOp,
+    BinaryOp,
+    BroadcastOp,
+    CastOp,
+    CompareOp,
+    ConcatOp,
+    ConstantOp,
+    GatherOp,
+    IotaOp,
+    MatmulOp,
+    PadOp,
+    PermuteOp,
+    RandomBitsOp,
+    ReduceOp,
+    ReshapeOp,
+    ReverseOp,
+    ScatterOp,
+    SelectOp,
+    SliceOp,
+    TensorOp,
+    UnaryOp,
+)
+from picograd.errors import ShapeError, VerificationError
+from picograd.semantics import bounds_elementwise as elementwise
+from picograd.semantics import bounds_others as others
+from picograd.semantics.accuracy import ACCURACY, CPU, Accuracy
+from picograd.semantics.bounded import Array, Bounded, exact
+from picograd.semantics.bounds_elementwise import BoundRule
+from picograd.semantics.evaluate import entry_of
+
+__all__ = [
+    "ACCURACY",
+    "BOUNDS",
+    "CAP",
+    "Accuracy",
+    "Bounded",
+    "Comparison",
+    "Excess",
+    "analyse",
+    "compare",
+]
+
+CAP = 0.01
+"""The largest share of undetermined elements in a comparison that counts."""
+
+_SLACK = 1.0 + 1e-6
+"""Covers the rounding of the bounds themselves."""
+
+BOUNDS: dict[type[TensorOp], BoundRule] = {
+    ConstantOp: others.source,
+    IotaOp: others.source,
+    RandomBitsOp: others.source,
+    UnaryOp: elementwise.unary,
+    BinaryOp: elementwise.binary,
+    CompareOp: elementwise.compare,
+    SelectOp: elementwise.select,
+    CastOp: elementwise.cast,
+    ReduceOp: others.reduce,
+    ArgReduceOp: others.argreduce,
+    MatmulOp: others.matmul,
+    ReshapeOp: others.move,
+    PermuteOp: others.move,
+    BroadcastOp: others.move,
+    SliceOp: others.move,
+    ReverseOp: others.move,
+    PadOp: others.padded,
+    ConcatOp: others.concat,
+    GatherOp: others.gather,
+    ScatterOp: others.scatter,
+}
+
+
+@dataclass(frozen=True)
+class Excess:
+    """One element outside its budget."""
+
+    output: int
+    index: tuple[int, ...]
+    expected: float
+    found: float
+    budget: float
+
+    def __str__(self) -> str:
+        return (
+            f"output {self.output} at {list(self.index)}: expected {self.expected!r}"
+            f" ± {self.budget:.3g}, found {self.found!r}"
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of `compare`."""
+
+    elements: int
+    undetermined: int
+    excesses: int
+    worst: Excess | None
+    """The element farthest outside its budget."""
+    used: float
+    """The largest share of its budget that a determined element uses."""
+    cap: float
+
+    @property
+    def ok(self) -> bool:
+        """Every determined element within budget, and few undetermined."""
+        return self.excesses == 0 and self.undetermined <= self.cap * self.elements
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.elements} elements, {self.undetermined} undetermined, "
+            + f"{self.excesses} outside their budget"
+        ]
+        if self.worst is not None:
+            lines.append(f"  worst: {self.worst}")
+        if self.undetermined > self.cap * self.elements:
+            lines.append(f"  more than {self.cap:.0%} are undetermined: use other inputs")
+        return "\n".join(lines)
+
+
+def analyse(
+    module: ModuleOp | FuncOp, inputs: Sequence[Array], accuracy: Accuracy = CPU
+) -> list[Bounded]:
+    """The results of a tensor-level module, each element with its error bound.
+
+    `inputs` are exact, of the arguments' dtypes. Raises VerificationError for ops of other levels.
+    """
+    function = entry_of(module)
+    values: dict[SSAValue, Bounded] = {}
+    for argument, array in zip(function.args, inputs, strict=True):
+        values[argument] = exact(np.asarray(array))
+    with np.errstate(all="ignore"):
+        for op in function.body.block.ops:
+            if isinstance(op, ReturnOp):
+                return [values[value] for value in op.operands]
+            rule = BOUNDS.get(type(op))  # pyright: ignore[reportArgumentType]
+            if rule is None:
+                raise VerificationError(
+                    f"{op.name} has no error bound",
+                    expected="a module of tensor level",
+                    found=op.name,
+                )
+            values[op.results[0]] = rule(op, [values[v] for v in op.operands], accuracy)
+    raise VerificationError("the function does not return", expected="func.return")
+
+
+def compare(
+    module: ModuleOp | FuncOp,
+    inputs: Sequence[Array],
+    outputs: Sequence[Array],
+    accuracy: Accuracy = CPU,
+    *,
+    cap: float = CAP,
+) -> Comparison:
+    """Hold results of a device or a level against the float64 run of the tensor-level module.
+
+    Raises ShapeError when the outputs do not have the shapes that the module returns.
+    """
+    expected = analyse(module, inputs, accuracy)
+    if [e.value.shape for e in expected] != [o.shape for o in outputs]:
+        raise ShapeError(
+            "the outputs do not have the module's shapes",
+            expected=[list(e.value.shape) for e in expected],
+            found=[list(o.shape) for o in outputs],
+        )
+    elements = undetermined = excesses = 0
+    worst: Excess | None = None
+    used = 0.0
+    for position, (bound, found) in enumerate(zip(expected, outputs, strict=True)):
+        unsure = bound.doubtful | bound.lost
+        share = np.where(unsure, 0.0, _share_of_budget(bound, found))
+        elements += found.size
+        undetermined += int(unsure.sum())
+        over = share > _SLACK
+        excesses += int(over.sum())
+        top = float(share.max(initial=0.0))
+        if over.any() and (worst is None or top > used):
+            place = tuple(int(i) for i in np.unravel_index(int(share.argmax()), share.shape))
+            worst = Excess(
+                position,
+                place,
+                bound.value[place].item(),
+                found[place].item(),
+                float(bound.error[place]),
+            )
+        used = max(used, top)
+    return Comparison(elements, undetermined, excesses, worst, used, cap)
+
+
+def _share_of_budget(bound: Bounded, found: Array) -> Array:
+    """Each element's distance over its budget: 0 for equal, infinite when a budget of 0 is exceeded."""
+    if not bound.is_float:
+        return np.where(bound.value == found, 0.0, np.inf)
+    with np.errstate(all="ignore"):
+        wide = found.astype(np.float64)
+        equal = (wide == bound.value) | (np.isnan(wide) & np.isnan(bound.value))
+        share = np.abs(wide - bound.value) / bound.error
+    return np.where(equal, 0.0, np.where(np.isnan(share), np.inf, share))
