@@ -8,15 +8,12 @@ wherever the arithmetic underneath keeps them.
 
 Sources of the coefficients:
 
-- exp, log, sin, cos, tanh: S. L. Moshier, Cephes Mathematical Library, single precision
-  (`expf.c`, `logf.c`, `sinf.c`, `tanhf.c`), https://www.netlib.org/cephes/
+- exp, log, tanh: S. L. Moshier, Cephes Mathematical Library, single precision
+  (`expf.c`, `logf.c`, `tanhf.c`), https://www.netlib.org/cephes/
 - erf: N. Juffa, "Efficiently computing the single-precision error function",
   https://stackoverflow.com/q/35148198 (minimax fits, below 1 ulp)
 - pow: the logarithm as a sum of two floats after N. Juffa, "Accurate powf without double
   precision", https://stackoverflow.com/q/38979921
-- reduction of large angles: M. Payne and R. Hanek, "Radian reduction for trigonometric
-  functions", SIGNUM Newsletter 18 (1983); of small ones: W. Cody and W. Waite, "Software Manual
-  for the Elementary Functions" (1980).
 """
 
 from __future__ import annotations
@@ -50,7 +47,9 @@ class Arithmetic(Protocol[V]):
 
     def bits(self, a: V) -> V: ...
     def from_bits(self, a: V) -> V: ...
-    def to_float(self, a: V) -> V: ...
+    def to_float(self, a: V) -> V:
+        """An integer from -2**22 to 2**22 as a float."""
+        ...
 
     def int_add(self, a: V, b: V) -> V: ...
     def int_sub(self, a: V, b: V) -> V: ...
@@ -74,9 +73,9 @@ class Arithmetic(Protocol[V]):
         ...
 
 
-_SIGN = -(2**31)
-_INFINITY = float("inf")
-_NAN = float("nan")
+SIGN = -(2**31)
+INFINITY = float("inf")
+NAN = float("nan")
 _MIN_NORMAL = 2.0**-126
 # log(2) in two parts; the first has so few bits that its product with an exponent is exact.
 _LOG2_HIGH = 0.693359375
@@ -102,8 +101,6 @@ _TANH = (
     1.33314422036e-1,
     -3.33332819422e-1,
 )
-_SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-_COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 _ERF_SMALL = (
     -5.96761703e-4,
     4.99119423e-3,
@@ -115,7 +112,7 @@ _ERF_SMALL = (
 _ATANH = (0.1293334961, 0.1419928074, 0.2000148296, 0.3333332539)
 
 
-def _polynomial(m: Arithmetic[V], x: V, coefficients: tuple[float, ...]) -> V:
+def polynomial(m: Arithmetic[V], x: V, coefficients: tuple[float, ...]) -> V:
     """Horner's rule, highest power first."""
     result = m.number(coefficients[0])
     for coefficient in coefficients[1:]:
@@ -123,22 +120,22 @@ def _polynomial(m: Arithmetic[V], x: V, coefficients: tuple[float, ...]) -> V:
     return result
 
 
-def _absolute(m: Arithmetic[V], x: V) -> V:
+def absolute(m: Arithmetic[V], x: V) -> V:
     return m.from_bits(m.int_and(m.bits(x), m.integer(2**31 - 1)))
 
 
-def _with_sign_of(m: Arithmetic[V], magnitude: V, x: V) -> V:
-    sign = m.int_and(m.bits(x), m.integer(_SIGN))
+def with_sign_of(m: Arithmetic[V], magnitude: V, x: V) -> V:
+    sign = m.int_and(m.bits(x), m.integer(SIGN))
     return m.from_bits(m.int_or(m.bits(magnitude), sign))
 
 
-def _at_most(m: Arithmetic[V], x: V, bound: float) -> V:
+def at_most(m: Arithmetic[V], x: V, bound: float) -> V:
     """min(x, bound) that keeps NaN."""
     limit = m.number(bound)
     return m.select(m.compare("gt", x, limit), limit, x)
 
 
-def _at_least(m: Arithmetic[V], x: V, bound: float) -> V:
+def at_least(m: Arithmetic[V], x: V, bound: float) -> V:
     """max(x, bound) that keeps NaN."""
     limit = m.number(bound)
     return m.select(m.compare("lt", x, limit), limit, x)
@@ -151,14 +148,14 @@ def _reduced_exp(m: Arithmetic[V], x: V, tail: V | None = None) -> tuple[V, V]:
     r = m.fma(n, m.number(-_LOG2_LOW), r)
     if tail is not None:
         r = m.add(r, tail)
-    rest = m.fma(_polynomial(m, r, _EXP), m.mul(r, r), r)
+    rest = m.fma(polynomial(m, r, _EXP), m.mul(r, r), r)
     return m.add(rest, m.number(1.0)), power
 
 
 def _near_exp(m: Arithmetic[V], x: V) -> V:
     """exp(x) for |x| < 87, where neither the result nor its scale overflows."""
     mantissa, power = _reduced_exp(m, x)
-    return m.from_bits(m.int_add(m.bits(mantissa), m.shift_left(power, m.integer(23))))
+    return m.mul(mantissa, _power_of_two(m, power))
 
 
 def _power_of_two(m: Arithmetic[V], power: V) -> V:
@@ -172,7 +169,7 @@ def exp(m: Arithmetic[V], x: V, tail: V | None = None) -> V:
     The power of two is multiplied in by two halves, because 2**128 and 2**-149 are no normal
     numbers: the products then overflow and underflow by themselves.
     """
-    x = _at_least(m, _at_most(m, x, 89.0), -104.0)
+    x = at_least(m, at_most(m, x, 89.0), -104.0)
     mantissa, power = _reduced_exp(m, x, tail)
     half = m.shift_right_signed(power, m.integer(1))
     scaled = m.mul(mantissa, _power_of_two(m, half))
@@ -196,32 +193,32 @@ def log(m: Arithmetic[V], x: V) -> V:
     mantissa, exponent = _mantissa_and_exponent(m, x)
     f = m.sub(mantissa, m.number(1.0))
     square = m.mul(f, f)
-    y = m.mul(m.mul(f, square), _polynomial(m, f, _LOG))
+    y = m.mul(m.mul(f, square), polynomial(m, f, _LOG))
     y = m.fma(exponent, m.number(_LOG2_LOW), y)
     y = m.fma(square, m.number(-0.5), y)
     y = m.fma(exponent, m.number(_LOG2_HIGH), m.add(f, y))
-    y = m.select(m.compare("lt", x, m.number(_INFINITY)), y, x)  # infinity and NaN stay
+    y = m.select(m.compare("lt", x, m.number(INFINITY)), y, x)  # infinity and NaN stay
     zero = m.number(0.0)
-    edge = m.select(m.compare("eq", x, zero), m.number(-_INFINITY), m.number(_NAN))
+    edge = m.select(m.compare("eq", x, zero), m.number(-INFINITY), m.number(NAN))
     return m.select(m.compare("le", x, zero), edge, y)
 
 
 def tanh(m: Arithmetic[V], x: V) -> V:
     """The hyperbolic tangent; exactly 1 above 9.02."""
-    size = _absolute(m, x)
+    size = absolute(m, x)
     square = m.mul(x, x)
-    small = m.fma(m.mul(_polynomial(m, square, _TANH), square), x, x)
-    e = _near_exp(m, m.mul(_at_most(m, size, 10.0), m.number(2.0)))
+    small = m.fma(m.mul(polynomial(m, square, _TANH), square), size, size)
+    e = _near_exp(m, m.mul(at_most(m, size, 10.0), m.number(2.0)))
     quotient = m.div(m.number(2.0), m.add(e, m.number(1.0)))
-    large = _with_sign_of(m, m.sub(m.number(1.0), quotient), x)
-    return m.select(m.compare("lt", size, m.number(0.625)), small, large)
+    large = m.sub(m.number(1.0), quotient)
+    return with_sign_of(m, m.select(m.compare("lt", size, m.number(0.625)), small, large), x)
 
 
 def erf(m: Arithmetic[V], x: V) -> V:
     """The error function; exactly 1 above 3.92."""
     square = m.mul(x, x)
-    small = m.fma(_polynomial(m, square, _ERF_SMALL), x, x)
-    t = _at_most(m, _absolute(m, x), 4.0)
+    small = m.fma(polynomial(m, square, _ERF_SMALL), x, x)
+    t = at_most(m, absolute(m, x), 4.0)
     s = m.mul(t, t)
     r = m.fma(m.number(-1.72853470e-5), t, m.number(3.83197126e-4))
     u = m.fma(m.number(-3.88396438e-3), t, m.number(2.42546219e-2))
@@ -229,128 +226,8 @@ def erf(m: Arithmetic[V], x: V) -> V:
     for coefficient in (-1.06777877e-1, -6.34846687e-1, -1.28717512e-1):
         r = m.fma(r, t, m.number(coefficient))
     r = m.sub(m.mul(r, t), t)
-    large = _with_sign_of(m, m.sub(m.number(1.0), _near_exp(m, r)), x)
+    large = with_sign_of(m, m.sub(m.number(1.0), _near_exp(m, r)), x)
     return m.select(m.compare("gt", t, m.number(0.927734375)), large, small)
-
-
-# Angles. The quotient x / (pi/2) is rounded to a whole number of quadrants; sine and cosine of the
-# remainder, at most pi/4, are polynomials.
-
-# pi/2 in three parts; the products of the first two with up to 41 quadrants are exact.
-_HALF_PI = (1.5703125, 4.83751296997e-4, 7.549790126404332e-8)
-# Below this the three parts are enough; above, bits of 2/pi are multiplied as integers.
-_LARGE_ANGLE = 64.0
-# 32 zero bits, then the bits of 2/pi after the point.
-_TWO_OVER_PI = (
-    0x00000000,
-    0xA2F9836E,
-    0x4E441529,
-    0xFC2757D1,
-    0xF534DDC0,
-    0xDB629599,
-    0x3C439041,
-    0xFE5163AB,
-)
-
-
-def _signed(word: int) -> int:
-    """A 32-bit pattern as the signed integer with these bits."""
-    return word - 2**32 if word >= 2**31 else word
-
-
-def _high_product(m: Arithmetic[V], a: V, b: V) -> V:
-    """The high 32 bits of the 64-bit product of two unsigned integers, by 16-bit halves."""
-    sixteen, mask = m.integer(16), m.integer(0xFFFF)
-    a_low, a_high = m.int_and(a, mask), m.shift_right(a, sixteen)
-    b_low, b_high = m.int_and(b, mask), m.shift_right(b, sixteen)
-    low_high, high_low = m.int_mul(a_low, b_high), m.int_mul(a_high, b_low)
-    middle = m.int_add(
-        m.shift_right(m.int_mul(a_low, b_low), sixteen),
-        m.int_add(m.int_and(low_high, mask), m.int_and(high_low, mask)),
-    )
-    high = m.int_add(m.int_mul(a_high, b_high), m.shift_right(middle, sixteen))
-    return m.int_add(
-        high, m.int_add(m.shift_right(low_high, sixteen), m.shift_right(high_low, sixteen))
-    )
-
-
-def _carry(m: Arithmetic[V], total: V, addend: V) -> V:
-    """1 if the unsigned sum `total`, of which `addend` is a part, wrapped around, else 0."""
-    flip = m.integer(_SIGN)
-    wrapped = m.compare("lt", m.int_add(total, flip), m.int_add(addend, flip))
-    return m.select(wrapped, m.integer(1), m.integer(0))
-
-
-def _large_angle(m: Arithmetic[V], x: V) -> tuple[V, V]:
-    """Remainder and quadrant of an angle x >= 64 (Payne and Hanek).
-
-    x is an integer of 24 bits times a power of two. Bits of 2/pi that this lifts to a weight of 4
-    or more count whole turns and are skipped; the 96 bits that follow are enough for the least
-    remainder that a float32 can have.
-    """
-    bits = m.bits(x)
-    mantissa = m.int_or(m.int_and(bits, m.integer(0x7FFFFF)), m.integer(0x800000))
-    first = m.int_sub(m.shift_right(bits, m.integer(23)), m.integer(120))
-    word, shift = m.shift_right(first, m.integer(5)), m.int_and(first, m.integer(31))
-    windows = [m.integer(_signed(pattern)) for pattern in _TWO_OVER_PI[:4]]
-    for number in range(1, 5):
-        here = m.compare("eq", word, m.integer(number))
-        following = _TWO_OVER_PI[number : number + 4]
-        windows = [
-            m.select(here, m.integer(_signed(pattern)), window)
-            for pattern, window in zip(following, windows, strict=True)
-        ]
-    complement, one = m.int_sub(m.integer(31), shift), m.integer(1)
-    high, middle, low = (
-        m.int_or(
-            m.shift_left(left, shift),
-            m.shift_right(m.shift_right(right, one), complement),
-        )
-        for left, right in zip(windows, windows[1:], strict=False)
-    )
-    addend = m.int_mul(mantissa, middle)
-    lower = m.int_add(addend, _high_product(m, mantissa, low))
-    upper = m.int_add(m.int_mul(mantissa, high), _high_product(m, mantissa, middle))
-    upper = m.int_add(upper, _carry(m, lower, addend))
-    # The quadrant is the two upper bits, rounded; the rest is a signed fraction of a quadrant.
-    quadrant = m.shift_right(m.int_add(upper, m.integer(2**29)), m.integer(30))
-    fraction = m.int_sub(upper, m.shift_left(quadrant, m.integer(30)))
-    coarse = m.mul(m.to_float(fraction), m.number(2.0**-30))
-    fine = m.mul(m.to_float(m.shift_right(lower, one)), m.number(2.0**-61))
-    return m.mul(m.add(coarse, fine), m.number(1.5707963267948966)), quadrant
-
-
-def _sine(m: Arithmetic[V], x: V, quadrants: int, sign: V) -> V:
-    """sin(|x| + quadrants * pi/2), its sign flipped where the sign bit of `sign` is set."""
-    size = _absolute(m, x)
-    n, quadrant = m.nearest(m.mul(_at_most(m, size, _LARGE_ANGLE), m.number(0.6366197723675814)))
-    r = size
-    for part in _HALF_PI:
-        r = m.fma(n, m.number(-part), r)
-    far, far_quadrant = _large_angle(m, size)
-    near = m.compare("lt", size, m.number(_LARGE_ANGLE))
-    r, quadrant = m.select(near, r, far), m.select(near, quadrant, far_quadrant)
-    quadrant = m.int_add(quadrant, m.integer(quadrants))
-
-    square = m.mul(r, r)
-    sine = m.fma(m.mul(_polynomial(m, square, _SIN), square), r, r)
-    cosine = m.fma(square, m.number(-0.5), m.number(1.0))
-    cosine = m.fma(m.mul(_polynomial(m, square, _COS), square), square, cosine)
-    odd = m.compare("eq", m.int_and(quadrant, m.integer(1)), m.integer(1))
-    y = m.select(odd, cosine, sine)
-    flip = m.shift_left(m.int_and(quadrant, m.integer(2)), m.integer(30))
-    y = m.from_bits(m.int_add(m.int_add(m.bits(y), flip), sign))  # adding a sign bit flips it
-    return m.select(m.compare("lt", size, m.number(_INFINITY)), y, m.number(_NAN))
-
-
-def sin(m: Arithmetic[V], x: V) -> V:
-    """The sine, for angles of any size; NaN at the infinities."""
-    return _sine(m, x, 0, m.int_and(m.bits(x), m.integer(_SIGN)))
-
-
-def cos(m: Arithmetic[V], x: V) -> V:
-    """The cosine, for angles of any size; NaN at the infinities."""
-    return _sine(m, x, 1, m.integer(0))
 
 
 # Powers. The logarithm must be more accurate than a float, because the exponent multiplies its
@@ -373,7 +250,7 @@ def _long_log(m: Arithmetic[V], a: V) -> tuple[V, V]:
     square_low = m.fma(q, m.add(q_low, q_low), m.product_error(q, q, square))
     cube = m.mul(square, q)
     cube_low = m.fma(square, q_low, m.fma(square_low, q, m.product_error(square, q, cube)))
-    series = _polynomial(m, square, _ATANH)
+    series = polynomial(m, square, _ATANH)
     low = m.fma(series, cube, m.fma(series, cube_low, q_low))
     # log(a) = 2 atanh(q) + exponent * log(2), in halves
     scaled = m.mul(exponent, m.number(_LOG2_HIGH / 2))
@@ -387,14 +264,14 @@ def _long_log(m: Arithmetic[V], a: V) -> tuple[V, V]:
 
 def pow(m: Arithmetic[V], x: V, y: V) -> V:
     """x**y with the special cases of C's `powf`."""
-    zero, one, infinity, nan = (m.number(v) for v in (0.0, 1.0, _INFINITY, _NAN))
-    size = _absolute(m, x)
+    zero, one, infinity, nan = (m.number(v) for v in (0.0, 1.0, INFINITY, NAN))
+    size = absolute(m, x)
     log_high, log_low = _long_log(m, size)
-    log_high = m.select(m.compare("eq", size, zero), m.number(-_INFINITY), log_high)
+    log_high = m.select(m.compare("eq", size, zero), m.number(-INFINITY), log_high)
     log_high = m.select(m.compare("eq", size, infinity), infinity, log_high)
     exponent = m.mul(log_high, y)
     tail = m.fma(log_low, y, m.product_error(log_high, y, exponent))
-    bounded = m.compare("lt", _absolute(m, exponent), m.number(104.0))
+    bounded = m.compare("lt", absolute(m, exponent), m.number(104.0))
     result = exp(m, exponent, m.select(bounded, tail, zero))
     result = m.select(m.compare("eq", size, one), one, result)
     # A negative base: odd whole exponents keep its sign, others than whole ones give NaN.

@@ -53,7 +53,7 @@ def emit(module: ModuleOp, *, vector_bits: int = 512, comment: str = "#") -> Emi
     `vector_bits` is the widest vector that the processor should use, `comment` what begins a
     comment in its assembly. Raises CompileError for what the CPU cannot run.
     """
-    main = _main_of(module)
+    main = main_of(module)
     kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
     declarations: set[str] = set()
     lines: list[str] = []
@@ -91,7 +91,8 @@ def emit(module: ModuleOp, *, vector_bits: int = 512, comment: str = "#") -> Emi
     )
 
 
-def _main_of(module: ModuleOp) -> FuncOp:
+def main_of(module: ModuleOp) -> FuncOp:
+    """`@main`, or the only function. Raises CompileError when there is none."""
     functions = [op for op in module.ops if isinstance(op, FuncOp)]
     for function in functions:
         if function.sym_name.data == "main" or len(functions) == 1:

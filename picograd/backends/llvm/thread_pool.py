@@ -165,6 +165,25 @@ class ThreadPool:
         self._reset()
 
 
+@cache
+def shared_pool() -> ThreadPool:
+    """The pool of the process, which every CPU device uses unless it is given its own."""
+    return ThreadPool()
+
+
+def set_num_threads(threads: int) -> None:
+    """How many threads run parallel loops on the CPU from now on, the caller included.
+
+    Results do not depend on it. Raises OptionError when it is not between 1 and MAX_THREADS.
+    """
+    shared_pool().set_threads(threads)
+
+
+def get_num_threads() -> int:
+    """How many threads run parallel loops on the CPU, the caller included."""
+    return shared_pool().threads
+
+
 _pools: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
 
 

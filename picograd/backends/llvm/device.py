@@ -1,0 +1,95 @@
+"""The CPU as a device: buffers in memory, programs as machine code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp, TensorType
+
+from picograd.backends.llvm import codegen
+from picograd.backends.llvm.emit import emit, main_of
+from picograd.backends.llvm.memory import BlockPool
+from picograd.backends.llvm.program import CpuMemory, CpuProgram
+from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
+from picograd.backends.runtime import Array, Buffer, Device
+from picograd.dialects.dtypes import dtype_of, from_numpy, nbytes_of, tensor_type
+from picograd.dialects.loop import memref_type
+from picograd.errors import DeviceError
+from picograd.targets import lookup
+
+# What begins a comment in a processor's assembly, where it is not "#".
+_COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
+
+
+class CpuBuffer(CpuMemory):
+    """Memory of the process that holds one dense row-major tensor."""
+
+    __slots__ = ("__weakref__", "_block", "_pool", "device", "type")
+
+    def __init__(self, type: TensorType[Any], device: CpuDevice, pool: BlockPool) -> None:
+        self.type = type
+        self.device: Device = device
+        self.nbytes = nbytes_of(type)
+        self._pool = pool
+        self._block = pool.take(self.nbytes)
+        self.address = self._block.address
+
+    @property
+    def array(self) -> Array:
+        """The contents, not copied: valid while the buffer lives."""
+        return self._block.array(dtype_of(self.type).numpy, self.type.get_shape())
+
+    def __del__(self) -> None:
+        self._pool.give(self._block)
+
+
+class CpuDevice(Device):
+    """The processor that this process runs on."""
+
+    name = "cpu"
+
+    def __init__(self, pool: ThreadPool | None = None) -> None:
+        """`pool` runs parallel loops; all devices share one unless they are given their own."""
+        self.pool = pool or shared_pool()
+        self.adapter = _processor_name()
+        self._memory = BlockPool()
+
+    def allocate(self, type: TensorType[Any]) -> CpuBuffer:
+        return CpuBuffer(type, self, self._memory)
+
+    def upload(self, array: Array) -> CpuBuffer:
+        type = tensor_type(np.shape(array), from_numpy(array.dtype))
+        buffer = self.allocate(type)
+        np.copyto(buffer.array, array)
+        return buffer
+
+    def download(self, buffer: Buffer) -> Array:
+        if not isinstance(buffer, CpuBuffer):
+            raise DeviceError(
+                "the cpu cannot read a buffer of another device",
+                expected="a buffer on the cpu",
+                found=f"a buffer on {buffer.device.name}",
+                hint="download it with the device that it is on",
+            )
+        return buffer.array.copy()
+
+    def load(self, module: ModuleOp) -> CpuProgram:
+        """Machine code for a module of loop level.
+
+        Raises CompileError for operations that the passes of the CPU's pipeline should have
+        lowered.
+        """
+        sign = _COMMENT_SIGNS.get(codegen.host().architecture, "#")
+        emitted = emit(module, vector_bits=lookup("cpu").vector_bits, comment=sign)
+        sizes = [nbytes_of(memref_type(argument)) for argument in main_of(module).body.block.args]
+        return CpuProgram(emitted, sizes, self.pool, self._memory)
+
+
+def _processor_name() -> str:
+    """The processor as its maker calls it, else as LLVM does."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else codegen.host().name

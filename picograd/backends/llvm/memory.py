@@ -1,0 +1,80 @@
+"""Aligned memory that is kept for reuse.
+
+Fresh pages are expensive: the kernel clears each when it is first touched, which takes longer than
+most kernels take to fill it. So blocks go back to a pool and come out of it warm. Large blocks ask
+for huge pages.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import defaultdict, deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALIGNMENT = 64
+"""Bytes to which every block is aligned: a cache line, and the widest vector."""
+
+_LARGE = 1 << 21
+"""Blocks from this size on are mapped by themselves, with huge pages where the system has them."""
+
+_CACHE_LIMIT = 1 << 30
+"""Bytes that a pool keeps for reuse; blocks beyond are given back to the system."""
+
+
+class Block:
+    """A run of aligned bytes."""
+
+    __slots__ = ("address", "bytes", "nbytes")
+
+    def __init__(self, nbytes: int) -> None:
+        if nbytes >= _LARGE:
+            mapping = mmap.mmap(-1, nbytes)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                mapping.madvise(mmap.MADV_HUGEPAGE)
+            memory = np.frombuffer(mapping, np.uint8)
+        else:
+            memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+            start = -memory.ctypes.data % ALIGNMENT
+            memory = memory[start : start + nbytes]
+        self.bytes: NDArray[np.uint8] = memory
+        self.address: int = memory.ctypes.data
+        self.nbytes = nbytes
+
+    def array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """The first bytes as an array, not copied."""
+        count = int(np.prod(shape, dtype=np.int64))
+        return self.bytes[: count * dtype.itemsize].view(dtype).reshape(shape)
+
+
+def rounded(nbytes: int) -> int:
+    """The size of the block that serves a request: at most an eighth more, so that sizes repeat."""
+    nbytes = max(nbytes, 1)
+    step = max(ALIGNMENT, 1 << max(0, nbytes.bit_length() - 4))
+    return -(-nbytes // step) * step
+
+
+class BlockPool:
+    """Blocks by size. Its operations are single steps of the interpreter, so threads may share it."""
+
+    def __init__(self) -> None:
+        self._free: defaultdict[int, deque[Block]] = defaultdict(deque)
+        self._kept = 0
+
+    def take(self, nbytes: int) -> Block:
+        """A block of at least `nbytes` bytes, whose contents are undefined."""
+        size = rounded(nbytes)
+        try:
+            block = self._free[size].pop()
+        except IndexError:
+            return Block(size)
+        self._kept -= size
+        return block
+
+    def give(self, block: Block) -> None:
+        """Return a block that nobody uses any more."""
+        if self._kept + block.nbytes <= _CACHE_LIMIT:
+            self._kept += block.nbytes
+            self._free[block.nbytes].append(block)

@@ -1,0 +1,157 @@
+"""A compiled graph that runs on the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from picograd.backends.llvm import codegen, thread_pool
+from picograd.backends.llvm.emit import ENTRY, Emitted
+from picograd.backends.llvm.function import CONTEXT_FIELDS
+from picograd.backends.llvm.memory import Block, BlockPool
+from picograd.backends.llvm.thread_pool import ThreadPool
+from picograd.backends.runtime import Buffer, Program
+from picograd.errors import DeviceError, IndexOutOfRange
+
+# After the context's fields stand the three words of the status.
+_STATUS = len(CONTEXT_FIELDS)
+_WORDS = _STATUS + 3
+_Context = ctypes.c_int64 * _WORDS
+
+
+class CpuProgram(Program):
+    """One native function, and the memory that a call of it borrows."""
+
+    def __init__(
+        self,
+        emitted: Emitted,
+        buffers: Sequence[int],
+        pool: ThreadPool,
+        memory: BlockPool,
+    ) -> None:
+        """`buffers` are the bytes of `@main`'s arguments, inputs before outputs."""
+        self.texts: Mapping[str, str] = Texts(emitted.text)
+        self.launches = emitted.launches
+        self._emitted = emitted
+        self._nbytes = tuple(buffers)
+        self._pool = pool
+        self._memory = memory
+        imports = thread_pool.imports() if emitted.parallel else {}
+        self._library = codegen.Library(codegen.object_code(emitted.text), (ENTRY,), imports)
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+        self._call: Callable[[int, int], None] = prototype(self._library.addresses[ENTRY])
+        self._constants = [_aligned_copy(array.view(np.uint8)) for array in _flat(emitted)]
+        self._constant_addresses = [block.address for block in self._constants]
+        self._arguments = ctypes.c_void_p * (len(buffers) + len(self._constants))
+        # the arena, then local buffers, then those of each thread
+        self._scratch_start = _line(emitted.arena_bytes)
+        self._threads_start = self._scratch_start + _line(emitted.scratch_bytes)
+        self._thread_stride = _line(emitted.thread_scratch_bytes)
+
+    @property
+    def scratch_bytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Bytes of local buffers of a call, for the number of threads that would serve it now."""
+        threads = self._pool.threads if self._emitted.parallel else 1
+        return self._emitted.scratch_bytes + threads * self._emitted.thread_scratch_bytes
+
+    def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> None:
+        """Compute the outputs.
+
+        Raises DeviceError for buffers that are not those of `@main`, and IndexOutOfRange when the
+        data names an index that does not exist.
+        """
+        addresses = self._addresses([*inputs, *outputs])
+        arguments = self._arguments(*addresses, *self._constant_addresses)
+        pool_address, threads = self._pool.enter() if self._emitted.parallel else (0, 1)
+        block = self._memory.take(self._threads_start + threads * self._thread_stride)
+        base = block.address
+        context = _Context(
+            base,
+            base + self._scratch_start,
+            base + self._threads_start,
+            self._thread_stride,
+            pool_address,
+            threads,
+            0,
+        )
+        start = ctypes.addressof(context)
+        context[_STATUS - 1] = start + 8 * _STATUS
+        try:
+            self._call(ctypes.addressof(arguments), start)
+        finally:
+            self._memory.give(block)
+        if context[_STATUS]:
+            index, size = context[_STATUS + 1], context[_STATUS + 2]
+            raise IndexOutOfRange(
+                "an index read from a tensor is out of range",
+                expected=f"0 to {size - 1}",
+                found=index,
+                hint="check the labels or indices that gather, scatter or embedding are given",
+            )
+
+    def _addresses(self, buffers: Sequence[Buffer]) -> Iterator[int]:
+        if len(buffers) != len(self._nbytes):
+            raise DeviceError(
+                "the program was given the wrong number of buffers",
+                expected=f"{len(self._nbytes)}, inputs and outputs together",
+                found=len(buffers),
+                hint="pass one buffer for each argument of @main",
+            )
+        return (
+            _address(buffer, nbytes) for buffer, nbytes in zip(buffers, self._nbytes, strict=True)
+        )
+
+
+def _address(buffer: Buffer, nbytes: int) -> int:
+    if not isinstance(buffer, CpuMemory) or buffer.nbytes != nbytes:
+        raise DeviceError(
+            "a buffer does not fit the argument of @main that it stands for",
+            expected=f"{nbytes} bytes on the cpu",
+            found=f"{buffer.nbytes} bytes on {buffer.device.name}",
+            hint="upload the array to the cpu with the type that the program was compiled for",
+        )
+    return buffer.address
+
+
+class CpuMemory:
+    """What a program needs of a buffer: where it lies."""
+
+    __slots__ = ("address", "nbytes")
+
+    address: int
+    nbytes: int
+
+
+class Texts(Mapping[str, str]):
+    """LLVM IR and assembly of a program; the assembly is made when it is first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._texts = {"ll": text}
+
+    def __getitem__(self, key: str) -> str:
+        if key == "s" and "s" not in self._texts:
+            self._texts["s"] = codegen.assembly(self._texts["ll"])
+        return self._texts[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("ll", "s"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+def _line(nbytes: int) -> int:
+    """Bytes rounded up to whole cache lines."""
+    return -(-nbytes // 64) * 64
+
+
+def _flat(emitted: Emitted) -> list[np.ndarray[tuple[int], np.dtype[np.generic]]]:
+    return [np.ascontiguousarray(array).reshape(-1) for array in emitted.constants]
+
+
+def _aligned_copy(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Block:
+    block = Block(max(data.nbytes, 1))
+    block.bytes[: data.nbytes] = data
+    return block
