@@ -15,12 +15,16 @@ from picograd.passes.canonicalize import Canonicalize
 from picograd.passes.cse import CSE
 from picograd.passes.dce import DCE
 from picograd.passes.fuse import Fuse
+from picograd.passes.insert_barriers import InsertBarriers
 from picograd.passes.legalize_types import LegalizeTypes
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
+from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.tile_loops import TileLoops
+from picograd.passes.tree_reduce import TreeReduce
 
 PASSES: dict[str, type[Pass]] = {
     step.name: step
@@ -39,6 +43,10 @@ PASSES: dict[str, type[Pass]] = {
         LowerBuffersToLoops,
         # Loop level.
         TileLoops,
+        RoundUpLoops,
+        MapToGrid,
+        TreeReduce,
+        InsertBarriers,
     )
 }
 

@@ -112,7 +112,7 @@ def thread_dims(access: Operation, alloc: AllocOp) -> list[Dim]:
 def relative_indices(access: Access, alloc: AllocOp) -> list[Linear]:
     """An access's indices relative to the part of the buffer that its thread owns."""
     start: dict[Leaf, LinearLike] = {dim.variable: dim.lower for dim in thread_dims(access, alloc)}
-    indices = access.indices
+    indices: list[Linear] = access.indices
     while start and any(index.values() & set(start) for index in indices):
         indices = [index.substitute(start) for index in indices]
     return indices

@@ -58,4 +58,4 @@ def pack(array: Array) -> Array:
 def unpack(data: bytes, shape: tuple[int, ...], dtype: DType) -> Array:
     """The fresh array that `pack` turned into these bytes."""
     stored = np.frombuffer(data, _STORAGE[dtype]).reshape(shape)
-    return stored != 0 if dtype is dtypes.bool_ else stored.astype(dtype.numpy)
+    return np.asarray(stored != 0) if dtype is dtypes.bool_ else stored.astype(dtype.numpy)

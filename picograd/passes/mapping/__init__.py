@@ -1,0 +1,1 @@
+"""How map_to_grid spreads loop nests over workgroups and threads, one idea a file."""

@@ -1,0 +1,201 @@
+"""Make each long reduction of a workgroup a tree in workgroup memory.
+
+Before:
+```mlir
+```
+
+After:
+```mlir
+```
+
+Requires: map_to_grid, whose workgroups the trees belong to.
+
+Does not: touch reductions inside one thread's work, or place barriers between the tree's levels
+(insert_barriers does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from picograd.dialects.affine import Linear
+from picograd.dialects.loop import (
+    AllocOp,
+    Dim,
+    KernelOp,
+    LoadOp,
+    ParallelOp,
+    ReduceOp,
+    StoreOp,
+    YieldOp,
+    constant_dim,
+    loop_block,
+)
+from picograd.passes.base import Level, Pass
+from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loop_rewriting import (
+    clone_body,
+    copy_hint,
+    inner_first,
+    kernels,
+    replace_op,
+)
+from picograd.passes.mapping.nests import mapping_of, once_dims
+from picograd.passes.mapping.strategy import LONG
+from picograd.passes.mapping.threads import power_of_two
+from picograd.targets import lookup
+
+DEFAULT_THREADS = 256
+
+
+@dataclass(frozen=True)
+class TreeReduce(Pass):
+    """Reductions that group code runs become a share for each thread and a tree over the shares.
+
+    `threads` is the most threads that take part; 0 lets the target decide. `shortest` is the length
+    from which a tree pays; shorter reductions are run by every thread alike. Each level of the
+    tree is `fan_in` times narrower than the one before: fewer levels mean fewer barriers. The tree
+    depends on the reduction's length alone, so results are the same at every run. Source: M. Harris,
+    "Optimizing Parallel Reduction in CUDA" (2007): sequential addressing, several elements a thread.
+    """
+
+    name: ClassVar[str] = "tree_reduce"
+    level_in: ClassVar[Level] = Level.LOOP
+    level_out: ClassVar[Level] = Level.LOOP
+    requires: ClassVar[frozenset[str]] = frozenset({"mapped"})
+
+    threads: int = 0
+    shortest: int = LONG
+    fan_in: int = 16
+    target: str = "gpu"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = lookup(self.target)
+        limit = min(self.threads or DEFAULT_THREADS, machine.max_invocations or DEFAULT_THREADS)
+        for kernel in kernels(op):
+            for reduction in group_reductions(kernel):
+                if _pays(reduction, self.shortest):
+                    make_tree(reduction, limit, self.fan_in)
+
+
+def group_reductions(kernel: KernelOp) -> list[ReduceOp]:
+    """The reductions that all threads of a workgroup would run alike."""
+    return [op for op in inner_first(kernel, ReduceOp) if _is_group_code(op)]
+
+
+def _is_group_code(op: Operation) -> bool:
+    parent = op.parent_op()
+    while parent is not None and not isinstance(parent, KernelOp):
+        mapping = mapping_of(parent)
+        if mapping == "grid":
+            return True
+        if mapping or isinstance(parent, ReduceOp | ParallelOp):
+            return False
+        parent = parent.parent_op()
+    return False
+
+
+def _pays(reduction: ReduceOp, shortest: int) -> bool:
+    facts = LoopFacts()
+    counts = [facts.trips(dim) for dim in reduction.dims]
+    # Stores in the body have to leave group code, however short the reduction is.
+    stores = any(isinstance(op, StoreOp) for op in reduction.walk())
+    return None not in counts and (stores or prod(n or 0 for n in counts) >= shortest)
+
+
+def make_tree(reduction: ReduceOp, limit: int, fan_in: int) -> None:
+    """Replace a reduction by shares for the threads, a tree over them, and its root.
+
+    The root is a short reduction that every thread runs alike: so each has the result.
+    """
+    facts = LoopFacts()
+    counts = [facts.trips(dim) or 0 for dim in reduction.dims]
+    width = min(limit, power_of_two(prod(counts)))
+    parts = [AllocOp((width,), result.type, "workgroup") for result in reduction.outputs]
+    for part, result in zip(parts, reduction.outputs, strict=True):
+        part.memref.name_hint = f"{result.name_hint or 'share'}_parts"
+    memrefs = [part.memref for part in parts]
+    new: list[Operation] = [*parts, _shares(reduction, counts, width, memrefs)]
+    while width > fan_in:
+        below, width = width, -(-width // fan_in)
+        new.append(_level(reduction, below, width, memrefs))
+    root = _of_parts(reduction, constant_dim("part", width), memrefs, reduction.inits)
+    replace_op(reduction, [*new, root], list(root.outputs))
+
+
+def _shares(
+    reduction: ReduceOp, counts: Sequence[int], threads: int, memrefs: Sequence[SSAValue]
+) -> ParallelOp:
+    """Each thread reduces every `threads`-th iteration and stores the outcome."""
+    work = ParallelOp([constant_dim("thread", threads)], "workgroup")
+    thread = Linear.of(work.induction_variables[0])
+    dims = reduction.dims
+    if len(dims) == 1:
+        (dim,) = dims
+        every = Dim(dim.lower + thread * dim.step, dim.uppers, dim.step * threads, dim.name)
+        share = _copy(reduction, [every], clone_body(reduction))
+    else:
+        # One number for all dimensions, taken apart inside: a share of it has neighbours too.
+        every = Dim(thread, (Linear.of(prod(counts)),), threads, "element")
+        share = _copy(reduction, [every], loop_block(["element"]))
+        number = Linear.of(share.induction_variables[0])
+        one = _copy(reduction, once_dims(dims, counts, number), clone_body(reduction))
+        share.body.block.add_ops([one, YieldOp(*one.outputs)])
+    stores = [
+        StoreOp(value, memref, [thread])
+        for value, memref in zip(share.outputs, memrefs, strict=True)
+    ]
+    work.body.block.add_ops([share, *stores, YieldOp()])
+    return work
+
+
+def _copy(
+    reduction: ReduceOp, dims: Sequence[Dim], body: Block, inits: Sequence[SSAValue] = ()
+) -> ReduceOp:
+    """The same reduction over other dimensions, with another body and other initial values."""
+    combiner = reduction.combiner
+    new = ReduceOp(
+        reduction.kind.data if reduction.kind is not None else None,
+        dims,
+        [result.type for result in reduction.outputs],
+        inits,
+        body,
+        identities=reduction.identities,
+        combiner=combiner.clone().detach_block(0) if combiner is not None else None,
+    )
+    for value, old in zip(new.outputs, reduction.outputs, strict=True):
+        copy_hint(value, old)
+    return new
+
+
+def _of_parts(
+    reduction: ReduceOp, dim: Dim, memrefs: Sequence[SSAValue], inits: Sequence[SSAValue] = ()
+) -> ReduceOp:
+    """The same reduction of some of the parts."""
+    body = loop_block([dim.name])
+    loads = [LoadOp(memref, [body.args[0]]) for memref in memrefs]
+    body.add_ops([*loads, YieldOp(*(load.result for load in loads))])
+    return _copy(reduction, [dim], body, inits)
+
+
+def _level(reduction: ReduceOp, below: int, width: int, memrefs: Sequence[SSAValue]) -> ParallelOp:
+    """One level of the tree: `width` threads reduce the `below` parts of the level before.
+
+    Thread n reads the parts n, n + width, …, and writes part n, which no other thread touches.
+    """
+    level = ParallelOp([constant_dim("thread", width)], "workgroup")
+    thread = Linear.of(level.induction_variables[0])
+    some = _of_parts(reduction, Dim(thread, (Linear.of(below),), width, "part"), memrefs)
+    stores = [
+        StoreOp(value, memref, [thread])
+        for value, memref in zip(some.outputs, memrefs, strict=True)
+    ]
+    level.body.block.add_ops([some, *stores, YieldOp()])
+    return level
