@@ -5,7 +5,7 @@ width, conversions out of range); machine instructions leave it open, hence the 
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType
@@ -34,16 +34,14 @@ def is_float(type: Attribute) -> bool:
 
 def width_of(type: Attribute) -> int:
     """The bits of an integer element type (1 for bool)."""
-    assert isinstance(type, IntegerType)
-    return type.width.data
+    return cast(IntegerType, type).width.data
 
 
 def number(value: bool | float, type: Attribute) -> arith.ConstantOp:
     """The op that makes a number of an element type."""
     if isinstance(type, AnyFloat):
         return arith.ConstantOp(FloatAttr(float(value), type))
-    assert isinstance(type, IntegerType)
-    return arith.ConstantOp(IntegerAttr(int(value), type))
+    return arith.ConstantOp(IntegerAttr(int(value), cast(IntegerType, type)))
 
 
 def known(value: SSAValue) -> int | None:
@@ -219,7 +217,7 @@ def _shift(
 # Conversions
 
 
-def cast(at: Place, x: SSAValue, type: Attribute) -> SSAValue:
+def convert(at: Place, x: SSAValue, type: Attribute) -> SSAValue:
     """One element of `pico.cast`."""
     source = x.type
     if source == type:
@@ -237,7 +235,7 @@ def cast(at: Place, x: SSAValue, type: Attribute) -> SSAValue:
         make = arith.ExtUIOp
     else:
         make = arith.ExtSIOp if width_of(source) < width_of(type) else arith.TruncIOp
-    return at.add(make(x, type))
+    return at.add(make(x, cast(Any, type)))
 
 
 def _saturate(at: Place, x: SSAValue, type: Attribute) -> SSAValue:
@@ -247,6 +245,8 @@ def _saturate(at: Place, x: SSAValue, type: Attribute) -> SSAValue:
     too_low, too_high = compare(at, "lt", x, low), compare(at, "ge", x, high)
     # The conversion itself must only see what fits; of a NaN no comparison holds but `ne`.
     fits = at.add(arith.AndIOp(compare(at, "ge", x, low), compare(at, "lt", x, high)))
-    converted = at.add(arith.FPToSIOp(select(at, fits, x, at.constant(0, x.type)), type))
+    converted = at.add(
+        arith.FPToSIOp(select(at, fits, x, at.constant(0, x.type)), cast(IntegerType, type))
+    )
     converted = select(at, too_high, at.constant(half - 1, type), converted)
     return select(at, too_low, at.constant(-half, type), converted)

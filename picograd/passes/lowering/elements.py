@@ -25,7 +25,6 @@ from picograd.passes.lowering.nest import (
     Local,
     Scope,
     close_parallel,
-    loop_names,
     open_scope,
 )
 from picograd.passes.lowering.placement import Placement, Plan, Site
@@ -70,7 +69,6 @@ class Elements:
         self.spent: set[SSAValue] = set()
         """Values whose buffer has been given to the output that it was borrowed from."""
         self._paths: dict[Hashable, int] = {}
-        self._names = loop_names(frozenset(a.name_hint or "" for a in arguments))
         self._find_costly()
 
     def _find_costly(self) -> None:
@@ -89,8 +87,7 @@ class Elements:
         """The body of a new loop over [0, extent) for each extent."""
         again = self._paths.setdefault((parent.path, label), 0)
         self._paths[(parent.path, label)] += 1
-        names = [next(self._names) for _ in extents]
-        scope = open_scope(parent, (label, again), names, extents, sequential)
+        scope = open_scope(parent, (label, again), extents, sequential=sequential)
         for variable, extent in zip(scope.block.args, extents, strict=True):
             self.ranges[variable] = (0, max(0, extent - 1))
             self.homes[variable] = scope
@@ -133,7 +130,7 @@ class Elements:
         Under a guard the index may be out of bounds: what is loaded then is zero, and unused.
         """
         op = cast(Operation, value.owner)
-        while (view := VIEWS.get(type(op))) is not None:  # type: ignore[arg-type]
+        while isinstance(op, TensorOp) and (view := VIEWS.get(type(op))) is not None:
             index = view(op, index, self.ranges)
             value = op.operands[0]
             op = cast(Operation, value.owner)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from xdsl.ir import SSAValue
 
-from picograd.dialects.affine import Atom, FloorDiv, Lane, Linear, Mod, floordiv, mod
+from picograd.dialects.affine import Atom, FloorDiv, Linear, Mod, floordiv, mod
 
 Index: TypeAlias = tuple[Linear, ...]
 """Where an element is: one expression for each axis."""
@@ -48,7 +48,7 @@ def _atom_interval(atom: Atom, ranges: Ranges) -> tuple[int, int]:
     if isinstance(atom, Mod):
         low, high = interval(atom.expression, ranges)
         return (low, high) if low >= 0 and high < atom.by else (0, atom.by - 1)
-    assert not isinstance(atom, Lane), "tile lanes do not exist yet"
+    assert isinstance(atom, SSAValue), "neither tile lanes nor loop counters exist yet"
     return ranges[atom]
 
 
@@ -108,11 +108,20 @@ def _rejoined(expression: Linear) -> Linear:
     """The expression with each (e floordiv n) * n + e mod n in it put back together as e."""
     for atom, coefficient in expression.terms.items():
         if isinstance(atom, Mod):
-            whole = FloorDiv(atom.expression, atom.by)
+            whole = _whole(atom)
             if expression.coefficient(whole) == coefficient * atom.by:
                 parts = Linear({whole: coefficient * atom.by, atom: coefficient})
                 return _rejoined(expression - parts + atom.expression * coefficient)
     return expression
+
+
+def _whole(part: Mod) -> FloorDiv:
+    """The quotient that belongs to a remainder; one of a quotient is written as one division."""
+    inner = part.expression
+    for atom in inner.terms:
+        if isinstance(atom, FloorDiv) and inner == Linear.of(atom):
+            return FloorDiv(atom.expression, atom.by * part.by)
+    return FloorDiv(inner, part.by)
 
 
 def delinearize(position: Linear, shape: Sequence[int], ranges: Ranges) -> Index:

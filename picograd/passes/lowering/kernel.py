@@ -6,6 +6,7 @@ in the loop over the rows in which the row itself is stored.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -20,9 +21,13 @@ from picograd.dialects.tensor import ReshapeOp, ScatterOp
 from picograd.passes.lowering.costs import LOOP_COST, own_cost
 from picograd.passes.lowering.elements import Elements, shape_of
 from picograd.passes.lowering.indices import Index
-from picograd.passes.lowering.nest import Local, Scope, close_parallel
+from picograd.passes.lowering.nest import Local, Scope, close_parallel, rename_loops
 from picograd.passes.lowering.placement import Plan, StoreLoop
 from picograd.passes.lowering.rules import RULES, scatter_into
+
+FRAMES_PER_OP = 8
+"""Python calls that nest when an element is pulled through one op, rounded up."""
+SPARE_FRAMES = 1000
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,26 @@ def lower_kernel(kernel: buffer.KernelOp, name: str) -> loop.KernelOp:
     computed too often, and puts loops that costly values depend on outermost.
     """
     plan = Plan(kernel)
+    _allow_depth(FRAMES_PER_OP * len(list(kernel.block.ops)))
     while True:
         elements, stores = _lower_once(kernel, plan)
         if not _reorder(plan, elements, stores) and not plan.place_one(elements.sites, stores):
             break
+    rename_loops(elements.root.block)
     result = loop.KernelOp(name, elements.root.block)
     if kernel.absorbed_names:
         names = [StringAttr(absorbed) for absorbed in kernel.absorbed_names]
         result.attributes["absorbs"] = ArrayAttr(names)
     return result
+
+
+def _allow_depth(frames: int) -> None:
+    """Let Python calls nest as deep as a chain of the kernel's ops needs. Never lowers the limit.
+
+    Python's own frames live on the heap: a higher limit costs nothing until it is used.
+    """
+    if sys.getrecursionlimit() < frames + SPARE_FRAMES:
+        sys.setrecursionlimit(frames + SPARE_FRAMES)
 
 
 def _lower_once(kernel: buffer.KernelOp, plan: Plan) -> tuple[Elements, list[StoreLoop]]:
@@ -94,7 +110,7 @@ def _output(kernel: buffer.KernelOp, op: buffer.WriteOp) -> Output:
 
     The loops then run over the axes before the reshape, in which the costly parts are indexed.
     """
-    number = kernel.write_arguments.index(op.target)  # type: ignore[arg-type]
+    number = kernel.write_arguments.index(op.target)
     value = op.value
     owner = value.owner
     if isinstance(owner, ReshapeOp) and _takes_loops(owner):
@@ -164,7 +180,9 @@ def _in_order(
             order = plan.orders.get(output.number, output.axes)
             extents = tuple(shape_of(output.value)[axis] for axis in order)
             items.append(Nest(extents, ((output, order),)))
-    positions = {result: n for n, op in enumerate(kernel.block.ops) for result in op.results}
+    positions: dict[SSAValue, int] = {
+        result: n for n, op in enumerate(kernel.block.ops) for result in op.results
+    }
 
     def position(item: Nest | Output) -> int:
         values = [o.value for o, _ in item.members] if isinstance(item, Nest) else [item.value]

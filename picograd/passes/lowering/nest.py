@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from math import prod
 
+from xdsl.dialects.builtin import ArrayAttr, StringAttr
 from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.dialects import loop
@@ -85,11 +87,11 @@ class Scope:
 
 
 def open_scope(
-    parent: Scope, label: Hashable, names: Sequence[str], extents: Sequence[int], sequential: bool
+    parent: Scope, label: Hashable, extents: Sequence[int], *, sequential: bool
 ) -> Scope:
     """The body of a loop inside `parent`, to be filled; its arguments are the loop variables."""
     return Scope(
-        block=loop_block(names),
+        block=loop_block([""] * len(extents)),
         parent=parent,
         path=(*parent.path, label),
         extents=tuple(extents),
@@ -135,11 +137,23 @@ def _joined(scope: Scope, inner: loop.ParallelOp) -> loop.ParallelOp:
     return loop.ParallelOp(dims, body=body)
 
 
-def loop_names(taken: frozenset[str]) -> Iterator[str]:
-    """i, j, k, … z, then i2, j2, …, without the names that a kernel's buffers have."""
-    letters = [letter for letter in "ijklmnopqrstuvwxyz" if letter not in "ot"]
-    for round in range(1, 10_000):
-        for letter in letters:
-            name = letter if round == 1 else f"{letter}{round}"
-            if name not in taken:
-                yield name
+def rename_loops(body: Block) -> None:
+    """Name the loops i, j, k, … z, i2, j2, … in the order of the text.
+
+    Names that buffers or values of the kernel have are left out.
+    """
+    ops = list(body.walk())
+    variables = {v for op in ops if isinstance(op, loop.LoopOp) for v in op.induction_variables}
+    values = [*body.args, *(result for op in ops for result in op.results)]
+    taken = {value.name_hint for value in values if value not in variables}
+    letters = "ijklmnopqrstuvwxyz"
+    names = (
+        letter if number == 1 else f"{letter}{number}" for number in count(1) for letter in letters
+    )
+    free = (name for name in names if name not in taken)
+    for op in ops:
+        if isinstance(op, loop.LoopOp):
+            chosen = [next(free) for _ in op.induction_variables]
+            op.properties["names"] = ArrayAttr([StringAttr(name) for name in chosen])
+            for variable, name in zip(op.induction_variables, chosen, strict=True):
+                variable.name_hint = name

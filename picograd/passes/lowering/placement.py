@@ -15,7 +15,7 @@ from typing import cast
 from xdsl.ir import SSAValue
 
 from picograd.dialects import buffer
-from picograd.dialects.dtypes import AnyTensor
+from picograd.dialects.dtypes import AnyMemRef, AnyTensor, memref_type
 from picograd.passes.lowering.costs import COSTLY, LOOP_COST
 from picograd.passes.lowering.indices import Guard, Index
 from picograd.passes.lowering.nest import Path, Scope
@@ -113,6 +113,10 @@ def _shape(value: SSAValue) -> tuple[int, ...]:
     return cast(AnyTensor, value.type).get_shape()
 
 
+def _buffer_type(value: SSAValue) -> AnyMemRef:
+    return memref_type(_shape(value), cast(AnyTensor, value.type).element_type)
+
+
 def _common(sites: Sequence[Site]) -> Scope:
     """The innermost scope around all sites."""
     common = list(sites[0].scope.chain())
@@ -124,7 +128,7 @@ def _common(sites: Sequence[Site]) -> Scope:
 
 def _bound_axes(value: SSAValue, sites: Sequence[Site], home: Scope) -> dict[int, tuple[Path, int]]:
     """The axes along which all sites ask for one variable of a loop around `home`."""
-    variables = {
+    variables: dict[SSAValue, tuple[Path, int, int]] = {
         variable: (scope.path, number, extent)
         for scope in home.chain()
         if scope.parent is not None
@@ -168,8 +172,7 @@ def _free_output(
             or not store.whole
             or home is None
             or home is store.scope
-            or target.type.get_shape() != _shape(value)  # type: ignore[attr-defined]
-            or target.type.element_type != cast(AnyTensor, value.type).element_type  # type: ignore[attr-defined]
+            or target.type != _buffer_type(value)
         ):
             continue
         inner = loops[: next(n for n, scope in enumerate(loops) if scope is home)]

@@ -5,7 +5,7 @@ Views have no rule; `views` maps their indices.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr
@@ -38,9 +38,10 @@ from picograd.dialects.tensor import (
 )
 from picograd.passes.lowering.arithmetic import (
     binary,
-    cast,
     compare,
+    convert,
     is_float,
+    number,
     select,
     unary,
     width_of,
@@ -106,7 +107,7 @@ def _select(op: SelectOp, index: Index, at: At) -> SSAValue:
 
 
 def _cast(op: CastOp, index: Index, at: At) -> SSAValue:
-    return cast(at, at.element(op.x, index), op.element_type)
+    return convert(at, at.element(op.x, index), op.element_type)
 
 
 # Reductions
@@ -134,17 +135,17 @@ def _close_reduction(at: At, kind: str, scope: Scope, value: SSAValue) -> SSAVal
 def _reduce(op: ReduceOp, index: Index, at: At) -> SSAValue:
     shape, axes = shape_of(op.x), ints(op.axes)
     opened = _open_reduction(at, op, shape, axes)
-    kept = iter(index)
     if opened is None:
-        return at.element(op.x, _merge(shape, dict.fromkeys(axes, Linear.of(0)), kept))
+        return at.element(op.x, _merge(shape, dict.fromkeys(axes, Linear.of(0)), index))
     scope, inner = opened
     body = At(at.elements, scope, at.guard)
-    value = body.element(op.x, _merge(shape, inner, kept))
+    value = body.element(op.x, _merge(shape, inner, index))
     return _close_reduction(at, op.kind.data.value, scope, value)
 
 
-def _merge(shape: Sequence[int], some: dict[int, Linear], others: object) -> Index:
-    rest = iter(others)  # type: ignore[call-overload]
+def _merge(shape: Sequence[int], some: dict[int, Linear], others: Iterable[Linear]) -> Index:
+    """The index whose positions along some axes are given by axis, and the others in order."""
+    rest = iter(others)
     return tuple(some[axis] if axis in some else next(rest) for axis in range(len(shape)))
 
 
@@ -207,8 +208,7 @@ class _Combiner:
         return op.results[0]
 
     def constant(self, value: bool | float, type: Attribute) -> SSAValue:
-        number = FloatAttr(value, type) if is_float(type) else IntegerAttr(int(value), type)  # type: ignore[arg-type]
-        return self.add(arith.ConstantOp(number))
+        return self.add(number(value, type))
 
 
 def _first_best(kind: ArgReduceKind, value: Attribute, position: Attribute) -> Block:
@@ -243,7 +243,9 @@ def _first_best(kind: ArgReduceKind, value: Attribute, position: Attribute) -> B
 
 def _pad(op: PadOp, index: Index, at: At) -> SSAValue:
     shape, ranges = shape_of(op.x), at.elements.ranges
-    outside = at.constant(op.value.value.data, op.x.type.element_type)
+    fill = op.value
+    assert isinstance(fill, IntegerAttr | FloatAttr)
+    outside = at.constant(fill.value.data, op.x.type.element_type)
     guard: tuple[Condition, ...] = ()
     source: list[Linear] = []
     for expression, low, gap, size in zip(

@@ -1,0 +1,79 @@
+"""The device `reference`: NumPy evaluates the module as it is, at whatever level it stands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp, TensorType
+
+from picograd.backends.runtime import Array, Buffer, Device, Program, poison
+from picograd.dialects.dtypes import from_ir, from_numpy, tensor_type
+from picograd.errors import DeviceError
+from picograd.semantics.evaluate import evaluate
+
+
+@dataclass(eq=False)
+class ReferenceBuffer:
+    """A NumPy array."""
+
+    array: Array
+    device: Device
+
+    @property
+    def type(self) -> TensorType[Any]:
+        """Shape and element type of the array."""
+        return tensor_type(self.array.shape, from_numpy(self.array.dtype))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return self.array.nbytes
+
+
+class ReferenceProgram(Program):
+    """A module, evaluated op by op at every run."""
+
+    def __init__(self, module: ModuleOp) -> None:
+        self.module = module
+        self.texts: Mapping[str, str] = {}
+        self.launches = 0
+        self.scratch_bytes = 0
+
+    def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> None:
+        results = evaluate(self.module, [_array(buffer) for buffer in inputs])
+        for result, output in zip(results, outputs, strict=True):
+            np.copyto(_array(output), result, casting="no")
+
+
+class ReferenceDevice(Device):
+    """NumPy: slow, and the meaning of everything else."""
+
+    name = "reference"
+    adapter = f"NumPy {np.__version__}"
+
+    def allocate(self, type: TensorType[Any]) -> ReferenceBuffer:
+        array = np.empty(type.get_shape(), from_ir(type.element_type).numpy)
+        poison(array)
+        return ReferenceBuffer(array, self)
+
+    def upload(self, array: Array) -> ReferenceBuffer:
+        from_numpy(array.dtype)
+        return ReferenceBuffer(np.array(array, order="C"), self)
+
+    def download(self, buffer: Buffer) -> Array:
+        return _array(buffer).copy()
+
+    def load(self, module: ModuleOp) -> ReferenceProgram:
+        return ReferenceProgram(module)
+
+
+def _array(buffer: Buffer) -> Array:
+    if not isinstance(buffer, ReferenceBuffer):
+        raise DeviceError(
+            "a buffer of another device was given to the reference",
+            expected="a buffer of the device 'reference'",
+            found=f"one of {buffer.device.name!r}",
+            hint="move it with .to('reference')",
+        )
+    return buffer.array

@@ -1,0 +1,253 @@
+"""Compiling a module for a device, and running what comes out."""
+
+import threading
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
+from xdsl.dialects.func import FuncOp
+
+from picograd.backends.runtime import Buffer, Device, Program
+from picograd.backends.runtime import device as find_device
+from picograd.compiler.driver import Instrument, PassRecord, run_pipeline
+from picograd.compiler.dump import Dump, dump_from_environment
+from picograd.compiler.pipelines import pipeline
+from picograd.dialects import buffer
+from picograd.dialects.dtypes import nbytes_of, tensor_type
+from picograd.errors import OptionError, ShapeError
+from picograd.passes.base import Level, Pass, level_of
+from picograd.passes.structure import structural_key
+from picograd.semantics.evaluate import entry_of
+
+LEVELS = (*Level, "target")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a compilation did, in numbers."""
+
+    device: str
+    kernels_unfused: int
+    """Kernel launches a call when each op is a kernel of its own."""
+    kernels: int
+    """Kernel launches a call."""
+    bytes_unplanned: int
+    """Bytes of intermediates, each in a buffer of its own, and of kernel scratch."""
+    bytes_planned: int
+    """Bytes of the arena that intermediates share, and of kernel scratch."""
+    compile_seconds: float
+    passes: tuple[PassRecord, ...]
+
+    def __str__(self) -> str:
+        summary = (
+            f"{self.device}: {self.kernels} kernels (unfused {self.kernels_unfused}), "
+            f"{self.bytes_planned} bytes of intermediates (unplanned {self.bytes_unplanned}), "
+            f"compiled in {self.compile_seconds * 1e3:.0f} ms"
+        )
+        lines = [summary]
+        for step in self.passes:
+            verify = f"verify {step.verify_seconds * 1e3:7.1f} ms"
+            ops = f"{step.ops_before:6d} -> {step.ops_after:6d} ops"
+            lines.append(f"  {step.name:26s}{step.seconds * 1e3:8.1f} ms  {verify}  {ops}")
+        return "\n".join(lines)
+
+
+@dataclass
+class _Snapshots:
+    """Keeps the module as it was when it left each level, and counts kernels and bytes."""
+
+    levels: dict[Level, ModuleOp] = field(default_factory=dict[Level, ModuleOp])
+    kernels_unfused: int = 0
+    bytes_unplanned: int = 0
+
+    def before(self, step: Pass, module: ModuleOp) -> None:
+        """Keep the module that a lowering is about to take from its level."""
+        if step.is_lowering():
+            self.keep(step.level_in, module)
+        if step.name == "plan_buffers":
+            self.bytes_unplanned = intermediate_bytes(module)
+
+    def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
+        """Count kernels when they have just been outlined."""
+        if step.level_in == Level.TENSOR and step.level_out == Level.KERNEL:
+            self.kernels_unfused = count_kernels(module)
+
+    def keep(self, level: Level, module: ModuleOp) -> None:
+        """Remember a copy of the module under a level."""
+        self.levels[level] = module.clone()
+
+
+def count_kernels(module: ModuleOp) -> int:
+    """Kernel launches in the entry, at any level below tensors."""
+    names = ("kernel.fused", "buffer.kernel", "loop.launch")
+    return sum(op.name in names for op in entry_of(module).walk())
+
+
+def intermediate_bytes(module: ModuleOp) -> int:
+    """Bytes of intermediates in a module at buffer or loop level: of the arena once there is one."""
+    total = 0
+    for op in module.walk():
+        if isinstance(op, buffer.AllocOp):
+            total += nbytes_of(op.result.type)
+        elif isinstance(op, buffer.ArenaOp):
+            total += op.nbytes
+    return total
+
+
+class Executable:
+    """A compiled module: `run` may be called over and over, from any thread."""
+
+    def __init__(
+        self,
+        device: Device,
+        program: Program,
+        outputs: Sequence[TensorType[Any]],
+        inputs: Sequence[TensorType[Any]],
+        levels: dict[Level, ModuleOp],
+        report: Report,
+    ) -> None:
+        self.device = device
+        self.program = program
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.report = report
+        self._levels = levels
+
+    def run(self, inputs: Sequence[Buffer]) -> list[Buffer]:
+        """The results for these inputs, in fresh buffers, in the order of `@main`'s results.
+
+        Raises ShapeError for inputs of other types than the module's, and what the program
+        raises: IndexOutOfRange (on an asynchronous device at the next download).
+        """
+        given = tuple(given.type for given in inputs)
+        if given != self.inputs:
+            raise ShapeError(
+                "the inputs are not those that the program was compiled for",
+                expected=", ".join(map(str, self.inputs)) or "no inputs",
+                found=", ".join(map(str, given)) or "none",
+                hint="compile again for these shapes and dtypes",
+            )
+        outputs = [self.device.allocate(type) for type in self.outputs]
+        self.program.run(inputs, outputs)
+        return outputs
+
+    def ir(self, level: str) -> str:
+        """The module's text as it left a level: tensor, kernel, buffer, loop; or target.
+
+        "target" is what the backend made: LLVM IR and assembly, or WGSL. Raises OptionError for
+        another word, and for a level that the module did not pass through.
+        """
+        if level == "target":
+            return "\n".join(self.program.texts.values())
+        if level in list(Level) and Level(level) in self._levels:
+            return str(self._levels[Level(level)])
+        known = [*self._levels, "target"]
+        raise OptionError(
+            f"there is no IR of level {level!r}",
+            expected="one of " + ", ".join(known),
+            found=repr(level),
+            hint=f"on {self.device.name!r} the module passed through these levels only"
+            if level in LEVELS
+            else "name a level",
+        )
+
+
+def compile_module(
+    module: ModuleOp,
+    device: str,
+    *,
+    passes: Sequence[Pass] | None = None,
+    dump: str | Path | None = None,
+    instruments: Sequence[Instrument] = (),
+) -> Executable:
+    """Compile a module for the device "reference", "cpu" or "gpu". The module is left as it is.
+
+    `passes` replaces the device's pipeline. `dump` is a folder for the IR after every pass; so is
+    PICOGRAD_DUMP in the environment. A module that has been compiled before, with the same
+    passes and device, is not compiled again, unless its IR is to be dumped or watched.
+
+    Raises what the driver raises (PipelineError, PassError), LimitError and CompileError of the
+    backend, and DeviceError where there is no such device.
+    """
+    found = find_device(device)
+    steps = tuple(pipeline(device) if passes is None else passes)
+    written = Dump(Path(dump)) if dump is not None else dump_from_environment(device)
+    watched = bool(instruments) or written is not None
+    key = (device, tuple(map(str, steps)), _named_key(module))
+    with _lock:
+        known = _cache.get(key)
+    if known is not None and not watched:
+        return known
+    executable = _compile(module.clone(), found, steps, written, instruments)
+    with _lock:
+        return executable if watched else _cache.setdefault(key, executable)
+
+
+_cache: dict[Hashable, Executable] = {}
+_lock = threading.Lock()
+
+
+def clear_cache() -> None:
+    """Forget all compiled modules."""
+    with _lock:
+        _cache.clear()
+
+
+def _named_key(module: ModuleOp) -> Hashable:
+    """What a module means, and the user's names in it, which the dumps and reports show."""
+    arguments = [op.arg_attrs for op in module.ops if isinstance(op, FuncOp)]
+    return structural_key(module), tuple(arguments)
+
+
+def _compile(
+    module: ModuleOp,
+    device: Device,
+    steps: tuple[Pass, ...],
+    dump: Dump | None,
+    instruments: Sequence[Instrument],
+) -> Executable:
+    start = time.perf_counter()
+    inputs, outputs = _signature(module)
+    snapshots = _Snapshots()
+    watching: list[Instrument] = [snapshots, *([dump] if dump else []), *instruments]
+    if dump is not None:
+        dump.start(module)
+    records = run_pipeline(module, steps, instruments=watching, facts=_history(module))
+    snapshots.keep(level_of(module), module)
+    program = device.load(module)
+    if dump is not None:
+        dump.finish(program.texts)
+    planned = intermediate_bytes(module)
+    report = Report(
+        device=device.name,
+        kernels_unfused=snapshots.kernels_unfused or program.launches,
+        kernels=program.launches,
+        bytes_unplanned=(snapshots.bytes_unplanned or planned) + program.scratch_bytes,
+        bytes_planned=planned + program.scratch_bytes,
+        compile_seconds=time.perf_counter() - start,
+        passes=records,
+    )
+    return Executable(device, program, outputs, inputs, snapshots.levels, report)
+
+
+def _history(module: ModuleOp) -> frozenset[str] | None:
+    """The facts established for a module: none at tensor level, else unknown."""
+    return frozenset() if level_of(module) == Level.TENSOR else None
+
+
+def _signature(module: ModuleOp) -> tuple[list[TensorType[Any]], list[TensorType[Any]]]:
+    """The types of the entry's inputs and results, at whatever level it stands."""
+    function = entry_of(module)
+    marked = buffer.outputs_of(function)
+    inputs = [_tensor(arg.type) for arg in function.args if arg not in marked]
+    results = [_tensor(type) for type in function.function_type.outputs]
+    return inputs, [*results, *(_tensor(arg.type) for arg in marked)]
+
+
+def _tensor(type: Any) -> TensorType[Any]:
+    """The tensor type with the shape and elements of a tensor or memref type."""
+    type = cast(MemRefType[Any] | TensorType[Any], type)
+    return tensor_type(type.get_shape(), type.element_type)

@@ -1,0 +1,82 @@
+"""The compiler, as lists: for each device the passes that a module goes through, in order.
+
+Every pass has a page in docs/passes; `picograd opt --list` describes them in a line each.
+"""
+
+from collections.abc import Callable
+
+from picograd.errors import DeviceError
+from picograd.passes.base import Pass
+from picograd.passes.canonicalize import Canonicalize
+from picograd.passes.cse import CSE
+from picograd.passes.dce import DCE
+from picograd.passes.expand_math import ExpandMath
+from picograd.passes.fuse import Fuse
+from picograd.passes.insert_barriers import InsertBarriers
+from picograd.passes.legalize_types import LegalizeTypes
+from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
+from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
+from picograd.passes.map_to_grid import MapToGrid
+from picograd.passes.outline_kernels import OutlineKernels
+from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.tree_reduce import TreeReduce
+
+
+def _cpu() -> tuple[Pass, ...]:
+    return (
+        # Tensors: fewer and simpler ops.
+        Canonicalize(),
+        CSE(),
+        DCE(),
+        LegalizeTypes(target="cpu"),
+        # Kernels: which ops run together.
+        OutlineKernels(),
+        Fuse(target="cpu"),
+        # Buffers: where values lie in memory.
+        LowerKernelsToBuffers(),
+        PlanBuffers(target="cpu"),
+        # Loops: how a kernel runs.
+        LowerBuffersToLoops(),
+        ExpandMath(target="cpu"),
+    )
+
+
+def _gpu() -> tuple[Pass, ...]:
+    return (
+        Canonicalize(),
+        CSE(),
+        DCE(),
+        LegalizeTypes(target="gpu"),
+        OutlineKernels(),
+        Fuse(target="gpu"),
+        LowerKernelsToBuffers(),
+        PlanBuffers(target="gpu"),
+        LowerBuffersToLoops(),
+        MapToGrid(target="gpu"),
+        TreeReduce(target="gpu"),
+        InsertBarriers(),
+        ExpandMath(target="gpu"),
+    )
+
+
+def _reference() -> tuple[Pass, ...]:
+    # The reference runs tensor ops as they are.
+    return ()
+
+
+_PIPELINES: dict[str, Callable[[], tuple[Pass, ...]]] = {
+    "cpu": _cpu,
+    "gpu": _gpu,
+    "reference": _reference,
+}
+
+
+def pipeline(device: str) -> tuple[Pass, ...]:
+    """The passes for a device. Raises DeviceError for a name that is no device's."""
+    if device not in _PIPELINES:
+        raise DeviceError(
+            f"there is no pipeline for a device called {device!r}",
+            expected="one of " + ", ".join(repr(name) for name in _PIPELINES),
+            found=repr(device),
+        )
+    return _PIPELINES[device]()
