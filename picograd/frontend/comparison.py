@@ -1,0 +1,104 @@
+"""Comparisons and the logic of bools."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from picograd.dialects.dtypes import bool_
+from picograd.dialects.tensor import BinaryKind, CompareKind
+from picograd.frontend.arithmetic import is_operand, plain
+from picograd.frontend.core import Operand, TensorCore
+from picograd.frontend.promotion import (
+    broadcast_vars,
+    common_device,
+    result_type,
+)
+
+
+class Comparison(TensorCore):
+    """`a < b` and the like give bool tensors; `&`, `|`, `^` and `~` work on bools and integers."""
+
+    def _compare(self, kind: CompareKind, other: Operand) -> Self:
+        pair = (self, plain(other))
+        common_device(pair)
+        ops = self.builder()
+        a, b = broadcast_vars(ops, pair, result_type(*pair))
+        return self.wrap(ops.compare(kind, a, b))
+
+    def _bitwise(self, kind: BinaryKind, other: Operand) -> Self:
+        pair = (self, plain(other))
+        common_device(pair)
+        ops = self.builder()
+        a, b = broadcast_vars(ops, pair, result_type(*pair))
+        return self.wrap(ops.binary(kind, a, b))
+
+    def eq(self, other: Operand) -> Self:
+        """self == other, elementwise."""
+        return self._compare(CompareKind.EQ, other)
+
+    def ne(self, other: Operand) -> Self:
+        """self != other, elementwise; true for NaN."""
+        return self._compare(CompareKind.NE, other)
+
+    def lt(self, other: Operand) -> Self:
+        """self < other, elementwise."""
+        return self._compare(CompareKind.LT, other)
+
+    def le(self, other: Operand) -> Self:
+        """self <= other, elementwise."""
+        return self._compare(CompareKind.LE, other)
+
+    def gt(self, other: Operand) -> Self:
+        """self > other, elementwise."""
+        return self._compare(CompareKind.GT, other)
+
+    def ge(self, other: Operand) -> Self:
+        """self >= other, elementwise."""
+        return self._compare(CompareKind.GE, other)
+
+    def isnan(self) -> Self:
+        """Where the elements are NaN."""
+        ops, x = self.builder(), self.read()
+        return self.wrap(ops.compare(CompareKind.NE, x, x))
+
+    def logical_not(self) -> Self:
+        """Where the elements are 0."""
+        ops = self.builder()
+        return self.wrap(ops.unary("not", ops.cast(self.read(), bool_)))
+
+    def __eq__(self, other: Operand) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if not is_operand(other):
+            return NotImplemented  # so that `tensor == None` is False
+        return self.eq(other)
+
+    def __ne__(self, other: Operand) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if not is_operand(other):
+            return NotImplemented  # so that `tensor == None` is False
+        return self.ne(other)
+
+    __hash__ = TensorCore.__hash__
+    """By identity: tensors are keys of optimizer state."""
+
+    def __lt__(self, other: Operand) -> Self:
+        return self.lt(other)
+
+    def __le__(self, other: Operand) -> Self:
+        return self.le(other)
+
+    def __gt__(self, other: Operand) -> Self:
+        return self.gt(other)
+
+    def __ge__(self, other: Operand) -> Self:
+        return self.ge(other)
+
+    def __and__(self, other: Operand) -> Self:
+        return self._bitwise(BinaryKind.AND, other)
+
+    def __or__(self, other: Operand) -> Self:
+        return self._bitwise(BinaryKind.OR, other)
+
+    def __xor__(self, other: Operand) -> Self:
+        return self._bitwise(BinaryKind.XOR, other)
+
+    def __invert__(self) -> Self:
+        return self.wrap(self.builder().unary("not", self.read()))

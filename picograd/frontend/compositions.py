@@ -1,0 +1,117 @@
+"""Functions of neural networks as compositions of tensor ops; fusion finds the kernels again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi, prod, sqrt
+
+from picograd.frontend.tape import Tape, Var, detached
+
+
+def relu(ops: Tape, x: Var) -> Var:
+    """max(x, 0). Not the op `maximum`, which gives each of two equal operands half of the gradient."""
+    zero = ops.full_like(x, 0)
+    return ops.select(ops.compare("le", x, zero), zero, x)
+
+
+def sigmoid(ops: Tape, x: Var) -> Var:
+    """1 / (1 + exp(-x)), computed as (1 + tanh(x / 2)) / 2, which never overflows."""
+    half = ops.scale(ops.unary("tanh", ops.scale(x, 0.5)), 0.5)
+    return ops.add(half, ops.full_like(half, 0.5))
+
+
+def gelu(ops: Tape, x: Var) -> Var:
+    """x times the normal distribution function."""
+    inner = ops.unary("erf", ops.scale(x, 1 / sqrt(2)))
+    return ops.mul(ops.scale(x, 0.5), ops.add(inner, ops.full_like(inner, 1)))
+
+
+def gelu_tanh(ops: Tape, x: Var) -> Var:
+    """The approximation of gelu by tanh (Hendrycks and Gimpel, 2016)."""
+    cube = ops.mul(ops.mul(x, x), x)
+    inner = ops.scale(ops.add(x, ops.scale(cube, 0.044715)), sqrt(2 / pi))
+    tanh = ops.unary("tanh", inner)
+    return ops.mul(ops.scale(x, 0.5), ops.add(tanh, ops.full_like(tanh, 1)))
+
+
+def mean(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
+    """The arithmetic mean along the axes, which disappear; NaN for no elements."""
+    return _divided(ops, ops.reduce("add", x, axes), count(ops, x, axes))
+
+
+def variance(ops: Tape, x: Var, axes: Sequence[int], correction: float) -> Var:
+    """Squared deviations from the mean, summed along the axes and divided by n - correction."""
+    shape = ops.shape_of(x)
+    deviation = ops.sub(x, ops.broadcast_along(mean(ops, x, axes), shape, axes))
+    total = ops.reduce("add", ops.mul(deviation, deviation), axes)
+    return _divided(ops, total, max(count(ops, x, axes) - correction, 0))
+
+
+def count(ops: Tape, x: Var, axes: Sequence[int]) -> int:
+    """How many elements a reduction along the axes combines."""
+    return prod(ops.shape_of(x)[axis] for axis in axes)
+
+
+def _divided(ops: Tape, x: Var, divisor: float) -> Var:
+    return ops.div(x, ops.full_like(x, divisor))
+
+
+def layer_norm(ops: Tape, x: Var, axes: Sequence[int], epsilon: float) -> Var:
+    """x minus its mean, divided by its standard deviation, along the axes."""
+    shape = ops.shape_of(x)
+    centered = ops.sub(x, ops.broadcast_along(mean(ops, x, axes), shape, axes))
+    spread = mean(ops, ops.mul(centered, centered), axes)
+    scale = ops.unary("rsqrt", ops.add(spread, ops.full_like(spread, epsilon)))
+    return ops.mul(centered, ops.broadcast_along(scale, shape, axes))
+
+
+def shifted(ops: Tape, x: Var, axes: Sequence[int]) -> tuple[Var, Var]:
+    """x minus its maximum along the axes, and the maximum, which no gradient needs to pass."""
+    largest = ops.reduce("max", detached(x), axes)
+    return ops.sub(x, ops.broadcast_along(largest, ops.shape_of(x), axes)), largest
+
+
+def softmax(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
+    """exp(x) / sum(exp(x)) along the axes, shifted by the maximum so that nothing overflows."""
+    if 0 in ops.shape_of(x):
+        return x
+    powers = ops.unary("exp", shifted(ops, x, axes)[0])
+    total = ops.reduce("add", powers, axes)
+    return ops.div(powers, ops.broadcast_along(total, ops.shape_of(x), axes))
+
+
+def log_softmax(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
+    """The logarithm of the softmax, exact where the softmax itself is tiny."""
+    if 0 in ops.shape_of(x):
+        return x
+    small, _ = shifted(ops, x, axes)
+    total = ops.unary("log", ops.reduce("add", ops.unary("exp", small), axes))
+    return ops.sub(small, ops.broadcast_along(total, ops.shape_of(x), axes))
+
+
+def logsumexp(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
+    """log(sum(exp(x))) along the axes, shifted by the maximum so that nothing overflows."""
+    small, largest = shifted(ops, x, axes)
+    return ops.add(ops.unary("log", ops.reduce("add", ops.unary("exp", small), axes)), largest)
+
+
+def picked(ops: Tape, x: Var, index: Var, axis: int) -> Var:
+    """The elements x[…, index[…], …] along an axis that `index` lacks, and that the result lacks."""
+    shape = ops.shape_of(x)
+    kept = [1 if a == axis else size for a, size in enumerate(shape)]
+    return ops.reshape(ops.gather(x, ops.reshape(index, kept), axis), ops.shape_of(index))
+
+
+def taken(ops: Tape, x: Var, index: Var, axis: int) -> Var:
+    """Whole slices x[…, index, …]: the axis is replaced by the axes of `index`."""
+    shape, at = ops.shape_of(x), ops.shape_of(index)
+    flat = [prod(at) if a == axis else 1 for a in range(len(shape))]
+    full = [prod(at) if a == axis else size for a, size in enumerate(shape)]
+    spread = ops.broadcast(ops.reshape(index, flat), full)
+    return ops.reshape(ops.gather(x, spread, axis), (*shape[:axis], *at, *shape[axis + 1 :]))
+
+
+def wrapped_index(ops: Tape, index: Var, size: int) -> Var:
+    """An index in which negative numbers count from the end."""
+    negative = ops.compare("lt", index, ops.full_like(index, 0))
+    return ops.select(negative, ops.add(index, ops.full_like(index, size)), index)

@@ -1,0 +1,221 @@
+"""Between tensors and Python, NumPy, other dtypes and other devices."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, Self, TypeAlias
+
+from numpy.typing import NDArray
+
+from picograd.dialects.dtypes import (
+    DType,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int32,
+    int64,
+)
+from picograd.errors import DTypeError, GradientError, ShapeError, TraceError
+from picograd.frontend.cells import Cell
+from picograd.frontend.core import History, TensorCore
+from picograd.frontend.devices import default_device
+from picograd.frontend.eager import eager
+from picograd.frontend.modes import SETTINGS
+from picograd.frontend.printing import array_text
+from picograd.frontend.problems import located
+from picograd.frontend.promotion import DEFAULT_FLOAT
+from picograd.frontend.tape import MoveNode
+
+Int: TypeAlias = int
+Bool: TypeAlias = bool
+Float: TypeAlias = float
+Number: TypeAlias = bool | int | float
+# Within the class `int`, `bool` and `float` are methods, as in PyTorch.
+
+
+class Conversions(TensorCore):
+    """Reading numbers out of tensors, and moving tensors to other dtypes and devices."""
+
+    # Out of the tensor world
+
+    def numpy(self) -> NDArray[Any]:
+        """The elements as a fresh array. Raises GradientError when a gradient is required."""
+        if self.requires_grad:
+            raise located(
+                GradientError(
+                    "numpy() on a tensor that requires a gradient",
+                    found=f"requires_grad=True, shape {list(self.shape)}",
+                    hint="use .detach().numpy()",
+                )
+            )
+        return self.download("numpy()")
+
+    def download(self, what: str) -> NDArray[Any]:
+        """The elements as a fresh array; `what` names the caller in errors. Raises TraceError."""
+        if SETTINGS.trace is not None:
+            self._refuse_value(what)
+        mode = eager(self.device)
+        return mode.download(self.read().value)
+
+    def _refuse_value(self, what: str) -> NoReturn:
+        raise located(
+            TraceError(
+                f"{what} of a tensor inside a compiled function, which has no value while traced",
+                expected="operations on tensors only",
+                found=f"{what} of a tensor of shape {list(self.shape)}",
+                hint="choose with torch.where(condition, a, b) instead of branching, or return the "
+                "tensor and read its value outside",
+            )
+        )
+
+    def __array__(self, dtype: Any = None, copy: Bool | None = None) -> NDArray[Any]:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype)
+
+    __array_ufunc__ = None
+    """NumPy leaves `array + tensor` to the tensor, which refuses it with an error that says why."""
+
+    def item(self) -> Number:
+        """The only element as a Python number. Raises ShapeError when there are more."""
+        return self._scalar("item()")
+
+    def _scalar(self, what: str) -> Number:
+        if any(size != 1 for size in self.shape):
+            raise located(
+                ShapeError(
+                    f"{what} needs a tensor of one element",
+                    expected="one element",
+                    found=f"shape {list(self.shape)}",
+                    hint="reduce the tensor (.sum(), .all(), .any()), or use .tolist()",
+                )
+            )
+        return self.download(what).reshape(-1)[0].item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists, or as one number."""
+        return self.download("tolist()").tolist()
+
+    def __bool__(self) -> Bool:
+        return bool(self._scalar("bool()"))
+
+    def __int__(self) -> Int:
+        return int(self._scalar("int()"))
+
+    def __float__(self) -> Float:
+        return float(self._scalar("float()"))
+
+    def __index__(self) -> Int:
+        if not self.dtype.is_int:
+            raise located(
+                DTypeError(
+                    "only integer tensors are indices",
+                    expected="int32 or int64",
+                    found=self.dtype.name,
+                )
+            )
+        return int(self._scalar("int()"))
+
+    def __repr__(self) -> str:
+        suffix = ""
+        if self.dtype not in (DEFAULT_FLOAT, int64, bool_) or 0 in self.shape:
+            suffix += f", dtype={self.dtype!r}"
+        if self.device != default_device():
+            suffix += f", device={self.device!r}"
+        if self.requires_grad:
+            node = None if SETTINGS.trace is not None else self.grad_fn
+            suffix += ", requires_grad=True" if node is None else f", grad_fn=<{node.name}>"
+        if self.cell.trace is not None or SETTINGS.trace is not None:
+            return f"tensor(<traced {list(self.shape)} {self.dtype.name}>)"
+        return f"tensor({array_text(self.download('repr()'), 'tensor(')}{suffix})"
+
+    # To other dtypes and devices
+
+    def to(
+        self,
+        target: str | DType | TensorCore | None = None,
+        *,
+        dtype: DType | None = None,
+        device: str | None = None,
+    ) -> Self:
+        """The tensor in another dtype or on another device; itself when it is there already."""
+        if isinstance(target, TensorCore):
+            dtype, device = target.dtype, target.device
+        elif isinstance(target, DType):
+            dtype = target
+        elif target is not None:
+            device = str(target)
+        result = self if dtype is None else self._cast(dtype)
+        return result if device is None else result._moved(device)
+
+    def _cast(self, dtype: DType) -> Self:
+        if dtype is self.dtype:
+            return self
+        return self.wrap(self.builder().cast(self.read(), dtype))
+
+    def _moved(self, device: str) -> Self:
+        if device == self.device:
+            return self
+        if SETTINGS.trace is not None:
+            raise located(
+                TraceError(
+                    "a compiled function runs on one device",
+                    expected=f"tensors on {self.device!r}",
+                    found=f".to({device!r}) inside the function",
+                    hint="move tensors before the call, or the result after it",
+                )
+            )
+        source, target = eager(self.device), eager(device)
+        var = self.read()
+        value = target.constant(source.download(var.value))
+        node = None if var.node is None else MoveNode(var.node, self.device, device)
+        return self._make(Cell(value, target.type_of(value), device), (), History(node), 0)
+
+    def cpu(self) -> Self:
+        """The tensor on the device "cpu"."""
+        return self.to("cpu")
+
+    def float(self) -> Self:
+        return self._cast(float32)
+
+    def double(self) -> Self:
+        return self._cast(float64)
+
+    def half(self) -> Self:
+        return self._cast(float16)
+
+    def int(self) -> Self:
+        return self._cast(int32)
+
+    def long(self) -> Self:
+        return self._cast(int64)
+
+    def bool(self) -> Self:
+        """Where the elements are other than 0."""
+        return self._cast(bool_)
+
+    def type_as(self, other: TensorCore) -> Self:
+        """In the dtype of another tensor."""
+        return self._cast(other.dtype)
+
+    # What PyTorch also calls by these names
+
+    def size(self, dim: Int | None = None) -> tuple[Int, ...] | Int:
+        """The shape, or the size of one axis."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> Int:
+        """The number of axes."""
+        return self.ndim
+
+    def element_size(self) -> Int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    def is_floating_point(self) -> Bool:
+        """Whether the elements are floats."""
+        return self.dtype.is_float
+
+    @property
+    def data(self) -> Self:
+        """The same storage without gradient, as `detach()`."""
+        return self.detach()

@@ -1,0 +1,357 @@
+"""What every tensor is: a storage cell, a chain of views, and a place in the gradient history.
+
+`TensorCore` knows how to read and overwrite its value; the operations that users call are added by the
+classes derived from it, one file for each idea, and come together in `frontend.tensor.Tensor`.
+
+In the history, `_tracked_from` says how many of the views lie below the tensor that gradients are tracked
+for. Usually that is 0: gradients are tracked for the whole storage, so that a change through one view is
+seen by all others. `detach()` starts a new history at the tensor itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Self, TypeAlias, cast
+
+from picograd.dialects.dtypes import DType, dtype_of
+from picograd.dialects.tensor import ReshapeOp, int_array
+from picograd.errors import DTypeError, GradientError, ShapeError
+from picograd.frontend.cells import Cell, Value
+from picograd.frontend.eager import current
+from picograd.frontend.modes import SETTINGS, RuntimeValue, set_recording
+from picograd.frontend.problems import located
+from picograd.frontend.tape import CallNode, LeafNode, Node, Stamp, Tape, Var, backward
+from picograd.frontend.views import Layout, ReshapeView, View, dense, reshaped_strides
+from picograd.semantics.builder import Ops, V
+
+Number: TypeAlias = bool | int | float
+
+
+class History:
+    """The newest node that computed a storage; it is shared by the views that gradients are tracked through."""
+
+    __slots__ = ("__weakref__", "node")
+
+    def __init__(self, node: Node | None = None) -> None:
+        self.node = node
+
+
+class TensorCore:
+    """Storage, views and gradients of a tensor; no arithmetic."""
+
+    result_class: ClassVar[type[TensorCore]]
+    """What operations return, whatever subclass their operands have."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        views: tuple[View, ...] = (),
+        history: History | None = None,
+        tracked_from: int = 0,
+    ) -> None:
+        self.cell = cell
+        self.views = views
+        self.history = History() if history is None else history
+        self.tracked_from = tracked_from
+        self._grad: TensorCore | None = None
+        self._memo: tuple[Value, Node | None, bool, Var] | None = None
+        # A number that Python supplies at each run, weak in promotion like any Python number.
+        self.number: RuntimeValue | None = None
+        layout = dense(cell.type.get_shape())
+        for view in views:
+            layout = view.layout(layout)
+        self._layout: Layout = layout
+
+    # What a tensor looks like
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return self._layout.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self._layout.shape)
+
+    @property
+    def dtype(self) -> DType:
+        return dtype_of(self.cell.type)
+
+    @property
+    def device(self) -> str:
+        """The name of the device that holds the tensor: "cpu", "gpu" or "reference"."""
+        return self.cell.device
+
+    def stride(self) -> tuple[int, ...]:
+        """How many elements of the storage lie between neighbours along each axis."""
+        return self._layout.strides
+
+    def storage_offset(self) -> int:
+        """Where in the storage the first element lies."""
+        return self._layout.offset
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in row-major order without gaps."""
+        return self._layout.is_contiguous
+
+    @property
+    def _version(self) -> int:
+        return self.cell.version
+
+    # Reading and making values
+
+    def builder(self) -> Tape:
+        """The builder that operations on this tensor use."""
+        return Tape(current(self.device))
+
+    def read(self) -> Var:
+        """The tensor's present value and where it came from."""
+        mode = current(self.device)
+        base, node, recording = mode.read(self.cell), self.history.node, SETTINGS.recording
+        stamp = Stamp(self.cell, self.cell.version)
+        if not self.views:
+            return Var(base, node, stamp)
+        memo = self._memo
+        if memo is not None and memo[0] is base and memo[1] is node and memo[2] == recording:
+            return Var(memo[3].value, memo[3].node, stamp)
+        root = _read_chain(mode, self.views[: self.tracked_from], base)[-1]
+        var = _read_chain(Tape(mode), self.views[self.tracked_from :], Var(root, node))[-1]
+        self._memo = (base, node, recording, var)
+        return Var(var.value, var.node, stamp)
+
+    def wrap(self, var: Var) -> Self:
+        """A new tensor with storage of its own."""
+        mode = current(self.device)
+        var = not_a_leaf(Tape(mode), var)
+        result = self._make(mode.new_cell(var.value), (), History(var.node), 0)
+        stamp_result(var, result.cell)
+        return result
+
+    def with_views(self, *views: View) -> Self:
+        """Another view of the same storage. Under `no_grad` it starts a history without gradient."""
+        chain = (*self.views, *views)
+        if SETTINGS.recording:
+            return self._make(self.cell, chain, self.history, self.tracked_from)
+        return self._make(self.cell, chain, History(), len(chain))
+
+    def _make(
+        self, cell: Cell, views: tuple[View, ...], history: History, tracked_from: int
+    ) -> Self:
+        return cast(Self, self.result_class(cell, views, history, tracked_from))
+
+    def reshaped(self, shape: Sequence[int]) -> Self | None:
+        """A view under another shape, or None when the elements would have to be copied."""
+        if reshaped_strides(self._layout, shape) is None:
+            return None
+        return self.with_views(ReshapeView(tuple(shape)))
+
+    def is_same_view(self, other: TensorCore) -> bool:
+        """Whether both show the same elements of the same storage in the same order."""
+        return self.cell is other.cell and self.views == other.views
+
+    # Writing in place
+
+    def write_(self, new: Var) -> Self:
+        """Overwrite the tensor's elements, in its storage and so in all its views.
+
+        `new` has the tensor's shape and dtype. Raises GradientError for a leaf that requires a gradient,
+        and ShapeError when elements of the tensor share memory.
+        """
+        self._check_writable()
+        ops = self.builder()
+        mode, cell = ops.mode, self.cell
+        untracked, tracked = self.views[: self.tracked_from], self.views[self.tracked_from :]
+        base = mode.read(cell)
+        root = Var(_read_chain(mode, untracked, base)[-1], self.history.node)
+        new = not_a_leaf(ops, _write_chain(ops, tracked, root, new))
+        mode.write(cell, _write_chain(mode, untracked, base, new.value))
+        if SETTINGS.recording:
+            mode.writes_history(self)
+            self.history.node = new.node
+            stamp_result(new, cell)
+        return self
+
+    def _check_writable(self) -> None:
+        if SETTINGS.recording and isinstance(self.history.node, LeafNode):
+            raise located(
+                GradientError(
+                    "a leaf tensor that requires a gradient is changed in place",
+                    expected="a tensor without requires_grad, or torch.no_grad()",
+                    found=f"{self.history.node.name} of shape {list(self.shape)}",
+                    hint="wrap the change in `with no_grad():`, or work on a .clone()",
+                )
+            )
+        if any(
+            stride == 0 and size > 1
+            for size, stride in zip(self.shape, self._layout.strides, strict=True)
+        ):
+            raise located(
+                ShapeError(
+                    "an expanded tensor is written in place, where several elements share memory",
+                    expected="a tensor whose elements have memory of their own",
+                    found=f"shape {list(self.shape)}, strides {list(self._layout.strides)}",
+                    hint="call .clone() before writing",
+                )
+            )
+
+    # Gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are tracked for this tensor."""
+        return self.history.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The recorded call that computed this tensor; None for leaves."""
+        node = self.read().node
+        return None if isinstance(node, LeafNode) else node
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was made by the user and not by recorded operations."""
+        return self.history.node is None or (
+            isinstance(self.history.node, LeafNode) and len(self.views) == self.tracked_from
+        )
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Track gradients for this leaf from now on, or stop. Raises GradientError for other tensors."""
+        if requires_grad == self.requires_grad:
+            return self
+        if requires_grad and not self.dtype.is_float:
+            raise located(
+                DTypeError(
+                    "only floating point tensors can require gradients",
+                    expected="float32 or float64",
+                    found=self.dtype.name,
+                    hint="convert it first: x.float()",
+                )
+            )
+        if not self.is_leaf:
+            raise located(
+                GradientError(
+                    "requires_grad can be switched off only for leaf tensors",
+                    found=f"the result of {self.history.node.name if self.history.node else ''}",
+                    hint="use .detach()",
+                )
+            )
+        self.history = History(LeafNode(self) if requires_grad else None)
+        self.tracked_from = len(self.views)
+        self._memo = None
+        return self
+
+    def detach(self) -> Self:
+        """The same storage, through which no gradient flows."""
+        return self._make(self.cell, self.views, History(), len(self.views))
+
+    @property
+    def grad(self) -> Self | None:
+        """The gradient that `backward` gathered; None before."""
+        trace = SETTINGS.trace
+        if trace is not None:
+            trace.reads_grad(self)
+        return cast("Self | None", self._grad)
+
+    @grad.setter
+    def grad(self, value: TensorCore | None) -> None:
+        if value is not None and (value.shape, value.dtype) != (self.shape, self.dtype):
+            raise located(
+                ShapeError(
+                    "a gradient has the shape and dtype of its tensor",
+                    expected=f"{list(self.shape)} {self.dtype.name}",
+                    found=f"{list(value.shape)} {value.dtype.name}",
+                )
+            )
+        trace = SETTINGS.trace
+        if trace is not None:
+            trace.writes_grad(self)
+        self._grad = value
+
+    def accumulate_grad(self, grad: Value) -> None:
+        """Add to `.grad`, in place when there is one. The backward pass calls this."""
+        mode = current(self.device)
+        present = self.grad
+        with set_recording(False):
+            if present is None:
+                self.grad = self._make(mode.new_cell(grad), (), History(), 0)
+            else:
+                present.write_(Var(mode.add(present.read().value, grad)))
+        mode.suggest_name(self, grad)
+
+    def backward(self, gradient: TensorCore | None = None, retain_graph: bool = False) -> None:
+        """Add the gradient of this tensor to `.grad` of every leaf it depends on.
+
+        `gradient` weights the elements; a tensor of one element needs none. Raises GradientError when
+        nothing requires a gradient, or a value needed was changed in place or freed.
+        """
+        node = self.read().node
+        if node is None:
+            raise located(
+                GradientError(
+                    "backward() on a tensor that does not require a gradient",
+                    expected="a tensor computed from one with requires_grad=True",
+                    found="a tensor without grad_fn",
+                    hint="was it computed under no_grad(), or from detached tensors?",
+                )
+            )
+        mode = current(self.device)
+        if gradient is not None:
+            if (gradient.shape, gradient.dtype) != (self.shape, self.dtype):
+                raise located(
+                    ShapeError(
+                        "the gradient given to backward() does not fit the tensor",
+                        expected=f"{list(self.shape)} {self.dtype.name}",
+                        found=f"{list(gradient.shape)} {gradient.dtype.name}",
+                    )
+                )
+            seed = gradient.read().value
+        elif all(size == 1 for size in self.shape):
+            seed = mode.full(self.shape, 1, self.dtype)
+        else:
+            raise located(
+                GradientError(
+                    "backward() without a gradient needs a tensor of one element",
+                    expected="a scalar, such as a loss",
+                    found=f"shape {list(self.shape)}",
+                    hint="reduce it first (.sum(), .mean()), or pass gradient=…",
+                )
+            )
+        with set_recording(False):
+            backward(node, seed, retain_graph=retain_graph)
+
+
+def _read_chain(ops: Ops[V], views: Sequence[View], base: V) -> list[V]:
+    """The value of `base`, then of each view on top of it."""
+    values = [base]
+    for view in views:
+        values.append(view.read(ops, values[-1]))
+    return values
+
+
+def _write_chain(ops: Ops[V], views: Sequence[View], base: V, new: V) -> V:
+    """The value of `base` after the last of the views was overwritten."""
+    values = _read_chain(ops, views[:-1], base)
+    for view, below in zip(reversed(views), reversed(values[: len(views)]), strict=True):
+        new = view.write(ops, below, new)
+    return new
+
+
+def not_a_leaf(ops: Tape, var: Var) -> Var:
+    """The same value; a leaf's is passed through a recorded op, because a copy of a leaf is no leaf."""
+    if not isinstance(var.node, LeafNode):
+        return var
+    return ops.emit(ReshapeOp, (var,), {"shape": int_array(ops.shape_of(var))})
+
+
+def stamp_result(var: Var, cell: Cell) -> None:
+    """Tie a freshly computed value to the storage that holds it now, for the check of saved values."""
+    if isinstance(var.node, CallNode):
+        var.node.stamp_result(var.value, Stamp(cell, cell.version))
+
+
+Operand: TypeAlias = TensorCore | bool | int | float
+"""What arithmetic takes: tensors and Python numbers."""

@@ -1,0 +1,164 @@
+"""Random tensors from a counter-based generator.
+
+Each draw of n elements is Philox 4x32-10 of the seed and a counter that moves on by ceil(n / 4) blocks, so
+the same program draws the same bits eagerly, compiled, and on every device. In a compiled function the
+counter is an input, taken anew at each call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from math import pi, prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picograd.dialects.dtypes import DType, float32, int32, int64
+from picograd.errors import DTypeError, OptionError
+from picograd.frontend.core import TensorCore
+from picograd.frontend.creation import builder_for, finish
+from picograd.frontend.modes import RuntimeValue
+from picograd.frontend.problems import located
+from picograd.frontend.promotion import DEFAULT_FLOAT
+from picograd.frontend.shape_ops import shape_argument
+from picograd.frontend.tape import Tape, Var
+from picograd.frontend.tensor import Tensor
+
+_WORDS = 4  # 32-bit words in a block of Philox 4x32
+_MASK = 2**64 - 1
+
+
+class Generator:
+    """A seed, and how many blocks have been drawn."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._lock = threading.Lock()
+        self.manual_seed(seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start over with this seed, of which 64 bits count."""
+        self.seed = seed & _MASK
+        self.counter = 0
+        return self
+
+    def take(self, elements: int) -> NDArray[np.int32]:
+        """The state (key low, key high, counter low, counter high) for a draw, which it counts."""
+        with self._lock:
+            counter = self.counter
+            self.counter = (counter + -(-elements // _WORDS)) & _MASK
+        words = np.array([self.seed, counter], dtype="<u8")
+        return words.view("<u4").view("<i4").astype(np.int32)
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the generator that all random functions use by default."""
+    return default_generator.manual_seed(seed)
+
+
+def random_bits(ops: Tape, shape: Sequence[int], generator: Generator | None = None) -> Var:
+    """Uniform 32-bit integers."""
+    source, elements = generator or default_generator, prod(shape)
+    state = RuntimeValue("random_state", int32, (4,), lambda numbers: source.take(elements))
+    return ops.random_bits(Var(ops.mode.runtime(state)), shape)
+
+
+def _uniform(ops: Tape, shape: Sequence[int], generator: Generator | None) -> Var:
+    """Multiples of 2^-24 in [0, 1): the top 24 bits of each word, exact in float32."""
+    bits = random_bits(ops, shape, generator)
+    top = ops.binary("shr", bits, ops.full_like(bits, 8))
+    return ops.scale(ops.cast(top, float32), 2.0**-24)
+
+
+def _normal(ops: Tape, shape: Sequence[int], generator: Generator | None) -> Var:
+    """Normally distributed numbers by Box and Muller's method, from two uniforms each."""
+    both = _uniform(ops, (2, *shape), generator)
+    halves: list[Var] = []
+    for row in (0, 1):
+        starts, limits = [row, *[0] * len(shape)], [row + 1, *shape]
+        halves.append(ops.reshape(ops.slice(both, starts, limits, [1] * len(starts)), shape))
+    # The logarithm's argument lies in (0, 1].
+    positive = ops.add(halves[0], ops.full(shape, 2.0**-24, float32))
+    radius = ops.unary("sqrt", ops.scale(ops.unary("log", positive), -2))
+    return ops.mul(radius, ops.unary("cos", ops.scale(halves[1], 2 * pi)))
+
+
+def _float_dtype(dtype: DType | None) -> DType:
+    if dtype is not None and not dtype.is_float:
+        raise located(
+            DTypeError("random floats have a float dtype", expected="float32", found=dtype.name)
+        )
+    return dtype or DEFAULT_FLOAT
+
+
+def rand(
+    *size: int | Sequence[int],
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Uniform numbers in [0, 1), with 24 random bits each."""
+    ops = builder_for(device)
+    var = _uniform(ops, shape_argument(size), generator)
+    return finish(ops, ops.cast(var, _float_dtype(dtype)), requires_grad)
+
+
+def randn(
+    *size: int | Sequence[int],
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normally distributed numbers of mean 0 and variance 1."""
+    ops = builder_for(device)
+    var = _normal(ops, shape_argument(size), generator)
+    return finish(ops, ops.cast(var, _float_dtype(dtype)), requires_grad)
+
+
+def rand_like(
+    like: TensorCore, *, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Uniform numbers with another tensor's shape, dtype and device."""
+    return rand(
+        like.shape, dtype=dtype or like.dtype, device=like.device, requires_grad=requires_grad
+    )
+
+
+def randn_like(
+    like: TensorCore, *, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Normal numbers with another tensor's shape, dtype and device."""
+    return randn(
+        like.shape, dtype=dtype or like.dtype, device=like.device, requires_grad=requires_grad
+    )
+
+
+def randint(
+    low: int,
+    high: int,
+    size: Sequence[int],
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Integers from low to high - 1, by the remainder of 31 random bits."""
+    if not 0 < high - low <= 2**31:
+        raise located(
+            OptionError(
+                "randint has no numbers to draw from",
+                expected="low < high <= low + 2**31",
+                found=f"low {low}, high {high}",
+            )
+        )
+    ops = builder_for(device)
+    bits = random_bits(ops, size, generator)
+    positive = ops.cast(ops.binary("shr", bits, ops.full_like(bits, 1)), int64)
+    numbers = ops.binary("remainder", positive, ops.full_like(positive, high - low))
+    shifted = ops.add(numbers, ops.full_like(numbers, low))
+    return finish(ops, ops.cast(shifted, dtype or int64))
