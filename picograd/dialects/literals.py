@@ -27,7 +27,7 @@ _LONGEST_LIST = 64
 """Literals of more elements are printed in hexadecimal, unless they are splats."""
 
 
-def literal(array: Array | float, dtype: DType | None = None) -> Literal:
+def literal(array: Array | np.generic | float, dtype: DType | None = None) -> Literal:
     """The attribute `dense<…> : tensor<…>` of an array (or number). Raises DTypeError for alien dtypes."""
     array = np.asarray(array, dtype=None if dtype is None else dtype.numpy)
     type = tensor_type(array.shape, from_numpy(array.dtype))

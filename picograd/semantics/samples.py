@@ -287,11 +287,10 @@ def _reduce_inputs(kind: ReduceKind) -> Iterator[tuple[Array, Shape]]:
     for dtype in dtypes:
         for shape, axes in cases:
             x = _random(shape, dtype, "reduce", kind)
-            # Products of many random numbers would leave the range: keep them near 1.
-            yield (
-                (x / 16 + 1 if kind == ReduceKind.MUL and dtype.is_float else x).astype(x.dtype),
-                axes,
-            )
+            if kind == ReduceKind.MUL and dtype.is_float:
+                # Products of many random numbers would leave the range: keep them near 1.
+                x = (x / 16 + 1).astype(x.dtype)
+            yield x, axes
 
 
 def _reduces() -> Iterator[Sample]:
