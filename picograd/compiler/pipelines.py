@@ -16,6 +16,7 @@ from picograd.passes.insert_barriers import InsertBarriers
 from picograd.passes.legalize_types import LegalizeTypes
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
+from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.plan_buffers import PlanBuffers
@@ -37,6 +38,7 @@ def _cpu() -> tuple[Pass, ...]:
         PlanBuffers(target="cpu"),
         # Loops: how a kernel runs.
         LowerBuffersToLoops(),
+        LowerReduce(),
         ExpandMath(target="cpu"),
     )
 
@@ -55,6 +57,7 @@ def _gpu() -> tuple[Pass, ...]:
         MapToGrid(target="gpu"),
         TreeReduce(target="gpu"),
         InsertBarriers(),
+        LowerReduce(),
         ExpandMath(target="gpu"),
     )
 
