@@ -51,6 +51,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from picograd.passes.base import Level, Pass
+from picograd.passes.dce import erase_dead
 from picograd.passes.fusion.decide import Limits, decide
 from picograd.passes.fusion.graph import Graph
 from picograd.passes.fusion.rebuild import rebuild
@@ -85,6 +86,7 @@ class Fuse(Pass):
         )
         for function in op.ops:
             if isinstance(function, FuncOp) and not function.is_declaration:
+                erase_dead(function)
                 graph = Graph(function)
                 decide(graph, limits)
                 rebuild(graph)

@@ -1,0 +1,403 @@
+"""How the generator appends an op of each class: it finds operands that fit, or makes them fit."""
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import TypeAlias
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from picograd.check.sketch import (
+    DTYPES,
+    MOST_ELEMENTS,
+    Sketch,
+    dtypes,
+    shapes,
+)
+from picograd.dialects.dtypes import DType, dtype_of, int32, int64, type_of
+from picograd.dialects.tensor import (
+    ArgReduceKind,
+    ArgReduceOp,
+    BinaryKind,
+    BinaryOp,
+    BroadcastOp,
+    CastOp,
+    CompareKind,
+    CompareOp,
+    ConcatOp,
+    GatherOp,
+    IotaOp,
+    MatmulOp,
+    PadOp,
+    PermuteOp,
+    RandomBitsOp,
+    ReduceKind,
+    ReduceOp,
+    ReshapeOp,
+    ReverseOp,
+    ScatterKind,
+    ScatterOp,
+    SelectOp,
+    SliceOp,
+    UnaryKind,
+    UnaryOp,
+)
+
+Maker: TypeAlias = Callable[[Sketch], None]
+
+_EXACT_UNARY = (UnaryKind.NEG, UnaryKind.ABS, UnaryKind.SIGN)
+_POSITIVE_UNARY = (UnaryKind.SQRT, UnaryKind.RSQRT, UnaryKind.LOG)
+_SMOOTH_UNARY = (UnaryKind.TANH, UnaryKind.EXP, UnaryKind.SIN, UnaryKind.COS, UnaryKind.ERF)
+_STEP_UNARY = (UnaryKind.FLOOR, UnaryKind.CEIL, UnaryKind.ROUND)
+_FLOAT_BINARY = (
+    BinaryKind.ADD,
+    BinaryKind.MUL,
+    BinaryKind.SUB,
+    BinaryKind.MAXIMUM,
+    BinaryKind.MINIMUM,
+    BinaryKind.DIV,
+    BinaryKind.POW,
+)
+_BITS_BINARY = (BinaryKind.AND, BinaryKind.OR, BinaryKind.XOR)
+_INT_BINARY = (
+    *_FLOAT_BINARY[:5],
+    BinaryKind.FLOORDIV,
+    BinaryKind.REMAINDER,
+    *_BITS_BINARY,
+    BinaryKind.SHL,
+)
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    return type_of(value).get_shape()
+
+
+def dtype_of_value(value: SSAValue) -> DType:
+    return dtype_of(type_of(value))
+
+
+def _any(sketch: Sketch) -> SSAValue:
+    value = sketch.pick()
+    return sketch.constant(1.0, DTYPES[0]) if value is None else value
+
+
+def _with_rank(sketch: Sketch, least: int) -> SSAValue:
+    """A value of at least this rank: one that is there, or one reshaped to have leading ones."""
+    value = sketch.pick(lambda v: len(shape_of(v)) >= least)
+    if value is not None:
+        return value
+    value = _any(sketch)
+    missing = least - len(shape_of(value))
+    return sketch.add(ReshapeOp(value, (*(1,) * missing, *shape_of(value))))
+
+
+def _of_type(sketch: Sketch, like: SSAValue, dtype: DType) -> SSAValue:
+    """A value of a dtype and the shape of another: found, broadcast, cast, or a constant."""
+    shape = shape_of(like)
+    value = sketch.pick(lambda v: dtype_of_value(v) == dtype and _broadcasts(shape_of(v), shape))
+    if value is None:
+        other = sketch.pick(lambda v: shape_of(v) == shape)
+        if other is not None and sketch.choose((True, False)):
+            return sketch.add(CastOp(other, dtype))
+        value = sketch.constant(sketch.choose((1, 0, 2, -1)), dtype)
+    return value if shape_of(value) == shape else sketch.add(BroadcastOp(value, shape))
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    aligned = to[len(to) - len(shape) :]
+    return len(shape) <= len(to) and all(a in (1, b) for a, b in zip(shape, aligned, strict=True))
+
+
+def _splat(sketch: Sketch, like: SSAValue, number: float) -> SSAValue:
+    scalar = sketch.constant(number, dtype_of_value(like))
+    return sketch.add(BroadcastOp(scalar, shape_of(like))) if shape_of(like) else scalar
+
+
+def _tame(sketch: Sketch, x: SSAValue) -> SSAValue:
+    """x within [-3, 3], so that exponentials stay finite."""
+    low = sketch.add(BinaryOp("maximum", x, _splat(sketch, x, -3.0)))
+    return sketch.add(BinaryOp("minimum", low, _splat(sketch, x, 3.0)))
+
+
+def _positive(sketch: Sketch, x: SSAValue) -> SSAValue:
+    """|x| + 0.5 within [0.5, 3.5]."""
+    magnitude = sketch.add(UnaryOp("abs", _tame(sketch, x)))
+    return sketch.add(BinaryOp("add", magnitude, _splat(sketch, x, 0.5)))
+
+
+def _unary(sketch: Sketch) -> None:
+    x = _any(sketch)
+    dtype = dtype_of_value(x)
+    if dtype.is_bool:
+        sketch.add(UnaryOp("not", x))
+    elif dtype.is_int:
+        sketch.add(UnaryOp(sketch.choose((*_EXACT_UNARY, UnaryKind.NOT)), x))
+    else:
+        kind = sketch.choose((*_EXACT_UNARY, *_SMOOTH_UNARY, *_POSITIVE_UNARY, *_STEP_UNARY))
+        if kind in _POSITIVE_UNARY:
+            x = _positive(sketch, x)
+        elif kind in _SMOOTH_UNARY:
+            x = _tame(sketch, x)
+        sketch.add(UnaryOp(kind, x))
+
+
+def _binary(sketch: Sketch) -> None:
+    a = _any(sketch)
+    dtype = dtype_of_value(a)
+    b = _of_type(sketch, a, dtype)
+    if dtype.is_bool:
+        sketch.add(BinaryOp(sketch.choose(_BITS_BINARY), a, b))
+    elif dtype.is_int:
+        sketch.add(BinaryOp(sketch.choose(_INT_BINARY), a, b))
+    else:
+        kind = sketch.choose(_FLOAT_BINARY)
+        if kind == BinaryKind.DIV:
+            b = _positive(sketch, b)
+        elif kind == BinaryKind.POW:
+            a, b = _positive(sketch, a), _tame(sketch, b)
+        sketch.add(BinaryOp(kind, a, b))
+
+
+def _compare(sketch: Sketch) -> None:
+    a = _any(sketch)
+    kinds = list(CompareKind)[: 2 if dtype_of_value(a).is_bool else None]
+    sketch.add(CompareOp(sketch.choose(kinds), a, _of_type(sketch, a, dtype_of_value(a))))
+
+
+def _select(sketch: Sketch) -> None:
+    a = _any(sketch)
+    b = _of_type(sketch, a, dtype_of_value(a))
+    condition = sketch.pick(lambda v: dtype_of_value(v).is_bool and shape_of(v) == shape_of(a))
+    if condition is None:
+        condition = sketch.add(CompareOp("ne", a, b))
+    sketch.add(SelectOp(condition, a, b))
+
+
+def _cast(sketch: Sketch) -> None:
+    sketch.add(CastOp(_any(sketch), sketch.choose(DTYPES)))
+
+
+def _reduce(sketch: Sketch) -> None:
+    x = _with_rank(sketch, 1)
+    shape = shape_of(x)
+    axes = [a for a in range(len(shape)) if sketch.choose((False, True))] or [len(shape) - 1]
+    if dtype_of_value(x).is_bool:
+        kinds = (ReduceKind.AND, ReduceKind.OR)
+    elif 0 in (shape[axis] for axis in axes):
+        kinds = (ReduceKind.ADD, ReduceKind.MUL)
+    else:
+        kinds = (ReduceKind.ADD, ReduceKind.MAX, ReduceKind.MIN)
+    sketch.add(ReduceOp(sketch.choose(kinds), x, axes))
+
+
+def _argreduce(sketch: Sketch) -> None:
+    x = _with_rank(sketch, 1)
+    if dtype_of_value(x).is_bool:
+        x = sketch.add(CastOp(x, int32))
+    full = [axis for axis, size in enumerate(shape_of(x)) if size]
+    if full:
+        sketch.add(ArgReduceOp(sketch.choose(list(ArgReduceKind)), x, sketch.choose(full)))
+
+
+def _matmul(sketch: Sketch) -> None:
+    a = _with_rank(sketch, 2)
+    if dtype_of_value(a).is_bool:
+        a = sketch.add(CastOp(a, int32))
+    *batch, rows, inner = shape_of(a)
+
+    def fits(v: SSAValue) -> bool:
+        shape = shape_of(v)
+        return (
+            dtype_of_value(v) == dtype_of_value(a)
+            and len(shape) == len(batch) + 2
+            and shape[:-1] == (*batch, inner)
+            and prod(batch) * rows * shape[-1] <= MOST_ELEMENTS
+        )
+
+    b = sketch.pick(fits)
+    if b is None:
+        last = len(batch)
+        if prod(batch) * rows * rows > MOST_ELEMENTS:
+            a = sketch.add(SliceOp(a, (0,) * (last + 2), (*batch, 1, inner)))
+        b = sketch.add(PermuteOp(a, (*range(last), last + 1, last)))
+    sketch.add(MatmulOp(a, b))
+
+
+def _reshape(sketch: Sketch) -> None:
+    x = _any(sketch)
+    shape = shape_of(x)
+    if sketch.choose((False, True)) and 0 not in shape:
+        rest, sizes = prod(shape), list[int]()
+        for divisor in (3, 2):
+            if rest % divisor == 0:
+                rest //= divisor
+                sizes.append(divisor)
+        sketch.add(ReshapeOp(x, (*sizes, rest)))
+    elif sketch.choose((False, True)) and len(shape) < 4:
+        at = sketch.number(0, len(shape))
+        sketch.add(ReshapeOp(x, (*shape[:at], 1, *shape[at:])))
+    else:
+        sketch.add(ReshapeOp(x, (prod(shape),)))
+
+
+def _permute(sketch: Sketch) -> None:
+    x = _with_rank(sketch, 2)
+    axes = list(range(len(shape_of(x))))
+    at = sketch.number(0, len(axes) - 2)
+    axes[at], axes[at + 1] = axes[at + 1], axes[at]
+    sketch.add(PermuteOp(x, axes))
+
+
+def _broadcast(sketch: Sketch) -> None:
+    x = _any(sketch)
+    shape = shape_of(x)
+    wide = [3 if size == 1 and sketch.choose((True, False)) else size for size in shape]
+    if len(shape) < 4 and (wide == list(shape) or sketch.choose((False, True))):
+        wide.insert(0, sketch.choose((2, 1, 5)))
+    if prod(wide) <= MOST_ELEMENTS:
+        sketch.add(BroadcastOp(x, wide))
+
+
+def _slice(sketch: Sketch) -> None:
+    x = _with_rank(sketch, 1)
+    starts: list[int] = []
+    limits: list[int] = []
+    steps: list[int] = []
+    for size in shape_of(x):
+        starts.append(sketch.number(0, min(1, size)))
+        limits.append(sketch.choose((size, max(starts[-1], size - 1))))
+        steps.append(sketch.choose((1, 1, 2)))
+    sketch.add(SliceOp(x, starts, limits, steps))
+
+
+def _reverse(sketch: Sketch) -> None:
+    x = _with_rank(sketch, 1)
+    sketch.add(ReverseOp(x, (sketch.number(0, len(shape_of(x)) - 1),)))
+
+
+def _pad(sketch: Sketch) -> None:
+    x = _with_rank(sketch, 1)
+    rank = len(shape_of(x))
+    low, high, between = ([sketch.number(0, 1) for _ in range(rank)] for _ in range(3))
+    sizes = (s + a + b + c * s for s, a, b, c in zip(shape_of(x), low, high, between, strict=True))
+    if prod(sizes) <= MOST_ELEMENTS:
+        value = bool(low[0]) if dtype_of_value(x).is_bool else sketch.choose((0, 1, -1))
+        sketch.add(PadOp(x, low, high, between, value))
+
+
+def _concat(sketch: Sketch) -> None:
+    a = _with_rank(sketch, 1)
+    axis, shape = sketch.number(0, len(shape_of(a)) - 1), shape_of(a)
+
+    def fits(v: SSAValue) -> bool:
+        other = shape_of(v)
+        return (
+            dtype_of_value(v) == dtype_of_value(a)
+            and len(other) == len(shape)
+            and other[:axis] + other[axis + 1 :] == shape[:axis] + shape[axis + 1 :]
+            and prod(other) + prod(shape) <= MOST_ELEMENTS
+        )
+
+    b = sketch.pick(fits)
+    sketch.add(ConcatOp((a,) if b is None else (a, b), axis))
+
+
+def _index(sketch: Sketch, shape: tuple[int, ...], size: int) -> SSAValue:
+    """An index within [0, size): constant, or the remainder of a new argument of any values."""
+    dtype = sketch.choose((int64, int32))
+    if sketch.choose((False, True)):
+        seed = sketch.number(0, 99)
+        numbers = np.random.default_rng(seed).integers(0, size, shape)
+        return sketch.constant(numbers, dtype)
+    anything = sketch.argument(type_of(sketch.constant(np.zeros(shape), dtype)))
+    return sketch.add(BinaryOp("remainder", anything, _splat(sketch, anything, size)))
+
+
+def _gather(sketch: Sketch) -> None:
+    x = _with_rank(sketch, 1)
+    full = [axis for axis, size in enumerate(shape_of(x)) if size]
+    if full:
+        axis, shape = sketch.choose(full), list(shape_of(x))
+        size, shape[axis] = shape[axis], sketch.choose((1, 2))
+        sketch.add(GatherOp(x, _index(sketch, tuple(shape), size), axis))
+
+
+def _scatter(sketch: Sketch) -> None:
+    x = _with_rank(sketch, 1)
+    full = [axis for axis, size in enumerate(shape_of(x)) if size]
+    if full:
+        axis, shape = sketch.choose(full), list(shape_of(x))
+        size, shape[axis] = shape[axis], sketch.choose((1, 3))
+        index = _index(sketch, tuple(shape), size)
+        updates = _of_type(sketch, index, dtype_of_value(x))
+        is_bool = dtype_of_value(x).is_bool
+        kind = ScatterKind.SET if is_bool else sketch.choose(list(ScatterKind))
+        sketch.add(ScatterOp(kind, x, index, updates, axis))
+
+
+def _constant(sketch: Sketch) -> None:
+    shape, dtype = sketch.draw(shapes()), sketch.draw(dtypes())
+    rng = np.random.default_rng(sketch.number(0, 99))
+    sketch.constant(rng.integers(-2 if dtype.kind != "bool" else 0, 3, shape), dtype)
+
+
+def _iota(sketch: Sketch) -> None:
+    sketch.add(IotaOp(sketch.choose((3, 1, 5, 0, 20)), sketch.choose((int32, DTYPES[0], int64))))
+
+
+def _random_bits(sketch: Sketch) -> None:
+    state = sketch.constant(np.arange(4) + sketch.number(0, 9), int32)
+    sketch.add(RandomBitsOp(state, sketch.draw(shapes())))
+
+
+def _repeat(sketch: Sketch) -> None:
+    """An op that is there already, once more: work for cse."""
+    ops = list(sketch.block.ops)
+    if ops:
+        copy = sketch.choose(tuple(reversed(ops))).clone(clone_name_hints=False)
+        sketch.block.add_op(copy)
+        sketch.values.append(copy.results[0])
+
+
+def _redundant(sketch: Sketch) -> None:
+    """Ops that do nothing, one way or another: work for canonicalize."""
+    x = _any(sketch)
+    shape, dtype = shape_of(x), dtype_of_value(x)
+    way = sketch.number(0, 3)
+    if way == 0 and not dtype.is_bool:
+        sketch.add(BinaryOp("mul", x, _splat(sketch, x, 1)))
+    elif way == 1:
+        sketch.add(ReshapeOp(sketch.add(ReshapeOp(x, (prod(shape), 1))), shape))
+    elif way == 2:
+        kind = "not" if dtype.is_bool else "neg"
+        sketch.add(UnaryOp(kind, sketch.add(UnaryOp(kind, x))))
+    else:
+        back = tuple(reversed(range(len(shape))))
+        sketch.add(PermuteOp(sketch.add(PermuteOp(x, back)), back))
+
+
+MAKERS: Mapping[str, Maker] = {
+    "unary": _unary,
+    "binary": _binary,
+    "reduce": _reduce,
+    "broadcast": _broadcast,
+    "matmul": _matmul,
+    "select": _select,
+    "compare": _compare,
+    "cast": _cast,
+    "reshape": _reshape,
+    "permute": _permute,
+    "slice": _slice,
+    "pad": _pad,
+    "concat": _concat,
+    "reverse": _reverse,
+    "argreduce": _argreduce,
+    "gather": _gather,
+    "scatter": _scatter,
+    "constant": _constant,
+    "iota": _iota,
+    "random_bits": _random_bits,
+    "repeat": _repeat,
+    "redundant": _redundant,
+}
+"""By name, so that a test may ask for some only; the first are drawn more often (see `modules`)."""

@@ -1,0 +1,88 @@
+"""A function that is being drawn: the values so far, and choices that Hypothesis can shrink."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TypeVar
+
+import numpy as np
+from hypothesis import strategies as st
+from xdsl.ir import Block, SSAValue
+
+from picograd.dialects.dtypes import (
+    AnyTensor,
+    DType,
+    bool_,
+    float32,
+    float64,
+    int32,
+    int64,
+)
+from picograd.dialects.literals import Array, literal
+from picograd.dialects.tensor import ConstantOp, TensorOp
+
+T = TypeVar("T")
+
+DTYPES = (float32, int32, bool_, int64, float64)
+"""The dtypes of arguments, the likeliest first (see `dtypes`)."""
+
+MOST_ELEMENTS = 256
+"""No value has more elements, so that thousands of samples run in a minute."""
+
+
+def dtypes() -> st.SearchStrategy[DType]:
+    """A dtype, half of the time float32."""
+    return st.sampled_from((float32, float32, float32, float32, *DTYPES))
+
+
+def shapes(least_rank: int = 0) -> st.SearchStrategy[tuple[int, ...]]:
+    """A shape of rank up to 4, with sizes 0, 1 and odd ones, of few elements; seldom an empty one."""
+    sizes = st.sampled_from((2, 3, 1, 2, 3, 1, 5, 2, 3, 1, 7, 3, 2, 1, 0))
+    return st.lists(sizes, min_size=least_rank, max_size=4).map(_small)
+
+
+def _small(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Sizes cut to ones from the left where the product gets too large."""
+    shape: list[int] = []
+    for size in reversed(sizes):
+        shape.append(size if size * max(1, prod(shape)) <= MOST_ELEMENTS // 2 else 1)
+    return tuple(reversed(shape))
+
+
+@dataclass
+class Sketch:
+    """A function that is being drawn: its block, and the values that later ops may read."""
+
+    draw: st.DrawFn
+    block: Block = field(default_factory=Block)
+    values: list[SSAValue] = field(default_factory=list[SSAValue])
+
+    def choose(self, options: Sequence[T]) -> T:
+        """One of some options; shrinks to the first."""
+        return self.draw(st.sampled_from(options))
+
+    def number(self, least: int, most: int) -> int:
+        """A whole number; shrinks to the least."""
+        return self.draw(st.integers(least, most))
+
+    def argument(self, type: AnyTensor) -> SSAValue:
+        """A new argument of the function."""
+        argument = self.block.insert_arg(type, len(self.block.args))
+        argument.name_hint = f"x{argument.index}"
+        self.values.append(argument)
+        return argument
+
+    def add(self, op: TensorOp) -> SSAValue:
+        """Append an op; later ops may read its result."""
+        self.block.add_op(op)
+        self.values.append(op.result)
+        return op.result
+
+    def constant(self, array: Array | float, dtype: DType) -> SSAValue:
+        """Append a constant."""
+        return self.add(ConstantOp(literal(np.asarray(array, dtype.numpy))))
+
+    def pick(self, fits: Callable[[SSAValue], bool] = lambda value: True) -> SSAValue | None:
+        """One of the values that fit, or None; shrinks to the latest."""
+        fitting = [value for value in reversed(self.values) if fits(value)]
+        return self.choose(fitting) if fitting else None
