@@ -88,27 +88,29 @@ def unguarded(kernel: KernelOp) -> list[Operation]:
 
 
 def _visit(block: Block, since: Touched, found: dict[Operation, None]) -> Touched:
-    """Walk group code with what was touched before it; returns what is touched after it."""
+    """Walk group code with what was touched before it; returns what is touched after it.
+
+    A barrier stands as far outside as it can: before a loop, unless the loop's own steps conflict.
+    """
     for op in block.ops:
         if isinstance(op, BarrierOp):
             since = Touched()
-        elif isinstance(op, ForOp):
+            continue
+        if isinstance(op, ParallelOp) and mapping_of(op) == "grid":
+            since = _visit(op.body.block, since, found)
+            continue
+        touched = touched_by(op)
+        if op in found or since.conflicts(touched):
+            found[op] = None
+            since = Touched()
+        if isinstance(op, ForOp):
             # What the end of one step touched meets the beginning of the next.
             once = _visit(op.body.block, since.copy(), found)
-            once.add(since)
-            again = _visit(op.body.block, once, found)
-            since.add(again)
+            since.add(_visit(op.body.block, once, found))
         elif isinstance(op, IfOp):
-            branches = [_visit(r.block, since.copy(), found) for r in (op.then, op.otherwise)]
-            since = branches[0]
-            since.add(branches[1])
-        elif isinstance(op, ParallelOp) and mapping_of(op) == "grid":
-            since = _visit(op.body.block, since, found)
+            for region in (op.then, op.otherwise):
+                since.add(_visit(region.block, since.copy(), found))
         else:
-            touched = touched_by(op)
-            if op in found or since.conflicts(touched):
-                found[op] = None
-                since = Touched()
             since.add(touched)
     return since
 
