@@ -1,0 +1,330 @@
+"""Error budgets hold for honest float32 arithmetic in any order, and reject what is off by 1e-4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.parser import Parser
+
+from picograd.dialects import new_context
+from picograd.dialects.tensor import (
+    OPS,
+    BinaryKind,
+    MatmulOp,
+    ReduceKind,
+    ReduceOp,
+    ScatterKind,
+    TensorOp,
+    UnaryKind,
+    ints,
+)
+from picograd.errors import ShapeError, VerificationError
+from picograd.semantics.accuracy import CPU, GPU, Accuracy
+from picograd.semantics.bounds import analyse, compare
+from picograd.semantics.evaluate import evaluate
+from picograd.semantics.samples import SAMPLES
+from picograd.semantics.tensor import evaluate_op
+
+
+def parse(text: str) -> ModuleOp:
+    module = Parser(new_context(), text).parse_module()
+    module.verify()
+    return module
+
+
+TRAINING = """
+func.func @main(%x: tensor<32x17xf32>, %w: tensor<17x9xf32>, %b: tensor<9xf32>, %t: tensor<32x9xf32>)
+    -> (tensor<f32>, tensor<17x9xf32>, tensor<32x9xf32>, tensor<32xi64>) {
+  %h = pico.matmul %x, %w : tensor<32x17xf32>, tensor<17x9xf32> -> tensor<32x9xf32>
+  %bb = pico.broadcast %b to [32, 9] : tensor<9xf32> -> tensor<32x9xf32>
+  %a = pico.binary add %h, %bb : tensor<32x9xf32>
+  %g = pico.unary tanh %a : tensor<32x9xf32>
+  %zero = pico.constant dense<0.0> : tensor<32x9xf32>
+  %positive = pico.compare gt %g, %zero : tensor<32x9xf32> -> tensor<32x9xi1>
+  %r = pico.select %positive, %g, %zero : tensor<32x9xi1>, tensor<32x9xf32>
+  %m = pico.reduce max %r axes [1] : tensor<32x9xf32> -> tensor<32xf32>
+  %m1 = pico.reshape %m to [32, 1] : tensor<32xf32> -> tensor<32x1xf32>
+  %mb = pico.broadcast %m1 to [32, 9] : tensor<32x1xf32> -> tensor<32x9xf32>
+  %s = pico.binary sub %r, %mb : tensor<32x9xf32>
+  %e = pico.unary exp %s : tensor<32x9xf32>
+  %n = pico.reduce add %e axes [1] : tensor<32x9xf32> -> tensor<32xf32>
+  %n1 = pico.reshape %n to [32, 1] : tensor<32xf32> -> tensor<32x1xf32>
+  %nb = pico.broadcast %n1 to [32, 9] : tensor<32x1xf32> -> tensor<32x9xf32>
+  %p = pico.binary div %e, %nb : tensor<32x9xf32>
+  %d = pico.binary sub %p, %t : tensor<32x9xf32>
+  %q = pico.binary mul %d, %d : tensor<32x9xf32>
+  %loss = pico.reduce add %q axes [0, 1] : tensor<32x9xf32> -> tensor<f32>
+  %k = pico.select %positive, %d, %zero : tensor<32x9xi1>, tensor<32x9xf32>
+  %xt = pico.permute %x by [1, 0] : tensor<32x17xf32> -> tensor<17x32xf32>
+  %dw = pico.matmul %xt, %k : tensor<17x32xf32>, tensor<32x9xf32> -> tensor<17x9xf32>
+  %i = pico.argreduce max %a axis 1 : tensor<32x9xf32> -> tensor<32xi64>
+  func.return %loss, %dw, %p, %i : tensor<f32>, tensor<17x9xf32>, tensor<32x9xf32>, tensor<32xi64>
+}
+"""
+
+
+def training_inputs(seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = [(32, 17), (17, 9), (9,), (32, 9)]
+    return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_the_reference_keeps_every_budget(op: type[TensorOp]):
+    for sample in SAMPLES[op]:
+        module = sample.module()
+        report = compare(module, sample.inputs, evaluate(module, sample.inputs))
+        assert report.ok, f"{sample}: {report}"
+
+
+def rejections(op: type[TensorOp], accuracy: Accuracy) -> dict[str, list[bool]]:
+    """By kind: is each sample's result, times 1 + 1e-4, rejected? Only results that the factor changes."""
+    outcome: dict[str, list[bool]] = {}
+    for sample in SAMPLES[op]:
+        module = sample.module()
+        (result,) = evaluate(module, sample.inputs)
+        if result.dtype.kind != "f":
+            continue
+        (bound,) = analyse(module, sample.inputs, accuracy)
+        usable = np.isfinite(result) & (result != 0) & ~bound.doubtful & ~bound.lost
+        if not usable.any():
+            continue
+        with np.errstate(all="ignore"):
+            wrong = np.asarray(result * (1 + result.dtype.type(1e-4)))
+        report = compare(module, sample.inputs, [wrong], accuracy, cap=1.0)
+        kind = str(getattr(sample.properties.get("kind"), "data", ""))
+        outcome.setdefault(kind, []).append(not report.ok)
+    return outcome
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_a_result_that_is_off_by_1e_4_is_rejected(op: type[TensorOp]):
+    for kind, rejected in rejections(op, CPU).items():
+        assert all(rejected), f"{op.name} {kind}: {rejected}"
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_budgets_of_wgsl_bite_too(op: type[TensorOp]):
+    for kind, rejected in rejections(op, GPU).items():
+        # WGSL promises no more than 2**-11 for sin and cos.
+        assert sum(rejected) >= 2 or kind in ("sin", "cos"), f"{op.name} {kind}: {rejected}"
+
+
+def test_every_kind_that_gives_floats_was_tried():
+    tried = {kind for op in OPS for kind in rejections(op, CPU)}
+    floats = {*UnaryKind, *BinaryKind, *ReduceKind, *ScatterKind} - {
+        "not",
+        "and",
+        "or",
+        "xor",
+        "shl",
+        "shr",
+    }
+    assert floats <= tried
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_a_discrete_result_that_is_wrong_is_rejected(op: type[TensorOp]):
+    for sample in SAMPLES[op]:
+        module = sample.module()
+        (result,) = evaluate(module, sample.inputs)
+        if result.dtype.kind == "f" or not result.size:
+            continue
+        wrong = ~result if result.dtype.kind == "b" else result + result.dtype.type(1)
+        assert not compare(module, sample.inputs, [np.asarray(wrong)], cap=1.0).ok, sample
+
+
+def rough(op: Operation, arrays: list[Any], rng: np.random.Generator) -> Any:
+    """An op as an honest but unlucky float32 device may compute it: sums in random order, results rounded away."""
+    assert isinstance(op, TensorOp)
+    if isinstance(op, ReduceOp) and op.kind.data == "add":
+        axes = ints(op.axes)
+        kept = [a for a in range(arrays[0].ndim) if a not in axes]
+        flat = arrays[0].transpose(*kept, *axes).reshape(*(arrays[0].shape[a] for a in kept), -1)
+        total = np.zeros(flat.shape[:-1], np.float32)
+        for place in rng.permutation(flat.shape[-1]):
+            total = (total + flat[..., place]).astype(np.float32)
+        return total
+    if isinstance(op, MatmulOp):
+        a, b = arrays
+        total = np.zeros((a.shape[0], b.shape[1]), np.float32)
+        for place in rng.permutation(a.shape[1]):
+            total = total + a[:, place, None] * b[None, place]
+        return total
+    result = evaluate_op(op, arrays)
+    if op.name in ("pico.unary", "pico.binary") and op.properties["kind"].data in (  # type: ignore[attr-defined]
+        "exp", "tanh"
+    ):  # fmt: skip
+        direction = np.where(rng.random(result.shape) < 0.5, -np.inf, np.inf).astype(np.float32)
+        for _ in range(3):
+            result = np.nextafter(result, direction)
+    return result
+
+
+def run_roughly(module: ModuleOp, inputs: list[np.ndarray], seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    (function,) = module.body.ops
+    assert isinstance(function, FuncOp)
+    values: dict[SSAValue, Any] = dict(zip(function.args, inputs, strict=True))
+    for op in function.body.block.ops:
+        arrays = [values[operand] for operand in op.operands]
+        if op.name == "func.return":
+            return arrays
+        values[op.results[0]] = rough(op, arrays, rng)
+    raise AssertionError("no return")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_order_of_honest_arithmetic_keeps_the_budget(seed: int):
+    module, inputs = parse(TRAINING), training_inputs(seed)
+    for outputs in (evaluate(module, inputs), run_roughly(module, inputs, seed)):
+        report = compare(module, inputs, outputs)
+        assert report.ok, str(report)
+        assert report.elements == 1 + 17 * 9 + 32 * 9 + 32
+        assert 0 < report.used <= 1
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_budgets_of_a_whole_program_bite(position: int):
+    module, inputs = parse(TRAINING), training_inputs(5)
+    outputs = evaluate(module, inputs)
+    outputs[position] = outputs[position] * np.float32(1 + 1e-4)
+    report = compare(module, inputs, outputs)
+    assert not report.ok
+    assert report.worst is not None and report.worst.output == position
+    assert "outside their budget" in str(report) and f"output {position} at" in str(report)
+
+
+def test_one_wrong_element_is_found():
+    module, inputs = parse(TRAINING), training_inputs(6)
+    outputs = evaluate(module, inputs)
+    outputs[2] = outputs[2].copy()
+    outputs[2][3, 4] *= np.float32(1.001)
+    report = compare(module, inputs, outputs)
+    assert report.excesses == 1
+    assert report.worst is not None and report.worst.index == (3, 4)
+
+
+CHAIN = """
+func.func @main(%x: tensor<64xf32>, %y: tensor<64xf32>) -> {type} {{
+  %a = pico.binary mul %x, %y : tensor<64xf32>
+  %b = pico.binary mul %y, %x : tensor<64xf32>
+  {body}
+}}
+"""
+
+
+def pair(seed: int = 1) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=64).astype(np.float32) for _ in range(2)]
+
+
+DECISIONS = {
+    "compare": """%c = pico.compare lt %a, %b : tensor<64xf32> -> tensor<64xi1>
+  func.return %c : tensor<64xi1>""",
+    "floor": """%d = pico.binary div %a, %b : tensor<64xf32>
+  %c = pico.unary floor %d : tensor<64xf32>
+  func.return %c : tensor<64xf32>""",
+    "cast": """%d = pico.binary div %a, %b : tensor<64xf32>
+  %c = pico.cast %d to i32 : tensor<64xf32> -> tensor<64xi32>
+  func.return %c : tensor<64xi32>""",
+    "argmax": """%s = pico.concat %a, %b axis 0 : tensor<64xf32>, tensor<64xf32> -> tensor<128xf32>
+  %t = pico.reshape %s to [2, 64] : tensor<128xf32> -> tensor<2x64xf32>
+  %c = pico.argreduce max %t axis 0 : tensor<2x64xf32> -> tensor<64xi64>
+  func.return %c : tensor<64xi64>""",
+    "floordiv": """%d = pico.binary floordiv %a, %b : tensor<64xf32>
+  func.return %d : tensor<64xf32>""",
+    "sign": """%d = pico.binary sub %a, %b : tensor<64xf32>
+  %c = pico.unary sign %d : tensor<64xf32>
+  func.return %c : tensor<64xf32>""",
+}
+
+
+@pytest.mark.parametrize("body", DECISIONS.values(), ids=DECISIONS)
+def test_straddled_decisions_are_undetermined_and_capped(body: str):
+    type = body.rsplit(" : ", 1)[1]
+    module = parse(CHAIN.format(type=type, body=body))
+    inputs = pair()
+    outputs = evaluate(module, inputs)
+    report = compare(module, inputs, outputs)
+    assert report.undetermined == 64 and report.excesses == 0
+    assert not report.ok and "undetermined" in str(report)
+    assert compare(module, inputs, outputs, cap=1.0).ok
+
+
+def test_decisions_on_exact_values_are_determined():
+    """Small integers stay exact through arithmetic, so ties between them are no doubt."""
+    body = (
+        "%c = pico.compare le %a, %b : tensor<64xf32> -> tensor<64xi1>\n"
+        "func.return %c : tensor<64xi1>"
+    )
+    module = parse(CHAIN.format(type="tensor<64xi1>", body=body))
+    inputs = [np.rint(array * 3) for array in pair()]
+    report = compare(module, inputs, evaluate(module, inputs))
+    assert report.ok and report.undetermined == 0
+
+
+def test_overflow_is_infinity_or_undetermined():
+    module = parse(
+        "func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {"
+        "%y = pico.unary exp %x : tensor<4xf32>\nfunc.return %y : tensor<4xf32>}"
+    )
+    x = np.array([1.0, 88.722839, 95.0, -110.0], np.float32)
+    (bound,) = analyse(module, [x])
+    assert np.isinf(bound.value[2]) and bound.error[2] == 0
+    assert bound.lost.tolist() == [False, True, False, False]
+    flushed = np.array([np.e, 3e38, np.inf, 0.0], np.float32)
+    assert compare(module, [x], [flushed], cap=0.25).ok
+    assert not compare(module, [x], [np.array([np.e, 0, 3e38, 0], np.float32)], cap=0.25).ok
+
+
+def test_nan_is_expected_where_ieee_has_it_and_nowhere_else():
+    module = parse(
+        "func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> {"
+        "%y = pico.unary sqrt %x : tensor<3xf32>\nfunc.return %y : tensor<3xf32>}"
+    )
+    x = np.array([-1.0, 4.0, 9.0], np.float32)
+    assert compare(module, [x], [np.array([np.nan, 2, 3], np.float32)]).ok
+    assert not compare(module, [x], [np.array([0, 2, 3], np.float32)]).ok
+    assert not compare(module, [x], [np.array([np.nan, np.nan, 3], np.float32)]).ok
+    # WGSL may compute anything where IEEE has NaN: there the element is undetermined.
+    assert compare(module, [x], [np.array([7, 2, 3], np.float32)], GPU, cap=0.5).ok
+
+
+def test_devices_differ_in_their_constants():
+    module = parse(
+        "func.func @main(%x: tensor<65xf32>) -> tensor<65xf32> {"
+        "%y = pico.unary exp %x : tensor<65xf32>\nfunc.return %y : tensor<65xf32>}"
+    )
+    x = np.random.default_rng(4).normal(size=65).astype(np.float32)
+    cpu, gpu = (analyse(module, [x], accuracy)[0] for accuracy in (CPU, GPU))
+    assert (gpu.error > 3 * cpu.error).all()
+
+
+def test_long_sums_have_probabilistic_budgets():
+    module = parse(
+        "func.func @main(%x: tensor<100000xf32>) -> tensor<f32> {"
+        "%y = pico.reduce add %x axes [0] : tensor<100000xf32> -> tensor<f32>\n"
+        "func.return %y : tensor<f32>}"
+    )
+    x = np.random.default_rng(5).random(100_000).astype(np.float32)
+    total = np.float32(0)
+    for number in x:
+        total += number
+    assert compare(module, [x], [np.array(total)]).ok
+    assert not compare(module, [x], [np.array(total * np.float32(1 + 3e-4))]).ok
+
+
+def test_wrong_shapes_and_levels_are_errors():
+    module, inputs = parse(TRAINING), training_inputs(0)
+    outputs = evaluate(module, inputs)
+    with pytest.raises(ShapeError, match="do not have the module's shapes"):
+        compare(module, inputs, outputs[:2])
+    other = parse("func.func @main() { %m = buffer.arena : memref<8xi8>\n func.return }")
+    with pytest.raises(VerificationError, match=r"buffer\.arena has no error bound"):
+        analyse(other, [])
