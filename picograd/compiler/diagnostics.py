@@ -57,9 +57,9 @@ def verify_module(module: ModuleOp) -> None:
         module.verify()
     except (VerifyException, DiagnosticException, PicogradError, ValueError) as error:
         culprit = _failing_op(module) or module
-        raise VerificationError(
-            f"{culprit.name}: {message_of(error)}", where=excerpt(culprit)
-        ) from error
+        message = message_of(error)
+        named = message if culprit.name in message else f"{culprit.name}: {message}"
+        raise VerificationError(named, where=excerpt(culprit)) from error
     check_dominance(module)
 
 

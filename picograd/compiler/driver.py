@@ -15,7 +15,6 @@ from typing import ClassVar, Protocol
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass, PassPipeline
 
@@ -23,6 +22,7 @@ from picograd.compiler.diagnostics import excerpt, message_of, verify_module
 from picograd.dialects import new_context
 from picograd.errors import PassError, PicogradError, PipelineError, VerificationError
 from picograd.passes import PASSES, Level, Pass, level_of
+from picograd.passes.base import stands_at
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class _Run:
     def check_place(self, step: Pass, module: ModuleOp) -> None:
         """Raise PipelineError unless `step` may run now."""
         level = level_of(module)
-        if level != step.level_in and not _stands_at_every_level(module):
+        if not stands_at(module, step.level_in):
             raise PipelineError(
                 f"pass {step.name} is out of order",
                 expected=f"a module at {step.level_in} level",
@@ -120,15 +120,6 @@ class _Run:
 
     def _so_far(self) -> str:
         return ", ".join(record.name for record in self.records) or "no pass"
-
-
-def _stands_at_every_level(module: ModuleOp) -> bool:
-    """Whether no op decides the level: functions that return at once, or none."""
-    return all(
-        isinstance(op, FuncOp)
-        and all(isinstance(inner, ReturnOp) for block in op.body.blocks for inner in block.ops)
-        for op in module.ops
-    )
 
 
 def _how_to_reach(found: Level, wanted: Level) -> str:
@@ -191,7 +182,7 @@ def _verify_after(step: Pass, module: ModuleOp) -> None:
             where=error.where,
         ) from error
     level = level_of(module)
-    if level != step.level_out and not _stands_at_every_level(module):
+    if not stands_at(module, step.level_out):
         raise PassError(
             f"pass {step} left the module at {level} level",
             expected=f"{step.level_out} level, as the pass declares",

@@ -27,6 +27,7 @@ class Level(StrEnum):
 # The prefix of an op's name, and the level that its presence puts a module at. `pico.*` ops live
 # inside kernels as well, so they decide nothing: without any of these a module is at tensor level.
 _LEVEL_OF_PREFIX = {"kernel": Level.KERNEL, "buffer": Level.BUFFER, "loop": Level.LOOP}
+_KERNELS = frozenset({"kernel.fused", "buffer.kernel", "loop.launch", "loop.kernel"})
 _DEPTH = {level: depth for depth, level in enumerate(Level)}
 
 
@@ -49,6 +50,16 @@ def level_of(module: ModuleOp) -> Level:
 
 def _level_of_op(op: Operation) -> Level:
     return _LEVEL_OF_PREFIX.get(op.name.partition(".")[0], Level.TENSOR)
+
+
+def stands_at(module: ModuleOp, level: Level) -> bool:
+    """Whether a pass that works on `level` may be given the module.
+
+    A module that computes nothing (results without elements, say) stands at every level.
+    """
+    return level_of(module) == level or not any(
+        op.name.startswith("pico.") or op.name in _KERNELS for op in module.walk()
+    )
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,11 @@ def _output(kernel: buffer.KernelOp, op: buffer.WriteOp) -> Output:
     number = kernel.write_arguments.index(op.target)
     value = op.value
     owner = value.owner
-    if isinstance(owner, ReshapeOp) and _takes_loops(owner):
+    if (
+        isinstance(owner, ReshapeOp)
+        and _takes_loops(owner)
+        and not isinstance(owner.x.owner, ScatterOp)
+    ):
         groups = _joined_axes(shape_of(owner.x), shape_of(value))
         if groups is not None:
             sizes = shape_of(owner.x)
