@@ -1,8 +1,9 @@
 """The errors that picograd raises, and where in the user's code they came from.
 
-Every error says what went wrong, what was expected, what was found, and what to do about it; each of these
-is a field, so that a front end or a command line may lay them out as it likes. Subclasses also derive from
-the exception that PyTorch raises in the same place, so that code written for PyTorch catches them.
+Every error says what went wrong, what was expected, what was found, and what to do about it; each
+of these is a field, so that a front end or a command line may lay them out as it likes. Subclasses
+also derive from the exception that PyTorch raises in the same place, so that code written for
+PyTorch catches them.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def user_location() -> Location | None:
 class PicogradError(Exception):
     """Base of all errors that picograd raises on purpose.
 
-    `message` is one sentence; `expected`, `found` and `hint` (what to do) are phrases; `where` names the op,
-    pass or source line. Absent parts are empty strings.
+    `message` is one sentence; `expected`, `found` and `hint` (what to do) are phrases; `where`
+    names the op, pass or source line. Absent parts are empty strings.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Syntax that the kernel and buffer levels share: bindings of arguments, labels, names absorbed by fusion."""
+"""Syntax that the kernel and buffer levels share: bindings of arguments, labels, names absorbed by
+fusion.
+"""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ Grammar (`M` is a memref type with static sizes in row-major order):
       buffer.write %1, %y : T, M
     }
 
-A kernel first reads, then computes, then writes: no two of its operands overlap in memory, and it writes
-every element of what it lists under `writes`. `@main` returns nothing; its results are the trailing arguments
-marked `buffer.output`:
+A kernel first reads, then computes, then writes: no two of its operands overlap in memory, and it
+writes every element of what it lists under `writes`. `@main` returns nothing; its results are the
+trailing arguments marked `buffer.output`:
 
     func.func @main(%x: memref<4x3xf32> {pico.name = "x"}, %w: memref<3x2xf32> {pico.name = "w"},
                     %out0: memref<4x2xf32> {buffer.output, pico.name = "y"}) {

@@ -1,7 +1,7 @@
 """Element types: one object a dtype, naming its NumPy and its IR spelling.
 
-IR integers are signless, as in MLIR: `i32` and `i64` mean the signed types, `i1` is bool. `ui8` exists only
-to carry images in, and is the one type with a sign in its name.
+IR integers are signless, as in MLIR: `i32` and `i64` mean the signed types, `i1` is bool. `ui8`
+exists only to carry images in, and is the one type with a sign in its name.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ def _tensor_type(shape: tuple[int, ...], element_type: Attribute) -> AnyTensor:
 
 
 def tensor_type(shape: Sequence[int], element_type: Attribute | DType) -> AnyTensor:
-    """`tensor<shape x element_type>`; types are cached, since building one costs several microseconds."""
+    """`tensor<shape x element_type>`; types are cached, since building one costs several
+    microseconds.
+    """
     if isinstance(element_type, DType):
         element_type = element_type.ir
     return _tensor_type(tuple(shape), element_type)

@@ -7,10 +7,10 @@ Grammar:
       kernel.yield %v, … : T, …
     }
 
-A `kernel.fused` is one kernel: a pure region, isolated from above, that sees its operands under the names on
-the left of `=`. `absorbs` (optional) lists names of values that are computed inside and had a name of their
-own before fusion. At this level `@main` holds kernels and `func.return` only, and every returned value is a
-kernel's result of its own:
+A `kernel.fused` is one kernel: a pure region, isolated from above, that sees its operands under the
+names on the left of `=`. `absorbs` (optional) lists names of values that are computed inside and
+had a name of their own before fusion. At this level `@main` holds kernels and `func.return` only,
+and every returned value is a kernel's result of its own:
 
     func.func @main(%x: tensor<4x3xf32> {pico.name = "x"}, %w: tensor<3x2xf32> {pico.name = "w"})
         -> tensor<4x2xf32> {
@@ -74,7 +74,8 @@ class YieldOp(IRDLOperation):
 class FusedOp(IRDLOperation):
     """One kernel: tensor ops that run together and leave no value between them in memory.
 
-    `inputs` correspond to the arguments of `block`, `outputs` to the operands of its `kernel.yield`.
+    `inputs` correspond to the arguments of `block`, `outputs` to the operands of its
+    `kernel.yield`.
     """
 
     name = "kernel.fused"

@@ -28,7 +28,9 @@ _LONGEST_LIST = 64
 
 
 def literal(array: Array | np.generic | float, dtype: DType | None = None) -> Literal:
-    """The attribute `dense<…> : tensor<…>` of an array (or number). Raises DTypeError for alien dtypes."""
+    """The attribute `dense<…> : tensor<…>` of an array (or number). Raises DTypeError for alien
+    dtypes.
+    """
     array = np.asarray(array, dtype=None if dtype is None else dtype.numpy)
     type = tensor_type(array.shape, from_numpy(array.dtype))
     if array.dtype == np.bool_:
@@ -99,9 +101,9 @@ def scalar_value(attribute: Attribute) -> bool | int | float:
 def print_literal(printer: Printer, value: Literal, type: Attribute | None = None) -> None:
     """Print `dense<…> : type` so that it parses back bit for bit, signed zeros and NaN included.
 
-    xDSL's own printer takes [0.0, -0.0] for a splat, and prints NaN, infinity and floats such as 1234567.0 as
-    hexadecimal numbers, which its parser of literals reads as integers; those are hexadecimal strings here. `type` is printed
-    instead of the literal's own.
+    xDSL's own printer takes [0.0, -0.0] for a splat, and prints NaN, infinity and floats such as
+    1234567.0 as hexadecimal numbers, which its parser of literals reads as integers; those are
+    hexadecimal strings here. `type` is printed instead of the literal's own.
     """
     array = array_of(value)
     one = splat_value(value)
@@ -126,7 +128,9 @@ def _list_text(array: Array) -> str:
 
 
 def _element_text(value: Any) -> str:
-    """The shortest text that reads back as the same number; floats always have a point, as MLIR wants."""
+    """The shortest text that reads back as the same number; floats always have a point, as MLIR
+    wants.
+    """
     number: bool | int | float = value.item()
     if isinstance(number, bool):
         return "true" if number else "false"

@@ -25,8 +25,8 @@ Grammar (`%x` is a value, `[…]` a list of integers, `T` a type such as `tensor
     pico.gather %x at %index axis 0 : T, T -> T
     pico.scatter KIND %x at %index from %updates axis 0 : T, T, T     add set
 
-Every op is pure, has one result, and may carry the discardable attribute `at = "model.py:12"`, the line of
-the user's program that made it. A function at this level:
+Every op is pure, has one result, and may carry the discardable attribute `at = "model.py:12"`, the
+line of the user's program that made it. A function at this level:
 
     func.func @main(%x: tensor<4x3xf32> {pico.name = "x"}, %w: tensor<3x2xf32> {pico.name = "w"})
         -> tensor<4x2xf32> {

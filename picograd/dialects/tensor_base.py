@@ -1,4 +1,6 @@
-"""What all ops of the tensor dialect share: their base class, their kinds, and checks with good messages."""
+"""What all ops of the tensor dialect share: their base class, their kinds, and checks with good
+messages.
+"""
 
 from __future__ import annotations
 
@@ -277,14 +279,15 @@ def check_shape(what: str, shape: Sequence[int]) -> None:
 class TensorOp(IRDLOperation):
     """An op on tensors: pure, with operands and one result of ranked, static tensor types.
 
-    Subclasses declare their operands and properties, and state their typing rule once in `infer`; the
-    verifier, the constructors and the front end all use that one.
+    Subclasses declare their operands and properties, and state their typing rule once in `infer`;
+    the verifier, the constructors and the front end all use that one.
     """
 
     result: OpResult[AnyTensor] = result_def(ANY_TENSOR)
     traits = traits_def(Pure())
     IS_VIEW: ClassVar = False
-    """Whether the op only moves elements: each element of its result is one element of its operand."""
+    """Whether the op only moves elements: each element of its result is one element of its operand.
+    """
 
     @classmethod
     @abstractmethod
@@ -301,7 +304,8 @@ class TensorOp(IRDLOperation):
     ) -> Self:
         """The op on these operands; its result's type comes from `infer`.
 
-        `name_hint` names the result in dumps, `at` is the line of the user's program (`model.py:12`).
+        `name_hint` names the result in dumps, `at` is the line of the user's program
+        (`model.py:12`).
         """
         types = [cast(AnyTensor, operand.type) for operand in operands]
         op = cls.create(

@@ -86,9 +86,10 @@ class UnaryOp(TensorOp):
 class BinaryOp(TensorOp):
     """An elementwise function of two tensors of one type.
 
-    `floordiv` rounds down and `remainder` has the divisor's sign, for integers and floats alike; an integer
-    divided by zero gives 0 both ways. `maximum` and `minimum` give NaN when either is NaN. Integers wrap.
-    A shift by a negative count or by at least the width gives 0; `shr` fills with zeros.
+    `floordiv` rounds down and `remainder` has the divisor's sign, for integers and floats alike; an
+    integer divided by zero gives 0 both ways. `maximum` and `minimum` give NaN when either is NaN.
+    Integers wrap. A shift by a negative count or by at least the width gives 0; `shr` fills with
+    zeros.
     """
 
     T: ClassVar = VarConstraint("T", ANY_TENSOR)
@@ -165,8 +166,8 @@ class SelectOp(TensorOp):
 class CastOp(TensorOp):
     """Conversion of elements.
 
-    Float to int truncates toward zero and saturates, NaN gives 0; int to int wraps; anything to bool is
-    `!= 0` (NaN is true).
+    Float to int truncates toward zero and saturates, NaN gives 0; int to int wraps; anything to
+    bool is `!= 0` (NaN is true).
     """
 
     name = "pico.cast"

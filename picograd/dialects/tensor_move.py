@@ -209,7 +209,9 @@ class ReverseOp(TensorOp):
 
 @irdl_op_definition
 class PadOp(TensorOp):
-    """Surround with `value`: `low` before, `high` after, and `interior` between neighbours, on every axis."""
+    """Surround with `value`: `low` before, `high` after, and `interior` between neighbours, on
+    every axis.
+    """
 
     name = "pico.pad"
     x = tensor_operand()
@@ -303,7 +305,8 @@ class ConcatOp(TensorOp):
 class GatherOp(TensorOp):
     """Pick along `axis`: result[i0, …] = x[i0, …, index[i0, …], …], as PyTorch's `gather`.
 
-    `index` has x's sizes except on `axis`. An index outside [0, size) raises IndexOutOfRange when it runs.
+    `index` has x's sizes except on `axis`. An index outside [0, size) raises IndexOutOfRange when
+    it runs.
     """
 
     name = "pico.gather"
@@ -326,10 +329,11 @@ class GatherOp(TensorOp):
 
 @irdl_op_definition
 class ScatterOp(TensorOp):
-    """x with `updates` added or set at x[i0, …, index[i0, …], …], as PyTorch's `scatter_add` and `scatter`.
+    """x with `updates` added or set at x[i0, …, index[i0, …], …], as PyTorch's `scatter_add` and
+    `scatter`.
 
-    Updates that meet at one element are applied in the order of their indices along `axis`. An index outside
-    [0, size) raises IndexOutOfRange when it runs.
+    Updates that meet at one element are applied in the order of their indices along `axis`. An
+    index outside [0, size) raises IndexOutOfRange when it runs.
     """
 
     T: ClassVar = VarConstraint("T", ANY_TENSOR)

@@ -112,7 +112,9 @@ class ArgReduceOp(TensorOp):
 
 @irdl_op_definition
 class MatmulOp(TensorOp):
-    """The batched matrix product [*B, M, K] @ [*B, K, N] -> [*B, M, N]; equal batch sizes, no broadcasting."""
+    """The batched matrix product [*B, M, K] @ [*B, K, N] -> [*B, M, N]; equal batch sizes, no
+    broadcasting.
+    """
 
     name = "pico.matmul"
     a = tensor_operand()

@@ -106,8 +106,8 @@ class IotaOp(TensorOp):
 class RandomBitsOp(TensorOp):
     """Random bits by Philox 4x32-10 (Salmon et al., SC 2011), a function of `state` alone.
 
-    `state` holds key low, key high, counter low, counter high. Element n of the flattened result is word
-    n % 4 of the block whose 64-bit counter is `counter + n // 4`.
+    `state` holds key low, key high, counter low, counter high. Element n of the flattened result is
+    word n % 4 of the block whose 64-bit counter is `counter + n // 4`.
     """
 
     name = "pico.random_bits"

@@ -53,7 +53,7 @@ class TensorCore:
         self.views = views
         self.history = History() if history is None else history
         self.tracked_from = tracked_from
-        self._grad: TensorCore | None = None
+        self.grad_slot: TensorCore | None = None
         self._memo: tuple[Value, Node | None, bool, Var] | None = None
         # A number that Python supplies at each run, weak in promotion like any Python number.
         self.number: RuntimeValue | None = None
@@ -118,6 +118,13 @@ class TensorCore:
         var = _read_chain(Tape(mode), self.views[self.tracked_from :], Var(root, node))[-1]
         self._memo = (base, node, recording, var)
         return Var(var.value, var.node, stamp)
+
+    def known_value(self, base: Value) -> Value | None:
+        """The value, given what the storage holds, when nothing must be computed for it; else None."""
+        if not self.views:
+            return base
+        memo = self._memo
+        return memo[3].value if memo is not None and memo[0] is base else None
 
     def wrap(self, var: Var) -> Self:
         """A new tensor with storage of its own."""
@@ -254,7 +261,7 @@ class TensorCore:
         trace = SETTINGS.trace
         if trace is not None:
             trace.reads_grad(self)
-        return cast("Self | None", self._grad)
+        return cast("Self | None", self.grad_slot)
 
     @grad.setter
     def grad(self, value: TensorCore | None) -> None:
@@ -269,7 +276,7 @@ class TensorCore:
         trace = SETTINGS.trace
         if trace is not None:
             trace.writes_grad(self)
-        self._grad = value
+        self.grad_slot = value
 
     def accumulate_grad(self, grad: Value) -> None:
         """Add to `.grad`, in place when there is one. The backward pass calls this."""

@@ -31,4 +31,3 @@ def set_default_device(device: str | None) -> None:
     if device is not None:
         eager(device)
     _Default.device = device
-

@@ -1,7 +1,8 @@
 """How accurate the elementary functions of each kind of device are: data for the error bounds.
 
-The numbers for WGSL are those of its specification (W3C, "WebGPU Shading Language", section 15.7.4, accuracy
-of built-in functions); those for CPUs are what our own expansions promise, with room to spare.
+The numbers for WGSL are those of its specification (W3C, "WebGPU Shading Language", section 15.7.4,
+accuracy of built-in functions); those for CPUs are what our own expansions promise, with room to
+spare.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ def _empty() -> Mapping[str, float]:
 class Accuracy:
     """Error constants of one kind of device, by op kind (`"exp"`, `"div"`, …).
 
-    A result y = f(x) may be off by `ulps` units in its last place, plus `slopes` such units for every unit of
-    |x| (for pow: of |b ln a|), plus `absolute`. Kinds that are not listed are rounded correctly.
-    For sin and cos a slope counts units in the last place of the argument, not the result.
+    A result y = f(x) may be off by `ulps` units in its last place, plus `slopes` such units for
+    every unit of |x| (for pow: of |b ln a|), plus `absolute`. Kinds that are not listed are rounded
+    correctly. For sin and cos a slope counts units in the last place of the argument, not the
+    result.
     """
 
     name: str
@@ -28,7 +30,9 @@ class Accuracy:
     slopes: Mapping[str, float] = field(default_factory=_empty)
     absolute: Mapping[str, float] = field(default_factory=_empty)
     nonfinite: bool = True
-    """Whether infinity and NaN behave as IEEE 754 says; WGSL lets implementations assume they are absent."""
+    """Whether infinity and NaN behave as IEEE 754 says; WGSL lets implementations assume they are
+    absent.
+    """
 
     def ulps_of(self, kind: str) -> float:
         """Units in the last place; 0.5 is correct rounding."""

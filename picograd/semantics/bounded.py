@@ -18,10 +18,10 @@ Mask: TypeAlias = NDArray[Any] | np.bool_ | bool
 class Bounded:
     """What a tensor's elements are in exact arithmetic, and how far a device may be from that.
 
-    `value` is float64 for floats and the native dtype else. `error` (float64, 0 for other dtypes) bounds the
-    distance of any device's result from `value`; infinite where nothing is known. `doubtful` marks elements
-    that hang on a decision the bound straddles: an integer or bool so marked may be anything, a float is
-    within `error` still, but that says little.
+    `value` is float64 for floats and the native dtype else. `error` (float64, 0 for other dtypes)
+    bounds the distance of any device's result from `value`; infinite where nothing is known.
+    `doubtful` marks elements that hang on a decision the bound straddles: an integer or bool so
+    marked may be anything, a float is within `error` still, but that says little.
     """
 
     value: Array
@@ -62,12 +62,16 @@ def any_along(mask: Mask, axes: int | tuple[int, ...], *, keep: bool = False) ->
 
 
 def unit_roundoff(dtype: DType) -> float:
-    """Half the distance from 1 to the next number; for float64 doubled, since `value` itself is rounded."""
+    """Half the distance from 1 to the next number; for float64 doubled, since `value` itself is
+    rounded.
+    """
     return float(np.finfo(dtype.numpy.name).eps) * (1.0 if dtype.name == "float64" else 0.5)
 
 
 def is_exact_in(value: Array, dtype: DType) -> Array:
-    """Elements that dtype represents, and float64 arithmetic that led there did not round (in doubt, no)."""
+    """Elements that dtype represents, and float64 arithmetic that led there did not round (in
+    doubt, no).
+    """
     if dtype.name == "float64":
         return (value == np.rint(value)) & (np.abs(value) < 2.0**53)
     return value.astype(dtype.numpy).astype(np.float64) == value
@@ -76,8 +80,9 @@ def is_exact_in(value: Array, dtype: DType) -> Array:
 def accumulated(count: int) -> float:
     """How many unit roundoffs a sum of `count` terms gathers in any order.
 
-    At most count - 1; for many terms 8 sqrt(count) holds but with negligible probability (N. Higham, T. Mary:
-    "A new approach to probabilistic rounding error analysis", SIAM J. Sci. Comput. 2019).
+    At most count - 1; for many terms 8 sqrt(count) holds but with negligible probability (N.
+    Higham, T. Mary: "A new approach to probabilistic rounding error analysis", SIAM J. Sci. Comput.
+    2019).
     """
     return min(max(count - 1, 0), 8.0 * count**0.5)
 
@@ -106,9 +111,9 @@ def settle(
 ) -> Bounded:
     """A float result in its dtype's range.
 
-    Numbers beyond the range are infinite, those that may be (or whose intermediate results may be: `peak`)
-    are lost; tiny ones may be flushed to zero; infinities and NaN are exact. With `nonfinite=False` a device
-    need not have infinities and NaN at all, so they are lost.
+    Numbers beyond the range are infinite, those that may be (or whose intermediate results may be:
+    `peak`) are lost; tiny ones may be flushed to zero; infinities and NaN are exact. With
+    `nonfinite=False` a device need not have infinities and NaN at all, so they are lost.
     """
     info = np.finfo(dtype.numpy.name)
     largest, tiny = float(info.max), float(info.tiny)

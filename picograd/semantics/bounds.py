@@ -1,9 +1,10 @@
 """Error budgets: how far the results of a device may be from a float64 run of the same module.
 
-Beside every float64 value runs a bound of the error that any order of float32 arithmetic may have made on this
-very input (N. Higham, Accuracy and Stability of Numerical Algorithms, chapter 3): a budget is data, never a
-tolerance that somebody guessed. Where a bound straddles a decision (a comparison, a floor, a cast, a tie of an
-argmax) the element is *undetermined*: counted, and left out of the comparison; more than 1 % of those fail it.
+Beside every float64 value runs a bound of the error that any order of float32 arithmetic may have
+made on this very input (N. Higham, Accuracy and Stability of Numerical Algorithms, chapter 3): a
+budget is data, never a tolerance that somebody guessed. Where a bound straddles a decision (a
+comparison, a floor, a cast, a tie of an argmax) the element is *undetermined*: counted, and left
+out of the comparison; more than 1 % of those fail it.
 
     report = compare(module, inputs, outputs, ACCURACY["cpu"])
     assert report.ok, str(report)
@@ -211,7 +212,9 @@ def compare(
 
 
 def _share_of_budget(bound: Bounded, found: Array) -> Array:
-    """Each element's distance over its budget: 0 for equal, infinite when a budget of 0 is exceeded."""
+    """Each element's distance over its budget: 0 for equal, infinite when a budget of 0 is
+    exceeded.
+    """
     if not bound.is_float:
         return np.where(bound.value == found, 0.0, np.inf)
     with np.errstate(all="ignore"):

@@ -1,7 +1,8 @@
-"""Error bounds of elementwise ops: how far errors of the operands move the result, plus its own rounding.
+"""Error bounds of elementwise ops: how far errors of the operands move the result, plus its own
+rounding.
 
-Propagation is by enclosure rather than by derivative where a function bends (exp(x + e) - exp(x), not
-e exp(x)), so that bounds stay bounds when errors are large.
+Propagation is by enclosure rather than by derivative where a function bends (exp(x + e) - exp(x),
+not e exp(x)), so that bounds stay bounds when errors are large.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the ops of the buffer level mean: memory is arrays that kernels read and write.
 
-All memory starts poisoned, and placed buffers share the arena's bytes, so a plan that gives two living values
-the same bytes, or a kernel that reads what nobody wrote, gives visibly wrong results.
+All memory starts poisoned, and placed buffers share the arena's bytes, so a plan that gives two
+living values the same bytes, or a kernel that reads what nobody wrote, gives visibly wrong results.
 """
 
 from __future__ import annotations

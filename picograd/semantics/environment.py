@@ -65,7 +65,9 @@ Handler: TypeAlias = Callable[[Any, Environment], None]
 
 
 def poisoned(type: AnyTensor | AnyMemRef, precision: Precision) -> Array:
-    """Fresh memory whose contents show when they are read before they are written: NaN or a large integer."""
+    """Fresh memory whose contents show when they are read before they are written: NaN or a large
+    integer.
+    """
     dtype = numpy_dtype(type.element_type, precision)
     shape = type.get_shape()
     if dtype.kind == "f":

@@ -66,11 +66,12 @@ def evaluate(
 ) -> list[Array]:
     """The results of the entry function on `inputs`, as fresh arrays.
 
-    At the buffer and loop levels the arguments marked `buffer.output` are no inputs: they are allocated here,
-    poisoned, and returned. `precision="float64"` computes all floats in float64 and returns them so.
+    At the buffer and loop levels the arguments marked `buffer.output` are no inputs: they are
+    allocated here, poisoned, and returned. `precision="float64"` computes all floats in float64 and
+    returns them so.
 
-    Raises ShapeError or DTypeError when inputs do not fit the arguments, IndexOutOfRange for an index
-    outside its axis, VerificationError for ops without meaning.
+    Raises ShapeError or DTypeError when inputs do not fit the arguments, IndexOutOfRange for an
+    index outside its axis, VerificationError for ops without meaning.
     """
     function = entry_of(module)
     owner = module if isinstance(module, ModuleOp) else function.parent_op()

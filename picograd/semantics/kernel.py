@@ -1,4 +1,6 @@
-"""What the ops of the kernel level mean: a kernel computes its region on the values of its operands."""
+"""What the ops of the kernel level mean: a kernel computes its region on the values of its
+operands.
+"""
 
 from __future__ import annotations
 

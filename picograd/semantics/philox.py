@@ -1,8 +1,8 @@
 """Philox 4x32-10 in NumPy: random bits as a pure function of a key and a counter.
 
-J. Salmon, M. Moraes, R. Dror, D. Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Every device
-draws the same bits, at any degree of parallelism, because a block of four words depends on nothing but its
-own counter.
+J. Salmon, M. Moraes, R. Dror, D. Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+Every device draws the same bits, at any degree of parallelism, because a block of four words
+depends on nothing but its own counter.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SHIFT = np.uint64(32)
 def philox_4x32(counter: Words, key: tuple[int, int], rounds: int = 10) -> Words:
     """Blocks of four random words.
 
-    `counter` has shape [blocks, 4], least significant word first; `key` is (low, high). The result has the
-    counter's shape.
+    `counter` has shape [blocks, 4], least significant word first; `key` is (low, high). The result
+    has the counter's shape.
     """
     c0, c1, c2, c3 = (counter[:, word].astype(np.uint64) for word in range(4))
     k0, k1 = key
@@ -47,8 +47,8 @@ def philox_4x32(counter: Words, key: tuple[int, int], rounds: int = 10) -> Words
 def random_bits(state: NDArray[Any], count: int) -> NDArray[np.int32]:
     """`count` words for `state` = (key low, key high, counter low, counter high), an int32 array.
 
-    Word n is word n % 4 of the block whose counter is `counter + n // 4`, a 64-bit addition that wraps; the
-    upper two words of the block's counter are 0.
+    Word n is word n % 4 of the block whose counter is `counter + n // 4`, a 64-bit addition that
+    wraps; the upper two words of the block's counter are 0.
     """
     key_low, key_high, low, high = (int(word) for word in state.view(np.uint32))
     blocks = -(-count // 4)

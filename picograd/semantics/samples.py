@@ -1,8 +1,8 @@
 """Sample inputs of every op: what its tests run on every device.
 
-For each op class and kind a few inputs that catch mistakes: rank 0, size 0, size 1, odd sizes, ties, signed
-zeros, infinities, NaN, wrap-around, and ordinary random numbers (seeded by the sample's name). The same samples
-go through the reference, the error bounds, and each backend.
+For each op class and kind a few inputs that catch mistakes: rank 0, size 0, size 1, odd sizes,
+ties, signed zeros, infinities, NaN, wrap-around, and ordinary random numbers (seeded by the
+sample's name). The same samples go through the reference, the error bounds, and each backend.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What each tensor op means: one rule an op class, in NumPy.
 
-A rule takes the op, its operands' arrays and the precision, and returns the result's array. `"native"` gives
-each result the dtype that its type says; `"float64"` computes with float64 wherever the type says float, as a
-reference for the other. Rules may return views of their operands: nobody writes into a value.
+A rule takes the op, its operands' arrays and the precision, and returns the result's array.
+`"native"` gives each result the dtype that its type says; `"float64"` computes with float64
+wherever the type says float, as a reference for the other. Rules may return views of their
+operands: nobody writes into a value.
 """
 
 from __future__ import annotations
@@ -174,7 +175,9 @@ def _select(op: SelectOp, operands: Arrays, precision: Precision) -> Array:
 
 
 def convert(x: Array, dtype: np.dtype[np.generic]) -> Array:
-    """`pico.cast`: float to int truncates and saturates (NaN gives 0), to bool is `!= 0`, ints wrap."""
+    """`pico.cast`: float to int truncates and saturates (NaN gives 0), to bool is `!= 0`, ints
+    wrap.
+    """
     if dtype.kind == "b":
         return x != 0
     if x.dtype.kind != "f" or dtype.kind == "f":
@@ -305,6 +308,8 @@ EVALUATE: dict[type[TensorOp], Rule] = {
 
 
 def evaluate_op(op: TensorOp, operands: Arrays, precision: Precision = "native") -> Array:
-    """The value of one op on arrays of its operands' types (constant folding and eager mode use this)."""
+    """The value of one op on arrays of its operands' types (constant folding and eager mode use
+    this).
+    """
     with np.errstate(all="ignore"):
         return np.asarray(EVALUATE[type(op)](op, operands, precision))

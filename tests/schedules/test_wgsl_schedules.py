@@ -64,7 +64,7 @@ def test_a_schedule_means_what_it_should(name: str, rng: np.random.Generator) ->
 def test_a_schedule_runs_on_the_gpu(name: str, rng: np.random.Generator) -> None:
     arrays = inputs(name, rng)
     module = schedule(name)
-    for step in (UnrollTiles(lanes=1), InsertBarriers()):
+    for step in (UnrollTiles(width=1), InsertBarriers()):
         step.apply(new_context(), module)
         module.verify()
     device = GpuDevice()
@@ -83,7 +83,7 @@ def test_a_schedule_runs_on_the_gpu(name: str, rng: np.random.Generator) -> None
 @pytest.mark.gpu
 def test_the_tile_of_a_gemm_thread_is_kept_in_variables() -> None:
     module = schedule("gemm_wgsl")
-    for step in (UnrollTiles(lanes=1), InsertBarriers()):
+    for step in (UnrollTiles(width=1), InsertBarriers()):
         step.apply(new_context(), module)
     text = GpuDevice().load(module).texts["wgsl"]
     waiting = [line for line in text.splitlines() if "_waiting_" in line and "var " in line]

@@ -104,25 +104,27 @@ def test_inputs_are_checked(inputs: list[np.ndarray], error: type[Exception], me
 def test_unwritten_outputs_and_reused_bytes_show():
     module = parse(
         """
-func.func @main(%x: memref<2xf32>, %out0: memref<2xf32> {buffer.output}, %out1: memref<2xi32> {buffer.output}, %out2: memref<2xf32> {buffer.output}) {
-  %m = buffer.arena : memref<8xi8>
-  %p = buffer.place %m at 0 : memref<8xi8> to memref<2xf32>
-  %q = buffer.place %m at 0 : memref<8xi8> to memref<2xf32>
-  buffer.kernel "keep" reads(%a = %x : memref<2xf32>) writes(%o = %p : memref<2xf32>) {
-    %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
-    buffer.write %0, %o : tensor<2xf32>, memref<2xf32>
-  }
-  buffer.kernel "overwrite" reads(%a = %x : memref<2xf32>) writes(%o = %q : memref<2xf32>) {
-    %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
-    %1 = pico.unary neg %0 : tensor<2xf32>
-    buffer.write %1, %o : tensor<2xf32>, memref<2xf32>
-  }
-  buffer.kernel "load" reads(%a = %p : memref<2xf32>) writes(%o = %out2 : memref<2xf32>) {
-    %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
-    buffer.write %0, %o : tensor<2xf32>, memref<2xf32>
-  }
-  func.return
-}"""
+        func.func @main(%x: memref<2xf32>, %out0: memref<2xf32> {buffer.output}, %out1:
+        memref<2xi32> {buffer.output}, %out2: memref<2xf32> {buffer.output}) {
+          %m = buffer.arena : memref<8xi8>
+          %p = buffer.place %m at 0 : memref<8xi8> to memref<2xf32>
+          %q = buffer.place %m at 0 : memref<8xi8> to memref<2xf32>
+          buffer.kernel "keep" reads(%a = %x : memref<2xf32>) writes(%o = %p : memref<2xf32>) {
+            %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
+            buffer.write %0, %o : tensor<2xf32>, memref<2xf32>
+          }
+          buffer.kernel "overwrite" reads(%a = %x : memref<2xf32>) writes(%o = %q : memref<2xf32>) {
+            %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
+            %1 = pico.unary neg %0 : tensor<2xf32>
+            buffer.write %1, %o : tensor<2xf32>, memref<2xf32>
+          }
+          buffer.kernel "load" reads(%a = %p : memref<2xf32>) writes(%o = %out2 : memref<2xf32>) {
+            %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
+            buffer.write %0, %o : tensor<2xf32>, memref<2xf32>
+          }
+          func.return
+        }
+        """
     )
     x = np.array([1.5, -2.0], np.float32)
     for precision in ("native", "float64"):
@@ -135,18 +137,20 @@ func.func @main(%x: memref<2xf32>, %out0: memref<2xf32> {buffer.output}, %out1: 
 def test_unwritten_memory_is_poisoned():
     module = parse(
         """
-func.func @main(%out0: memref<2xf32> {buffer.output}, %out1: memref<2xf32> {buffer.output}) {
-  %m = buffer.arena : memref<8xi8>
-  %p = buffer.place %m at 0 : memref<8xi8> to memref<2xf32>
-  %q = buffer.alloc : memref<2xf32>
-  buffer.kernel "load" reads(%a = %p : memref<2xf32>, %b = %q : memref<2xf32>) writes(%o = %out0 : memref<2xf32>, %u = %out1 : memref<2xf32>) {
-    %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
-    %1 = buffer.read %b : memref<2xf32> -> tensor<2xf32>
-    buffer.write %0, %o : tensor<2xf32>, memref<2xf32>
-    buffer.write %1, %u : tensor<2xf32>, memref<2xf32>
-  }
-  func.return
-}"""
+        func.func @main(%out0: memref<2xf32> {buffer.output}, %out1: memref<2xf32> {buffer.output})
+        {
+          %m = buffer.arena : memref<8xi8>
+          %p = buffer.place %m at 0 : memref<8xi8> to memref<2xf32>
+          %q = buffer.alloc : memref<2xf32>
+          buffer.kernel "load" reads(%a = %p : memref<2xf32>, %b = %q : memref<2xf32>) writes(%o = %out0 : memref<2xf32>, %u = %out1 : memref<2xf32>) {
+            %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
+            %1 = buffer.read %b : memref<2xf32> -> tensor<2xf32>
+            buffer.write %0, %o : tensor<2xf32>, memref<2xf32>
+            buffer.write %1, %u : tensor<2xf32>, memref<2xf32>
+          }
+          func.return
+        }
+        """
     )
     assert all(np.isnan(output).all() for output in evaluate(module, []))
 

@@ -31,7 +31,7 @@ def expression(op: Operation, operands: Sequence[str], helpers: Helpers) -> str:
             f"{op.name} has no WGSL spelling",
             expected="an operation that backends/wgsl/elements.py has a row for",
             found=str(op).strip(),
-            hint="run expand_math for transcendental functions, unroll_tiles{lanes=1} for tiles, "
+            hint="run expand_math for transcendental functions, unroll_tiles{width=1} for tiles, "
             "and lower_reduce for reductions, before emitting",
         )
     for value in (*op.operands, *op.results):
@@ -52,7 +52,7 @@ def constant(op: arith.ConstantOp, helpers: Helpers) -> str:
     raise CompileError(
         "only scalar constants have a WGSL spelling",
         found=str(op).strip(),
-        hint="run unroll_tiles{lanes=1} before emitting",
+        hint="run unroll_tiles{width=1} before emitting",
     )
 
 

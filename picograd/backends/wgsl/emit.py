@@ -238,7 +238,7 @@ class _DispatchEmitter:
         elif mapping:
             raise self.writer.error(
                 f"a loop mapped to {mapping} cannot stand here",
-                "run map_to_grid, vectorize_loops and unroll_tiles{lanes=1} before emitting",
+                "run map_to_grid, vectorize_loops and unroll_tiles{width=1} before emitting",
                 f"loop {op.dims[0].name!r}",
             )
         else:

@@ -34,7 +34,7 @@ class IndexWriter:
                 raise CompileError(
                     "a register tile has no WGSL spelling",
                     found=f"{atom} in an index",
-                    hint="run unroll_tiles{lanes=1} before emitting",
+                    hint="run unroll_tiles{width=1} before emitting",
                 )
             quotient = isinstance(atom, FloorDiv | Mod)
             factor = self._quotient(atom) if quotient else self.names[atom]

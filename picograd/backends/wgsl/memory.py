@@ -76,7 +76,8 @@ class MemoryWriter:
         if not condition:
             self.writer.line(f"let {self.writer.name('v', op.result)} = {value};")
             return
-        name = self.writer.variable("v", op.result)
+        # Said outright: naga does not set a variable to zero again in each iteration of a loop.
+        name = self.writer.variable("v", op.result, f"{type}()")
         self.writer.line(f"if ({condition}) {{ {name} = {value}; }}")
 
     def store(self, op: StoreOp, *, in_thread: bool) -> None:

@@ -31,7 +31,7 @@ def value_type(type: Attribute) -> str:
         f"WGSL has no element type {type}",
         expected="f32, i32 or i1",
         found=str(type),
-        hint="run legalize_types, then vectorize_loops and unroll_tiles{lanes=1} before emitting",
+        hint="run legalize_types, then vectorize_loops and unroll_tiles{width=1} before emitting",
     )
 
 

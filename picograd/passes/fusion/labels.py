@@ -10,6 +10,7 @@ from picograd.dialects.tensor import (
     BinaryKind,
     BinaryOp,
     BroadcastOp,
+    CompareKind,
     CompareOp,
     ConcatOp,
     ConstantOp,
@@ -20,6 +21,7 @@ from picograd.dialects.tensor import (
     ReduceKind,
     ReduceOp,
     ScatterOp,
+    SelectOp,
     TensorOp,
     UnaryOp,
 )
@@ -71,7 +73,7 @@ def _word(body: Body, op: TensorOp) -> str | None:
         return op.kind.data.value
     if isinstance(op, BinaryOp) and op.kind.data == BinaryKind.MAXIMUM:
         return "relu" if any(_is_zero(body, v) for v in body.operands(op)) else "maximum"
-    return None
+    return "relu" if isinstance(op, SelectOp) and _is_relu(body, op) else None
 
 
 def _plain_words(body: Body) -> list[str]:
@@ -93,6 +95,19 @@ def _has_bias(body: Body, product: MatmulOp) -> bool:
             if len(others) == 1 and isinstance(body.defining(others[0]), BroadcastOp):
                 return True
     return False
+
+
+def _is_relu(body: Body, op: SelectOp) -> bool:
+    """Whether a selection is 0 where x <= 0, and x elsewhere."""
+    condition, zero, x = body.operands(op)
+    compare = body.defining(condition)
+    return (
+        isinstance(compare, CompareOp)
+        and compare.kind.data == CompareKind.LE
+        and body.operands(compare)[0] is x
+        and _is_zero(body, zero)
+        and _is_zero(body, body.operands(compare)[1])
+    )
 
 
 def _through_views(body: Body, value: SSAValue) -> SSAValue:

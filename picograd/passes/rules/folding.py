@@ -72,7 +72,15 @@ def fold_splats(
     return filled(build, evaluate_op(op, numbers).item(), type_of(op.result))
 
 
+def large_splat(op: ConstantOp, build: Build) -> SSAValue | None:
+    """A large constant of one number is that number, broadcast: a literal holds all its elements."""
+    if size_of(op.result) <= FOLDED_ELEMENTS:
+        return None
+    number = splat_in(op.result)
+    return None if number is None else filled(build, number, type_of(op.result))
+
+
 RULES: dict[type[Operation], tuple[Rule, ...]] = {
     op_class: (empty_value, fold, *((fold_splats,) if op_class in _ELEMENTWISE else ()))
     for op_class in TENSOR_OPS
-}
+} | {ConstantOp: (large_splat,)}
