@@ -12,6 +12,7 @@ from picograd.passes.cse import CSE
 from picograd.passes.dce import DCE
 from picograd.passes.expand_math import ExpandMath
 from picograd.passes.fuse import Fuse
+from picograd.passes.hoist_reduce import HoistReduce
 from picograd.passes.insert_barriers import InsertBarriers
 from picograd.passes.legalize_types import LegalizeTypes
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
@@ -19,8 +20,13 @@ from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
+from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.stage_operands import StageOperands
+from picograd.passes.tile_loops import TileLoops
 from picograd.passes.tree_reduce import TreeReduce
+from picograd.passes.unroll_tiles import UnrollTiles
+from picograd.passes.vectorize_loops import VectorizeLoops
 
 
 def _cpu() -> tuple[Pass, ...]:
@@ -38,8 +44,18 @@ def _cpu() -> tuple[Pass, ...]:
         PlanBuffers(target="cpu"),
         # Loops: how a kernel runs.
         LowerBuffersToLoops(),
-        LowerReduce(),
+        # … in blocks that fit the caches, with operands packed into local buffers,
+        TileLoops(target="cpu"),
+        HoistReduce(target="cpu"),
+        StageOperands(target="cpu"),
+        # … in register tiles,
+        TileLoops(exact=True, target="cpu"),
+        VectorizeLoops(target="cpu"),
+        LowerReduce(target="cpu"),
         ExpandMath(target="cpu"),
+        # … shared by threads, and in machine vectors.
+        ParallelizeLoops(target="cpu"),
+        UnrollTiles(target="cpu"),
     )
 
 
@@ -57,7 +73,7 @@ def _gpu() -> tuple[Pass, ...]:
         MapToGrid(target="gpu"),
         TreeReduce(target="gpu"),
         InsertBarriers(),
-        LowerReduce(),
+        LowerReduce(target="gpu"),
         ExpandMath(target="gpu"),
     )
 

@@ -14,17 +14,24 @@ from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.canonicalize import Canonicalize
 from picograd.passes.cse import CSE
 from picograd.passes.dce import DCE
+from picograd.passes.expand_math import ExpandMath
 from picograd.passes.fuse import Fuse
+from picograd.passes.hoist_reduce import HoistReduce
 from picograd.passes.insert_barriers import InsertBarriers
 from picograd.passes.legalize_types import LegalizeTypes
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
+from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
+from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
 from picograd.passes.round_up_loops import RoundUpLoops
+from picograd.passes.stage_operands import StageOperands
 from picograd.passes.tile_loops import TileLoops
 from picograd.passes.tree_reduce import TreeReduce
+from picograd.passes.unroll_tiles import UnrollTiles
+from picograd.passes.vectorize_loops import VectorizeLoops
 
 PASSES: dict[str, type[Pass]] = {
     step.name: step
@@ -43,10 +50,17 @@ PASSES: dict[str, type[Pass]] = {
         LowerBuffersToLoops,
         # Loop level.
         TileLoops,
+        HoistReduce,
+        StageOperands,
         RoundUpLoops,
         MapToGrid,
         TreeReduce,
         InsertBarriers,
+        VectorizeLoops,
+        LowerReduce,
+        ExpandMath,
+        ParallelizeLoops,
+        UnrollTiles,
     )
 }
 
