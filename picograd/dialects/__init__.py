@@ -4,8 +4,8 @@ from __future__ import annotations
 
 if __name__ != "picograd.dialects":
     raise ImportError(
-        f"import picograd.dialects, not {__name__}: the folder at the top of the tree is a link for readers,"
-        " and importing through it would define every op a second time"
+        f"import picograd.dialects, not {__name__}: the folder at the top of the tree is a link for"
+        " readers, and importing through it would define every op a second time"
     )
 
 from xdsl.context import Context

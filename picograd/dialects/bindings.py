@@ -1,6 +1,4 @@
-"""Syntax that the kernel and buffer levels share: bindings of arguments, labels, names absorbed by
-fusion.
-"""
+"""Syntax that the kernel and buffer levels share: bindings of arguments, absorbed names."""
 
 from __future__ import annotations
 

@@ -2,12 +2,12 @@
 
 Grammar (`M` is a memref type with static sizes in row-major order):
 
-    %b = buffer.alloc : M                                  an intermediate, before planning
-    %m = buffer.arena : memref<BYTESxi8>                   the memory of all intermediates, after planning
+    %b = buffer.alloc : M                           an intermediate, before planning
+    %m = buffer.arena : memref<BYTESxi8>            memory of all intermediates, after planning
     %b = buffer.place %m at OFFSET : memref<BYTESxi8> to M
-    %c = buffer.constant dense<…> : M                      a large constant
+    %c = buffer.constant dense<…> : M               a large constant
     buffer.kernel "label" reads(%a = %x : M, …) writes(%y = %o : M, …) absorbs ["name", …] {
-      %0 = buffer.read %a : M -> T                         a whole buffer as a tensor
+      %0 = buffer.read %a : M -> T                  a whole buffer as a tensor
       pico ops
       buffer.write %1, %y : T, M
     }

@@ -122,9 +122,7 @@ def _tensor_type(shape: tuple[int, ...], element_type: Attribute) -> AnyTensor:
 
 
 def tensor_type(shape: Sequence[int], element_type: Attribute | DType) -> AnyTensor:
-    """`tensor<shape x element_type>`; types are cached, since building one costs several
-    microseconds.
-    """
+    """`tensor<shape x element_type>`, cached: building a type takes microseconds."""
     if isinstance(element_type, DType):
         element_type = element_type.ir
     return _tensor_type(tuple(shape), element_type)

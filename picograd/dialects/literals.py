@@ -28,9 +28,7 @@ _LONGEST_LIST = 64
 
 
 def literal(array: Array | np.generic | float, dtype: DType | None = None) -> Literal:
-    """The attribute `dense<…> : tensor<…>` of an array (or number). Raises DTypeError for alien
-    dtypes.
-    """
+    """The attribute `dense<…> : tensor<…>` of an array or number."""
     array = np.asarray(array, dtype=None if dtype is None else dtype.numpy)
     type = tensor_type(array.shape, from_numpy(array.dtype))
     if array.dtype == np.bool_:
@@ -128,9 +126,7 @@ def _list_text(array: Array) -> str:
 
 
 def _element_text(value: Any) -> str:
-    """The shortest text that reads back as the same number; floats always have a point, as MLIR
-    wants.
-    """
+    """The shortest text that reads back as the same number; floats always have a point."""
     number: bool | int | float = value.item()
     if isinstance(number, bool):
         return "true" if number else "false"

@@ -2,20 +2,20 @@
 
 Grammar (`%x` is a value, `[…]` a list of integers, `T` a type such as `tensor<2x3xf32>`):
 
-    pico.constant dense<…> : T                        a literal
-    pico.iota 8 of i32 : T                            0, 1, 2, …
-    pico.random_bits %state to […] : T -> T           Philox 4x32-10
-    pico.unary KIND %x : T                            neg abs sign exp log sqrt rsqrt sin cos tanh erf
-                                                      floor ceil round not
-    pico.binary KIND %a, %b : T                       add sub mul div floordiv remainder pow maximum
-                                                      minimum and or xor shl shr
-    pico.compare KIND %a, %b : T -> T                 eq ne lt le gt ge
-    pico.select %c, %a, %b : T, T                     %c where true, else %b
+    pico.constant dense<…> : T                  a literal
+    pico.iota 8 of i32 : T                      0, 1, 2, …
+    pico.random_bits %state to […] : T -> T     Philox 4x32-10
+    pico.unary KIND %x : T                      neg abs sign exp log sqrt rsqrt sin cos tanh erf
+                                                floor ceil round not
+    pico.binary KIND %a, %b : T                 add sub mul div floordiv remainder pow maximum
+                                                minimum and or xor shl shr
+    pico.compare KIND %a, %b : T -> T           eq ne lt le gt ge
+    pico.select %c, %a, %b : T, T               %a where %c is true, else %b
     pico.cast %x to f32 : T -> T
-    pico.reduce KIND %x axes […] : T -> T             add mul max min and or
-    pico.argreduce KIND %x axis 1 : T -> T            max min; `axis 1 as i32` for an int32 index
+    pico.reduce KIND %x axes […] : T -> T       add mul max min and or
+    pico.argreduce KIND %x axis 1 : T -> T      max min
     pico.matmul %a, %b : T, T -> T
-    pico.reshape %x to […] : T -> T                   views: they move elements, nothing else
+    pico.reshape %x to […] : T -> T             views: they move elements, nothing else
     pico.permute %x by […] : T -> T
     pico.broadcast %x to […] : T -> T
     pico.slice %x from […] to […] step […] : T -> T

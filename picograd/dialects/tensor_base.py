@@ -1,6 +1,4 @@
-"""What all ops of the tensor dialect share: their base class, their kinds, and checks with good
-messages.
-"""
+"""What all ops of the tensor dialect share: base class, kinds, and checks of operands."""
 
 from __future__ import annotations
 

@@ -209,9 +209,7 @@ class ReverseOp(TensorOp):
 
 @irdl_op_definition
 class PadOp(TensorOp):
-    """Surround with `value`: `low` before, `high` after, and `interior` between neighbours, on
-    every axis.
-    """
+    """Put `low` copies of `value` before, `high` after, `interior` between, on every axis."""
 
     name = "pico.pad"
     x = tensor_operand()

@@ -112,9 +112,7 @@ class ArgReduceOp(TensorOp):
 
 @irdl_op_definition
 class MatmulOp(TensorOp):
-    """The batched matrix product [*B, M, K] @ [*B, K, N] -> [*B, M, N]; equal batch sizes, no
-    broadcasting.
-    """
+    """The batched matrix product [*B, M, K] @ [*B, K, N] -> [*B, M, N], of equal batches."""
 
     name = "pico.matmul"
     a = tensor_operand()

@@ -140,6 +140,11 @@ def _argument_attributes(
     return ArrayAttr([*inputs, *outputs])
 
 
+def _as_name(label: str) -> str | None:
+    """The name of a buffer that has none of its own: that of the kernel that fills it."""
+    return label if SSAValue.is_valid_name(label) else None
+
+
 def _memref(value: SSAValue) -> AnyMemRef:
     type = cast(AnyTensor, value.type)
     return memref_type(type.get_shape(), type.element_type)
@@ -170,7 +175,7 @@ class _Lowering:
         for _, outer in wanted:
             if outer not in self.memory:
                 alloc = buffer.AllocOp(_memref(outer))
-                alloc.result.name_hint = outer.name_hint
+                alloc.result.name_hint = outer.name_hint or _as_name(op.label.data)
                 self.block.add_op(alloc)
                 self.memory[outer] = alloc.result
         self.kernels.append(self._kernel(op, wanted))

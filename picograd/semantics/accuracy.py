@@ -30,9 +30,7 @@ class Accuracy:
     slopes: Mapping[str, float] = field(default_factory=_empty)
     absolute: Mapping[str, float] = field(default_factory=_empty)
     nonfinite: bool = True
-    """Whether infinity and NaN behave as IEEE 754 says; WGSL lets implementations assume they are
-    absent.
-    """
+    """Whether infinity and NaN behave as in IEEE 754; WGSL lets implementations ignore them."""
 
     def ulps_of(self, kind: str) -> float:
         """Units in the last place; 0.5 is correct rounding."""

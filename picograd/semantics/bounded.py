@@ -62,16 +62,12 @@ def any_along(mask: Mask, axes: int | tuple[int, ...], *, keep: bool = False) ->
 
 
 def unit_roundoff(dtype: DType) -> float:
-    """Half the distance from 1 to the next number; for float64 doubled, since `value` itself is
-    rounded.
-    """
+    """Half the distance from 1 to the next number; double for float64: `value` is rounded too."""
     return float(np.finfo(dtype.numpy.name).eps) * (1.0 if dtype.name == "float64" else 0.5)
 
 
 def is_exact_in(value: Array, dtype: DType) -> Array:
-    """Elements that dtype represents, and float64 arithmetic that led there did not round (in
-    doubt, no).
-    """
+    """Elements that dtype represents and that float64 arithmetic surely did not round."""
     if dtype.name == "float64":
         return (value == np.rint(value)) & (np.abs(value) < 2.0**53)
     return value.astype(dtype.numpy).astype(np.float64) == value

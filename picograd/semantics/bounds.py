@@ -212,9 +212,7 @@ def compare(
 
 
 def _share_of_budget(bound: Bounded, found: Array) -> Array:
-    """Each element's distance over its budget: 0 for equal, infinite when a budget of 0 is
-    exceeded.
-    """
+    """Each element's distance over its budget; infinite where a budget of 0 is exceeded."""
     if not bound.is_float:
         return np.where(bound.value == found, 0.0, np.inf)
     with np.errstate(all="ignore"):

@@ -123,9 +123,7 @@ def scatter(op: ScatterOp, operands: Sequence[Bounded], accuracy: Accuracy) -> B
 def _sum_rounding(
     terms: Sequence[Bounded], total: Array, count: int, dtype: str, unit: float
 ) -> Array:
-    """The rounding of sums of `count` terms whose magnitudes add up to `total`; none for small
-    integers.
-    """
+    """The rounding of sums of `count` terms of magnitude `total` in all; 0 for small integers."""
     integral = all(bool(((t.value == np.rint(t.value)) & (t.error == 0)).all()) for t in terms)
     general = accumulated(count) * unit * total
     return np.where(total < _EXACT_SUM[dtype], 0.0, general) if integral else general

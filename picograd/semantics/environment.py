@@ -65,9 +65,7 @@ Handler: TypeAlias = Callable[[Any, Environment], None]
 
 
 def poisoned(type: AnyTensor | AnyMemRef, precision: Precision) -> Array:
-    """Fresh memory whose contents show when they are read before they are written: NaN or a large
-    integer.
-    """
+    """Fresh memory whose contents show in what reads them: NaN, a large integer, or true."""
     dtype = numpy_dtype(type.element_type, precision)
     shape = type.get_shape()
     if dtype.kind == "f":

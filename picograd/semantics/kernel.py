@@ -1,6 +1,4 @@
-"""What the ops of the kernel level mean: a kernel computes its region on the values of its
-operands.
-"""
+"""What the ops of the kernel level mean: a kernel runs its region on its operands' values."""
 
 from __future__ import annotations
 

@@ -107,7 +107,8 @@ _UNARY: dict[UnaryKind, Callable[[Array], Array]] = {
     UnaryKind.NOT: np.invert,
 }
 
-# NumPy's integer x // 0 and x % 0 are 0, and its float floor_divide and remainder follow fmod as PyTorch's do.
+# NumPy's integer x // 0 and x % 0 are 0, as here; its float floor_divide and remainder follow fmod
+# as PyTorch's do.
 _BINARY: dict[BinaryKind, Callable[[Array, Array], Array]] = {
     BinaryKind.ADD: np.add,
     BinaryKind.SUB: np.subtract,
@@ -175,9 +176,7 @@ def _select(op: SelectOp, operands: Arrays, precision: Precision) -> Array:
 
 
 def convert(x: Array, dtype: np.dtype[np.generic]) -> Array:
-    """`pico.cast`: float to int truncates and saturates (NaN gives 0), to bool is `!= 0`, ints
-    wrap.
-    """
+    """`pico.cast`: float to int truncates and saturates, NaN gives 0; bool is `!= 0`."""
     if dtype.kind == "b":
         return x != 0
     if x.dtype.kind != "f" or dtype.kind == "f":
@@ -308,8 +307,6 @@ EVALUATE: dict[type[TensorOp], Rule] = {
 
 
 def evaluate_op(op: TensorOp, operands: Arrays, precision: Precision = "native") -> Array:
-    """The value of one op on arrays of its operands' types (constant folding and eager mode use
-    this).
-    """
+    """The value of one op on arrays of its operands' types."""
     with np.errstate(all="ignore"):
         return np.asarray(EVALUATE[type(op)](op, operands, precision))

@@ -83,9 +83,7 @@ def test_the_reference_keeps_every_budget(op: type[TensorOp]):
 
 
 def rejections(op: type[TensorOp], accuracy: Accuracy) -> dict[str, list[bool]]:
-    """By kind: is each sample's result, times 1 + 1e-4, rejected? Only results that the factor
-    changes.
-    """
+    """By kind: is each sample's result rejected, times 1 + 1e-4? Those that it changes only."""
     outcome: dict[str, list[bool]] = {}
     for sample in SAMPLES[op]:
         module = sample.module()
@@ -142,9 +140,7 @@ def test_a_discrete_result_that_is_wrong_is_rejected(op: type[TensorOp]):
 
 
 def rough(op: Operation, arrays: list[Any], rng: np.random.Generator) -> Any:
-    """An op as an honest but unlucky float32 device may compute it: sums in random order, results
-    rounded away.
-    """
+    """An op as an honest but unlucky device may compute it: random order, rounded away."""
     assert isinstance(op, TensorOp)
     if isinstance(op, ReduceOp) and op.kind.data == "add":
         axes = ints(op.axes)

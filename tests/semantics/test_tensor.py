@@ -1,6 +1,4 @@
-"""Every tensor op against an independent statement of what it means: Python's numbers, or plain
-loops.
-"""
+"""Every tensor op against an independent statement of its meaning, in plain Python."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 def run(op: type[TensorOp], *arguments: Any) -> Array:
-    """Build the op on arrays (lists of them for concat) with the constructor's other arguments, and
-    run it.
-    """
+    """Build the op from arrays (a list for concat) and other arguments, and run it."""
     arrays: list[Array] = []
 
     def operand(argument: Any) -> Any:

@@ -30,6 +30,7 @@ class Body:
             op for kernel in kernels for op in kernel.block.ops if isinstance(op, TensorOp)
         )
         self._loads: dict[SSAValue, bool] = {}
+        self._operands: dict[TensorOp, tuple[SSAValue, ...]] = {}
 
     def resolve(self, value: SSAValue) -> SSAValue:
         """What a value is in the one region: an op's result there, or a value from outside."""
@@ -49,7 +50,9 @@ class Body:
 
     def operands(self, op: TensorOp) -> tuple[SSAValue, ...]:
         """The operands of an op, resolved."""
-        return tuple(self.resolve(operand) for operand in op.operands)
+        if op not in self._operands:
+            self._operands[op] = tuple(self.resolve(operand) for operand in op.operands)
+        return self._operands[op]
 
     def results(self) -> tuple[SSAValue, ...]:
         """The outputs, resolved."""

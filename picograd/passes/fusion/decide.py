@@ -41,6 +41,8 @@ class _Decision:
     def __init__(self, graph: Graph, limits: Limits) -> None:
         self._graph = graph
         self._limits = limits
+        # The same body is looked at with every neighbour that it may be joined with.
+        self._known: dict[tuple[object, object], int | None] = {}
 
     def run(self) -> None:
         """Join groups until nothing more is to be won."""
@@ -154,6 +156,12 @@ class _Decision:
 
     def _repeated_if_legal(self, body: Body) -> int | None:
         """The work that a body repeats; None if it can be no kernel."""
+        key = (body.kernels, body.outputs)
+        if key not in self._known:
+            self._known[key] = self._judge(body)
+        return self._known[key]
+
+    def _judge(self, body: Body) -> int | None:
         most = self._limits.buffers
         if most and body.buffers(INLINE_ELEMENTS) > most:
             return None

@@ -34,7 +34,7 @@ _ELEMENTWISE = (UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp)
 
 def empty_value(op: TensorOp, build: Build) -> SSAValue | None:
     """A value without elements is a constant: there is nothing to compute."""
-    if isinstance(op, ConstantOp) or size_of(op.result):
+    if size_of(op.result):
         return None
     type = type_of(op.result)
     return build(ConstantOp(literal(np.zeros(type.get_shape(), dtype_of(type).numpy))))
@@ -42,7 +42,7 @@ def empty_value(op: TensorOp, build: Build) -> SSAValue | None:
 
 def fold(op: TensorOp, build: Build) -> SSAValue | None:
     """An op on constants. An index out of range is left to be reported when the program runs."""
-    if isinstance(op, ConstantOp | IotaOp) or size_of(op.result) > FOLDED_ELEMENTS:
+    if isinstance(op, IotaOp) or size_of(op.result) > FOLDED_ELEMENTS:
         return None
     if isinstance(op, MatmulOp) and prod((*shape_of(op.a), shape_of(op.b)[-1])) > FOLDED_PRODUCTS:
         return None
@@ -81,6 +81,11 @@ def large_splat(op: ConstantOp, build: Build) -> SSAValue | None:
 
 
 RULES: dict[type[Operation], tuple[Rule, ...]] = {
-    op_class: (empty_value, fold, *((fold_splats,) if op_class in _ELEMENTWISE else ()))
-    for op_class in TENSOR_OPS
-} | {ConstantOp: (large_splat,)}
+    ConstantOp: (large_splat,),
+    **{op: (empty_value, fold_splats, fold) for op in _ELEMENTWISE},
+    **{
+        op: (empty_value, fold)
+        for op in TENSOR_OPS
+        if op is not ConstantOp and op not in _ELEMENTWISE
+    },
+}
