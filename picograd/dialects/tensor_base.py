@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
@@ -163,6 +165,37 @@ class ScatterKindAttr(EnumAttribute[ScatterKind], SpacedOpaqueSyntaxAttribute):
     name = "pico.scatter_kind"
 
 
+@lru_cache(maxsize=64)
+def unary_kind(kind: UnaryKind | str) -> UnaryKindAttr:
+    """The property that holds a kind; kinds are also accepted by name, here and below."""
+    return UnaryKindAttr(UnaryKind(kind))
+
+
+@lru_cache(maxsize=64)
+def binary_kind(kind: BinaryKind | str) -> BinaryKindAttr:
+    return BinaryKindAttr(BinaryKind(kind))
+
+
+@lru_cache(maxsize=64)
+def compare_kind(kind: CompareKind | str) -> CompareKindAttr:
+    return CompareKindAttr(CompareKind(kind))
+
+
+@lru_cache(maxsize=64)
+def reduce_kind(kind: ReduceKind | str) -> ReduceKindAttr:
+    return ReduceKindAttr(ReduceKind(kind))
+
+
+@lru_cache(maxsize=64)
+def argreduce_kind(kind: ArgReduceKind | str) -> ArgReduceKindAttr:
+    return ArgReduceKindAttr(ArgReduceKind(kind))
+
+
+@lru_cache(maxsize=64)
+def scatter_kind(kind: ScatterKind | str) -> ScatterKindAttr:
+    return ScatterKindAttr(ScatterKind(kind))
+
+
 KIND_ATTRIBUTES: tuple[type[EnumAttribute[Any]], ...] = (
     UnaryKindAttr,
     BinaryKindAttr,
@@ -173,16 +206,23 @@ KIND_ATTRIBUTES: tuple[type[EnumAttribute[Any]], ...] = (
 )
 
 
+@lru_cache(maxsize=4096)
+def _int_array(values: tuple[int, ...]) -> IntArray:
+    return DenseArrayBase.from_list(i64, values)
+
+
 def int_array(values: Iterable[int]) -> IntArray:
     """The property that holds a shape, axes, or the like: `array<i64: …>`."""
-    return DenseArrayBase.from_list(i64, tuple(values))
+    return _int_array(tuple(values))
 
 
 def ints(attribute: Attribute) -> tuple[int, ...]:
     """The numbers in an integer array property."""
-    return cast(IntArray, attribute).get_values()
+    data = cast(IntArray, attribute).data.data
+    return struct.unpack(f"<{len(data) // 8}q", data)
 
 
+@lru_cache(maxsize=256)
 def int_attr(value: int) -> IntegerAttr[I64]:
     """The property that holds one axis or size."""
     return IntegerAttr(value, i64)

@@ -36,11 +36,14 @@ from picograd.dialects.tensor_base import (
     TensorOp,
     UnaryKind,
     UnaryKindAttr,
+    binary_kind,
     check_dtype,
     check_same_shape,
     check_same_type,
+    compare_kind,
     kind_of,
     tensor_operand,
+    unary_kind,
 )
 
 _UNARY_TAKES: dict[UnaryKind, tuple[str, ...]] = {
@@ -72,7 +75,7 @@ class UnaryOp(TensorOp):
     assembly_format = "$kind $x attr-dict `:` type($result)"
 
     def __init__(self, kind: UnaryKind | str, x: Operand):
-        self._build((x,), {"kind": UnaryKindAttr(UnaryKind(kind))})
+        self._build((x,), {"kind": unary_kind(kind)})
 
     @classmethod
     def infer(cls, operand_types: Sequence[AnyTensor], properties: Properties) -> AnyTensor:
@@ -101,7 +104,7 @@ class BinaryOp(TensorOp):
     assembly_format = "$kind $a `,` $b attr-dict `:` type($result)"
 
     def __init__(self, kind: BinaryKind | str, a: Operand, b: Operand):
-        self._build((a, b), {"kind": BinaryKindAttr(BinaryKind(kind))})
+        self._build((a, b), {"kind": binary_kind(kind)})
 
     @classmethod
     def infer(cls, operand_types: Sequence[AnyTensor], properties: Properties) -> AnyTensor:
@@ -124,7 +127,7 @@ class CompareOp(TensorOp):
     assembly_format = "$kind $a `,` $b attr-dict `:` type($a) `->` type($result)"
 
     def __init__(self, kind: CompareKind | str, a: Operand, b: Operand):
-        self._build((a, b), {"kind": CompareKindAttr(CompareKind(kind))})
+        self._build((a, b), {"kind": compare_kind(kind)})
 
     @classmethod
     def infer(cls, operand_types: Sequence[AnyTensor], properties: Properties) -> AnyTensor:

@@ -48,6 +48,7 @@ from picograd.dialects.tensor_base import (
     int_value,
     ints,
     kind_of,
+    scatter_kind,
     tensor_operand,
     tensor_operands,
 )
@@ -357,7 +358,7 @@ class ScatterOp(TensorOp):
     ):
         self._build(
             (x, index, updates),
-            {"kind": ScatterKindAttr(ScatterKind(kind)), "axis": int_attr(axis)},
+            {"kind": scatter_kind(kind), "axis": int_attr(axis)},
         )
 
     @classmethod

@@ -33,6 +33,7 @@ from picograd.dialects.tensor_base import (
     ReduceKind,
     ReduceKindAttr,
     TensorOp,
+    argreduce_kind,
     check_axes,
     check_axis,
     check_dtype,
@@ -41,6 +42,7 @@ from picograd.dialects.tensor_base import (
     int_value,
     ints,
     kind_of,
+    reduce_kind,
     tensor_operand,
 )
 from picograd.errors import DTypeError, ShapeError
@@ -60,7 +62,7 @@ class ReduceOp(TensorOp):
     assembly_format = "$kind $x `axes` $axes attr-dict `:` type($x) `->` type($result)"
 
     def __init__(self, kind: ReduceKind | str, x: Operand, axes: Sequence[int]):
-        self._build((x,), {"kind": ReduceKindAttr(ReduceKind(kind)), "axes": int_array(axes)})
+        self._build((x,), {"kind": reduce_kind(kind), "axes": int_array(axes)})
 
     @classmethod
     def infer(cls, operand_types: Sequence[AnyTensor], properties: Properties) -> AnyTensor:
@@ -92,7 +94,7 @@ class ArgReduceOp(TensorOp):
     )
 
     def __init__(self, kind: ArgReduceKind | str, x: Operand, axis: int):
-        self._build((x,), {"kind": ArgReduceKindAttr(ArgReduceKind(kind)), "axis": int_attr(axis)})
+        self._build((x,), {"kind": argreduce_kind(kind), "axis": int_attr(axis)})
 
     @classmethod
     def infer(cls, operand_types: Sequence[AnyTensor], properties: Properties) -> AnyTensor:

@@ -25,7 +25,8 @@ from picograd.dialects.tensor import (
 )
 from picograd.errors import ShapeError, VerificationError
 from picograd.semantics.accuracy import CPU, GPU, Accuracy
-from picograd.semantics.bounds import analyse, compare
+from picograd.semantics.bounded import Bounded, exact
+from picograd.semantics.bounds import BOUNDS, analyse, compare
 from picograd.semantics.evaluate import evaluate
 from picograd.semantics.samples import SAMPLES
 from picograd.semantics.tensor import evaluate_op
@@ -328,3 +329,45 @@ def test_wrong_shapes_and_levels_are_errors():
     other = parse("func.func @main() { %m = buffer.arena : memref<8xi8>\n func.return }")
     with pytest.raises(VerificationError, match=r"buffer\.arena has no error bound"):
         analyse(other, [])
+
+
+def with_errors(array: np.ndarray, relative: float) -> Bounded:
+    """A sample's input as if it had been computed with some error; integers are exact."""
+    known = exact(np.asarray(array))
+    if not known.is_float:
+        return known
+    error = np.where(np.isfinite(known.value), np.abs(known.value) * relative, 0.0)
+    return Bounded(known.value, error, known.doubtful)
+
+
+@pytest.mark.parametrize("relative", [1e-6, 1e-3, 0.3])
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_errors_of_operands_move_results_no_farther_than_the_bound(
+    op: type[TensorOp], relative: float
+):
+    rng = np.random.default_rng(11)
+    determined = 0
+    for sample in SAMPLES[op]:
+        instance = next(o for o in sample.module().walk() if isinstance(o, op))
+        operands = [with_errors(array, relative) for array in sample.inputs]
+        with np.errstate(all="ignore"):
+            bound = BOUNDS[op](instance, operands, CPU)
+        sure = ~bound.doubtful & ~bound.lost
+        determined += int(sure.sum())
+        for _ in range(4):
+            signs = [rng.choice([-1.0, 1.0, 0.5], x.value.shape) for x in operands]
+            moved = [
+                x.value + x.error * sign if x.is_float else x.value
+                for x, sign in zip(operands, signs, strict=True)
+            ]
+            found = evaluate_op(instance, moved, "float64")
+            if bound.is_float:
+                with np.errstate(all="ignore"):
+                    near = np.abs(found - bound.value) <= bound.error * (1 + 1e-9)
+                    near |= np.isinf(bound.value) & (np.abs(found) > 3e38)
+                    near |= found == bound.value
+                near |= np.isnan(found) & np.isnan(bound.value)
+            else:
+                near = found == bound.value
+            assert (near | ~sure).all(), sample
+    assert determined > 0
