@@ -1,7 +1,7 @@
 """Reading IR text, checking it, and saying in one screen what is wrong with it."""
 
+import re
 from io import StringIO
-from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, Region, SSAValue
@@ -10,7 +10,6 @@ from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import IsolatedFromAbove
 from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
-from xdsl.utils.lexer import Span
 
 from picograd.dialects import new_context
 from picograd.errors import ParseFailure, PicogradError, VerificationError
@@ -28,7 +27,8 @@ def parse_module(text: str, name: str = "input") -> ModuleOp:
     try:
         module = Parser(new_context(), text, name).parse_module()
     except ParseError as error:
-        raise ParseFailure(_first_line(error.msg), where=_caret(error.span, text, name)) from error
+        start, end = _first_use(error.msg, text) or (error.span.start, error.span.end)
+        raise ParseFailure(_first_line(error.msg), where=_caret(start, end, text, name)) from error
     except (VerifyException, DiagnosticException, PicogradError) as error:
         # The parser builds ops as it reads, and some of them refuse to be built.
         raise VerificationError(message_of(error), where=name) from error
@@ -36,13 +36,22 @@ def parse_module(text: str, name: str = "input") -> ModuleOp:
     return module
 
 
-def _caret(span: Span[Any], text: str, name: str) -> str:
-    line = text.count("\n", 0, span.start) + 1
-    start = text.rfind("\n", 0, span.start) + 1
+def _first_use(message: str, text: str) -> tuple[int, int] | None:
+    """Where a value is first used of which the parser finds, at the end, that it is not defined."""
+    undefined = re.search(r"not defined: \[(%[\w$.-]+)", message)
+    if undefined is None:
+        return None
+    use = re.search(re.escape(undefined[1]) + r"(?![\w$.-])", text)
+    return use.span() if use else None
+
+
+def _caret(position: int, past: int, text: str, name: str) -> str:
+    line = text.count("\n", 0, position) + 1
+    start = text.rfind("\n", 0, position) + 1
     end = text.find("\n", start)
     source = text[start : end if end >= 0 else len(text)]
-    column = span.start - start + 1
-    width = max(1, min(span.end - span.start, len(source) - column + 1))
+    column = position - start + 1
+    width = max(1, min(past - position, len(source) - column + 1))
     number = f"{line} | "
     caret = " " * (len(number) + column - 1) + "^" * width
     return f"{name}:{line}:{column}\n{number}{source}\n{caret}"
