@@ -25,7 +25,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     benchmarks = parser.add_subparsers(metavar="BENCHMARK", required=True)
     for name, run, help_text in (
         ("demo", run_demo, "the demo's training step: compiled, eager, and in NumPy"),
-        ("gemm", run_gemm, "a matrix product: derived by passes, scheduled by hand, NumPy's"),
+        ("gemm", run_gemm, "relu(x @ w + b): derived by passes, scheduled by hand, in NumPy"),
     ):
         one = benchmarks.add_parser(name, help=help_text, description=help_text)
         one.add_argument("--rounds", type=int, default=25, help="%(default)s")
@@ -59,7 +59,7 @@ def run_gemm(arguments: argparse.Namespace) -> int:
     for size in arguments.sizes:
         seconds = interleave(gemm_bench.contenders(size), arguments.rounds)
         gigaflops = {name: 2e-9 * size**3 / value for name, value in seconds.items()}
-        report(f"Matrix product, n = {size}, float32, one thread", seconds, "derived", gigaflops)
+        report(f"relu(x @ w + b), n = {size}, float32, one thread", seconds, "derived", gigaflops)
         results[str(size)] = ratios(seconds, "derived")
     write_json(arguments.json, {"gemm": results})
     return 0
