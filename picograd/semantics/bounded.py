@@ -66,6 +66,11 @@ def unit_roundoff(dtype: DType) -> float:
     return float(np.finfo(dtype.numpy.name).eps) * (1.0 if dtype.name == "float64" else 0.5)
 
 
+def largest_number(dtype: DType) -> float:
+    """The largest finite number of a float dtype; infinity for the others."""
+    return float(np.finfo(dtype.numpy.name).max) if dtype.is_float else float("inf")
+
+
 def is_exact_in(value: Array, dtype: DType) -> Array:
     """Elements that dtype represents and that float64 arithmetic surely did not round."""
     if dtype.name == "float64":
@@ -111,8 +116,7 @@ def settle(
     `peak`) are lost; tiny ones may be flushed to zero; infinities and NaN are exact. With
     `nonfinite=False` a device need not have infinities and NaN at all, so they are lost.
     """
-    info = np.finfo(dtype.numpy.name)
-    largest, tiny = float(info.max), float(info.tiny)
+    largest, tiny = largest_number(dtype), float(np.finfo(dtype.numpy.name).tiny)
     error = np.where((error > 0) | ((value != 0) & (np.abs(value) < tiny)), error + tiny, error)
     with np.errstate(all="ignore"):
         over = np.abs(value) - error > largest * (1.0 + unit_roundoff(dtype))

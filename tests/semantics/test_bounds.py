@@ -284,6 +284,18 @@ def test_overflow_is_infinity_or_undetermined():
     assert not compare(module, [x], [np.array([np.e, 0, 3e38, 0], np.float32)], cap=0.25).ok
 
 
+def test_a_float64_run_may_pass_the_range_of_float32():
+    module = parse(
+        "func.func @main(%x: tensor<2xf32>) -> tensor<2xf32> {"
+        "%y = pico.unary exp %x : tensor<2xf32>\nfunc.return %y : tensor<2xf32>}"
+    )
+    x = np.array([100.0, 1.0], np.float32)
+    (wide,) = evaluate(module, [x], precision="float64")
+    assert wide[0] > 1e43
+    assert compare(module, [x], [wide]).ok
+    assert not compare(module, [x], [-wide]).ok
+
+
 def test_nan_is_expected_where_ieee_has_it_and_nowhere_else():
     module = parse(
         "func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> {"
