@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 from xdsl.parser import Parser
 
+from picograd.backends.llvm.codegen import assembly, host, x86
 from picograd.backends.llvm.device import CpuDevice
+from picograd.backends.llvm.emit import emit
+from picograd.backends.llvm.inspect_assembly import inner_loops
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.dialects import new_context
 from picograd.dialects.loop import tile_rank
 from picograd.passes.expand_math import ExpandMath
 from picograd.passes.unroll_tiles import UnrollTiles
 from picograd.semantics.evaluate import evaluate
+from picograd.targets import lookup
 
 HERE = Path(__file__).parent
 
@@ -39,6 +43,7 @@ def softmax_last(x):
 
 SCHEDULES = {
     "gemm_tails": (gemm, [(75, 101), (101, 130), (130,)]),
+    "gemm_256_bits": (gemm, [(64, 40), (40, 48), (48,)]),
     "softmax_rows": (softmax, [(33, 203)]),
     "causal_attention": (attention, [(3, 40, 24)] * 3),
     "tree_sum": (np.sum, [(50003,)]),
@@ -53,13 +58,13 @@ def parse(name):
     return module
 
 
-def finished(name, *, expand=True):
+def finished(name, *, expand=True, target="cpu"):
     """The schedule with its tiles split into machine vectors."""
     module = parse(name)
     if expand:
         ExpandMath().apply(new_context(), module)
     if any(tile_rank(value.type) > 1 for op in module.walk() for value in op.results):
-        UnrollTiles().apply(new_context(), module)
+        UnrollTiles(target=target).apply(new_context(), module)
     module.verify()
     return module
 
@@ -137,3 +142,33 @@ def test_nan_spreads_through_its_row_only(name):
     found = run(finished(name), inputs)
     assert (np.isnan(found) == np.isnan(wanted)).all()
     assert 0 < np.isnan(found).sum() < found.size
+
+
+def hot_loop(module, processor, bits):
+    """The innermost loop with the most multiply-adds, for a processor that need not be here."""
+    text = emit(module, vector_bits=bits).text
+    return inner_loops(assembly(text, processor))[0]
+
+
+@pytest.mark.parametrize("name", ["host", "znver5", "x86-64-v4"])
+def test_the_products_inner_loop_spills_nothing(name):
+    if name == "host" and lookup("cpu").vector_bits < 512:
+        pytest.skip("the host has no registers of 512 bits")
+    processor = host() if name == "host" else x86(name)
+    loop = hot_loop(finished("gemm_512"), processor, 512)
+    assert loop.fused == 8 * 48 // 16
+    assert (loop.vector_spills, loop.scalar_fused) == (0, 0)
+    assert loop.instructions <= loop.fused + 20
+
+
+def test_narrow_registers_hold_a_narrow_tile():
+    module = finished("gemm_256_bits", target="cpu:vector_bits=256,vector_registers=16")
+    loop = hot_loop(module, x86("x86-64-v3"), 256)
+    assert loop.fused == 6 * 16 // 8
+    assert (loop.vector_spills, loop.scalar_fused) == (0, 0)
+
+
+def test_a_tile_that_does_not_fit_is_noticed():
+    module = finished("gemm_512", target="cpu:vector_bits=256,vector_registers=16")
+    loop = hot_loop(module, x86("x86-64-v3"), 256)
+    assert loop.vector_spills > 0

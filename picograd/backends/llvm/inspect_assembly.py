@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 
 _LABEL = re.compile(r"^[.\w$@\"-]+:")
+_JUMP = re.compile(r"^\tj\w+\s")
 _VECTOR = re.compile(r"%[xyz]mm\d+")
-_STACK = re.compile(r"-?\d*\(%r[sb]p\)")
+_STACK = re.compile(r"-?\d*\(%rsp\)")
 _FMA = re.compile(r"\bvfn?m(?:add|sub)\d+[ps][sd]\b")
 _SCALAR_FMA = re.compile(r"\bvfn?m(?:add|sub)\d+s[sd]\b")
 
@@ -41,6 +42,8 @@ def blocks(assembly: str) -> list[BlockFacts]:
             found.append((line.partition(":")[0], []))
         elif line.startswith("\t") and not line.startswith(("\t.", "\t#")):
             found[-1][1].append(line)
+            if _JUMP.match(line):
+                found.append(("", []))
     return [_facts(label, lines) for label, lines in found if lines]
 
 
