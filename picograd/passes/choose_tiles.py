@@ -1,16 +1,325 @@
-"""x"""
-from picograd.dialects.loop import KernelOp
-from picograd.targets import Target
-from collections.abc import Mapping
+"""Tile sizes for a kernel, chosen from the facts of a machine.
+
+Blocks for caches follow Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"
+(2008), and Low et al., "Analytical Modeling Is Enough for High-Performance BLIS" (2016): the panel
+of the left operand that one register tile reads stays in the first cache, the block of the left
+operand in the second, the block of the right operand in the third. A register tile is as large as
+the registers allow, and of the shape that wastes least on the extents at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+
 from xdsl.ir import Operation
-def block_sizes(kernel: KernelOp, target: Target) -> Mapping[Operation, Mapping[str, int]]:
-    return {}
-def register_sizes(kernel: KernelOp, target: Target) -> Mapping[Operation, Mapping[str, int]]:
-    return {}
-from picograd.dialects.loop import ReduceOp, ParallelOp
-def hoist_target(reduction: ReduceOp, target: Target) -> ParallelOp | None:
+
+from picograd.dialects.loop import Dim, KernelOp, LoadOp, ParallelOp, ReduceOp
+from picograd.passes.lane_analysis import NotVectorizable, analyze_lanes
+from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loop_rewriting import inner_first
+from picograd.passes.nest_shape import (
+    Access,
+    Contraction,
+    Nest,
+    contraction_of,
+    element_bits,
+    layout_block,
+    local_stride,
+    nest_of,
+)
+from picograd.targets import Target
+
+Sizes = Mapping[Operation, Mapping[str, int]]
+
+UNKNOWN_EXTENT = 1 << 20
+"""Stands for an extent that is not known, so that it counts as large."""
+
+VECTORS_IN_FLIGHT = 4
+"""Machine vectors that an elementwise loop works on at once: hides the latency of arithmetic."""
+
+LIGHT_BODY = 3
+"""The most operations of a reduction's body with which it waits for its accumulator."""
+
+SMALL_EXTENT = 4
+"""Reductions over fewer elements stay scalar: folding a tile costs more."""
+
+GPU_BLOCK = (64, 64, 16)
+"""Rows, columns and depth of the block that a workgroup computes at a time."""
+
+GPU_TILE = 8
+"""Rows and columns that one invocation computes."""
+
+
+def leaf_nests(kernel: KernelOp) -> list[Nest]:
+    """The parallel loops of a kernel that hold no others."""
+    nests = (nest_of(loop) for loop in inner_first(kernel, ParallelOp))
+    return [nest for nest in nests if nest is not None]
+
+
+def extent_of(dim: Dim, facts: LoopFacts) -> int:
+    """The greatest extent of a dimension."""
+    extent = facts.extent(dim)
+    return UNKNOWN_EXTENT if extent is None else extent
+
+
+# Blocks for caches and workgroups
+
+
+def block_sizes(kernel: KernelOp, target: Target) -> Sizes:
+    """The sizes of the blocks of each contraction; nothing else is worth blocking."""
+    facts = LoopFacts()
+    sizes: dict[Operation, Mapping[str, int]] = {}
+    for nest in leaf_nests(kernel):
+        contraction = contraction_of(nest, facts)
+        if contraction is None or nest.loop.mapping is not None or _is_blocked(contraction):
+            continue
+        choose = _workgroup_blocks if target.kind == "gpu" else _cache_blocks
+        chosen = choose(contraction, target, facts)
+        outer = {dim.name: 1 for dim in contraction.batch if extent_of(dim, facts) > 1}
+        sizes[nest.loop] = outer | chosen
+        sizes[contraction.reduction] = chosen
+    return sizes
+
+
+def _is_blocked(contraction: Contraction) -> bool:
+    """Whether the contraction lies in blocks already: its bounds depend on other loops."""
+    dims = [contraction.lane, contraction.row, *contraction.reduction.dims]
+    return any(not dim.lower.is_constant for dim in dims)
+
+
+def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:
+    item = contraction.nest.bits // 8
+    rows, columns = register_tile(contraction, target, facts)
+    depth_dim = max(contraction.reduction.dims, key=lambda dim: extent_of(dim, facts))
+    depth = even_blocks(
+        extent_of(depth_dim, facts), target.l1_bytes // 4 // (rows * item), SIMD_STEP
+    )
+    height = target.l2_bytes // 2 // (min(depth, extent_of(depth_dim, facts)) * item)
+    width = (target.l3_bytes or 4 * target.l2_bytes) // 16 // (depth * item)
+    return {
+        contraction.lane.name: even_blocks(extent_of(contraction.lane, facts), width, columns),
+        contraction.row.name: even_blocks(extent_of(contraction.row, facts), height, rows),
+        depth_dim.name: depth,
+    }
+
+
+SIMD_STEP = 8
+"""Depths of blocks are multiples of this, so that transposed tiles fit into them."""
+
+
+def even_blocks(extent: int, size: int, step: int) -> int:
+    """A block size near `size` that divides an extent into nearly equal multiples of `step`."""
+    blocks = max(1, round(extent / max(size, step)))
+    return max(step, ceil(ceil(extent / blocks) / step) * step)
+
+
+def _workgroup_blocks(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:
+    """Blocks for one workgroup, none where the output is too small to share its operands."""
+    rows, columns, depth = GPU_BLOCK
+    row, lane = contraction.row, contraction.lane
+    if min(extent_of(row, facts), extent_of(lane, facts)) < 2 * GPU_TILE:
+        return {}
+    item = contraction.nest.bits // 8
+    while (rows + columns) * depth * item > target.workgroup_bytes > 0 and depth > 1:
+        depth //= 2
+    depth_dim = max(contraction.reduction.dims, key=lambda dim: extent_of(dim, facts))
+    return {row.name: rows, lane.name: columns, depth_dim.name: depth}
+
+
+# Register tiles
+
+
+def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) -> tuple[int, int]:
+    """Rows and columns of the tile of accumulators that stays in registers.
+
+    The layout of staged operands, if there is one, has decided already.
+    """
+    accesses = contraction.nest.loads
+    row_block = layout_block(accesses, contraction.row.variable)
+    lane_block = layout_block(accesses, contraction.lane.variable)
+    if target.kind == "gpu":
+        return row_block or GPU_TILE, lane_block or GPU_TILE
+    lanes = target.lanes(contraction.nest.bits)
+    rows, columns = best_tile(
+        extent_of(contraction.row, facts), extent_of(contraction.lane, facts), lanes, target
+    )
+    return row_block or rows, lane_block or columns
+
+
+def best_tile(rows: int, columns: int, lanes: int, target: Target) -> tuple[int, int]:
+    """The tile with the least estimated time for an output of rows x columns.
+
+    A machine with many vector registers keeps some free; one with few cannot afford that.
+    """
+    registers = target.vector_registers - max(1, target.vector_registers // 4 - 4)
+    candidates = [
+        (height, vectors)
+        for vectors in range(1, 9)
+        for height in range(1, 17)
+        if height * vectors + vectors + 1 <= registers
+    ]
+    if not candidates:
+        return 1, min(columns, lanes) or 1
+    height, vectors = min(candidates, key=lambda t: _tiled_time(rows, columns, lanes, *t))
+    return max(1, min(height, rows)), max(1, min(vectors * lanes, columns))
+
+
+def _tiled_time(rows: int, columns: int, lanes: int, height: int, vectors: int) -> float:
+    """Estimated time of one step of the reduction for the whole output, tails included."""
+    width = vectors * lanes
+    tall, rest_rows = divmod(rows, height)
+    wide, rest_columns = divmod(columns, width)
+    rest_vectors = ceil(rest_columns / lanes)
+    return (
+        tall * wide * _tile_time(height, vectors)
+        + wide * _tile_time(rest_rows, vectors)
+        + tall * _tile_time(height, rest_vectors)
+        + _tile_time(rest_rows, rest_vectors)
+    )
+
+
+def _tile_time(height: int, vectors: int) -> float:
+    """Half cycles of one step for a tile: two multiply-adds and two loads a cycle, latency 4.
+
+    Loads count a little even where arithmetic hides them, because they come from caches, and
+    each step pays for its loop.
+    """
+    if height == 0 or vectors == 0:
+        return 0.0
+    loads = height + vectors
+    return max(height * vectors, loads, 8) + 0.1 * loads + 2.5
+
+
+def register_sizes(kernel: KernelOp, target: Target) -> Sizes:
+    """The sizes of the register tiles of each innermost parallel loop."""
+    facts = LoopFacts()
+    sizes: dict[Operation, Mapping[str, int]] = {}
+    for nest in leaf_nests(kernel):
+        if nest.loop.mapping is not None:
+            continue
+        chosen = _register_sizes(nest, target, facts)
+        if chosen and _is_vectorizable(nest, chosen):
+            sizes[nest.loop] = chosen
+    return sizes
+
+
+def _register_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str, int]:
+    contraction = contraction_of(nest, facts)
+    if contraction is not None and _is_contiguous(contraction.right, contraction.lane):
+        if target.kind == "gpu" and not _is_blocked(contraction):
+            return {}
+        rows, columns = register_tile(contraction, target, facts)
+        return {contraction.lane.name: columns, contraction.row.name: rows}
+    if target.kind == "gpu":
+        return {}
+    return _elementwise_sizes(nest, target, facts)
+
+
+def _is_contiguous(loads: Iterable[Access], dim: Dim) -> bool:
+    return all(local_stride(load, dim.variable) in (0, 1) for load in loads)
+
+
+def _elementwise_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str, int]:
+    """Lanes along the dimension in which memory runs; two dimensions where a copy transposes."""
+    lanes = target.lanes(nest.bits)
+    inside = {op for reduction in nest.reductions for op in reduction.walk()}
+    candidates: list[tuple[int, Dim]] = []
+    for dim in nest.dims:
+        strides = [local_stride(access, dim.variable) for access in nest.accesses]
+        hot = [local_stride(a, dim.variable) for a in nest.loads if a in inside]
+        if 1 in strides and all(stride in (0, 1) for stride in hot):
+            candidates.append((strides.count(1), dim))
+    if not candidates:
+        return {}
+    lane = max(candidates, key=lambda pair: pair[0])[1]
+    block = layout_block(nest.accesses, lane.variable)
+    strided = [a for a in nest.accesses if local_stride(a, lane.variable) not in (0, 1)]
+    other = _transposed_dim(nest, strided, lane) if not nest.reductions else None
+    if other is None:
+        size = block or min(extent_of(lane, facts), VECTORS_IN_FLIGHT * lanes)
+        return {lane.name: max(1, size)}
+    return {
+        dim.name: layout_block(nest.accesses, dim.variable)
+        or max(1, min(extent_of(dim, facts), lanes))
+        for dim in (other, lane)
+    }
+
+
+def _transposed_dim(nest: Nest, strided: Sequence[Access], lane: Dim) -> Dim | None:
+    """The dimension along which those accesses are contiguous that `lane` strides through."""
+    for dim in nest.dims:
+        contiguous = all(local_stride(access, dim.variable) == 1 for access in strided)
+        if dim is not lane and strided and contiguous:
+            return dim
     return None
+
+
+def _is_vectorizable(nest: Nest, sizes: Mapping[str, int]) -> bool:
+    lanes = {
+        dim.variable: frozenset({axis})
+        for axis, dim in enumerate(dim for dim in nest.dims if sizes.get(dim.name, 1) > 1)
+    }
+    try:
+        analyze_lanes(nest.loop.body.block, lanes)
+    except NotVectorizable:
+        return False
+    return bool(lanes)
+
+
+# Reductions
+
+
+def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceOp, tuple[str, int]]:
+    """Dimension and number of accumulators of the reductions that run along memory."""
+    facts = LoopFacts()
+    sizes: dict[ReduceOp, tuple[str, int]] = {}
+    if target.kind != "cpu":
+        return sizes
+    for op in reductions:
+        loads = [load for load in op.walk() if isinstance(load, LoadOp)]
+        for dim in op.dims:
+            strides = [local_stride(load, dim.variable) for load in loads]
+            extent = extent_of(dim, facts)
+            if 1 not in strides or set(strides) - {0, 1} or extent < SMALL_EXTENT:
+                continue
+            lanes = target.lanes(element_bits(op.outputs[0].type))
+            vectors = VECTORS_IN_FLIGHT * (2 if len(op.body.block.ops) <= LIGHT_BODY else 1)
+            sizes[op] = (dim.name, min(extent, vectors * lanes))
+    return sizes
+
+
+# Hoisting
+
+
 def accumulator_space(target: Target) -> str:
-    return ""
-def reduce_sizes(reductions: list[ReduceOp], target: Target) -> dict[ReduceOp, tuple[str, int]]:
-    return {}
+    """Where running values wait: wherever it suits on a CPU, in registers on a GPU."""
+    return "private" if target.kind == "gpu" else ""
+
+
+def hoist_target(reduction: ReduceOp, target: Target) -> ParallelOp | None:
+    """The outermost parallel loop that the blocks of a reduction should move above.
+
+    On a CPU a block of the right operand is then used for all rows; on a GPU each workgroup keeps
+    its own sums. None for a reduction that tiling has not blocked.
+    """
+    dims = reduction.dims
+    inner = [op for op in reduction.body.block.ops if isinstance(op, ReduceOp)]
+    if len(dims) != 1 or len(inner) != 1 or dims[0].step == 1:
+        return None
+    if not any(dims[0].variable in dim.lower.values() for dim in inner[0].dims):
+        return None
+    loop = reduction.parent_op()
+    if not isinstance(loop, ParallelOp):
+        return None
+    nest = nest_of(loop)
+    contraction = contraction_of(nest, LoopFacts()) if nest is not None else None
+    if target.kind == "gpu" or contraction is None:
+        return loop
+    top = loop
+    while isinstance(parent := top.parent_op(), ParallelOp):
+        variables = set(parent.induction_variables)
+        if not variables & contraction.row.lower.values():
+            break
+        top = parent
+    return top

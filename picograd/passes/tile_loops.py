@@ -125,10 +125,11 @@ def chosen_sizes(kernel: KernelOp, target: Target, *, exact: bool) -> Plan:
     plan: dict[Operation, Mapping[str, int]] = {}
     for op, sizes in register_sizes(kernel, target).items():
         assert isinstance(op, LoopOp)
+        dims = {dim.name: dim for dim in op.dims}
         plan[op] = {
-            dim.name: sizes[dim.name]
-            for dim in op.dims
-            if dim.name in sizes and exact_parts(dim, sizes[dim.name], facts) is not None
+            name: size
+            for name, size in sizes.items()
+            if exact_parts(dims[name], size, facts) is not None
         }
     return plan
 
