@@ -11,7 +11,7 @@ from typing import Any
 import picograd
 from picograd import Tensor
 from picograd.cli.files import UsageError, UserCode, load_python
-from picograd.cli.spelling import nearest
+from picograd.compiler.spelling import nearest
 from picograd.nn import Module
 
 

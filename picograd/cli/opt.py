@@ -11,10 +11,11 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import get_pass_option_infos
 
 from picograd.cli.files import read_text
+from picograd.cli.own_passes import load_passes
 from picograd.cli.runs import describe_array, run_on_device, seeded_inputs
-from picograd.cli.spelling import load_passes, parse_passes
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import PassRecord, run_pipeline
+from picograd.compiler.spelling import parse_passes
 from picograd.passes import Pass
 from picograd.study.pass_docs import summary_of
 

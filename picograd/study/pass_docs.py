@@ -26,12 +26,17 @@ that an example is written once and is known to be true.
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.driver import run_pipeline
+from picograd.compiler.spelling import parse_passes
 from picograd.errors import PassError
 from picograd.passes import Pass
 
 _SECTION = re.compile(r"^(Before|After|Options|Requires|Does not|Source):[ \t]*", re.MULTILINE)
+_AFTER = re.compile(r"(^After:\s*```mlir\n).*?^```", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r"\A\s*```mlir\n(.*?)^```\s*", re.DOTALL | re.MULTILINE)
 
 
@@ -88,6 +93,24 @@ def read_pass_docs(step: type[Pass]) -> PassDocs:
         does_not=" ".join(sections["Does not"].split()),
         source=" ".join(sections.get("Source", "").split()),
     )
+
+
+def run_example(docs: PassDocs, known: Mapping[str, type[Pass]]) -> str:
+    """What the example's passes make of the IR before, spelled as the docstring spells modules.
+
+    Raises what parsing and the driver raise, and OptionError for an invocation that does not parse.
+    """
+    module = parse_module(docs.before, f"{docs.name}, Before")
+    # The example may start anywhere on the road, so what ran before it is not known.
+    run_pipeline(module, parse_passes(docs.options, known), facts=None)
+    if docs.before.startswith("builtin.module"):
+        return f"{module}\n"
+    return "".join(f"{op}\n" for op in module.ops)
+
+
+def with_new_example(source: str, after: str) -> str:
+    """The text of a pass's file with another IR in the block under `After:`."""
+    return _AFTER.sub(lambda found: found.group(1) + after + "```", source, count=1)
 
 
 def _fenced(step: type[Pass], title: str, text: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from picograd.cli.files import load_python
-from picograd.cli.spelling import load_passes
+from picograd.cli.own_passes import load_passes
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.semantics.evaluate import evaluate

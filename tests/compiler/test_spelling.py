@@ -1,17 +1,15 @@
-"""Passes as the command line spells them."""
+"""Passes as text."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.cli.files import UsageError
-from picograd.cli.spelling import load_passes, nearest, parse_passes
+from picograd.compiler.spelling import nearest, parse_passes
 from picograd.errors import OptionError
-from picograd.passes import PASSES, Level, Pass
+from picograd.passes import Level, Pass
 
 
 @dataclass(frozen=True)
@@ -31,22 +29,6 @@ class Mark(Pass):
 
 
 KNOWN: dict[str, type[Pass]] = {"mark": Mark}
-
-FILE = """
-from dataclasses import dataclass
-from typing import ClassVar
-from picograd.passes import Level, Pass
-
-@dataclass(frozen=True)
-class Mine(Pass):
-    name: ClassVar[str] = "NAME"
-    level_in: ClassVar[Level] = Level.TENSOR
-    level_out: ClassVar[Level] = Level.TENSOR
-    factor: int = 3
-
-    def apply(self, ctx, op):
-        pass
-"""
 
 
 @pytest.mark.parametrize(
@@ -85,29 +67,6 @@ def test_mistakes_are_explained(text: str, parts: list[str]) -> None:
         parse_passes(text, KNOWN)
     for part in parts:
         assert part in str(raised.value)
-
-
-def test_passes_are_loaded_from_files(tmp_path: Path) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text(FILE.replace("NAME", "my_pass"), encoding="utf-8")
-    known = load_passes([str(file)])
-    assert list(known) == [*PASSES, "my_pass"]
-    (step,) = parse_passes("my_pass{factor=5}", known)
-    assert vars(step)["factor"] == 5
-
-
-def test_a_taken_name_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text(FILE.replace("NAME", next(iter(PASSES))), encoding="utf-8")
-    with pytest.raises(UsageError, match="that name is taken"):
-        load_passes([str(file)])
-
-
-def test_a_file_without_passes_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "empty.py"
-    file.write_text("from picograd.passes import Pass\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="defines no pass"):
-        load_passes([str(file)])
 
 
 def test_nearest_says_nothing_when_nothing_is_near() -> None:
