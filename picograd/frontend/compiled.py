@@ -1,0 +1,292 @@
+"""`picograd.compile`: a Python function, traced once for each kind of arguments and then run as one graph.
+
+The key of a call is the structure of its arguments with shapes, dtypes and devices of tensors, beside the
+switch for gradients. Within a key the guards decide: see `watch`. When no traced version fits, the
+function is traced again, and the logger "picograd" says why.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from picograd.compiler.executable import Executable, Report, compile_module
+from picograd.dialects.dtypes import AnyTensor
+from picograd.errors import DeviceError, OptionError, PicogradError
+from picograd.frontend.arguments import Call, is_number, is_parameter, map_leaves, take_apart
+from picograd.frontend.cells import Cell
+from picograd.frontend.core import History, TensorCore
+from picograd.frontend.devices import default_device
+from picograd.frontend.eager import eager
+from picograd.frontend.modes import SETTINGS, set_trace
+from picograd.frontend.numbers import live_number
+from picograd.frontend.problems import located
+from picograd.frontend.results import Effects
+from picograd.frontend.sources import FromCell, fetch
+from picograd.frontend.tape import BarrierNode
+from picograd.frontend.tensor import Tensor
+from picograd.frontend.trace import Trace, grad_type
+from picograd.frontend.watch import Guard, Watcher, signature_of
+from picograd.passes.base import Pass
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LOG = logging.getLogger("picograd")
+_MANY = 8
+"""So many versions of one function, for the same arguments, earn a warning."""
+
+
+class Version:
+    """One traced and compiled version of a function, and what must hold for it to be used."""
+
+    def __init__(
+        self,
+        executable: Executable,
+        trace: Trace,
+        effects: Effects,
+        watcher: Watcher,
+        call: Call,
+    ) -> None:
+        self.executable = executable
+        self._effects = effects
+        self._sources = trace.sources
+        self._guards: list[Guard] = watcher.guards
+        self._cells = [
+            (source.cell, source.cell.type, source.cell.device)
+            for source in trace.sources
+            if isinstance(source, FromCell)
+        ]
+        self._grads: list[tuple[TensorCore, AnyTensor | None]] = list(trace.grads_read.items())
+        self._kept = (call.kept, watcher)  # objects whose identity the key or a guard uses
+
+    def mismatch(self, call: Call) -> str | None:
+        """Why this version does not fit the call; None when it does."""
+        for guard in self._guards:
+            if not guard.holds():
+                return str(guard)
+        for cell, type, device in self._cells:
+            if cell.type != type or cell.device != device:
+                return f"`{cell.name or 'a captured tensor'}` is now a {cell.type} on {cell.device}"
+        for tensor, type in self._grads:
+            present = tensor.grad_slot
+            if (None if present is None else grad_type(present)) != type:
+                now = "None" if present is None else str(grad_type(present))
+                return f"the gradient of `{tensor.cell.name}` is now {now}"
+        outside = {id(cell) for cell, _, _ in self._cells}
+        if any(id(tensor.cell) in outside for tensor in call.tensors):
+            return "an argument is also a tensor that the function captures"
+        return None
+
+    def run(self, call: Call) -> object:
+        """Run the compiled code, replay the effects, and return the function's result."""
+        mode = eager(self.executable.device.name)
+        inputs = [fetch(source, call.tensors, call.numbers, mode) for source in self._sources]
+        try:
+            buffers = self.executable.run(inputs)
+        except PicogradError as error:
+            located(error)
+            raise
+        return self._effects.replay(call, buffers, mode)
+
+
+class CompiledFunction(Generic[P, R]):
+    """A function that runs as compiled graphs. Made by `compile`."""
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        device: str | None,
+        passes: Sequence[Pass] | None,
+        dump: str | Path | None,
+    ) -> None:
+        update_wrapper(cast(Any, self), cast(Any, function), updated=())
+        self.function = function
+        self.recompilations: list[str] = []
+        """Why the function was traced, once for each version."""
+        self._device = device
+        self._passes = passes
+        self._dump = dump
+        self._signature = signature_of(function)
+        self._versions: dict[Hashable, list[Version]] = {}
+        self._last: Version | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if SETTINGS.trace is not None:
+            return self.function(*args, **kwargs)  # part of the graph being traced
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        call = take_apart(bound.arguments)
+        key = (call.key, SETTINGS.recording)
+        version = self._find(key, call)
+        if version is None:
+            with self._lock:
+                version = self._find(key, call) or self._compile(key, call, bound)
+        self._last = version
+        return cast(R, version.run(call))
+
+    def _find(self, key: Hashable, call: Call) -> Version | None:
+        for version in self._versions.get(key, ()):
+            if version.mismatch(call) is None:
+                return version
+        return None
+
+    def _compile(self, key: Hashable, call: Call, bound: inspect.BoundArguments) -> Version:
+        reason = "the call has new kinds of arguments" if self._versions else "it is the first call"
+        versions = self._versions.setdefault(key, [])
+        if versions:
+            reason = versions[-1].mismatch(call) or reason
+        self.recompilations.append(reason)
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        _LOG.info("compiling %s: %s", name, reason)
+        if len(versions) == _MANY:
+            warnings.warn(
+                f"picograd compiles {name} for the {_MANY + 1}th time: {reason}. Make what changes "
+                "an argument of the function.",
+                stacklevel=4,
+            )
+        version = self._trace(call, bound)
+        versions.append(version)
+        return version
+
+    def _trace(self, call: Call, bound: inspect.BoundArguments) -> Version:
+        watcher = Watcher()
+        watcher.function(self.function)
+        for name, argument in bound.arguments.items():
+            map_leaves(argument, lambda leaf, path, name=name: _watch(watcher, name + path, leaf))
+        for tensor in watcher.tensors:
+            if tensor.cell.name is None:
+                tensor.cell.name = _readable(watcher.labels[id(tensor)], self.function)
+        device = self._device or self._find_device(call, watcher)
+        trace = Trace(device, watcher.labels, inspect.currentframe())
+        effects = Effects(trace)
+        try:
+            with set_trace(trace):
+                arguments = _stand_ins(trace, call, bound.arguments)
+                positional, named = _as_passed(bound, arguments)
+                result = cast(Any, self.function)(*positional, **named)
+            effects.collect(result)
+            trace.apply_names()
+            trace.check_histories()
+        finally:
+            trace.restore()
+        module = trace.module(effects.outputs)
+        effects.release()
+        executable = compile_module(module, device, passes=self._passes, dump=self._dump)
+        return Version(executable, trace, effects, watcher, call)
+
+    def _find_device(self, call: Call, watcher: Watcher) -> str:
+        tensors = [*call.tensors, *watcher.tensors]
+        return tensors[0].device if tensors else default_device()
+
+    # What was made
+
+    def _current(self) -> Version:
+        if self._last is None:
+            raise located(
+                OptionError(
+                    "the function has not been compiled yet",
+                    expected="at least one call, which fixes shapes and dtypes",
+                    found="no call",
+                    hint="call the compiled function once, then ask again",
+                )
+            )
+        return self._last
+
+    def ir(self, level: str) -> str:
+        """The text of the last called version at "tensor", "kernel", "buffer", "loop" or "target"."""
+        return self._current().executable.ir(level)
+
+    @property
+    def report(self) -> Report:
+        """Kernels, bytes and times of the last called version."""
+        return self._current().executable.report
+
+    @property
+    def executable(self) -> Executable:
+        """The last called version's compiled module."""
+        return self._current().executable
+
+
+def _watch(watcher: Watcher, label: str, leaf: object) -> object:
+    """Name an argument's tensors and guard a module's numbers."""
+    is_input = is_number(leaf) or (isinstance(leaf, TensorCore) and not is_parameter(leaf))
+    if not is_input:
+        watcher.value(label, leaf, None)
+    return leaf
+
+
+def _readable(label: str, function: object) -> str:
+    """A label that does not begin with a digit: those in a compiled Sequential get its class's name."""
+    return f"{type(function).__name__.lower()}.{label}" if label[:1].isdigit() else label
+
+
+def _stand_ins(trace: Trace, call: Call, arguments: Mapping[str, object]) -> dict[str, object]:
+    """The arguments as the traced function sees them: tensors and numbers without values."""
+    cells: dict[Cell, Cell] = {}
+    tensors = iter(range(len(call.tensors)))
+    numbers = iter(range(len(call.numbers)))
+
+    def stand_in(leaf: object, path: str) -> object:
+        if isinstance(leaf, TensorCore) and not is_parameter(leaf):
+            index = next(tensors)
+            if leaf.device != trace.device:
+                raise located(
+                    DeviceError(
+                        "an argument is on another device than the compiled function",
+                        expected=f"tensors on {trace.device!r}",
+                        found=f"`{path}` on {leaf.device!r}",
+                        hint=f"move it with .to({trace.device!r})",
+                    )
+                )
+            if leaf.cell not in cells:
+                cells[leaf.cell] = trace.argument(index, leaf.cell.type, path)
+            history = History(_outside_node(leaf, path) if leaf.requires_grad else None)
+            return Tensor(cells[leaf.cell], leaf.views, history, leaf.tracked_from)
+        if is_number(leaf):
+            index = next(numbers)
+            return live_number(path, cast(float, leaf), lambda given: given[index], index)
+        return leaf
+
+    return {
+        name: map_leaves(value, lambda leaf, path, name=name: stand_in(leaf, name + path))
+        for name, value in arguments.items()
+    }
+
+
+def _outside_node(leaf: TensorCore, path: str) -> BarrierNode:
+    return BarrierNode(
+        "backward() inside a compiled function reaches ops that ran outside of it",
+        f"compute `{path}` inside the compiled function, or detach() it",
+        leaf.device,
+    )
+
+
+def _as_passed(
+    bound: inspect.BoundArguments, arguments: Mapping[str, object]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The stand-ins, split into positional and keyword arguments as the function takes them."""
+    copy = inspect.BoundArguments(bound.signature, dict(arguments))  # pyright: ignore[reportArgumentType]
+    return copy.args, copy.kwargs
+
+
+def compile(
+    function: Callable[P, R],
+    device: str | None = None,
+    passes: Sequence[Pass] | None = None,
+    dump: str | Path | None = None,
+) -> CompiledFunction[P, R]:
+    """The function or module, to be traced at its first call and run as one compiled graph.
+
+    Forward, `backward()` and `optimizer.step()` may all be inside. `device` is where it runs: by default
+    where its tensors are. `passes` replaces the device's pipeline, and `dump` names a folder for the IR
+    after every pass. Raises TraceError for Python that depends on values, such as `if x > 0`.
+    """
+    return CompiledFunction(function, device, passes, dump)

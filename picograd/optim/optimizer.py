@@ -1,0 +1,150 @@
+"""What all optimizers share: groups of parameters with their settings, and state.
+
+`step()` may run inside of a compiled function. Then the learning rate is an input of the graph, read from
+its group at each call; the other settings are constants, whose change compiles again. State (momenta,
+step counts) consists of tensors made outside of the graph, which the graph reads and overwrites.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from picograd.errors import OptionError
+from picograd.frontend.core import Operand
+from picograd.frontend.creation import zeros, zeros_like
+from picograd.frontend.modes import set_recording, set_trace
+from picograd.frontend.numbers import setting
+from picograd.frontend.problems import located
+from picograd.frontend.tensor import Tensor
+from picograd.frontend.watch import Watched
+from picograd.nn.module import clear_grad
+
+Group = dict[str, Any]
+
+
+class Optimizer(Watched):
+    """Base of all optimizers. `params` is tensors, or dicts with the key "params" and own settings."""
+
+    def __init__(
+        self, params: Iterable[Tensor] | Iterable[Mapping[str, Any]], defaults: Mapping[str, Any]
+    ) -> None:
+        self.defaults = dict(defaults)
+        self.param_groups: list[Group] = []
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        given = list(cast(Iterable[Any], params))
+        if not given:
+            raise located(
+                OptionError(
+                    "an optimizer without parameters",
+                    expected="model.parameters(), or a list of tensors",
+                    found="nothing",
+                )
+            )
+        groups = given if isinstance(given[0], Mapping) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Optimize more tensors, with settings of their own. Raises OptionError for what is no leaf."""
+        params = group["params"]
+        tensors = [params] if isinstance(params, Tensor) else list(params)
+        known = {id(tensor) for present in self.param_groups for tensor in present["params"]}
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor) or not tensor.is_leaf:
+                raise located(
+                    OptionError(
+                        "an optimizer changes leaf tensors",
+                        expected="parameters, or tensors made with requires_grad=True",
+                        found=type(tensor).__name__,
+                    )
+                )
+            if id(tensor) in known:
+                raise located(
+                    OptionError("a parameter appears twice", expected="each once", found="twice")
+                )
+            known.add(id(tensor))
+        self.param_groups.append({**self.defaults, **group, "params": tensors})
+
+    def watched(self) -> Iterable[tuple[str, Any, Any]]:
+        slots: list[tuple[str, Any, Any]] = []
+        for number, group in enumerate(self.param_groups):
+            constants = [key for key in group if key not in ("params", "lr")]
+            slots += [(f"param_groups.{number}.{key}", group, key) for key in constants]
+        return slots
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or fill them with zeros."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                clear_grad(parameter, set_to_none)
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient."""
+        with set_recording(False):
+            for group in self.param_groups:
+                params = [p for p in group["params"] if p.grad is not None]
+                if params:
+                    self.update(group, params)
+
+    @abstractmethod
+    def update(self, group: Group, params: Sequence[Tensor]) -> None:
+        """Change these parameters, all of which have gradients; gradients are not recorded."""
+
+    def learning_rate(self, group: Group) -> Operand:
+        """The group's learning rate; an input of the graph inside of a compiled function."""
+        return setting("lr", lambda: group["lr"], ("lr", id(group)))
+
+    def state_for(self, parameter: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """The parameter's state: tensors of its shape, zero at first, which outlive any trace."""
+        state = self.state.setdefault(parameter, {})
+        with set_trace(None):
+            for name in names:
+                if name not in state:
+                    state[name] = zeros_like(parameter)
+                    state[name].cell.name = f"{parameter.cell.name or 'parameter'}_{name}"
+        return state
+
+    def new_scalar(self, like: Tensor, name: str) -> Tensor:
+        """A 0-d state on the device of a tensor, zero at first, which outlives any trace."""
+        with set_trace(None):
+            scalar = zeros((), device=like.device, dtype=like.dtype)
+        scalar.cell.name = name
+        return scalar
+
+    # Saving
+
+    def _numbered(self) -> dict[Tensor, int]:
+        tensors = [tensor for group in self.param_groups for tensor in group["params"]]
+        return {tensor: number for number, tensor in enumerate(tensors)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and settings, with parameters replaced by their numbers."""
+        numbers = self._numbered()
+        groups = [
+            {**group, "params": [numbers[tensor] for tensor in group["params"]]}
+            for group in self.param_groups
+        ]
+        state = {numbers[tensor]: dict(entry) for tensor, entry in self.state.items()}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Take over state and settings. Raises OptionError when the groups are of other sizes."""
+        sizes = [len(group["params"]) for group in saved["param_groups"]]
+        mine = [len(group["params"]) for group in self.param_groups]
+        if sizes != mine:
+            raise located(
+                OptionError("the saved groups have other sizes", expected=mine, found=sizes)
+            )
+        for group, other in zip(self.param_groups, saved["param_groups"], strict=True):
+            group.update({key: value for key, value in other.items() if key != "params"})
+        copies: dict[int, Tensor] = {}  # state that parameters share stays shared
+        self.state = {
+            tensor: {
+                name: copies.setdefault(id(value), value.detach().clone())
+                for name, value in saved["state"][number].items()
+            }
+            for tensor, number in self._numbered().items()
+            if number in saved["state"]
+        }

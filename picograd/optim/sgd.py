@@ -1,0 +1,55 @@
+"""Stochastic gradient descent, as `torch.optim.SGD`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from picograd.errors import OptionError
+from picograd.frontend.problems import located
+from picograd.frontend.tensor import Tensor
+from picograd.optim.optimizer import Group, Optimizer
+
+
+class SGD(Optimizer):
+    """parameter -= lr * gradient, with momentum and weight decay."""
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Mapping[str, Any]],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        if lr < 0 or momentum < 0 or weight_decay < 0 or (nesterov and momentum == 0):
+            raise located(
+                OptionError(
+                    "SGD does not work with these settings",
+                    expected="numbers of 0 or more; nesterov with momentum",
+                    found=f"lr={lr}, momentum={momentum}, weight_decay={weight_decay}",
+                )
+            )
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+            },
+        )
+
+    def update(self, group: Group, params: Sequence[Tensor]) -> None:
+        lr, momentum = self.learning_rate(group), group["momentum"]
+        for parameter in params:
+            gradient = parameter.grad
+            assert gradient is not None
+            if group["weight_decay"]:
+                gradient = gradient.add(parameter, alpha=group["weight_decay"])
+            if momentum:
+                # It starts at zero: the first step stores the gradient itself, as PyTorch does.
+                buffer = self.state_for(parameter, ["momentum_buffer"])["momentum_buffer"]
+                buffer.mul_(momentum).add_(gradient)
+                gradient = gradient.add(buffer, alpha=momentum) if group["nesterov"] else buffer
+            parameter.sub_(gradient, alpha=lr)
