@@ -33,12 +33,12 @@ class Dump:
 
     def start(self, module: ModuleOp) -> None:
         """Write the module as it comes in."""
-        self.last = f"{module}\n"
+        self.last = str(module) + "\n"
         self._write("input", "mlir", self.last, "what the pipeline was given")
 
     def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
         """Write the module as the pass left it."""
-        text = f"{module}\n"
+        text = str(module) + "\n"
         changed = text != self.last
         self.last = text
         what = f"{record.ops_before} -> {record.ops_after} ops" if changed else "unchanged"
