@@ -18,7 +18,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Region, SSAValue
 
 from picograd.check.makers import MAKERS
-from picograd.check.sketch import Sketch, dtypes, shapes
+from picograd.check.sketch import DTYPES, Sketch, shapes
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, tensor_type, type_of
 from picograd.dialects.literals import Array
 
@@ -31,21 +31,21 @@ _OFTEN = ("unary", "binary", "binary", "reduce", "broadcast")
 def modules(
     draw: st.DrawFn,
     *,
+    fewest_ops: int = 1,
     most_ops: int = 16,
     makers: Sequence[str] = tuple(MAKERS),
-    arguments: Sequence[DType] | None = None,
+    dtypes: Sequence[DType] = DTYPES,
 ) -> ModuleOp:
     """A module with one function `@main` of up to four arguments and results.
 
-    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS`), `arguments` the dtypes
-    of arguments; both are all by default. A kind may append helpers of other kinds.
+    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS`); a kind may append helpers
+    of other kinds. Values are of `dtypes`, the first more often, and of int32 and int64 for indices.
     """
-    sketch = Sketch(draw)
+    sketch = Sketch(draw, dtypes=dtypes)
     kinds = (*(name for name in _OFTEN if name in makers), *makers)
     for _ in range(sketch.number(1, 3)):
-        dtype = draw(dtypes()) if arguments is None else sketch.choose(arguments)
-        sketch.argument(tensor_type(draw(shapes()), dtype))
-    for name in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=most_ops)):
+        sketch.argument(tensor_type(draw(shapes()), sketch.dtype()))
+    for name in draw(st.lists(st.sampled_from(kinds), min_size=fewest_ops, max_size=most_ops)):
         MAKERS[name](sketch)
     name_some(sketch)
     outputs = [sketch.values[-1]]
@@ -76,12 +76,13 @@ class Sample:
 def samples(
     draw: st.DrawFn,
     *,
+    fewest_ops: int = 1,
     most_ops: int = 16,
     makers: Sequence[str] = tuple(MAKERS),
-    arguments: Sequence[DType] | None = None,
+    dtypes: Sequence[DType] = DTYPES,
 ) -> Sample:
     """Modules with inputs; for the options see `modules`."""
-    module = draw(modules(most_ops=most_ops, makers=makers, arguments=arguments))
+    module = draw(modules(fewest_ops=fewest_ops, most_ops=most_ops, makers=makers, dtypes=dtypes))
     return Sample(module, draw(st.integers(0, 2**16)))
 
 

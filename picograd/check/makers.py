@@ -8,10 +8,8 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from picograd.check.sketch import (
-    DTYPES,
     MOST_ELEMENTS,
     Sketch,
-    dtypes,
     shapes,
 )
 from picograd.dialects.dtypes import DType, dtype_of, int32, int64, type_of
@@ -78,7 +76,7 @@ def dtype_of_value(value: SSAValue) -> DType:
 
 def _any(sketch: Sketch) -> SSAValue:
     value = sketch.pick()
-    return sketch.constant(1.0, DTYPES[0]) if value is None else value
+    return sketch.constant(1.0, sketch.dtypes[0]) if value is None else value
 
 
 def _with_rank(sketch: Sketch, least: int) -> SSAValue:
@@ -148,7 +146,9 @@ def _binary(sketch: Sketch) -> None:
     if dtype.is_bool:
         sketch.add(BinaryOp(sketch.choose(_BITS_BINARY), a, b))
     elif dtype.is_int:
-        sketch.add(BinaryOp(sketch.choose(_INT_BINARY), a, b))
+        # A 64-bit logical shift to the right is refused for machines without int64.
+        kinds = (*_INT_BINARY, BinaryKind.SHR) if dtype == int32 else _INT_BINARY
+        sketch.add(BinaryOp(sketch.choose(kinds), a, b))
     else:
         kind = sketch.choose(_FLOAT_BINARY)
         if kind == BinaryKind.DIV:
@@ -174,7 +174,7 @@ def _select(sketch: Sketch) -> None:
 
 
 def _cast(sketch: Sketch) -> None:
-    sketch.add(CastOp(_any(sketch), sketch.choose(DTYPES)))
+    sketch.add(CastOp(_any(sketch), sketch.choose(sketch.dtypes)))
 
 
 def _reduce(sketch: Sketch) -> None:
@@ -336,13 +336,15 @@ def _scatter(sketch: Sketch) -> None:
 
 
 def _constant(sketch: Sketch) -> None:
-    shape, dtype = sketch.draw(shapes()), sketch.draw(dtypes())
+    shape, dtype = sketch.draw(shapes()), sketch.dtype()
     rng = np.random.default_rng(sketch.number(0, 99))
     sketch.constant(rng.integers(-2 if dtype.kind != "bool" else 0, 3, shape), dtype)
 
 
 def _iota(sketch: Sketch) -> None:
-    sketch.add(IotaOp(sketch.choose((3, 1, 5, 0, 20)), sketch.choose((int32, DTYPES[0], int64))))
+    sketch.add(
+        IotaOp(sketch.choose((3, 1, 5, 0, 20)), sketch.choose((int32, sketch.dtypes[0], int64)))
+    )
 
 
 def _random_bits(sketch: Sketch) -> None:

@@ -24,15 +24,10 @@ from picograd.dialects.tensor import ConstantOp, TensorOp
 T = TypeVar("T")
 
 DTYPES = (float32, int32, bool_, int64, float64)
-"""The dtypes of arguments, the likeliest first (see `dtypes`)."""
+"""The dtypes of values, the likeliest first."""
 
 MOST_ELEMENTS = 256
 """No value has more elements, so that thousands of samples run in a minute."""
-
-
-def dtypes() -> st.SearchStrategy[DType]:
-    """A dtype, half of the time float32."""
-    return st.sampled_from((float32, float32, float32, float32, *DTYPES))
 
 
 def shapes(least_rank: int = 0) -> st.SearchStrategy[tuple[int, ...]]:
@@ -56,10 +51,15 @@ class Sketch:
     draw: st.DrawFn
     block: Block = field(default_factory=Block)
     values: list[SSAValue] = field(default_factory=list[SSAValue])
+    dtypes: Sequence[DType] = DTYPES
 
     def choose(self, options: Sequence[T]) -> T:
         """One of some options; shrinks to the first."""
         return self.draw(st.sampled_from(options))
+
+    def dtype(self) -> DType:
+        """A dtype, half of the time the first."""
+        return self.choose((*(self.dtypes[0],) * len(self.dtypes), *self.dtypes))
 
     def number(self, least: int, most: int) -> int:
         """A whole number; shrinks to the least."""
@@ -83,6 +83,6 @@ class Sketch:
         return self.add(ConstantOp(literal(np.asarray(array, dtype.numpy))))
 
     def pick(self, fits: Callable[[SSAValue], bool] = lambda value: True) -> SSAValue | None:
-        """One of the values that fit, or None; shrinks to the latest."""
+        """One of the values that fit, or None; mostly a late one, so that chains grow."""
         fitting = [value for value in reversed(self.values) if fits(value)]
-        return self.choose(fitting) if fitting else None
+        return self.choose((*fitting[:2], *fitting[:2], *fitting)) if fitting else None

@@ -1,0 +1,171 @@
+"""For every pass, on random modules after random legal passes: meaning, verification, text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+from xdsl.parser import Parser
+
+from picograd.check.generator import Sample, samples
+from picograd.check.orders import instance, order_to, prefix_of, suits
+from picograd.compiler.diagnostics import verify_module
+from picograd.compiler.pipelines import pipeline
+from picograd.dialects import new_context
+from picograd.dialects.buffer import outputs_of
+from picograd.dialects.dtypes import DType, bool_, float32, float64, from_ir, int32, int64, type_of
+from picograd.dialects.literals import Array
+from picograd.passes import PASSES, Level, Pass
+from picograd.semantics.bounds import compare
+from picograd.semantics.evaluate import entry_of, evaluate
+
+# Machines so small that modules of a few hundred elements have reason to be tiled and split.
+CPU = "cpu:vector_bits=128,vector_registers=16,cores=3,l1_bytes=512,l2_bytes=1024,l3_bytes=4096"
+GPU = "gpu"
+EXAMPLES = 40
+# The share of samples that a pass must change, so that its property does not hold vacuously.
+LEAST_CHANGED = 0.2
+# Elements on which an exact and a rounded run may decide differently, over all samples.
+MOST_UNDETERMINED = 0.01
+
+EVERYTHING: tuple[DType, ...] = (float32, int32, bool_, int64, float64)
+NO_DOUBLES: tuple[DType, ...] = (float32, int32, bool_, int64)
+
+
+@dataclass
+class Tally:
+    """What a property saw."""
+
+    samples: int = 0
+    changed: int = 0
+    elements: int = 0
+    undetermined: int = 0
+
+
+def property_of(check: Callable[[Sample, Random], None], dtypes: tuple[DType, ...]) -> None:
+    """Run a check on samples of a few ops or more, the same ones at each run."""
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(samples(fewest_ops=4, dtypes=dtypes), st.randoms(use_true_random=False))
+    def run(sample: Sample, rng: Random) -> None:
+        check(sample, rng)
+
+    run()
+
+
+def run_passes(module: ModuleOp, passes: tuple[Pass, ...]) -> None:
+    for step in passes:
+        step.apply(new_context(), module)
+
+
+def fitted(inputs: list[Array], module: ModuleOp) -> list[Array]:
+    """The inputs in the dtypes that the module takes: legalized modules take narrower integers."""
+    function = entry_of(module)
+    outputs = outputs_of(function)
+    types = [argument.type for argument in function.args if argument not in outputs]
+    wanted = [from_ir(t.element_type).numpy for t in types]  # pyright: ignore
+    return [np.asarray(a, dtype) for a, dtype in zip(inputs, wanted, strict=True)]
+
+
+def fits_32_bits(sample: Sample) -> bool:
+    """Whether no 64-bit integer that a module computes leaves 32 bits."""
+    module = sample.module.clone()
+    (function,) = (op for op in module.ops if isinstance(op, FuncOp))
+    wide: list[SSAValue] = [
+        result
+        for op in function.body.block.ops
+        for result in op.results
+        if type_of(result).element_type == int64.ir
+    ]
+    terminator = function.body.block.last_op
+    assert isinstance(terminator, ReturnOp)
+    terminator.operands = wide
+    limits = np.iinfo(np.int32)
+    values = evaluate(module, sample.inputs)
+    return all(((v >= limits.min) & (v <= limits.max)).all() for v in values)
+
+
+def check_meaning(sample: Sample, module: ModuleOp, tally: Tally) -> None:
+    """The module computes what the sample's does, within the budget, and 32-bit integers alike."""
+    outputs = evaluate(module, fitted(sample.inputs, module))
+    report = compare(sample.module, sample.inputs, outputs, cap=1.0)
+    tally.elements += report.elements
+    tally.undetermined += report.undetermined
+    assert report.ok, f"{report}\n{module}"
+
+
+def check_text(module: ModuleOp) -> None:
+    """The module verifies, and its text parses back to the same module."""
+    verify_module(module)
+    parsed = Parser(new_context(), str(module)).parse_module()
+    assert parsed.is_structurally_equivalent(module), f"{module}\nparses back as\n{parsed}"
+
+
+def machines_for(step: type[Pass]) -> list[str]:
+    return [machine for machine in (CPU, GPU) if suits(step, machine)]
+
+
+@pytest.mark.parametrize("name", list(PASSES))
+def test_a_pass_keeps_the_meaning(name: str) -> None:
+    step, tally = PASSES[name], Tally()
+    machines = [GPU] if name == "legalize_types" else machines_for(step)
+
+    def check(sample: Sample, rng: Random) -> None:
+        assume(machines == [CPU] or fits_32_bits(sample))
+        module, machine = sample.module.clone(), rng.choice(machines)
+        prefix = prefix_of(step, machine, rng)
+        run_passes(module, prefix)
+        before = module.clone()
+        last = instance(step, machine, rng)
+        last.apply(new_context(), module)
+        check_text(module)
+        check_meaning(sample, module, tally)
+        tally.samples += 1
+        tally.changed += not before.is_structurally_equivalent(module)
+
+    property_of(check, NO_DOUBLES if GPU in machines else EVERYTHING)
+    assert tally.undetermined <= MOST_UNDETERMINED * tally.elements, tally
+    assert tally.changed >= LEAST_CHANGED * tally.samples, tally
+
+
+@pytest.mark.parametrize("machine", [CPU, GPU])
+@pytest.mark.parametrize("level", [Level.TENSOR, Level.KERNEL, Level.BUFFER, Level.LOOP])
+def test_random_legal_orders_agree(machine: str, level: Level) -> None:
+    tally = Tally()
+
+    def check(sample: Sample, rng: Random) -> None:
+        assume(machine == CPU or fits_32_bits(sample))
+        module = sample.module.clone()
+        run_passes(module, order_to(level, machine, rng))
+        check_text(module)
+        check_meaning(sample, module, tally)
+
+    property_of(check, EVERYTHING if machine == CPU else NO_DOUBLES)
+    assert tally.undetermined <= MOST_UNDETERMINED * tally.elements, tally
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_pipelines_keep_the_meaning(device: str) -> None:
+    tally = Tally()
+
+    def check(sample: Sample, rng: Random) -> None:
+        assume(device == "cpu" or fits_32_bits(sample))
+        module = sample.module.clone()
+        run_passes(module, pipeline(device))
+        check_text(module)
+        check_meaning(sample, module, tally)
+
+    property_of(check, EVERYTHING if device == "cpu" else NO_DOUBLES)
+    assert tally.undetermined <= MOST_UNDETERMINED * tally.elements, tally
