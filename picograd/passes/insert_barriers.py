@@ -2,10 +2,41 @@
 
 Before:
 ```mlir
+builtin.module {
+  loop.kernel @reverse(%x: memref<3x64xf32>, %y: memref<3x64xf32>) {
+    loop.parallel %i = 0 to 3 mapping grid {
+      %row = loop.alloc : memref<64xf32, "workgroup">
+      loop.parallel %j = 0 to 64 mapping workgroup {
+        %v = loop.load %x[%i, %j] : memref<3x64xf32>
+        loop.store %v, %row[%j] : f32, memref<64xf32, "workgroup">
+      }
+      loop.parallel %j_1 as j = 0 to 64 mapping workgroup {
+        %v_1 = loop.load %row[-%j_1 + 63] : memref<64xf32, "workgroup">
+        loop.store %v_1, %y[%i, %j_1] : f32, memref<3x64xf32>
+      }
+    }
+  }
+}
 ```
 
 After:
 ```mlir
+builtin.module {
+  loop.kernel @reverse(%x: memref<3x64xf32>, %y: memref<3x64xf32>) {
+    loop.parallel %i = 0 to 3 mapping grid {
+      %row = loop.alloc : memref<64xf32, "workgroup">
+      loop.parallel %j = 0 to 64 mapping workgroup {
+        %v = loop.load %x[%i, %j] : memref<3x64xf32>
+        loop.store %v, %row[%j] : f32, memref<64xf32, "workgroup">
+      }
+      loop.barrier
+      loop.parallel %j_1 as j = 0 to 64 mapping workgroup {
+        %v_1 = loop.load %row[-%j_1 + 63] : memref<64xf32, "workgroup">
+        loop.store %v_1, %y[%i, %j_1] : f32, memref<3x64xf32>
+      }
+    }
+  }
+}
 ```
 
 Requires: map_to_grid; passes that still add loops or buffers come before.

@@ -2,19 +2,68 @@
 
 Before:
 ```mlir
-loop.kernel @scale(%x: memref<1000x7xf32>, %y: memref<1000x7xf32>) {
-  loop.parallel (%i, %j) = (0, 0) to (1000, 7) {
-    %v = loop.load %x[%i, %j] : memref<1000x7xf32>
-    %r = arith.addf %v, %v : f32
-    loop.store %r, %y[%i, %j] : f32, memref<1000x7xf32>
+builtin.module {
+  loop.kernel @double(%x: memref<500x7xf32>, %y: memref<500x7xf32>) {
+    loop.parallel (%i, %j) = (0, 0) to (500, 7) {
+      %v = loop.load %x[%i, %j] : memref<500x7xf32>
+      %d = arith.addf %v, %v : f32
+      loop.store %d, %y[%i, %j] : f32, memref<500x7xf32>
+    }
+  }
+  loop.kernel @center(%x: memref<3x900xf32>, %y: memref<3x900xf32>) {
+    loop.parallel %i = 0 to 3 {
+      %most = loop.reduce max %k = 0 to 900 : f32 {
+        %v = loop.load %x[%i, %k] : memref<3x900xf32>
+        loop.yield %v : f32
+      }
+      loop.parallel %j = 0 to 900 {
+        %v_1 = loop.load %x[%i, %j] : memref<3x900xf32>
+        %c = arith.subf %v_1, %most : f32
+        loop.store %c, %y[%i, %j] : f32, memref<3x900xf32>
+      }
+    }
   }
 }
 ```
+
 Options: map_to_grid{threads=128}
 
 After:
 ```mlir
+builtin.module {
+  loop.kernel @double(%x: memref<500x7xf32>, %y: memref<500x7xf32>) {
+    loop.parallel %group = 0 to 3500 step 128 mapping grid {
+      loop.parallel %thread = %group to min(%group + 128, 3500) mapping workgroup {
+        loop.parallel (%i, %j) = (%thread floordiv 7, %thread mod 7) to (%thread floordiv 7 + 1, %thread mod 7 + 1) {
+          %v = loop.load %x[%i, %j] : memref<500x7xf32>
+          %d = arith.addf %v, %v : f32
+          loop.store %d, %y[%i, %j] : f32, memref<500x7xf32>
+        }
+      }
+    }
+  }
+  loop.kernel @center(%x: memref<3x900xf32>, %y: memref<3x900xf32>) {
+    loop.parallel %i = 0 to 3 mapping grid {
+      %most = loop.reduce max %k = 0 to 900 : f32 {
+        %v = loop.load %x[%i, %k] : memref<3x900xf32>
+        loop.yield %v : f32
+      }
+      loop.parallel %thread = 0 to 128 mapping workgroup {
+        loop.parallel %j = %thread to 900 step 128 {
+          %v_1 = loop.load %x[%i, %j] : memref<3x900xf32>
+          %c = arith.subf %v_1, %most : f32
+          loop.store %c, %y[%i, %j] : f32, memref<3x900xf32>
+        }
+      }
+    }
+  }
+}
 ```
+
+Each top-level loop becomes one dispatch. Where the work of an iteration is short it gets one thread,
+and the number of a thread tells its place in the nest; where it is long (a row with reductions, or
+a block staged in workgroup memory) it gets a workgroup, whose threads share the loops inside.
+Bounds that do not divide leave threads without work, never code of another shape.
 
 Requires: nothing; the schedule's own passes (tile_loops, stage_operands) come before it.
 

@@ -2,11 +2,57 @@
 
 Before:
 ```mlir
+builtin.module {
+  loop.kernel @row_sum(%x: memref<3x900xf32>, %y: memref<3xf32>) {
+    loop.parallel %i = 0 to 3 mapping grid {
+      %sum = loop.reduce add %k = 0 to 900 : f32 {
+        %v = loop.load %x[%i, %k] : memref<3x900xf32>
+        loop.yield %v : f32
+      }
+      loop.parallel %once = 0 to 1 mapping workgroup {
+        loop.store %sum, %y[%i] : f32, memref<3xf32>
+      }
+    }
+  }
+}
 ```
+
+Options: tree_reduce{threads=64 fan_in=8}
 
 After:
 ```mlir
+builtin.module {
+  loop.kernel @row_sum(%x: memref<3x900xf32>, %y: memref<3xf32>) {
+    loop.parallel %i = 0 to 3 mapping grid {
+      %sum_parts = loop.alloc : memref<64xf32, "workgroup">
+      loop.parallel %thread = 0 to 64 mapping workgroup {
+        %sum = loop.reduce add %k = %thread to 900 step 64 : f32 {
+          %v = loop.load %x[%i, %k] : memref<3x900xf32>
+          loop.yield %v : f32
+        }
+        loop.store %sum, %sum_parts[%thread] : f32, memref<64xf32, "workgroup">
+      }
+      loop.parallel %thread_1 as thread = 0 to 8 mapping workgroup {
+        %sum_1 = loop.reduce add %part = %thread_1 to 64 step 8 : f32 {
+          %0 = loop.load %sum_parts[%part] : memref<64xf32, "workgroup">
+          loop.yield %0 : f32
+        }
+        loop.store %sum_1, %sum_parts[%thread_1] : f32, memref<64xf32, "workgroup">
+      }
+      %sum_2 = loop.reduce add %part_1 as part = 0 to 8 : f32 {
+        %1 = loop.load %sum_parts[%part_1] : memref<64xf32, "workgroup">
+        loop.yield %1 : f32
+      }
+      loop.parallel %once = 0 to 1 mapping workgroup {
+        loop.store %sum_2, %y[%i] : f32, memref<3xf32>
+      }
+    }
+  }
+}
 ```
+
+Every thread reduces its share of the iterations; then a tree over the shares, each level `fan_in`
+times narrower; at the root all threads reduce the last few alike, so that each has the result.
 
 Requires: map_to_grid, whose workgroups the trees belong to.
 

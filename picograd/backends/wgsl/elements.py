@@ -117,7 +117,7 @@ def _is_number(owner: object) -> bool:
     return not isnan(float(owner.value.value.data))
 
 
-_COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_COMPARE = {"eq": "==", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
 def _loop_compare(op: Operation, operands: Sequence[str], helpers: Helpers) -> str:
@@ -126,6 +126,9 @@ def _loop_compare(op: Operation, operands: Sequence[str], helpers: Helpers) -> s
     left, right = operands
     if _is_bool(op.left.type) and predicate not in ("eq", "ne"):
         left, right = f"u32({left})", f"u32({right})"
+    if predicate == "ne":
+        # naga makes `!=` of floats an ordered comparison, which is false for NaN.
+        return f"!({left} == {right})"
     return f"{left} {_COMPARE[predicate]} {right}"
 
 

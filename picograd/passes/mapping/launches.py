@@ -76,12 +76,17 @@ def _is_pinned(op: Operation, kernel: KernelOp) -> bool:
     """Whether an operation must run exactly once, where it stands."""
     if isinstance(op, LoadOp):
         return isinstance(op.memref.owner, AllocOp) or op.memref in kernel.written
-    return bool(op.regions) or isinstance(op, StoreOp | CheckedIndexOp)
+    return bool(op.regions) or isinstance(op, StoreOp)
 
 
 def _stays_together(segments: Sequence[Sequence[Operation]], facts: LoopFacts) -> bool:
-    """Whether one workgroup may run everything: there is a reduction, and little to do."""
+    """Whether one workgroup may run everything: there is a reduction, and little to do.
+
+    It must when a reduction decides on an index, which cannot wait in a buffer.
+    """
     tops = [op for segment in segments for op in segment]
+    if any(isinstance(op, CheckedIndexOp) for op in tops):
+        return True
     alone = all(isinstance(op, ParallelOp) for op in tops)
     return not alone and sum(_iterations(op, facts) for op in tops) <= ONE_GROUP_LIMIT
 
