@@ -88,8 +88,9 @@ def test_conditions_that_always_hold_are_left_out() -> None:
     names, ranges = variables()
     i = Linear.of(names[0])
     assert in_range(i, 0, 3, ranges) == ()
-    assert in_range(i + 1, 0, 3, ranges) is not None
-    (condition,) = in_range(i + 1, 0, 3, ranges) or ()
+    conditions = in_range(i + 1, 0, 3, ranges)
+    assert conditions is not None
+    (condition,) = conditions
     assert (condition.predicate, condition.value) == ("lt", 3)
     assert in_range(i + 3, 0, 3, ranges) is None
     assert in_range(i - 3, 0, 3, ranges) is None
