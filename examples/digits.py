@@ -1,7 +1,7 @@
 """Train a small classifier of handwritten digits; the program that `picograd demo` runs, in short.
 
-    python examples/digits.py
-    picograd dump examples/digits.py:train_step --device cpu --out dump
+python examples/digits.py
+picograd dump examples/digits.py:train_step --device cpu --out dump
 """
 
 import picograd as torch
@@ -25,8 +25,7 @@ class Classifier(nn.Module):
 
 
 images, labels = load_digits()
-images = torch.tensor(images.reshape(-1, 64).astype("float32") / 16)
-labels = torch.tensor(labels.astype("int64"))
+images, labels = torch.tensor(images), torch.tensor(labels)
 
 torch.manual_seed(0)
 model = Classifier()

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from picograd.cli.commands import Commands
 from picograd.cli.display import print_table
 from picograd.study import digits_bench, gemm_bench
 from picograd.study.measure import interleave, on_one_thread
@@ -15,7 +16,7 @@ from picograd.study.measure import interleave, on_one_thread
 Measured = Mapping[str, float]
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add `bench` to the command."""
     parser = commands.add_parser(
         "bench",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from picograd.cli.commands import Commands
 from picograd.cli.display import print_table, progress
 from picograd.cli.files import UsageError
 from picograd.errors import DeviceError
@@ -27,7 +28,7 @@ REPORTED = (
 )  # fmt: skip
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add `demo` to the command."""
     parser = commands.add_parser(
         "demo",

@@ -4,7 +4,7 @@ Loading rich takes longer than most commands run, and `opt` never draws: hence t
 the functions, which are the only ones of the command.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -35,7 +35,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 @contextmanager
-def progress(description: str, steps: int) -> Iterator[Progress]:
+def progress(description: str, steps: int) -> Generator[Progress]:
     """A progress bar of so many steps; where the output is no terminal, a line at the end."""
     from rich.progress import (
         BarColumn,

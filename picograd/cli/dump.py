@@ -3,19 +3,20 @@
 import argparse
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import picograd
 from picograd import Tensor
+from picograd.cli.commands import Commands
 from picograd.cli.files import UsageError, UserCode, load_python
 from picograd.compiler.spelling import nearest
 from picograd.nn import Module
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add `dump` to the command."""
     parser = commands.add_parser(
         "dump",
@@ -85,14 +86,14 @@ def _inputs_beside(loaded: ModuleType, file: str) -> tuple[Tensor, ...]:
     examples = getattr(loaded, "example_inputs", None)
     if isinstance(examples, Tensor):
         return (examples,)
-    if not isinstance(examples, tuple | list):
+    if not isinstance(examples, Sequence):
         raise UsageError(
             f"{file} has no example inputs for its module",
             expected="`example_inputs`, a tensor or a tuple of tensors, beside the module",
             found="none" if examples is None else type(examples).__name__,
             hint="example_inputs = (picograd.randn(64, 784),)",
         )
-    return tuple(examples)
+    return tuple(cast(Sequence[Tensor], examples))
 
 
 def _inputs_of_defaults(function: Callable[..., Any], target: str) -> tuple[Tensor, ...]:

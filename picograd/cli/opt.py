@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import get_pass_option_infos
 
+from picograd.cli.commands import Commands
 from picograd.cli.files import read_text
 from picograd.cli.own_passes import load_passes
 from picograd.cli.runs import describe_array, run_on_device, seeded_inputs
@@ -20,7 +21,7 @@ from picograd.passes import Pass
 from picograd.study.pass_docs import summary_of
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add `opt` to the command."""
     parser = commands.add_parser(
         "opt",

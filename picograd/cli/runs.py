@@ -1,7 +1,7 @@
 """Running a module that was read from text, at whatever level it stands."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +45,9 @@ def _random_array(rng: np.random.Generator, type: Attribute) -> Array:
             expected="tensor<…> or memref<…> arguments",
             found=str(type),
         )
-    shape = type.get_shape()
-    dtype = dtypes.from_ir(type.get_element_type())
+    array = cast(TensorType[Attribute] | MemRefType[Attribute], type)
+    shape = array.get_shape()
+    dtype = dtypes.from_ir(array.element_type)
     if dtype.is_float:
         return rng.standard_normal(shape).astype(dtype.numpy)
     return rng.integers(0, 2 if dtype.is_bool else 4, shape).astype(dtype.numpy)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 import picograd
 from picograd import Tensor, nn, optim
-from picograd.data import load_digits
+from picograd.backends import runtime
+from picograd.data import hold_out, load_digits
 
 PIXELS, WIDTHS, CLASSES = 64, (128, 64), 10
 BATCH = 64
@@ -56,11 +57,11 @@ class Digits:
 def split_digits(seed: int) -> Digits:
     """Load the digits and hold some out, the same ones for the same seed."""
     images, labels = load_digits()
-    scaled = ((images.reshape(len(images), PIXELS) / 16) - PIXEL_MEAN) / PIXEL_DEVIATION
-    order = np.random.default_rng(seed).permutation(len(images))
-    test, train = order[:HELD_OUT], order[HELD_OUT:]
-    inputs, targets = scaled.astype(np.float32), labels.astype(np.int64)
-    return Digits(inputs[train], targets[train], inputs[test], targets[test])
+    scaled = np.divide(np.subtract(images, PIXEL_MEAN), PIXEL_DEVIATION)
+    split = hold_out(scaled, labels, HELD_OUT, seed)
+    return Digits(
+        split.x.astype(np.float32), split.y, split.x_test.astype(np.float32), split.y_test
+    )
 
 
 class Classifier(nn.Module):
@@ -128,7 +129,7 @@ def train(
 
     Raises DeviceError when there is no such device.
     """
-    adapter = picograd.device(device).adapter
+    adapter = runtime.device(device).adapter
     digits = split_digits(seed)
     trainer = Trainer(device, seed)
     step: Any = picograd.compile(trainer.step, device=device, dump=dump)
