@@ -104,7 +104,7 @@ def run_example(docs: PassDocs, known: Mapping[str, type[Pass]]) -> str:
     # The example may start anywhere on the road, so what ran before it is not known.
     run_pipeline(module, parse_passes(docs.options, known), facts=None)
     if docs.before.startswith("builtin.module"):
-        return f"{module}\n"
+        return str(module) + "\n"
     return "".join(f"{op}\n" for op in module.ops)
 
 
