@@ -20,7 +20,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from picograd.backends.llvm import types
-from picograd.backends.llvm.emit_control import Kernel
+from picograd.backends.llvm.emit_control import Kernel, symbol
 from picograd.backends.llvm.function import ARENA, Function
 from picograd.dialects import buffer
 from picograd.dialects.literals import array_of
@@ -119,7 +119,7 @@ def _kernel_text(kernel: Kernel, op: KernelOp) -> tuple[list[str], int]:
         f.comment(f"{role} {name}: {argument.type}")
     kernel.block(f, op.body.block)
     given = "".join(f"ptr noalias {name}, " for name in parameters)
-    header = f'define internal void @"{kernel.name}"({given}ptr %context) #0 {{'
+    header = f'define internal void @"{symbol(kernel.name)}"({given}ptr %context) #0 {{'
     return f.finish(header), f.scratch.high
 
 
@@ -194,4 +194,4 @@ class _Main:
         f, name = self.f, op.kernel.root_reference.data
         f.comment(f"launch {name}({', '.join('%' + self.labels[value] for value in op.buffers)})")
         given = "".join(f"ptr {f.bases[value]}, " for value in op.buffers)
-        f.emit(f'call void @"{name}"({given}ptr %context)')
+        f.emit(f'call void @"{symbol(name)}"({given}ptr %context)')

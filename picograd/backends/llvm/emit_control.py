@@ -24,6 +24,11 @@ from picograd.dialects.loop import (
 from picograd.errors import CompileError
 
 
+def symbol(name: str) -> str:
+    """The symbol of a kernel's function, apart from those of libraries (a kernel may be called exp)."""
+    return f"kernel.{name}"
+
+
 class Kernel:
     """The functions that one kernel becomes: itself, and the body of each loop for threads."""
 
@@ -166,7 +171,7 @@ class Kernel:
         total = counts[0]
         for count in counts[1:]:
             total = f.assign("chunks", f"mul nsw i64 {total}, {count}")
-        name = f"{self.name}.threads{self.parallel_loops}"
+        name = symbol(f"{self.name}.threads{self.parallel_loops}")
         self.parallel_loops += 1
         captured = [value for value in _captured(op) if not _is_constant(f, value)]
         fields = [_capture_type(value) for value in captured]

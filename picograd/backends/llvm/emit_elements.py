@@ -26,8 +26,10 @@ from picograd.backends.llvm.emit_memory import lane_values, narrowed
 from picograd.backends.llvm.function import Function
 from picograd.dialects.literals import array_of
 from picograd.dialects.loop import (
+    CONVERSIONS,
     BroadcastOp,
     CompareOp,
+    ConvertOp,
     FoldOp,
     IndexOp,
     ReduceKind,
@@ -124,8 +126,20 @@ def _binary(f: Function, op: Operation) -> None:
 def _conversion(f: Function, op: Operation) -> None:
     result = op.results[0]
     f.set(
-        result, f"{_CONVERSIONS[type(op)]} {f.typed(op.operands[0])} to {types.value(result.type)}"
+        result,
+        f"{_CONVERSIONS[_conversion_class(op)]} {f.typed(op.operands[0])} "
+        f"to {types.value(result.type)}",
     )
+
+
+def _conversion_class(op: Operation) -> type[Operation]:
+    """The upstream conversion that an operation does, on an element or a tile."""
+    return CONVERSIONS[op.kind.data] if isinstance(op, ConvertOp) else type(op)
+
+
+def _convert(f: Function, op: Operation) -> None:
+    to_integer = _conversion_class(op) in (arith.FPToSIOp, arith.FPToUIOp)
+    (_to_integer if to_integer else _conversion)(f, op)
 
 
 def _intrinsic(name: str, f: Function, type: Attribute, arguments: list[str]) -> str:
@@ -318,7 +332,8 @@ def _shift(f: Function, op: Operation) -> None:
 def _to_integer(f: Function, op: Operation) -> None:
     """Truncation that saturates; NaN gives 0."""
     operand, result = op.operands[0], op.results[0]
-    kind = "llvm.fptosi.sat" if isinstance(op, arith.FPToSIOp) else "llvm.fptoui.sat"
+    signed = _conversion_class(op) is arith.FPToSIOp
+    kind = "llvm.fptosi.sat" if signed else "llvm.fptoui.sat"
     source, target = operand.type, result.type
     lanes = types.lanes(target)
     name = (
@@ -435,6 +450,7 @@ RULES: dict[type[Operation], Rule] = {
     arith.SelectOp: _select,
     arith.DivSIOp: _divide,
     arith.RemSIOp: _divide,
+    ConvertOp: _convert,
     arith.FPToSIOp: _to_integer,
     arith.FPToUIOp: _to_integer,
     math.RsqrtOp: _reciprocal_root,

@@ -402,3 +402,11 @@ def test_what_the_cpu_cannot_run_is_refused_with_a_remedy():
     tile = MATRIX.replace("BODY", "%v = loop.load %x[t0, t1] : memref<7x5xf32> to vector<7x5xf32>")
     refuse(tile, "one axis")
     refuse(MATRIX.replace("BODY", "loop.barrier"), "loop.barrier")
+
+
+def test_a_kernel_may_be_called_like_a_function_of_the_library(rng):
+    module = elementwise("math.exp %v0 : RESULT", ["f32"], "f32", 20, 5)
+    text = str(module).replace("@k", "@expf")
+    x = rng.standard_normal(20).astype(np.float32)
+    (found,) = run(parse(text), [x], [((20,), np.float32)])
+    np.testing.assert_array_max_ulp(found, np.exp(x), maxulp=2)
