@@ -22,6 +22,13 @@ Grammar (linear expressions and lanes: see `affine`; T is an element type or a r
     store    ::= "loop.store" %v "," %m "[" linear,* "]" "clip"? ":" T "," memref
     alloc    ::= %m "=" "loop.alloc" ":" memref          space "stack", "packed", "workgroup", "private"
     checked  ::= %i "=" "loop.checked_index" %v ":" T "below" N
+    index    ::= %v "=" "loop.index" linear ":" T
+    compare  ::= %c "=" "loop.compare" predicate %a "," %b ":" T
+    select   ::= %v "=" "loop.select" %c "," %a "," %b ":" T
+    convert  ::= %v "=" "loop.convert" conversion %a ":" tile "to" tile
+    spread   ::= %v "=" "loop.broadcast" %a "along" "[" axis,+ "]" ":" T "to" tile
+    fold     ::= %v "=" "loop.fold" kind %a ":" tile "to" T
+    shuffle  ::= %v "=" "loop.shuffle" %a "," %b "[" lane,+ "]" ":" tile "," tile "to" tile
     barrier  ::= "loop.barrier"
 """
 
@@ -87,10 +94,12 @@ from picograd.dialects.loop_syntax import (
     tile_type,
 )
 from picograd.dialects.loop_tiles import (
+    CONVERSIONS,
     TILE_OPS,
     BroadcastOp,
     CompareOp,
     ComparePredicate,
+    ConvertOp,
     FoldOp,
     IndexOp,
     ReduceKind,
@@ -185,6 +194,7 @@ Loop: Dialect = Dialect(
 )
 
 __all__ = [
+    "CONVERSIONS",
     "MAPPINGS",
     "SPACES",
     "AllocOp",
@@ -193,6 +203,7 @@ __all__ = [
     "CheckedIndexOp",
     "CompareOp",
     "ComparePredicate",
+    "ConvertOp",
     "Dim",
     "FoldOp",
     "ForOp",

@@ -179,14 +179,28 @@ def parse_dims(parser: Parser) -> tuple[list[Parser.Argument], list[Dim]]:
         )
 
     position = parser.pos
-    variables = parse_group(parser, variable)
+    grouped = parser.parse_optional_punctuation("(") is not None
+
+    def group(parse_one: Callable[[], Item], *, opened: bool = False) -> list[Item]:
+        # A bound may itself begin with a parenthesis: only the variables tell what this one means.
+        if not grouped:
+            return [parse_one()]
+        if not opened:
+            parser.parse_punctuation("(")
+        items = [parse_one()]
+        while parser.parse_optional_punctuation(","):
+            items.append(parse_one())
+        parser.parse_punctuation(")")
+        return items
+
+    variables = group(variable, opened=grouped)
     parser.parse_punctuation("=")
-    lower_bounds = parse_group(parser, lambda: parse_linear(parser))
+    lower_bounds = group(lambda: parse_linear(parser))
     parser.parse_keyword("to")
-    upper_bounds = parse_group(parser, uppers)
+    upper_bounds = group(uppers)
     steps = [1] * len(variables)
     if parser.parse_optional_keyword("step"):
-        steps = parse_group(parser, lambda: parser.parse_integer(allow_boolean=False))
+        steps = group(lambda: parser.parse_integer(allow_boolean=False))
     if not len(variables) == len(lower_bounds) == len(upper_bounds) == len(steps):
         parser.raise_error(
             f"{len(variables)} induction variables need as many lower bounds, upper bounds and "

@@ -308,6 +308,65 @@ class SelectOp(IRDLOperation):
             )
 
 
+CONVERSIONS: dict[str, type[Operation]] = {
+    "sitofp": arith.SIToFPOp,
+    "uitofp": arith.UIToFPOp,
+    "fptosi": arith.FPToSIOp,
+    "fptoui": arith.FPToUIOp,
+    "trunci": arith.TruncIOp,
+    "extsi": arith.ExtSIOp,
+    "extui": arith.ExtUIOp,
+}
+"""The upstream conversions that take scalars only, by what they are called here."""
+
+
+@irdl_op_definition
+class ConvertOp(IRDLOperation):
+    """What an upstream conversion of the same name does, for tiles, which those do not take.
+
+    `%f = loop.convert uitofp %c : vector<16xi1> to vector<16xf32>`.
+    """
+
+    name = "loop.convert"
+    kind = prop_def(StringAttr)
+    value = operand_def(VectorType)
+    result = result_def(VectorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, kind: str, value: SSAValue, element: Attribute):
+        super().__init__(
+            operands=[value],
+            properties={"kind": StringAttr(kind)},
+            result_types=[tile_type(element, tile_shape(value.type))],
+        )
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(f" {self.kind.data} ")
+        _print_same_type(printer, self, [self.value], self.value.type)
+        printer.print_string(" to ")
+        printer.print_attribute(self.result.type)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ConvertOp:
+        kind = parser.parse_keyword_in(CONVERSIONS)
+        (value,), type, notes = _parse_same_type(parser, 1)
+        parser.parse_characters("to")
+        result = parser.parse_type()
+        op = cls(kind, parser.resolve_operand(value, type), element_type(result))
+        if op.result.type != result:
+            parser.raise_error(f"converting {type} gives {op.result.type}, not {result}")
+        op.attributes |= notes
+        return op
+
+    def verify_(self) -> None:
+        if self.kind.data not in CONVERSIONS:
+            raise VerifyException(
+                f"loop.convert: expected one of {', '.join(CONVERSIONS)}, found {self.kind.data!r}"
+            )
+        if tile_shape(self.value.type) != tile_shape(self.result.type):
+            raise VerifyException("loop.convert: the shape of a tile stays the same")
+
+
 @irdl_op_definition
 class BroadcastOp(IRDLOperation):
     """Repeats an element or a tile along new axes of the result.
@@ -450,6 +509,7 @@ TILE_OPS: tuple[type[Operation], ...] = (
     IndexOp,
     CompareOp,
     SelectOp,
+    ConvertOp,
     BroadcastOp,
     FoldOp,
     ShuffleOp,

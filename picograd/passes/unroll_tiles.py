@@ -53,7 +53,9 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from picograd.dialects.affine import FloorDiv, Lane, Leaf, Linear, LinearLike, Mod, encode
 from picograd.dialects.loop import (
+    CONVERSIONS,
     BroadcastOp,
+    ConvertOp,
     FoldOp,
     ForOp,
     IfOp,
@@ -233,6 +235,9 @@ class _Unroller:
             operands = [self.get(value, piece) for value in op.operands]
             properties = dict(op.properties)
         cls: type[Operation] = op.__class__
+        if isinstance(op, ConvertOp) and not tile_rank(type):
+            cls = CONVERSIONS[op.kind.data]
+            del properties["kind"]
         return cls.create(
             operands=operands,
             result_types=[type],

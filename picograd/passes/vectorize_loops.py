@@ -58,7 +58,7 @@ from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat, ModuleOp, StringAttr
+from xdsl.dialects.builtin import AnyFloat, ModuleOp, StringAttr, UnitAttr
 from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.dialects.affine import Lane, Linear, floordiv
@@ -94,6 +94,9 @@ from picograd.targets import lookup
 
 SCALAR = "scalar"
 """The attribute of a loop that could not become tiles: the reason."""
+
+TAIL = "tail"
+"""The attribute of a loop over what is left after the last full tile."""
 
 HOT_TRIPS = 4
 """The most iterations of a loop that nobody minds being scalar."""
@@ -228,6 +231,7 @@ def _vectorize_reduction(op: ReduceOp, name: str, size: int) -> None:
             [op.outputs[0].type],
             body=clone_body(op),
         )
+        rest.attributes[TAIL] = UnitAttr()
         new.append(rest)
         parts.append(rest.outputs[0])
     if not parts:
@@ -289,6 +293,9 @@ def _is_innermost(loop: LoopOp) -> bool:
 
 
 def _has_scalar_arithmetic(loop: LoopOp) -> bool:
+    """Whether all arithmetic of a loop that is no tail is scalar, and there is some on floats."""
+    if TAIL in loop.attributes or any(tile_rank(r.type) for op in loop.walk() for r in op.results):
+        return False
     return any(
         op.name.startswith(("arith.", "math."))
         and not isinstance(op, arith.ConstantOp)

@@ -9,9 +9,11 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from picograd.dialects.affine import Lane, Leaf, Linear, LinearLike
 from picograd.dialects.loop import (
+    CONVERSIONS,
     BroadcastOp,
     CheckedIndexOp,
     CompareOp,
+    ConvertOp,
     ForOp,
     IfOp,
     IndexOp,
@@ -33,6 +35,9 @@ from picograd.passes.lane_analysis import (
 )
 from picograd.passes.loop_facts import LoopFacts
 from picograd.passes.loop_rewriting import copy_hint, dims_with
+
+SCALAR_CONVERSIONS = {op.name: kind for kind, op in CONVERSIONS.items()}
+"""The upstream conversions that loop.convert does for tiles."""
 
 Place = tuple[int, ...]
 """The lanes of a tile, in the order of its axes."""
@@ -147,6 +152,9 @@ class Vectorizer:
             return CompareOp(INTEGER_PREDICATES[op.predicate.value.data], *operands)
         if isinstance(op, arith.SelectOp):
             return SelectOp(*operands)
+        if place and op.name in SCALAR_CONVERSIONS:
+            kind = SCALAR_CONVERSIONS[op.name]
+            return ConvertOp(kind, operands[0], element_type(op.results[0].type))
         cls: type[Operation] = type(op)
         return cls.create(
             operands=operands,

@@ -25,7 +25,12 @@ from picograd.dialects import buffer, loop
 from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
 from picograd.dialects.literals import array_of
 from picograd.errors import IndexOutOfRange, VerificationError
-from picograd.semantics.loop_elements import Array, element_dtype, evaluate_element_op
+from picograd.semantics.loop_elements import (
+    Array,
+    convert_elements,
+    element_dtype,
+    evaluate_element_op,
+)
 
 Combiner: TypeAlias = Callable[[list[Array], list[Array], "Array | None"], list[Array]]
 """Combines two lists of arrays over those iterations of the reduction's frame that are given."""
@@ -415,6 +420,11 @@ class _Evaluator:
         arrays = [self.get(value, frame) for value in op.operands]
         self.set(op.result, frame, np.where(*arrays))
 
+    def convert(self, op: loop.ConvertOp, frame: Frame) -> None:
+        values = self.get(op.value, frame)
+        array = convert_elements(op.kind.data, values, op.result.type, widen=self.widen)
+        self.set(op.result, frame, array)
+
     def broadcast(self, op: loop.BroadcastOp, frame: Frame) -> None:
         value = self.get(op.value, frame)
         value = np.expand_dims(value, tuple(axis + 1 for axis in op.axes))
@@ -455,6 +465,7 @@ _RULES: Mapping[type[Operation], Callable[[_Evaluator, Any, Frame], None]] = {
     loop.IndexOp: _Evaluator.index,
     loop.CompareOp: _Evaluator.compare,
     loop.SelectOp: _Evaluator.select,
+    loop.ConvertOp: _Evaluator.convert,
     loop.BroadcastOp: _Evaluator.broadcast,
     loop.FoldOp: _Evaluator.fold,
     loop.ShuffleOp: _Evaluator.shuffle,

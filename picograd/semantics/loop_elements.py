@@ -269,6 +269,11 @@ def _on_unsigned(relation: Rule) -> Rule:
     return apply
 
 
+def convert_elements(kind: str, values: Array, type: Any, *, widen: bool) -> Array:
+    """What loop.convert does, for the result type `type`."""
+    return CONVERSIONS[f"arith.{kind}"](values, element_dtype(type, widen=widen))
+
+
 _INTEGER_PREDICATES: tuple[Rule, ...] = (
     np.equal,
     np.not_equal,
