@@ -112,7 +112,8 @@ def _kernel_text(kernel: Kernel, op: KernelOp) -> tuple[list[str], int]:
     f.comment(f"kernel {kernel.name}")
     for number, argument in enumerate(op.body.block.args):
         name = f"%{argument.name_hint or f'buffer{number}'}"
-        name = name if name not in parameters else f"{name}.{number}"
+        # Values are called %hint.7: a letter after the dot keeps parameters apart from them.
+        name = name if name not in (*parameters, "%context") else f"{name}.b{number}"
         f.bases[argument] = name
         parameters.append(name)
         role = "writes" if argument in op.written else "reads"
