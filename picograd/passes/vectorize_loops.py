@@ -52,28 +52,20 @@ attribute `scalar`, which `scalar_hot_loops` reports.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat, ModuleOp, StringAttr, UnitAttr
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Block, Operation, SSAValue
 
-from picograd.dialects.affine import Lane, Linear, floordiv
+from picograd.dialects.affine import Lane, Linear
 from picograd.dialects.loop import (
-    Dim,
-    FoldOp,
     KernelOp,
-    LoopOp,
     ParallelOp,
     ReduceOp,
-    YieldOp,
-    combine,
     tile_rank,
-    tile_type,
-    yielded,
 )
 from picograd.passes.base import Level, Pass
 from picograd.passes.choose_tiles import reduce_sizes
@@ -81,25 +73,16 @@ from picograd.passes.lane_analysis import NotVectorizable, analyze_lanes
 from picograd.passes.loop_facts import LoopFacts
 from picograd.passes.loop_rewriting import (
     check_names,
-    clone_body,
-    copy_hint,
     inner_first,
     kernels,
     parse_sizes,
     replace_op,
     take_ops,
 )
+from picograd.passes.reduction_tiles import tile_reduction
+from picograd.passes.scalar_loops import SCALAR
 from picograd.passes.vectorizer import Vectorizer
 from picograd.targets import lookup
-
-SCALAR = "scalar"
-"""The attribute of a loop that could not become tiles: the reason."""
-
-TAIL = "tail"
-"""The attribute of a loop over what is left after the last full tile."""
-
-HOT_TRIPS = 4
-"""The most iterations of a loop that nobody minds being scalar."""
 
 TILE_LIMIT = 4096
 """The most elements of one tile; a greater one would not fit into any registers."""
@@ -189,122 +172,6 @@ def tiles(op: ParallelOp, extents: Sequence[int]) -> list[Operation]:
 def vectorize_reduction(op: ReduceOp, name: str, size: int) -> None:
     """Turn one dimension of a scalar reduction into tiles, or note why it stays."""
     try:
-        _vectorize_reduction(op, name, size)
+        tile_reduction(op, name, size)
     except NotVectorizable as reason:
         op.attributes[SCALAR] = StringAttr(str(reason))
-
-
-def _vectorize_reduction(op: ReduceOp, name: str, size: int) -> None:
-    dims = op.dims
-    dim = next(dim for dim in dims if dim.name == name)
-    others = [other for other in dims if other is not dim]
-    if dim.step != 1 or len(dim.uppers) != 1:
-        raise NotVectorizable("it has a step or several upper bounds")
-    if any(isinstance(inner, LoopOp) for inner in op.body.block.ops):
-        raise NotVectorizable("it holds other loops")
-    assert op.kind is not None
-    kind = op.kind.data
-    (upper,) = dim.uppers
-    parts: list[SSAValue] = []
-    new: list[Operation] = []
-
-    def add(ops: Sequence[Operation], value: SSAValue) -> None:
-        new.extend(ops)
-        fold = FoldOp(kind, value)
-        new.append(fold)
-        parts.append(fold.result)
-
-    extent = dim.extent
-    if extent is not None:
-        middle = upper - extent % size
-        if extent >= size:
-            add(*_tiled(op, replace(dim, uppers=(middle,), step=size), others, size))
-        if extent % size:
-            last = Dim(middle, (upper,), extent % size, dim.name)
-            add(*_tiled(op, last, others, extent % size))
-    else:
-        middle = dim.lower + floordiv(upper - dim.lower, size) * size
-        add(*_tiled(op, replace(dim, uppers=(middle,), step=size), others, size))
-        rest = ReduceOp(
-            kind,
-            [replace(other, lower=middle) if other is dim else other for other in dims],
-            [op.outputs[0].type],
-            body=clone_body(op),
-        )
-        rest.attributes[TAIL] = UnitAttr()
-        new.append(rest)
-        parts.append(rest.outputs[0])
-    if not parts:
-        return
-    total = parts[0]
-    for part in [*parts[1:], *op.inits]:
-        combined = combine(kind, total, part)
-        new.append(combined)
-        total = combined.results[0]
-    total.name_hint = None
-    replace_op(op, new, [copy_hint(total, op.outputs[0])])
-
-
-def _tiled(
-    op: ReduceOp, dim: Dim, others: Sequence[Dim], size: int
-) -> tuple[list[Operation], SSAValue]:
-    """Reduce tiles of `size` elements; a loop that runs once is straight-line code."""
-    assert op.kind is not None
-    variables = {each.name: each.variable for each in op.dims}
-    axes = analyze_lanes(op.body.block, {variables[dim.name]: frozenset({0})})
-    once = dim.is_constant and dim.extent == dim.step
-    dims = [*others, *([] if once else [dim])]
-    loop = ReduceOp(op.kind.data, dims, [tile_type(op.outputs[0].type, [size])]) if dims else None
-    block = loop.body.block if loop is not None else Block()
-    indices = {variables[dim.name]: dim.lower + Lane(0)}
-    for each in loop.dims if loop is not None else []:
-        lane = Lane(0) if each.name == dim.name else 0
-        indices[variables[each.name]] = Linear.of(each.variable) + lane
-    vectorizer = Vectorizer([size], indices, axes, LoopFacts())
-    vectorizer.block(op.body.block, block)
-    value = vectorizer.get(yielded(op.body.block)[0], (0,), block)
-    if loop is None:
-        return take_ops(block), value
-    block.add_op(YieldOp(value))
-    return [loop], loop.outputs[0]
-
-
-def scalar_hot_loops(kernel: KernelOp) -> list[str]:
-    """The loops that do arithmetic on floats one element at a time, each with its reason.
-
-    A loop counts when it holds no other loop, runs more than once, and is not the tail of tiles.
-    Speed is not checked by any test of meaning, so tests of schedules ask here.
-    """
-    facts = LoopFacts()
-    return [
-        f"{', '.join(dim.name for dim in loop.dims)}: {_reason(loop)}"
-        for loop in inner_first(kernel, LoopOp)
-        if _is_innermost(loop) and _has_scalar_arithmetic(loop) and _is_hot(loop, facts)
-    ]
-
-
-def _reason(loop: LoopOp) -> str:
-    note = loop.attributes.get(SCALAR)
-    return note.data if isinstance(note, StringAttr) else "nothing made tiles of it"
-
-
-def _is_innermost(loop: LoopOp) -> bool:
-    return not any(isinstance(op, LoopOp) for op in loop.walk() if op is not loop)
-
-
-def _has_scalar_arithmetic(loop: LoopOp) -> bool:
-    """Whether all arithmetic of a loop that is no tail is scalar, and there is some on floats."""
-    if TAIL in loop.attributes or any(tile_rank(r.type) for op in loop.walk() for r in op.results):
-        return False
-    return any(
-        op.name.startswith(("arith.", "math."))
-        and not isinstance(op, arith.ConstantOp)
-        and isinstance(op.results[0].type, AnyFloat)
-        for op in loop.walk()
-    )
-
-
-def _is_hot(loop: LoopOp, facts: LoopFacts) -> bool:
-    """Whether the loop runs at least a few times."""
-    trips = [facts.trips(dim) for dim in loop.dims]
-    return any(count is None or count > HOT_TRIPS for count in trips)

@@ -1,0 +1,106 @@
+"""Loads and stores of tiles along whose first axis memory runs: blocks transposed by shuffles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from xdsl.dialects.builtin import (
+    AffineMapAttr,
+)
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from picograd.dialects.affine import FloorDiv, Lane, Leaf, Linear, LinearLike, Mod, encode
+from picograd.dialects.loop import (
+    LoadOp,
+    StoreOp,
+    element_type,
+    tile_rank,
+    tile_shape,
+    tile_type,
+)
+from picograd.dialects.loop_syntax import memref_shape
+from picograd.passes.loop_rewriting import copy_hint
+from picograd.passes.tile_pieces import PieceWidths, chunks
+from picograd.passes.transpose_vectors import transpose_vectors
+
+
+@lru_cache(maxsize=1024)
+def piece_type(element: Attribute, lanes: int) -> Attribute:
+    """The type of a machine vector; types are cached, since building one takes long."""
+    return tile_type(element, [lanes])
+
+
+Parts = dict[tuple[tuple[int, ...], int], SSAValue]
+"""The pieces of a tile, by position along the leading axes and offset along the last."""
+
+
+def is_transposed(op: LoadOp | StoreOp, tile: SSAValue, widths: PieceWidths) -> bool:
+    """Whether memory runs along the first of a tile's two axes, and not along the last."""
+    if tile_rank(tile.type) != 2 or widths.of(tile) == 1:
+        return False
+    return [_stride(op.memref, op.indices, axis) == 1 for axis in range(2)] == [True, False]
+
+
+def _blocks(tile: SSAValue, width: int) -> list[tuple[int, int, int, int]]:
+    """The blocks to transpose: first row, rows, first column, columns."""
+    rows, columns = tile_shape(tile.type)
+    return [
+        (row, height, column, count)
+        for row, height in chunks(rows, width)
+        for column, count in chunks(columns, width)
+    ]
+
+
+def _column_places(
+    indices: Sequence[Linear], row: int, column: int
+) -> tuple[list[SSAValue], AffineMapAttr]:
+    """The places of one column of a tile, from a row downwards."""
+    lanes: dict[Leaf, LinearLike] = {Lane(0): Linear({Lane(0): 1}, row), Lane(1): column}
+    return encode((index.substitute(lanes) for index in indices), 1)
+
+
+def transposed_store(op: StoreOp, parts: Parts, widths: PieceWidths, new: list[Operation]) -> None:
+    """Store a tile column by column; adds the operations to `new`."""
+    for row, height, column, _ in _blocks(op.value, widths.width):
+        lines = [parts[(row + n,), column] for n in range(height)]
+        for number, vector in enumerate(transpose_vectors(lines, new)):
+            values, map = _column_places(op.indices, row, column + number)
+            new.append(
+                StoreOp.create(
+                    operands=[vector, op.memref, *values],
+                    properties={**op.properties, "map": map},
+                    attributes=dict(op.attributes),
+                )
+            )
+
+
+def transposed_load(op: LoadOp, widths: PieceWidths, new: list[Operation]) -> Parts:
+    """Load a tile column by column; its pieces. Adds the operations to `new`."""
+    parts: Parts = {}
+    for row, height, column, count in _blocks(op.result, widths.width):
+        columns: list[SSAValue] = []
+        for number in range(count):
+            values, map = _column_places(op.indices, row, column + number)
+            load = LoadOp.create(
+                operands=[op.memref, *values],
+                result_types=[piece_type(element_type(op.result.type), height)],
+                properties={**op.properties, "map": map},
+                attributes=dict(op.attributes),
+            )
+            new.append(load)
+            columns.append(load.results[0])
+        for number, line in enumerate(transpose_vectors(columns, new)):
+            parts[(row + number,), column] = copy_hint(line, op.result)
+    return {(lead, offset): parts[lead, offset] for lead, offset, _ in widths.pieces(op.result)}
+
+
+def _stride(memref: SSAValue, indices: Sequence[Linear], axis: int) -> int | None:
+    """How far apart in memory the neighbours along a tile axis lie; None if that varies."""
+    stride, total = 1, 0
+    for extent, index in zip(reversed(memref_shape(memref.type)), reversed(indices), strict=True):
+        if any(isinstance(atom, FloorDiv | Mod) for atom in index.terms) and axis in index.lanes():
+            return None
+        total += stride * index.coefficient(Lane(axis))
+        stride *= extent
+    return total

@@ -1,0 +1,324 @@
+"""Splits the operations on register tiles into operations on their pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from xdsl.dialects.builtin import (
+    AffineMapAttr,
+    DenseArrayBase,
+    i1,
+    i64,
+)
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from picograd.dialects.affine import Lane, Leaf, Linear, LinearLike, encode
+from picograd.dialects.loop import (
+    CONVERSIONS,
+    BroadcastOp,
+    ConvertOp,
+    FoldOp,
+    ForOp,
+    IfOp,
+    IndexOp,
+    LoadOp,
+    ReduceOp,
+    ShuffleOp,
+    StoreOp,
+    YieldOp,
+    combine,
+    element_type,
+    tile_rank,
+    yielded,
+)
+from picograd.errors import PassError
+from picograd.passes.loop_rewriting import copy_hint, insert_before, take_ops
+from picograd.passes.order_depth_first import order_depth_first
+from picograd.passes.tile_pieces import Piece, PieceWidths
+from picograd.passes.tile_transposes import (
+    Parts,
+    is_transposed,
+    piece_type,
+    transposed_load,
+    transposed_store,
+)
+
+
+class Unroller:
+    """Splits tiles in place; `parts` holds the pieces of every tile that it has come by."""
+
+    def __init__(self, widths: PieceWidths):
+        self.widths = widths
+        self.parts: dict[SSAValue, Parts] = {}
+        self.splats: list[dict[tuple[SSAValue, int], SSAValue]] = []
+
+    def block(self, block: Block) -> None:
+        """Split the tiles of a block and of the bodies in it."""
+        self.splats.append({})
+        for op in list(block.ops):
+            self.operation(op)
+        self.splats.pop()
+        order_depth_first(block)
+
+    def operation(self, op: Operation) -> None:
+        if isinstance(op, ForOp):
+            self.sequential(op)
+            return
+        if isinstance(op, IfOp):
+            self.branch(op)
+            return
+        if isinstance(op, ReduceOp) and any(tile_rank(result.type) for result in op.outputs):
+            raise PassError(
+                "unroll_tiles cannot split the tile that a reduction carries",
+                expected="reductions lowered to loops",
+                found=f"loop.reduce over {', '.join(dim.name for dim in op.dims)}",
+                hint="run lower_reduce first",
+            )
+        for region in op.regions:
+            self.block(region.block)
+        if any(tile_rank(value.type) for value in (*op.operands, *op.results)):
+            new = self.split(op)
+            insert_before(op, new)
+            op.detach()
+            op.drop_all_references()
+
+    def split(self, op: Operation) -> list[Operation]:
+        """The operations that compute the pieces of a tile operation."""
+        new: list[Operation] = []
+        if isinstance(op, YieldOp):
+            return [YieldOp(*self.flat(op.values))]
+        if isinstance(op, StoreOp):
+            self.store(op, new)
+        elif isinstance(op, FoldOp):
+            self.fold(op, new)
+        elif isinstance(op, ShuffleOp):
+            self.shuffle(op, new)
+        elif isinstance(op, LoadOp) and is_transposed(op, op.result, self.widths):
+            self.parts[op.result] = transposed_load(op, self.widths, new)
+        else:
+            self.elementwise(op, new)
+        return new
+
+    # Pieces
+
+    def piece_type_of(self, value: SSAValue, lanes: int) -> Attribute:
+        element = element_type(value.type)
+        return element if self.widths.of(value) == 1 else piece_type(element, lanes)
+
+    def get(self, value: SSAValue, piece: Piece) -> SSAValue:
+        return self.parts[value][piece[0], piece[1]] if tile_rank(value.type) else value
+
+    def flat(self, values: Sequence[SSAValue]) -> list[SSAValue]:
+        """The pieces of tiles, and the values that are no tiles, in order."""
+        return [
+            part
+            for value in values
+            for part in (self.parts[value].values() if tile_rank(value.type) else [value])
+        ]
+
+    # Operations
+
+    def elementwise(self, op: Operation, new: list[Operation]) -> None:
+        (result,) = op.results
+        parts = self.parts[result] = {}
+        for piece in self.widths.pieces(result):
+            if isinstance(op, BroadcastOp):
+                value = self.broadcast(op, piece, new)
+            else:
+                part = self.piece_of(op, piece)
+                new.append(part)
+                value = copy_hint(part.results[0], result)
+            parts[piece[0], piece[1]] = value
+
+    def piece_of(self, op: Operation, piece: Piece) -> Operation:
+        """One piece of a load, an index, or an arithmetic operation."""
+        (result,) = op.results
+        type = self.piece_type_of(result, piece[2])
+        if isinstance(op, LoadOp):
+            values, map = self.places(op.indices, result, piece)
+            operands = [op.memref, *values]
+            properties = {**op.properties, "map": map}
+        elif isinstance(op, IndexOp):
+            operands, map = self.places([op.expression], result, piece)
+            properties = {"map": map}
+        else:
+            operands = [self.get(value, piece) for value in op.operands]
+            properties = dict(op.properties)
+        cls: type[Operation] = op.__class__
+        if isinstance(op, ConvertOp) and not tile_rank(type):
+            cls = CONVERSIONS[op.kind.data]
+            del properties["kind"]
+        return cls.create(
+            operands=operands,
+            result_types=[type],
+            properties=properties,
+            attributes=dict(op.attributes),
+        )
+
+    def places(
+        self, indices: Sequence[Linear], tile: SSAValue, piece: Piece
+    ) -> tuple[list[SSAValue], AffineMapAttr]:
+        """The places of one piece, as operands and map."""
+        lead, offset, _ = piece
+        last = len(lead)
+        single = self.widths.of(tile) == 1
+        lanes: dict[Leaf, LinearLike] = {Lane(axis): at for axis, at in enumerate(lead)}
+        lanes[Lane(last)] = offset if single else Linear({Lane(0): 1}, offset)
+        return encode((index.substitute(lanes) for index in indices), 0 if single else 1)
+
+    def broadcast(self, op: BroadcastOp, piece: Piece, new: list[Operation]) -> SSAValue:
+        """One piece of a repeated value: the value's own piece, or a splat of one element."""
+        lead, offset, lanes = piece
+        position = (*lead, offset)
+        kept = tuple(at for axis, at in enumerate(position) if axis not in op.axes)
+        value = op.value
+        if tile_rank(op.result.type) - 1 not in op.axes:
+            return self.parts[value][kept[:-1], offset]
+        if not tile_rank(value.type):
+            return self.splat(value, op.result, lanes, new)
+        if self.widths.of(value) == 1:
+            return self.splat(self.parts[value][kept[:-1], kept[-1]], op.result, lanes, new)
+        # The element lies in a vector that is needed as such elsewhere.
+        start = kept[-1] - kept[-1] % self.widths.width
+        vector = self.parts[value][kept[:-1], start]
+        count = lanes if self.widths.of(op.result) > 1 else 1
+        picked = ShuffleOp(vector, vector, [kept[-1] - start] * count)
+        new.append(picked)
+        if self.widths.of(op.result) > 1:
+            return picked.result
+        element = FoldOp("or" if _is_bool(picked.result) else "add", picked.result)
+        new.append(element)
+        return element.result
+
+    def splat(
+        self, element: SSAValue, result: SSAValue, lanes: int, new: list[Operation]
+    ) -> SSAValue:
+        """An element in every lane; made once for each block that needs it."""
+        if self.widths.of(result) == 1:
+            return element
+        for known in self.splats:
+            if (element, lanes) in known:
+                return known[element, lanes]
+        type = piece_type(element.type, lanes)
+        op = BroadcastOp.create(
+            operands=[element], result_types=[type], properties=_along_first_axis()
+        )
+        new.append(op)
+        self.splats[-1][element, lanes] = copy_hint(op.results[0], element)
+        return op.results[0]
+
+    def store(self, op: StoreOp, new: list[Operation]) -> None:
+        if is_transposed(op, op.value, self.widths):
+            transposed_store(op, self.parts[op.value], self.widths, new)
+            return
+        for piece in self.widths.pieces(op.value):
+            values, map = self.places(op.indices, op.value, piece)
+            new.append(
+                StoreOp.create(
+                    operands=[self.get(op.value, piece), op.memref, *values],
+                    properties={**op.properties, "map": map},
+                    attributes=dict(op.attributes),
+                )
+            )
+
+    def fold(self, op: FoldOp, new: list[Operation]) -> None:
+        if tile_rank(op.value.type) != 1:
+            raise PassError(
+                "unroll_tiles folds tiles with one axis only",
+                expected="a tile with one axis",
+                found=op.value.type,
+            )
+        kind = op.kind.data
+        groups: dict[Attribute, list[SSAValue]] = {}
+        for part in self.parts[op.value].values():
+            groups.setdefault(part.type, []).append(part)
+        folded: list[SSAValue] = []
+        for type, group in groups.items():
+            total = _combine_pairs(kind, group, new)
+            if tile_rank(type):
+                fold = FoldOp(kind, total)
+                new.append(fold)
+                total = fold.result
+            folded.append(total)
+        result = _combine_pairs(kind, folded, new)
+        op.result.replace_all_uses_with(copy_hint(result, op.result))
+
+    def shuffle(self, op: ShuffleOp, new: list[Operation]) -> None:
+        if any(len(self.parts[value]) != 1 for value in op.operands):
+            raise PassError(
+                "unroll_tiles cannot split a shuffle",
+                expected=f"machine vectors of at most {self.widths.width} lanes",
+                found=str(op).strip(),
+            )
+        left, right = self.flat(op.operands)
+        picked = ShuffleOp(left, right, op.lanes.get_values())
+        new.append(picked)
+        self.parts[op.result] = {((), 0): copy_hint(picked.result, op.result)}
+
+    # Bodies
+
+    def sequential(self, op: ForOp) -> None:
+        """A loop that carries pieces instead of tiles."""
+        (dim,) = op.dims
+        new = ForOp(dim, self.flat(op.inits))
+        new.attributes |= op.attributes
+        copy_hint(new.body.block.args[0], dim.variable)
+        dim.variable.replace_all_uses_with(new.body.block.args[0])
+        self.hand_over(op.carried, new.carried)
+        new.body.block.add_ops(take_ops(op.body.block))
+        insert_before(op, [new])
+        self.block(new.body.block)
+        self.finish(op, new.outputs)
+
+    def branch(self, op: IfOp) -> None:
+        """A branch that yields pieces instead of tiles."""
+        for region in (op.then, op.otherwise):
+            self.block(region.block)
+        types = [value.type for value in yielded(op.then.block)]
+        blocks = (op.then.detach_block(0), op.otherwise.detach_block(0))
+        new = IfOp(op.condition, types, *blocks)
+        new.attributes |= op.attributes
+        insert_before(op, [new])
+        self.finish(op, new.outputs)
+
+    def hand_over(self, old: Sequence[SSAValue], new: Sequence[SSAValue]) -> None:
+        """Let new values stand for old ones: the pieces of a tile, or the value itself."""
+        rest = iter(new)
+        for value in old:
+            if not tile_rank(value.type):
+                value.replace_all_uses_with(copy_hint(next(rest), value))
+                continue
+            pieces = self.widths.pieces(value)
+            self.parts[value] = {
+                (lead, offset): copy_hint(next(rest), value) for lead, offset, _ in pieces
+            }
+
+    def finish(self, op: ForOp | IfOp, results: Sequence[SSAValue]) -> None:
+        self.hand_over(op.outputs, results)
+        op.detach()
+        op.drop_all_references()
+
+
+def _combine_pairs(kind: str, values: Sequence[SSAValue], new: list[Operation]) -> SSAValue:
+    """Combine values in pairs, and the results in pairs, until one is left."""
+    values = list(values)
+    while len(values) > 1:
+        pairs = zip(values[::2], values[1::2], strict=False)
+        combined = [combine(kind, left, right) for left, right in pairs]
+        new.extend(combined)
+        values = [op.results[0] for op in combined] + values[len(combined) * 2 :]
+    return values[0]
+
+
+def _is_bool(value: SSAValue) -> bool:
+    return element_type(value.type) == i1
+
+
+@lru_cache(maxsize=1)
+def _first_axis() -> Attribute:
+    return DenseArrayBase.from_list(i64, [0])
+
+
+def _along_first_axis() -> dict[str, Attribute]:
+    return {"along": _first_axis()}
