@@ -22,7 +22,12 @@ from xdsl.ir import Attribute
 from picograd.dialects.loop import element_type, tile_rank, tile_shape
 from picograd.errors import CompileError
 
-_FLOATS = {Float16Type: "half", BFloat16Type: "bfloat", Float32Type: "float", Float64Type: "double"}
+_FLOATS: dict[type[Attribute], str] = {
+    Float16Type: "half",
+    BFloat16Type: "bfloat",
+    Float32Type: "float",
+    Float64Type: "double",
+}
 _FLOAT_SUFFIXES = {"half": "f16", "bfloat": "bf16", "float": "f32", "double": "f64"}
 _BYTES = {"half": 2, "bfloat": 2, "float": 4, "double": 8}
 
@@ -55,11 +60,10 @@ def scalar(type: Attribute) -> str:
     element = element_type(type)
     if isinstance(element, IntegerType):
         return f"i{element.bitwidth}"
+    if element.__class__ in _FLOATS:
+        return _FLOATS[element.__class__]
     if isinstance(element, IndexType):
         return "i64"
-    for float_type, name in _FLOATS.items():
-        if isinstance(element, float_type):
-            return name
     raise CompileError(
         "there is no LLVM type for an element",
         expected="a float, an integer or an index",
