@@ -22,6 +22,7 @@ from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.tile_loops import TileLoops
 from picograd.passes.tree_reduce import TreeReduce
@@ -70,11 +71,21 @@ def _gpu() -> tuple[Pass, ...]:
         LowerKernelsToBuffers(),
         PlanBuffers(target="gpu"),
         LowerBuffersToLoops(),
+        # A block for each workgroup, staged in its memory, and a register tile for each thread,
+        TileLoops(target="gpu"),
+        RoundUpLoops(),
+        HoistReduce(target="gpu"),
+        StageOperands(target="gpu"),
+        TileLoops(exact=True, target="gpu"),
+        # … then the loops that are left: what runs where, and who waits for whom.
         MapToGrid(target="gpu"),
         TreeReduce(target="gpu"),
         InsertBarriers(),
+        # The code of one thread.
+        VectorizeLoops(target="gpu"),
         LowerReduce(target="gpu"),
         ExpandMath(target="gpu"),
+        UnrollTiles(target="gpu"),
     )
 
 

@@ -128,6 +128,9 @@ def _staging(
         around.insert(0, parent)
     order = sorted(dims, key=lambda dim: _axis(load, dim.variable))
     layout = {dim.name: 1 for dim in order}
+    if space == "workgroup":
+        # The places that the threads of a workgroup read at the same time lie side by side.
+        layout = {n: 1 for n in [*(n for n in layout if n != blocked.name), blocked.name]}
     if block > 1:
         layout = {blocked.name: block, **{n: 1 for n in layout if n != blocked.name}}
     return Staging(load, tuple(around), layout, space)

@@ -48,13 +48,15 @@ class GpuDevice(Device):
     """The process's GPU. Raises DeviceError with the remedy when the machine has none.
 
     Work is asynchronous: `Program.run` returns when the work is submitted, `download` waits.
-    Devices are cheap after the first, because all of them share one wgpu device.
+    Devices are cheap after the first, because all of them share one wgpu device. With `checked`,
+    wgpu's own bounds checks stay on even in kernels that are proved not to need them.
     """
 
     name = "gpu"
 
-    def __init__(self) -> None:
+    def __init__(self, *, checked: bool = False) -> None:
         self.gpu = open_gpu()
+        self.checked = checked
         self.adapter = self.gpu.name
         self.pool = MemoryPool(self.gpu)
         self.status = self.gpu.create_memory(STATUS_BYTES, "status")

@@ -59,6 +59,7 @@ class DispatchCode:
 
     `buffers` are what its bindings are bound to, in order: the kernel's argument of that position,
     or, from `len(arguments)` on, the kernel's scratch buffers. The status word, if used, is last.
+    `in_bounds` says that every access is proved to stay inside its buffer.
     """
 
     name: str
@@ -67,6 +68,7 @@ class DispatchCode:
     threads: int
     buffers: tuple[int, ...]
     uses_status: bool
+    in_bounds: bool
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ class _DispatchEmitter:
             self.threads,
             tuple(self.buffers),
             self.uses_status,
+            self.memory.in_bounds,
         )
 
     def _preamble(self) -> None:

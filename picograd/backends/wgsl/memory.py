@@ -22,13 +22,15 @@ from picograd.dialects.loop_syntax import memref_shape, memref_type
 class MemoryWriter:
     """Writes memory operations; knows where each buffer lives.
 
-    `bound` are the storage bindings in order, `shared` the arrays in workgroup memory so far.
+    `bound` are the storage bindings in order, `shared` the arrays in workgroup memory so far, and
+    `in_bounds` says whether every access so far is proved to stay inside its buffer.
     """
 
     def __init__(self, writer: Writer, bound: Sequence[SSAValue]) -> None:
         self.writer = writer
         self.bound = tuple(bound)
         self.shared: list[SharedArray] = []
+        self.in_bounds = True
         self._arrays: dict[SSAValue, Array] = {}
         for memref in bound:
             name = writer.name("b", memref)
@@ -95,12 +97,21 @@ class MemoryWriter:
         self.writer.line(f"if ({condition}) {{ {store} }}" if condition else store)
 
     def _inside(self, op: LoadOp | StoreOp) -> str:
+        """The condition under which a padded load or clipped store takes place."""
         return self.writer.indices.inside(memref_shape(op.memref.type), op.indices)
+
+    def _is_guarded(self, op: LoadOp | StoreOp) -> bool:
+        """Whether an access tests its indices, so that it cannot leave the buffer."""
+        return (op.pad if isinstance(op, LoadOp) else op.clip) is not None
 
     def _place(self, op: LoadOp | StoreOp) -> str:
         array = self._arrays[op.memref]
         text = self.writer.indices.text
         if isinstance(array, SharedArray):
+            if not self._is_guarded(op):
+                places = zip(op.indices, array.shape, strict=True)
+                inside = all(self.writer.facts.within(index, size) for index, size in places)
+                self.in_bounds = self.in_bounds and inside
             offset = self.writer.facts.linearize(op.memref.type, op.indices)
             return f"{array.name}[{text(offset)}]"
         alloc = op.memref.owner

@@ -10,7 +10,7 @@ below; everything that leaves this file is typed.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportAttributeAccessIssue=false
-# pyright: reportMissingTypeStubs=false
+# pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -91,14 +91,15 @@ class Dispatch:
 class Gpu:
     """An opened GPU. All methods may be called from any thread of the process that opened it."""
 
-    def __init__(self, wgpu: Any, adapter: Any) -> None:
+    def __init__(self, wgpu: Any, native: Any, adapter: Any) -> None:
         self._wgpu = wgpu
+        self._native = native
         self._device = adapter.request_device_sync(label="picograd")
         self._queue = self._device.queue
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._staging: Memory | None = None
-        self._pipelines: dict[bytes, Pipeline] = {}
+        self._pipelines: dict[tuple[bytes, bool], Pipeline] = {}
         info = adapter.info
         self.name = f"{info['device']} ({info['backend_type']})"
         self.is_software = info["adapter_type"] == "CPU"
@@ -200,20 +201,23 @@ class Gpu:
             self._staging = Memory(handle, size)
         return self._staging
 
-    def create_pipeline(self, text: str, bindings: int, label: str) -> Pipeline:
+    def create_pipeline(
+        self, text: str, bindings: int, label: str, *, checked: bool = True
+    ) -> Pipeline:
         """Compile WGSL with one entry point `main` over `bindings` read-write storage buffers.
 
-        Equal texts share one pipeline for the life of the process. Raises CompileError with the
-        driver's message when the text is rejected.
+        `checked` keeps wgpu's own bounds checks and limits on loops; leave it out only for text
+        that is proved to need neither. Equal texts share one pipeline for the life of the process.
+        Raises CompileError with the driver's message when the text is rejected.
         """
         self.check_process()
-        key = hashlib.sha256(text.encode()).digest()
+        key = (hashlib.sha256(text.encode()).digest(), checked)
         with self._lock:
             if key not in self._pipelines:
-                self._pipelines[key] = self._compile(text, bindings, label)
+                self._pipelines[key] = self._compile(text, bindings, label, checked)
             return self._pipelines[key]
 
-    def _compile(self, text: str, bindings: int, label: str) -> Pipeline:
+    def _compile(self, text: str, bindings: int, label: str, checked: bool) -> Pipeline:
         visible = self._wgpu.ShaderStage.COMPUTE
         entries = [
             {"binding": number, "visibility": visible, "buffer": {"type": "storage"}}
@@ -225,7 +229,7 @@ class Gpu:
                 label=label,
                 layout=self._device.create_pipeline_layout(bind_group_layouts=[layout]),
                 compute={
-                    "module": self._device.create_shader_module(label=label, code=text),
+                    "module": self._shader_module(text, label, checked),
                     "entry_point": "main",
                 },
             )
@@ -237,6 +241,22 @@ class Gpu:
                 where=f"kernel @{label}",
             ) from error
         return Pipeline(pipeline, layout)
+
+    def _shader_module(self, text: str, label: str, checked: bool) -> Any:
+        """A shader module; unchecked ones need a native call that wgpu-py does not wrap."""
+        if checked:
+            return self._device.create_shader_module(label=label, code=text)
+        source = self._native.ffi.new("WGPUShaderSourceWGSL *")
+        source.code = self._native.to_c_string_view(text)
+        source.chain.sType = self._native.lib.WGPUSType_ShaderSourceWGSL
+        descriptor = self._native.ffi.new("WGPUShaderModuleDescriptor *")
+        descriptor.nextInChain = self._native.ffi.cast("WGPUChainedStruct *", source)
+        descriptor.label = self._native.to_c_string_view(label)
+        no_checks = 0
+        handle = self._native.libf.wgpuDeviceCreateShaderModuleTrusted(
+            self._device._internal, descriptor, no_checks
+        )
+        return self._native.GPUShaderModule(label, handle, self._device)
 
     def create_bind_group(self, pipeline: Pipeline, bindings: Sequence[Binding]) -> BindGroup:
         """Bindings in the order of the kernel's arguments."""
@@ -335,8 +355,9 @@ def open_gpu() -> Gpu:
         # EGL, which wgpu probes beside Vulkan, complains on standard error without this variable.
         os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")
         import wgpu
+        from wgpu.backends.wgpu_native import _api as native
 
-        _opened = Gpu(wgpu, choose_adapter(wgpu.gpu.enumerate_adapters_sync()))
+        _opened = Gpu(wgpu, native, choose_adapter(wgpu.gpu.enumerate_adapters_sync()))
         return _opened
 
 

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Block, Operation
 
 from picograd.dialects.affine import Linear, floordiv, mod
-from picograd.dialects.loop import Dim, ParallelOp, YieldOp
+from picograd.dialects.loop import AllocOp, Dim, LoadOp, ParallelOp, YieldOp
 from picograd.passes.loop_facts import LoopFacts
 from picograd.passes.loop_rewriting import set_dims
 
@@ -47,32 +47,57 @@ def trip_counts(nest: Sequence[ParallelOp], facts: LoopFacts) -> list[int] | Non
     return None if None in counts else [count for count in counts if count is not None]
 
 
-def once_dims(dims: Sequence[Dim], counts: Sequence[int], number: Linear) -> list[Dim]:
+def once_dims(
+    dims: Sequence[Dim], counts: Sequence[int], number: Linear, order: Sequence[int] | None = None
+) -> list[Dim]:
     """Dimensions that run only iteration `number` of all iterations of some dimensions.
 
     They keep their names. Dimension d runs at lower + step * coordinate; where one of several
-    upper bounds cuts that iteration off, it runs no time.
+    upper bounds cuts that iteration off, it runs no time. `order` lists the dimensions from the
+    slowest to the fastest to change with the number; they change in their own order without it.
     """
     stride = prod(counts)
-    result: list[Dim] = []
-    for place, (dim, count) in enumerate(zip(dims, counts, strict=True)):
+    result = list(dims)
+    for turn, place in enumerate(range(len(dims)) if order is None else order):
+        dim, count = dims[place], counts[place]
         stride //= max(1, count)
         coordinate = floordiv(number, max(1, stride))
-        if place:
+        if turn:
             coordinate = mod(coordinate, max(1, count))
         start = dim.lower + coordinate * dim.step
         cuts = () if dim.is_constant else dim.uppers
-        result.append(Dim(start, (start + 1, *cuts), 1, dim.name))
+        result[place] = Dim(start, (start + 1, *cuts), 1, dim.name)
     return result
 
 
-def run_once(nest: Sequence[ParallelOp], counts: Sequence[int], number: Linear) -> None:
+def run_once(
+    nest: Sequence[ParallelOp],
+    counts: Sequence[int],
+    number: Linear,
+    order: Sequence[int] | None = None,
+) -> None:
     """Let the loops of a nest run only iteration `number` of all iterations of the nest."""
-    dims = once_dims(dims_of(nest), counts, number)
+    dims = once_dims(dims_of(nest), counts, number, order)
     for loop in nest:
         own = len(loop.dims)
         set_dims(loop, dims[:own])
         dims = dims[own:]
+
+
+def reading_order(nest: Sequence[ParallelOp], facts: LoopFacts) -> list[int]:
+    """The dimensions of a nest with that one last along which it reads far memory in a row.
+
+    Far memory is what the kernel is given; neighbouring threads should read neighbours there.
+    """
+    variables = [dim.variable for dim in dims_of(nest)]
+    order = list(range(len(variables)))
+    for op in nest[-1].body.block.ops:
+        if isinstance(op, LoadOp) and not isinstance(op.memref.owner, AllocOp):
+            place = facts.linearize(op.memref.type, op.indices)
+            fastest = [n for n in order if place.coefficient(variables[n]) == 1]
+            if fastest:
+                return [n for n in order if n != fastest[-1]] + [fastest[-1]]
+    return order
 
 
 def put_around(block: Block, ops: Sequence[Operation], loop: ParallelOp) -> None:

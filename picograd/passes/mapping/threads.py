@@ -28,6 +28,7 @@ from picograd.passes.mapping.nests import (
     mapping_of,
     perfect_nest,
     put_around,
+    reading_order,
     run_once,
     set_mapping,
     trip_counts,
@@ -175,7 +176,8 @@ def _spread_nest(outer: ParallelOp, threads: int, facts: LoopFacts) -> None:
         set_dims(outer, [Dim(dim.lower + thread, dim.uppers, threads, dim.name)])
         work.body.block.add_ops([outer, YieldOp()])
         return
+    order = reading_order(nest, facts)
     turns = ParallelOp([Dim(thread, (Linear.of(total),), threads, "element")])
-    run_once(nest, counts, Linear.of(turns.induction_variables[0]))
+    run_once(nest, counts, Linear.of(turns.induction_variables[0]), order)
     turns.body.block.add_ops([outer, YieldOp()])
     work.body.block.add_ops([turns, YieldOp()])
