@@ -1,26 +1,24 @@
 """Random legal orders of passes, from what passes declare: levels, requirements, what they establish.
 
 An order is legal when each pass finds the module at its level and with the facts that it requires.
-Half of the orders are drawn freely; the others are the device's own pipeline with passes left out,
-repeated, or put in, because passes deep down have little to do in an order that chance made.
+Half of the orders are drawn freely; the others are the machine's own pipeline with passes left out
+or repeated, because passes deep down have little to do in an order that chance made. Orders are
+carried out while they are drawn: options such as loop names come from the module at hand.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from random import Random
-from typing import Any
 
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.check.options import default_options, random_options
 from picograd.compiler.pipelines import pipeline
-from picograd.errors import PipelineError
+from picograd.dialects import new_context
+from picograd.errors import OptionError, PassError, PipelineError
 from picograd.passes import PASSES, Level, Pass
 from picograd.targets import lookup
 
-# Options worth trying, beside the defaults, for passes whose defaults do little on small modules.
-_VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    "fuse": ({}, {"max_buffers": 4}, {"siblings": False}, {"epilogue": False}),
-    "tile_loops": ({}, {"exact": True}),
-    "unroll_tiles": ({}, {"width": 1}, {"width": 2}),
-}
 # Passes that are meant for one kind of machine.
 _KIND_OF_MACHINE: Mapping[str, str] = {
     "parallelize_loops": "cpu",
@@ -29,71 +27,89 @@ _KIND_OF_MACHINE: Mapping[str, str] = {
     "insert_barriers": "gpu",
 }
 
-_LEVELS = list(Level)
-
-
-def prefix_of(step: type[Pass], machine: str, rng: Random) -> tuple[Pass, ...]:
-    """A legal order of passes that leads from tensor level to where `step` may run.
-
-    Raises PipelineError when none does: nothing establishes what the pass requires.
-    """
-    known = _pipeline_up_to(step, machine)
-    if known is not None and rng.random() < 0.5:
-        return _vary(known, step, machine, rng)
-    order = _Order(machine, rng)
-    order.descend(step.level_in)
-    order.wander()
-    order.establish(step.requires)
-    return tuple(order.passes)
-
-
-def order_to(level: Level, machine: str, rng: Random) -> tuple[Pass, ...]:
-    """A legal order that ends at a level."""
-    order = _Order(machine, rng)
-    order.descend(level)
-    order.wander()
-    return tuple(order.passes)
-
-
-def instance(step: type[Pass], machine: str, rng: Random) -> Pass:
-    """A pass with random options, for a machine."""
-    options = dict(rng.choice(_VARIANTS.get(step.name, ({},))))
-    if any(field.name == "target" for field in fields(step)):
-        options["target"] = machine
-    return step(**options)
-
 
 def suits(step: type[Pass], machine: str) -> bool:
     """Whether a pass is meant for a machine."""
-    return _KIND_OF_MACHINE.get(step.name, lookup(machine).kind) == lookup(machine).kind
+    kind = lookup(machine).kind
+    return _KIND_OF_MACHINE.get(step.name, kind) == kind
 
 
-class _Order:
-    """An order under construction: where the module stands, and what is established."""
+class Walk:
+    """A module on its way through random passes; `passes` tells which."""
 
-    def __init__(self, machine: str, rng: Random) -> None:
+    def __init__(self, module: ModuleOp, machine: str, rng: Random) -> None:
+        self.module = module
+        self.passes: list[Pass] = []
         self._machine = machine
         self._rng = rng
         self._level = Level.TENSOR
         self._facts: set[str] = set()
-        self.passes: list[Pass] = []
+
+    def lead_to(self, step: type[Pass]) -> None:
+        """Run a legal order of passes after which `step` may run.
+
+        Raises PipelineError when there is none: nothing establishes what the pass requires.
+        """
+        known = pipeline(lookup(self._machine).kind)
+        places = [index for index, other in enumerate(known) if isinstance(other, step)]
+        if places and self._rng.random() < 0.5:
+            self._follow(known[: places[-1]], step)
+        else:
+            self.descend(step.level_in)
+            self._establish(step.requires)
 
     def descend(self, level: Level) -> None:
-        """Append lowerings down to a level, with other passes in between."""
+        """Run lowerings down to a level, with other passes before, between and after them."""
+        self._wander()
         while self._level != level:
-            self.wander()
-            lowerings = [s for s in self._legal() if s.is_lowering()]
-            self._append(self._rng.choice(lowerings))
+            self.run(self._rng.choice([s for s in self._legal() if s.is_lowering()]))
+            self._wander()
 
-    def wander(self) -> None:
-        """Append up to three passes that stay on the level."""
+    def run(self, step: type[Pass]) -> None:
+        """Run a pass with random options, or, where it refuses those, with its defaults."""
+        options = random_options(step, self._machine, self.module, self._rng)
+        attempt = self.module.clone()
+        try:
+            self._apply(step(**options), attempt)
+        except (PassError, OptionError):
+            options = default_options(step, self._machine)
+            attempt = self.module.clone()
+            self._apply(step(**options), attempt)
+        self.module = attempt
+
+    def _apply(self, step: Pass, module: ModuleOp) -> None:
+        step.apply(new_context(), module)
+        self.passes.append(step)
+        self._level = step.level_out
+        self._facts |= step.establishes
+
+    def _wander(self) -> None:
+        """Run up to three passes that stay on the level."""
         for _ in range(self._rng.randint(0, 3)):
-            staying = [s for s in self._legal() if not s.is_lowering()]
+            staying = [step for step in self._legal() if not step.is_lowering()]
             if staying:
-                self._append(self._rng.choice(staying))
+                self.run(self._rng.choice(staying))
 
-    def establish(self, wanted: Iterable[str]) -> None:
-        """Append passes that establish facts, and what those require."""
+    def _follow(self, known: Iterable[Pass], step: type[Pass]) -> None:
+        """Run a pipeline's passes, some of them not at all or twice, as far as that is legal."""
+        waiting = list(known)
+        while waiting:
+            other = waiting.pop(0)
+            required = step.requires.union(*(later.requires for later in waiting))
+            optional = not other.is_lowering() and not (other.establishes & required)
+            for _ in range(self._rng.choice((0, 1, 1, 1, 1, 2)) if optional else 1):
+                self._run_as_in_pipeline(other)
+
+    def _run_as_in_pipeline(self, step: Pass) -> None:
+        """Run a pass with random options, or those that it has in the pipeline."""
+        if self._rng.random() < 0.5:
+            self.run(type(step))
+            return
+        options = {field.name: getattr(step, field.name) for field in fields(step)}
+        self._apply(type(step)(**options | default_options(type(step), self._machine)), self.module)
+
+    def _establish(self, wanted: Iterable[str]) -> None:
+        """Run passes that establish facts, and what those require."""
         for fact in sorted(wanted):
             if fact in self._facts:
                 continue
@@ -108,11 +124,11 @@ class _Order:
                 raise PipelineError(
                     f"no pass establishes {fact!r} at {self._level} level",
                     expected="a pass that declares it under `establishes`",
-                    found="none for " + self._machine,
+                    found=f"none for {self._machine}",
                 )
             step = self._rng.choice(makers)
-            self.establish(step.requires)
-            self._append(step)
+            self._establish(step.requires)
+            self.run(step)
 
     def _legal(self) -> list[type[Pass]]:
         return [
@@ -122,40 +138,3 @@ class _Order:
             and step.requires <= self._facts
             and suits(step, self._machine)
         ]
-
-    def _append(self, step: type[Pass]) -> None:
-        self.passes.append(instance(step, self._machine, self._rng))
-        self._level = step.level_out
-        self._facts |= step.establishes
-
-
-def _pipeline_up_to(step: type[Pass], machine: str) -> tuple[Pass, ...] | None:
-    """The passes of the machine's pipeline before the last place where `step` stands in it."""
-    passes = pipeline(lookup(machine).kind)
-    places = [index for index, known in enumerate(passes) if isinstance(known, step)]
-    return passes[: places[-1]] if places else None
-
-
-def _vary(passes: Sequence[Pass], step: type[Pass], machine: str, rng: Random) -> tuple[Pass, ...]:
-    """A pipeline for a machine with passes left out or repeated, as far as that stays legal."""
-    varied: list[Pass] = []
-    for index, known in enumerate(passes):
-        retargeted = _for_machine(known, machine)
-        chance = rng.random()
-        keep = known.is_lowering() or _is_needed(known, passes[index + 1 :], step)
-        if keep or chance > 0.15:
-            varied.append(retargeted)
-        if not known.is_lowering() and chance > 0.9:
-            varied.append(retargeted)
-    return tuple(varied)
-
-
-def _is_needed(known: Pass, later: Sequence[Pass], step: type[Pass]) -> bool:
-    required = step.requires.union(*(other.requires for other in later))
-    return bool(known.establishes & required)
-
-
-def _for_machine(step: Pass, machine: str) -> Pass:
-    if any(field.name == "target" for field in fields(step)):
-        return replace(step, target=machine)
-    return step

@@ -67,9 +67,9 @@ def broadcast_of_broadcast(op: BroadcastOp, build: Build) -> SSAValue | None:
     inner = defining(op.x)
     if isinstance(inner, BroadcastOp):
         return build(BroadcastOp(inner.x, ints(op.shape)))
-    if isinstance(inner, ReshapeOp) and _strip_ones(shape_of(inner.result)) == _strip_ones(
-        shape_of(inner.x)
-    ):
+    if not isinstance(inner, ReshapeOp) or len(shape_of(inner.x)) > len(shape_of(op.result)):
+        return None
+    if _strip_ones(shape_of(inner.result)) == _strip_ones(shape_of(inner.x)):
         return build(BroadcastOp(inner.x, ints(op.shape)))
     return None
 

@@ -1,0 +1,121 @@
+"""Random options for passes: those that name loops and buffers are drawn from the module at hand.
+
+With their defaults the loop passes ask the facts of the machine, and a machine has little to say
+about modules of a few hundred elements. So here loops are tiled, staged and split at random.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from random import Random
+from typing import Any, TypeAlias
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import BlockArgument
+
+from picograd.dialects.loop import KernelOp, LoadOp
+from picograd.dialects.loop_nests import LoopOp, ParallelOp, ReduceOp
+from picograd.passes import Pass
+
+Options: TypeAlias = dict[str, Any]
+
+
+def random_options(step: type[Pass], machine: str, module: ModuleOp, rng: Random) -> Options:
+    """Options for a pass on a module. A pass may refuse them; its defaults always serve."""
+    draw = _RULES.get(step.name)
+    return default_options(step, machine) | (draw(module, rng) if draw is not None else {})
+
+
+def default_options(step: type[Pass], machine: str) -> Options:
+    """The defaults of a pass, for a machine."""
+    has_target = any(field.name == "target" for field in fields(step))
+    return {"target": machine} if has_target else {}
+
+
+def _fuse(module: ModuleOp, rng: Random) -> Options:
+    return rng.choice([{}, {"max_buffers": 4}, {"siblings": False}, {"epilogue": False}])
+
+
+def _tile_loops(module: ModuleOp, rng: Random) -> Options:
+    names = _names(module, (ParallelOp, ReduceOp))
+    chosen = rng.sample(names, min(len(names), rng.randint(1, 3)))
+    sizes = " ".join(f"{name}={rng.choice((2, 3, 4))}" for name in chosen)
+    return {"sizes": sizes, "exact": rng.random() < 0.5}
+
+
+def _hoist_reduce(module: ModuleOp, rng: Random) -> Options:
+    reductions, parallels = _names(module, (ReduceOp,)), _names(module, (ParallelOp,))
+    if not reductions or not parallels:
+        return {}
+    return {"loop": rng.choice(reductions), "above": rng.choice(parallels)}
+
+
+def _stage_operands(module: ModuleOp, rng: Random) -> Options:
+    loads = [
+        op
+        for op in module.walk()
+        if isinstance(op, LoadOp)
+        and isinstance(op.memref, BlockArgument)
+        and _places(op)
+        and op.memref.name_hint is not None
+    ]
+    if not loads:
+        return {}
+    load = rng.choice(loads)
+    places = _places(load)
+    rng.shuffle(places)
+    layout = " ".join(f"{name}={rng.choice((1, 2, 3))}" for name in places)
+    return {"operand": load.memref.name_hint, "layout": layout}
+
+
+def _vectorize_loops(module: ModuleOp, rng: Random) -> Options:
+    names = _names(module, (ReduceOp,))
+    return {"reduce": f"{rng.choice(names)}={rng.choice((2, 4))}"} if names else {}
+
+
+def _tree_reduce(module: ModuleOp, rng: Random) -> Options:
+    return {"threads": rng.choice((2, 4, 7)), "shortest": 2, "fan_in": rng.choice((2, 4))}
+
+
+def _parallelize_loops(module: ModuleOp, rng: Random) -> Options:
+    return {"grain": rng.choice((0, 1)), "serial_below": 0}
+
+
+def _unroll_tiles(module: ModuleOp, rng: Random) -> Options:
+    return {"width": rng.choice((1, 2, 4))}
+
+
+_RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
+    "fuse": _fuse,
+    "tile_loops": _tile_loops,
+    "hoist_reduce": _hoist_reduce,
+    "stage_operands": _stage_operands,
+    "vectorize_loops": _vectorize_loops,
+    "tree_reduce": _tree_reduce,
+    "parallelize_loops": _parallelize_loops,
+    "unroll_tiles": _unroll_tiles,
+}
+
+
+def _names(module: ModuleOp, kinds: tuple[type[LoopOp], ...]) -> Sequence[str]:
+    """The names of loop dimensions with step 1, each once."""
+    return list(
+        dict.fromkeys(
+            dim.name
+            for op in module.walk()
+            if isinstance(op, kinds)
+            for dim in op.dims
+            if dim.step == 1
+        )
+    )
+
+
+def _places(load: LoadOp) -> list[str]:
+    """The names of the loop variables on which the place that is read depends."""
+    used = {value for index in load.indices for value in index.values()}
+    names: list[str] = []
+    op = load.parent_op()
+    while op is not None and not isinstance(op, KernelOp):
+        if isinstance(op, LoopOp):
+            names += [dim.name for dim in op.dims if dim.variable in used]
+        op = op.parent_op()
+    return list(dict.fromkeys(names))
