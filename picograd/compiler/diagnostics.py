@@ -163,6 +163,9 @@ def message_of(error: BaseException) -> str:
     """What an exception says, without the traces of IR that xDSL adds."""
     if isinstance(error, PicogradError):
         return str(error)
+    if isinstance(error, VerifyException):
+        # What our ops raise has lines for what was expected and found.
+        return str(error).strip()
     return _first_line(str(error)) or type(error).__name__
 
 

@@ -20,7 +20,15 @@ from xdsl.passes import ModulePass, PassPipeline
 
 from picograd.compiler.diagnostics import excerpt, message_of, verify_module
 from picograd.dialects import new_context
-from picograd.errors import PassError, PicogradError, PipelineError, VerificationError
+from picograd.errors import (
+    DeviceError,
+    DTypeError,
+    LimitError,
+    PassError,
+    PicogradError,
+    PipelineError,
+    VerificationError,
+)
 from picograd.passes import PASSES, Level, Pass, level_of
 from picograd.passes.base import stands_at
 
@@ -191,10 +199,15 @@ def _verify_after(step: Pass, module: ModuleOp) -> None:
         )
 
 
+_ABOUT_THE_PROGRAM = (DTypeError, LimitError, DeviceError)
+"""What a pass finds in the user's program that the device cannot do: no failure of the pass."""
+
+
 class _NamedFailure(AbstractContextManager[None]):
     """Turns whatever escapes from a pass into a PassError that names the pass and the op.
 
-    The original exception stays the cause, so that Python shows where in the pass it arose.
+    Errors about the user's program keep their type. The original exception stays the cause, so that
+    Python shows where in the pass it arose.
     """
 
     def __init__(self, step: Pass, module: ModuleOp) -> None:
@@ -212,6 +225,15 @@ class _NamedFailure(AbstractContextManager[None]):
         op = _op_in_hand(trace, self.module)
         expected = found = hint = ""
         message = message_of(error)
+        if isinstance(error, _ABOUT_THE_PROGRAM):
+            where = error.where or (excerpt(op) if op else "")
+            raise type(error)(
+                error.message,
+                expected=error.expected,
+                found=error.found,
+                hint=error.hint,
+                where=f"pass {self.step}" + (f"; {where}" if where else ""),
+            ) from error
         if isinstance(error, PicogradError):
             message, expected, found, hint = error.message, error.expected, error.found, error.hint
         else:

@@ -69,15 +69,25 @@ def _make(spec: ArgSpec, known: Mapping[str, type[Pass]]) -> Pass:
     try:
         return step.from_spec(spec)
     except ValueError as error:
-        wanted = ", ".join(
-            f"{info.name}: {info.expected_type}" for info in get_pass_option_infos(step)
-        )
+        wanted = ", ".join(describe_options(step))
         raise OptionError(
             f"pass {step.name} cannot take these options",
             expected=wanted,
             found=str(spec),
             hint=str(error),
         ) from error
+
+
+def describe_options(step: type[Pass]) -> list[str]:
+    """Each option of a pass with its type and default, such as `exact: bool = false`."""
+    described: list[str] = []
+    for info in get_pass_option_infos(step):
+        # Under `from __future__ import annotations` a type is its own text, in quotes.
+        text = f"{info.name}: {info.expected_type.strip(chr(39))}"
+        if info.default_value is not None:
+            text += f" = {info.default_value or '""'}"
+        described.append(text)
+    return described
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -11,10 +11,11 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import PassRecord, run_pipeline
 from picograd.dialects.tensor import UnaryOp
-from picograd.errors import PassError, PipelineError, ShapeError, VerificationError
+from picograd.errors import DTypeError, PassError, PipelineError, ShapeError, VerificationError
 from picograd.passes import PASSES, Level, Pass
 from picograd.passes.dce import DCE
 from picograd.passes.fuse import Fuse
+from picograd.passes.legalize_types import LegalizeTypes
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.outline_kernels import OutlineKernels
@@ -163,6 +164,14 @@ def test_an_error_of_picogards_own_keeps_its_parts() -> None:
     error = caught.value
     assert error.message == "pass refuse{size=4} failed: too small"
     assert (error.expected, error.found, error.hint) == ("size 9", "size 2", "grow it")
+
+
+def test_an_error_about_the_users_program_keeps_its_type() -> None:
+    module = parse_module(TEXT.replace("f32", "f64"))
+    with pytest.raises(DTypeError) as caught:
+        run_pipeline(module, [LegalizeTypes(target="gpu")])
+    assert "float64" in caught.value.message
+    assert 'pass legalize_types{target="gpu"}' in caught.value.where
 
 
 def test_broken_dominance_is_blamed_on_the_pass() -> None:
