@@ -181,7 +181,7 @@ class Embedding(Module):
         self.weight = Parameter(randn(num_embeddings, embedding_dim, device=device, dtype=dtype))
 
     def forward(self, index: Tensor) -> Tensor:
-        return functional.embedding(self.weight, index)
+        return functional.embedding(index, self.weight)
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}"
