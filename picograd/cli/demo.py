@@ -151,9 +151,9 @@ def show(trainings: Sequence[Training], largest: float | None, dump: Path) -> No
         ("IR of every pass in", [str(dump / one.device) for one in trainings]),
     ]
     if largest is not None:
-        # One fact about both devices: it stands once.
+        # Of the second curve from the first.
         text = f"{largest:.1e} (budget {LOSS_BUDGET:.0e}, {EARLY_BUDGET:.0e} at first)"
-        rows.insert(4, ("largest difference of the losses", [text, ""]))
+        rows.insert(4, ("largest difference of the losses", ["", text]))
     print_table(
         "Handwritten digits: one compiled training step a batch",
         ["", *(one.device for one in trainings)],

@@ -3,7 +3,8 @@
 import argparse
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -36,16 +37,28 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command itself."""
-    path, function, examples = find_target(arguments.target)
     folder = Path(arguments.out)
-    compiled = picograd.compile(function, device=arguments.device, dump=folder)
-    with UserCode(path):
-        compiled(*examples)
+    with default_device(arguments.device):
+        path, function, examples = find_target(arguments.target)
+        compiled = picograd.compile(function, device=arguments.device, dump=folder)
+        with UserCode(path):
+            compiled(*examples)
     written = sorted(file for file in folder.rglob("*") if file.is_file())
     for file in written:
         print(file)
     print(f"{len(written)} files in {folder}", file=sys.stderr)
     return 0
+
+
+@contextmanager
+def default_device(device: str) -> Generator[None]:
+    """Let the tensors that the target's file makes live on the device, so that they fit."""
+    before = picograd.default_device()
+    picograd.set_default_device(device)
+    try:
+        yield
+    finally:
+        picograd.set_default_device(before)
 
 
 def find_target(target: str) -> tuple[Path, Callable[..., Any], tuple[Tensor, ...]]:

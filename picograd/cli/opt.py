@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import get_pass_option_infos
 
 from picograd.cli.commands import Commands
 from picograd.cli.files import read_text
@@ -16,7 +15,7 @@ from picograd.cli.own_passes import load_passes
 from picograd.cli.runs import describe_array, run_on_device, seeded_inputs
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import PassRecord, run_pipeline
-from picograd.compiler.spelling import parse_passes
+from picograd.compiler.spelling import describe_options, parse_passes
 from picograd.passes import Pass
 from picograd.study.pass_docs import summary_of
 
@@ -103,9 +102,7 @@ def describe_pass(step: type[Pass]) -> str:
     """A pass's name, levels, one sentence, and options with types and defaults."""
     levels = step.level_in if not step.is_lowering() else f"{step.level_in} → {step.level_out}"
     lines = [f"{step.name}  ({levels} level)", f"    {summary_of(step)}"]
-    for info in get_pass_option_infos(step):
-        default = "required" if info.default_value is None else f"default {info.default_value!r}"
-        lines.append(f"    {info.name}: {info.expected_type}, {default}")
+    lines += [f"    {option}" for option in describe_options(step)]
     for title, facts in (("requires", step.requires), ("establishes", step.establishes)):
         if facts:
             lines.append(f"    {title}: {', '.join(sorted(facts))}")

@@ -83,10 +83,10 @@ def describe_options(step: type[Pass]) -> list[str]:
     described: list[str] = []
     for info in get_pass_option_infos(step):
         # Under `from __future__ import annotations` a type is its own text, in quotes.
-        text = f"{info.name}: {info.expected_type.strip(chr(39))}"
-        if info.default_value is not None:
-            text += f" = {info.default_value or '""'}"
-        described.append(text)
+        kind = info.expected_type.strip("'")
+        empty = '""' if kind == "str" else "none"
+        default = "" if info.default_value is None else f" = {info.default_value or empty}"
+        described.append(f"{info.name}: {kind}{default}")
     return described
 
 

@@ -14,7 +14,7 @@ from picograd.study.numpy_mlp import Floats, NumpyMLP
 
 def numpy_twin(model: nn.Module) -> NumpyMLP:
     """A NumPy model that starts from the same weights."""
-    parameters: list[Floats] = [np.array(one.numpy()) for one in model.parameters()]
+    parameters: list[Floats] = [np.array(one.detach().numpy()) for one in model.parameters()]
     return NumpyMLP(parameters[0::2], parameters[1::2], BATCH, LEARNING_RATE)
 
 

@@ -99,7 +99,7 @@ def test_a_module_takes_the_inputs_beside_it(model: Path, tmp_path: Path) -> Non
         ("{file}:number", ["cannot be compiled", "int"]),
         ("{file}:no_examples", ["has no example inputs", "no default for x"]),
         ("{file}:wrong", ["[4, 3]", "[4, 2]", "model.py"]),
-        ("{file}:raises", ["NameError", "undefined_name", "model.py:15"]),
+        ("{file}:raises", ["NameError", "undefined_name", "model.py:16"]),
         ("missing.py:f", ["cannot read missing.py"]),
     ],
 )
