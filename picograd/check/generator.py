@@ -18,7 +18,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Region, SSAValue
 
 from picograd.check.makers import MAKERS
-from picograd.check.sketch import DTYPES, Sketch, shapes
+from picograd.check.sketch import DTYPES, SIZES, Sketch
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, tensor_type, type_of
 from picograd.dialects.literals import Array
 
@@ -35,16 +35,18 @@ def modules(
     most_ops: int = 16,
     makers: Sequence[str] = tuple(MAKERS),
     dtypes: Sequence[DType] = DTYPES,
+    sizes: Sequence[int] = SIZES,
 ) -> ModuleOp:
     """A module with one function `@main` of up to four arguments and results.
 
     `makers` names the kinds of ops to draw from (keys of `makers.MAKERS`); a kind may append helpers
-    of other kinds. Values are of `dtypes`, the first more often, and of int32 and int64 for indices.
+    of other kinds. Values are of `dtypes`, the first more often, and of int32 and int64 for indices; the
+    sizes of arguments are among `sizes`.
     """
-    sketch = Sketch(draw, dtypes=dtypes)
+    sketch = Sketch(draw, dtypes=dtypes, sizes=sizes)
     kinds = (*(name for name in _OFTEN if name in makers), *makers)
     for _ in range(sketch.number(1, 3)):
-        sketch.argument(tensor_type(draw(shapes()), sketch.dtype()))
+        sketch.argument(tensor_type(sketch.shape(), sketch.dtype()))
     for name in draw(st.lists(st.sampled_from(kinds), min_size=fewest_ops, max_size=most_ops)):
         MAKERS[name](sketch)
     name_some(sketch)
@@ -80,10 +82,13 @@ def samples(
     most_ops: int = 16,
     makers: Sequence[str] = tuple(MAKERS),
     dtypes: Sequence[DType] = DTYPES,
+    sizes: Sequence[int] = SIZES,
 ) -> Sample:
     """Modules with inputs; for the options see `modules`."""
-    module = draw(modules(fewest_ops=fewest_ops, most_ops=most_ops, makers=makers, dtypes=dtypes))
-    return Sample(module, draw(st.integers(0, 2**16)))
+    drawn = modules(
+        fewest_ops=fewest_ops, most_ops=most_ops, makers=makers, dtypes=dtypes, sizes=sizes
+    )
+    return Sample(draw(drawn), draw(st.integers(0, 2**16)))
 
 
 def finish(sketch: Sketch, outputs: Sequence[SSAValue]) -> ModuleOp:

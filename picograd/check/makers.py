@@ -10,7 +10,6 @@ from xdsl.ir import SSAValue
 from picograd.check.sketch import (
     MOST_ELEMENTS,
     Sketch,
-    shapes,
 )
 from picograd.dialects.dtypes import DType, dtype_of, int32, int64, type_of
 from picograd.dialects.tensor import (
@@ -137,6 +136,14 @@ def _unary(sketch: Sketch) -> None:
         elif kind in _SMOOTH_UNARY:
             x = _tame(sketch, x)
         sketch.add(UnaryOp(kind, x))
+
+
+def _smooth(sketch: Sketch) -> None:
+    """An elementary function of a float."""
+    x = sketch.pick(lambda v: dtype_of_value(v).is_float)
+    if x is None:
+        x = sketch.add(CastOp(_any(sketch), sketch.dtypes[0]))
+    sketch.add(UnaryOp(sketch.choose(_SMOOTH_UNARY), _tame(sketch, x)))
 
 
 def _binary(sketch: Sketch) -> None:
@@ -336,7 +343,7 @@ def _scatter(sketch: Sketch) -> None:
 
 
 def _constant(sketch: Sketch) -> None:
-    shape, dtype = sketch.draw(shapes()), sketch.dtype()
+    shape, dtype = sketch.shape(), sketch.dtype()
     rng = np.random.default_rng(sketch.number(0, 99))
     sketch.constant(rng.integers(-2 if dtype.kind != "bool" else 0, 3, shape), dtype)
 
@@ -349,7 +356,7 @@ def _iota(sketch: Sketch) -> None:
 
 def _random_bits(sketch: Sketch) -> None:
     state = sketch.constant(np.arange(4) + sketch.number(0, 9), int32)
-    sketch.add(RandomBitsOp(state, sketch.draw(shapes())))
+    sketch.add(RandomBitsOp(state, sketch.shape()))
 
 
 def _repeat(sketch: Sketch) -> None:
@@ -401,5 +408,6 @@ MAKERS: Mapping[str, Maker] = {
     "random_bits": _random_bits,
     "repeat": _repeat,
     "redundant": _redundant,
+    "smooth": _smooth,
 }
 """By name, so that a test may ask for some only; the first are drawn more often (see `modules`)."""

@@ -26,22 +26,11 @@ T = TypeVar("T")
 DTYPES = (float32, int32, bool_, int64, float64)
 """The dtypes of values, the likeliest first."""
 
+SIZES = (2, 3, 1, 2, 3, 1, 5, 2, 3, 1, 7, 3, 2, 1, 0)
+"""The sizes of axes, the likelier ones several times; seldom an empty one."""
+
 MOST_ELEMENTS = 256
 """No value has more elements, so that thousands of samples run in a minute."""
-
-
-def shapes(least_rank: int = 0) -> st.SearchStrategy[tuple[int, ...]]:
-    """A shape of rank up to 4, with sizes 0, 1 and odd ones, of few elements; seldom an empty one."""
-    sizes = st.sampled_from((2, 3, 1, 2, 3, 1, 5, 2, 3, 1, 7, 3, 2, 1, 0))
-    return st.lists(sizes, min_size=least_rank, max_size=4).map(_small)
-
-
-def _small(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Sizes cut to ones from the left where the product gets too large."""
-    shape: list[int] = []
-    for size in reversed(sizes):
-        shape.append(size if size * max(1, prod(shape)) <= MOST_ELEMENTS // 2 else 1)
-    return tuple(reversed(shape))
 
 
 @dataclass
@@ -52,6 +41,7 @@ class Sketch:
     block: Block = field(default_factory=Block)
     values: list[SSAValue] = field(default_factory=list[SSAValue])
     dtypes: Sequence[DType] = DTYPES
+    sizes: Sequence[int] = SIZES
 
     def choose(self, options: Sequence[T]) -> T:
         """One of some options; shrinks to the first."""
@@ -60,6 +50,10 @@ class Sketch:
     def dtype(self) -> DType:
         """A dtype, half of the time the first."""
         return self.choose((*(self.dtypes[0],) * len(self.dtypes), *self.dtypes))
+
+    def shape(self) -> tuple[int, ...]:
+        """A shape of rank up to 4 and few elements."""
+        return _small(self.draw(st.lists(st.sampled_from(self.sizes), max_size=4)))
 
     def number(self, least: int, most: int) -> int:
         """A whole number; shrinks to the least."""
@@ -86,3 +80,11 @@ class Sketch:
         """One of the values that fit, or None; mostly a late one, so that chains grow."""
         fitting = [value for value in reversed(self.values) if fits(value)]
         return self.choose((*fitting[:2], *fitting[:2], *fitting)) if fitting else None
+
+
+def _small(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Sizes cut to ones from the left where the product gets too large."""
+    shape: list[int] = []
+    for size in reversed(sizes):
+        shape.append(size if size * max(1, prod(shape)) <= MOST_ELEMENTS // 2 else 1)
+    return tuple(reversed(shape))

@@ -16,6 +16,7 @@ from xdsl.parser import Parser
 from picograd.check.generator import Sample, samples
 from picograd.check.makers import MAKERS
 from picograd.check.orders import Walk, suits
+from picograd.check.sketch import SIZES
 from picograd.compiler.diagnostics import verify_module
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
@@ -35,15 +36,25 @@ LEAST_CHANGED = 0.2
 # Elements on which an exact and a rounded run may decide differently, over all samples.
 MOST_UNDETERMINED = 0.01
 
-# What a sample must contain for a pass to have work; all other passes see all kinds of ops.
+
+@dataclass(frozen=True)
+class Work:
+    """What samples contain, so that a pass finds work; by default everything."""
+
+    kinds: tuple[str, ...] = tuple(MAKERS)
+    sizes: tuple[int, ...] = SIZES
+
+
 _LOOPS = ("matmul", "reduce", "broadcast", "binary", "permute")
-KINDS_OF_OPS = {
-    "hoist_reduce": _LOOPS,
-    "vectorize_loops": _LOOPS,
-    "unroll_tiles": _LOOPS,
-    "tree_reduce": ("reduce", "reduce", "broadcast", "binary"),
-    "insert_barriers": ("reduce", "reduce", "broadcast", "binary"),
-    "expand_math": ("unary", "unary", "reduce", "matmul"),
+_LONG_ROWS = Work(("reduce", "binary", "reduce", "select"), (67, 1, 3, 100))
+WORK = {
+    "hoist_reduce": Work(_LOOPS),
+    "vectorize_loops": Work(_LOOPS),
+    "unroll_tiles": Work(_LOOPS),
+    "round_up_loops": Work(("binary", "broadcast", "matmul"), (7, 5, 3, 1, 13)),
+    "tree_reduce": _LONG_ROWS,
+    "insert_barriers": _LONG_ROWS,
+    "expand_math": Work(("smooth", "reduce", "matmul")),
 }
 
 EVERYTHING: tuple[DType, ...] = (float32, int32, bool_, int64, float64)
@@ -63,9 +74,11 @@ class Tally:
 def property_of(
     check: Callable[[Sample, Random], None],
     dtypes: tuple[DType, ...],
-    kinds: tuple[str, ...] = tuple(MAKERS),
+    work: Work | None = None,
 ) -> None:
     """Run a check on samples of a few ops or more, the same ones at each run."""
+    work = work or Work()
+    drawn = samples(fewest_ops=4, dtypes=dtypes, makers=work.kinds, sizes=work.sizes)
 
     @settings(
         max_examples=EXAMPLES,
@@ -74,7 +87,7 @@ def property_of(
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(samples(fewest_ops=4, dtypes=dtypes, makers=kinds), st.randoms(use_true_random=False))
+    @given(drawn, st.randoms(use_true_random=False))
     def run(sample: Sample, rng: Random) -> None:
         check(sample, rng)
 
@@ -144,8 +157,7 @@ def test_a_pass_keeps_the_meaning(name: str) -> None:
         tally.samples += 1
         tally.changed += not before.is_structurally_equivalent(walk.module)
 
-    kinds = KINDS_OF_OPS.get(name, tuple(MAKERS))
-    property_of(check, NO_DOUBLES if GPU in machines else EVERYTHING, kinds)
+    property_of(check, NO_DOUBLES if GPU in machines else EVERYTHING, WORK.get(name))
     assert tally.undetermined <= MOST_UNDETERMINED * tally.elements, tally
     assert tally.changed >= LEAST_CHANGED * tally.samples, tally
 
