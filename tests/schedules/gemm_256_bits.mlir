@@ -26,20 +26,21 @@ loop.kernel @linear_relu(%x: memref<64x40xf32>, %w: memref<40x48xf32>, %b: memre
       }
       loop.parallel %j = 0 to 48 step 16 {
         loop.parallel %i = %i0 to min(%i0 + 30, 60) step 6 {
-          %start = loop.if -%k0 >= 0 : vector<6x16xf32> {
-            %zeros = loop.broadcast %zero along [0, 1] : f32 to vector<6x16xf32>
-            loop.yield %zeros : vector<6x16xf32>
-          } else {
-            %waiting = loop.load %y[%i + t0, %j + t1] : memref<64x48xf32> to vector<6x16xf32>
-            loop.yield %waiting : vector<6x16xf32>
-          }
-          %sum = loop.for %k = %k0 to min(%k0 + 24, 40) carry (%c = %start : vector<6x16xf32>) {
+          %zeros = loop.broadcast %zero along [0, 1] : f32 to vector<6x16xf32>
+          %product = loop.for %k = %k0 to min(%k0 + 24, 40) carry (%c = %zeros : vector<6x16xf32>) {
             %xv = loop.load %xp[(%i - %i0) floordiv 6, %k - %k0, t0] : memref<5x24x6xf32, "packed"> to vector<6xf32>
             %wv = loop.load %wp[%j floordiv 16, %k - %k0, t0] : memref<3x24x16xf32, "packed"> to vector<16xf32>
             %xx = loop.broadcast %xv along [1] : vector<6xf32> to vector<6x16xf32>
             %ww = loop.broadcast %wv along [0] : vector<16xf32> to vector<6x16xf32>
             %next = math.fma %xx, %ww, %c : vector<6x16xf32>
             loop.yield %next : vector<6x16xf32>
+          }
+          %sum = loop.if -%k0 >= 0 : vector<6x16xf32> {
+            loop.yield %product : vector<6x16xf32>
+          } else {
+            %waiting = loop.load %y[%i + t0, %j + t1] : memref<64x48xf32> to vector<6x16xf32>
+            %both = arith.addf %waiting, %product : vector<6x16xf32>
+            loop.yield %both : vector<6x16xf32>
           }
           loop.if %k0 - 16 >= 0 {
             %bv = loop.load %b[%j + t0] : memref<48xf32> to vector<16xf32>
@@ -53,20 +54,21 @@ loop.kernel @linear_relu(%x: memref<64x40xf32>, %w: memref<40x48xf32>, %b: memre
           }
         }
         loop.if %i0 - 34 >= 0 {
-          %start_rows = loop.if -%k0 >= 0 : vector<4x16xf32> {
-            %zeros_rows = loop.broadcast %zero along [0, 1] : f32 to vector<4x16xf32>
-            loop.yield %zeros_rows : vector<4x16xf32>
-          } else {
-            %waiting_rows = loop.load %y[60 + t0, %j + t1] : memref<64x48xf32> to vector<4x16xf32>
-            loop.yield %waiting_rows : vector<4x16xf32>
-          }
-          %sum_rows = loop.for %k_rows as k = %k0 to min(%k0 + 24, 40) carry (%c_rows = %start_rows : vector<4x16xf32>) {
+          %zeros_rows = loop.broadcast %zero along [0, 1] : f32 to vector<4x16xf32>
+          %product_rows = loop.for %k_rows as k = %k0 to min(%k0 + 24, 40) carry (%c_rows = %zeros_rows : vector<4x16xf32>) {
             %xv_rows = loop.load %xp[(60 - %i0) floordiv 6, %k_rows - %k0, t0] : memref<5x24x6xf32, "packed"> to vector<4xf32>
             %wv_rows = loop.load %wp[%j floordiv 16, %k_rows - %k0, t0] : memref<3x24x16xf32, "packed"> to vector<16xf32>
             %xx_rows = loop.broadcast %xv_rows along [1] : vector<4xf32> to vector<4x16xf32>
             %ww_rows = loop.broadcast %wv_rows along [0] : vector<16xf32> to vector<4x16xf32>
             %next_rows = math.fma %xx_rows, %ww_rows, %c_rows : vector<4x16xf32>
             loop.yield %next_rows : vector<4x16xf32>
+          }
+          %sum_rows = loop.if -%k0 >= 0 : vector<4x16xf32> {
+            loop.yield %product_rows : vector<4x16xf32>
+          } else {
+            %waiting_rows = loop.load %y[60 + t0, %j + t1] : memref<64x48xf32> to vector<4x16xf32>
+            %both_rows = arith.addf %waiting_rows, %product_rows : vector<4x16xf32>
+            loop.yield %both_rows : vector<4x16xf32>
           }
           loop.if %k0 - 16 >= 0 {
             %bv_rows = loop.load %b[%j + t0] : memref<48xf32> to vector<16xf32>
