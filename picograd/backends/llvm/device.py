@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.emit import emit, main_of
-from picograd.backends.llvm.memory import BlockPool
+from picograd.backends.llvm.memory import Block, BlockPool
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
 from picograd.backends.runtime import Array, Buffer, Device
@@ -28,13 +28,16 @@ class CpuBuffer(CpuMemory):
 
     __slots__ = ("__weakref__", "_block", "_pool", "device", "type")
 
-    def __init__(self, type: TensorType[Any], device: CpuDevice, pool: BlockPool) -> None:
+    def __init__(
+        self, type: TensorType[Any], device: CpuDevice, block: Block, pool: BlockPool
+    ) -> None:
+        """`block` goes back to `pool` when the buffer is no longer used."""
+        self._pool = pool
+        self._block = block
         self.type = type
         self.device: Device = device
         self.nbytes = nbytes_of(type)
-        self._pool = pool
-        self._block = pool.take(self.nbytes)
-        self.address = self._block.address
+        self.address = block.address
 
     @property
     def array(self) -> Array:
@@ -57,7 +60,8 @@ class CpuDevice(Device):
         self._memory = BlockPool()
 
     def allocate(self, type: TensorType[Any]) -> CpuBuffer:
-        return CpuBuffer(type, self, self._memory)
+        block = self._memory.take(nbytes_of(type))
+        return CpuBuffer(type, self, block, self._memory)
 
     def upload(self, array: Array) -> CpuBuffer:
         type = tensor_type(np.shape(array), from_numpy(array.dtype))
