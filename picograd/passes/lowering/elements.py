@@ -124,16 +124,22 @@ class Elements:
             scope = scope.parent
         return scope
 
+    def resolve(self, value: SSAValue, index: Index) -> tuple[SSAValue, Index]:
+        """An element of a view as an element of what it is a view of."""
+        op = value.owner
+        while isinstance(op, TensorOp) and (view := VIEWS.get(type(op))) is not None:
+            index = view(op, index, self.ranges)
+            value = op.operands[0]
+            op = value.owner
+        return value, index
+
     def element(self, value: SSAValue, index: Index, scope: Scope, guard: Guard) -> SSAValue:
         """The element of a tensor value at an index, for use in `scope`.
 
         Under a guard the index may be out of bounds: what is loaded then is zero, and unused.
         """
+        value, index = self.resolve(value, index)
         op = cast(Operation, value.owner)
-        while isinstance(op, TensorOp) and (view := VIEWS.get(type(op))) is not None:
-            index = view(op, index, self.ranges)
-            value = op.operands[0]
-            op = cast(Operation, value.owner)
         if isinstance(op, buffer.ReadOp):
             return self.load(self.arguments[op.source], index, scope, guard)
         local = self._local(value, index, scope)

@@ -287,7 +287,15 @@ def _concat(op: ConcatOp, index: Index, at: At) -> SSAValue:
 
 
 def _checked(index: SSAValue, place: Index, size: int, at: At) -> Linear:
-    """The position that an element of an index tensor names, checked to be below `size`."""
+    """The position that an element of an index tensor names, checked to be below `size`.
+
+    It is looked up as far out as its own index allows: once a row, not once an element.
+    """
+    elements = at.elements
+    index, place = elements.resolve(index, place)
+    leaves = {leaf for e in place for leaf in e.values()}
+    leaves.update(leaf for condition in at.guard for leaf in condition.expression.values())
+    at = At(elements, elements.settle(at.scope, leaves, far=True), at.guard)
     value = at.element(index, place)
     if at.guard:
         # What is read out of bounds must not count as an index out of range.
@@ -301,8 +309,8 @@ def _checked(index: SSAValue, place: Index, size: int, at: At) -> Linear:
         return Linear.of(found[1])
     position = at.add(loop.CheckedIndexOp(value, max(1, size)))
     at.scope.memo[key] = (position, 1)
-    at.elements.ranges[position] = (0, max(0, size - 1))
-    at.elements.homes[position] = at.scope
+    elements.ranges[position] = (0, max(0, size - 1))
+    elements.homes[position] = at.scope
     return Linear.of(position)
 
 
