@@ -39,7 +39,8 @@ def _shown(array: NDArray[Any]) -> NDArray[Any]:
 def _formatter(shown: NDArray[Any]) -> Callable[[Any], str]:
     """A function that prints each of the elements with the same format and width."""
     form = _float_form(shown) if shown.dtype.kind == "f" else str
-    width = max((len(form(value)) for value in shown), default=0)
+    finite = shown[np.isfinite(shown)] if shown.dtype.kind == "f" else shown
+    width = max((len(form(value)) for value in finite), default=0)
     return lambda value: form(value).rjust(width)
 
 
