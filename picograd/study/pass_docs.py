@@ -105,7 +105,7 @@ def run_example(docs: PassDocs, known: Mapping[str, type[Pass]]) -> str:
     run_pipeline(module, parse_passes(docs.options, known), facts=None)
     if docs.before.startswith("builtin.module"):
         return str(module) + "\n"
-    return "".join(f"{op}\n" for op in module.ops)
+    return "".join(str(op) + "\n" for op in module.ops)
 
 
 def with_new_example(source: str, after: str) -> str:

@@ -26,9 +26,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Within a row, these may use those: emitters ask the passes' analyses for the ranges of indices,
-# and the tools on top, which nobody else uses, use one another.
+# optimizers update the parameters of modules, and the tools on top, which nobody else uses, use one another.
 PEERS = {
     ("backends", "passes"),
+    ("optim", "nn"),
     ("cli", "study"),
     ("cli", "check"),
     ("study", "check"),
@@ -42,8 +43,10 @@ LAZY = {
     "cli/display.py": "rich takes longer to load than most commands take to run",
 }
 
+# Beside its docstring, whose examples may be as long as they need to be.
 MAX_LINES_OF_A_PASS = 250
-MAX_LINES = 400
+# Files are rarely longer than 400 lines; at this length they hold more than one idea.
+MAX_LINES = 550
 
 
 def layer_of(source: Path) -> str:
@@ -103,8 +106,11 @@ def test_the_lazy_imports_are_still_needed() -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=name_of)
 def test_files_can_be_read_in_one_sitting(source: Path) -> None:
-    lines = len(source.read_text(encoding="utf-8").splitlines())
+    text = source.read_text(encoding="utf-8")
+    lines = len(text.splitlines())
     is_pass = source.parent == PACKAGE / "passes" and source.stem in PASSES
+    if is_pass:
+        lines -= len((ast.get_docstring(ast.parse(text)) or "").splitlines())
     limit = MAX_LINES_OF_A_PASS if is_pass else MAX_LINES
     assert lines <= limit, f"{lines} lines, more than {limit}: split it by idea"
 

@@ -31,8 +31,8 @@ def random_parameters(
     rng: np.random.Generator,
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
     pairs = list(itertools.pairwise(WIDTHS))
-    weights = [rng.standard_normal((o, i)).astype(np.float32) / 2 for i, o in pairs]
-    biases = [rng.standard_normal(o).astype(np.float32) / 2 for _, o in pairs]
+    weights = [(rng.standard_normal((o, i)) / 2).astype(np.float32) for i, o in pairs]
+    biases = [(rng.standard_normal(o) / 2).astype(np.float32) for _, o in pairs]
     return weights, biases
 
 
