@@ -11,10 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
-def _empty() -> Mapping[str, float]:
-    return {}
-
-
 @dataclass(frozen=True)
 class Accuracy:
     """Error constants of one kind of device, by op kind (`"exp"`, `"div"`, …).
@@ -27,8 +23,8 @@ class Accuracy:
 
     name: str
     ulps: Mapping[str, float]
-    slopes: Mapping[str, float] = field(default_factory=_empty)
-    absolute: Mapping[str, float] = field(default_factory=_empty)
+    slopes: Mapping[str, float] = field(default_factory=dict[str, float])
+    absolute: Mapping[str, float] = field(default_factory=dict[str, float])
     nonfinite: bool = True
     """Whether infinity and NaN behave as in IEEE 754; WGSL lets implementations ignore them."""
 
@@ -37,9 +33,11 @@ class Accuracy:
         return self.ulps.get(kind, 0.5)
 
     def slope_of(self, kind: str) -> float:
+        """Further units in the last place for every unit of the argument."""
         return self.slopes.get(kind, 0.0)
 
     def absolute_of(self, kind: str) -> float:
+        """Further error, whatever the result."""
         return self.absolute.get(kind, 0.0)
 
 

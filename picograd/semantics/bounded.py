@@ -38,6 +38,11 @@ class Bounded:
         return np.isinf(self.error) if self.is_float else self.doubtful
 
     @property
+    def straddles_zero(self) -> Array:
+        """Elements whose sign is not known."""
+        return (self.error > 0) & (self.magnitude <= self.error)
+
+    @property
     def magnitude(self) -> Array:
         return np.abs(self.value)
 

@@ -23,13 +23,17 @@ from picograd.dialects.tensor import (
     UnaryOp,
 )
 from picograd.semantics.accuracy import Accuracy
-from picograd.semantics.bounded import Array, Bounded, discrete, rounding, settle
+from picograd.semantics.bounded import Array, Bounded, discrete, rounding, settle, unit_roundoff
 from picograd.semantics.tensor import convert, evaluate_op
 
 BoundRule: TypeAlias = Callable[[Any, Sequence[Bounded], Accuracy], Bounded]
 
 _STEPS = (UnaryKind.FLOOR, UnaryKind.CEIL, UnaryKind.ROUND)
 _MOVES_ERROR_ONLY = (UnaryKind.NEG, UnaryKind.ABS)
+
+
+def _exp_error(x: Array, e: Array) -> Array:
+    return np.where(np.isfinite(np.exp(x)), np.exp(x) * np.expm1(e), 0.0)
 
 
 def _log_error(x: Array, e: Array) -> Array:
@@ -65,7 +69,7 @@ def _bounded_slope(x: Array, e: Array) -> Array:
 
 
 _PROPAGATE: dict[UnaryKind, Callable[[Array, Array], Array]] = {
-    UnaryKind.EXP: lambda x, e: np.exp(x) * np.expm1(e),
+    UnaryKind.EXP: _exp_error,
     UnaryKind.LOG: _log_error,
     UnaryKind.SQRT: _sqrt_error,
     UnaryKind.RSQRT: _rsqrt_error,
@@ -87,7 +91,7 @@ def unary(op: UnaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bound
         return Bounded(value, x.error, x.doubtful)
     dtype = dtype_of(op.result.type)
     if kind == UnaryKind.SIGN:
-        doubtful = (x.error > 0) & (x.magnitude <= x.error)
+        doubtful = x.straddles_zero
         error = np.where(doubtful, 2.0, 0.0)
         return _finish(op, value, error, x.lost, x.doubtful | doubtful, accuracy)
     if kind in _STEPS:
@@ -95,17 +99,19 @@ def unary(op: UnaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bound
         error = evaluate_op(op, [x.value + x.error], "float64") - low
         return _finish(op, value, error, x.lost, x.doubtful | (error > 0), accuracy)
     error = _PROPAGATE[kind](x.value, x.error)
+    # An infinite error says that nothing is known, even where the value itself is infinite or NaN.
+    lost = x.lost | np.isinf(error)
     error = error + rounding(value, dtype, accuracy.ulps_of(kind), x.error == 0)
     error = error + _argument_error(kind, x, value, op, accuracy)
     error = error + np.where(np.isfinite(value), accuracy.absolute_of(kind), 0.0)
-    return _finish(op, value, error, x.lost, x.doubtful, accuracy)
+    return _finish(op, value, error, lost, x.doubtful, accuracy)
 
 
 def _argument_error(
     kind: UnaryKind, x: Bounded, value: Array, op: UnaryOp, accuracy: Accuracy
 ) -> Array:
     """The part of the error that grows with the argument."""
-    unit = rounding(np.ones(()), dtype_of(op.result.type), 1.0, False)
+    unit = 2.0 * unit_roundoff(dtype_of(op.result.type))
     scale = 1.0 if kind in (UnaryKind.SIN, UnaryKind.COS) else np.abs(value)
     growth = accuracy.slope_of(kind) * unit * x.magnitude * scale
     return np.where(np.isfinite(growth), growth, 0.0)
@@ -131,9 +137,7 @@ def _finish(
 
 def _mul_error(a: Bounded, b: Bounded) -> Array:
     error = a.magnitude * b.error + b.magnitude * a.error + a.error * b.error
-    sign_unknown = (np.isinf(a.value) & (b.error > 0) & (b.magnitude <= b.error)) | (
-        np.isinf(b.value) & (a.error > 0) & (a.magnitude <= a.error)
-    )
+    sign_unknown = (np.isinf(a.value) & b.straddles_zero) | (np.isinf(b.value) & a.straddles_zero)
     return np.where(sign_unknown, np.inf, error)
 
 
@@ -142,7 +146,7 @@ def _div_error(a: Bounded, b: Bounded) -> Array:
     room = b.magnitude - b.error
     error = np.where(room > 0, (a.error + quotient * b.error) / room, np.inf)
     # A divisor that is exactly 0 gives an infinity whose sign is the dividend's, if that is known.
-    at_zero = np.where((a.error > 0) & (a.magnitude <= a.error), np.inf, 0.0)
+    at_zero = np.where(a.straddles_zero, np.inf, 0.0)
     error = np.where((b.value == 0) & (b.error == 0), at_zero, error)
     return np.where((a.error == 0) & (b.error == 0), 0.0, error)
 
@@ -191,7 +195,6 @@ def binary(op: BinaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         error = _pow_error(a, b, value)
         growth = rounding(value, dtype, accuracy.slope_of(kind), False)
         error = error + np.where(np.isfinite(value), growth * _pow_exponent(a, b), 0.0)
-    # An error so far infinite says that nothing is known, even where the value itself is infinite.
     lost = lost | np.isinf(error)
     error = error + rounding(value, dtype, accuracy.ulps_of(kind), exact_operands)
     return _finish(op, value, error, lost, doubtful, accuracy)
@@ -209,7 +212,8 @@ def _division_with_floor(
     spread = spread + np.where(np.isfinite(quotient), own, 0.0)
     low, high = np.floor(quotient - spread), np.floor(quotient + spread)
     jumps = np.isfinite(quotient) & ((high > low) | (b.error >= b.magnitude))
-    lost = a.lost | b.lost | np.isinf(spread)
+    # floor(a / inf) is 0 or -1, by the sign of a alone.
+    lost = a.lost | b.lost | np.isinf(spread) | (np.isinf(b.value) & a.straddles_zero)
     if kind == BinaryKind.FLOORDIV:
         error = np.where(jumps, high - low, 0.0)
         error = error + rounding(value, dtype, 0.5, exact_operands)
@@ -274,7 +278,7 @@ def cast(op: CastOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded
     if not x.is_float:
         return discrete(value, x.doubtful)
     if target.is_bool:
-        close = (x.error > 0) & (x.magnitude <= x.error)
+        close = x.straddles_zero
     else:
         low = convert(x.value - x.error, target.numpy)
         close = low != convert(x.value + x.error, target.numpy)

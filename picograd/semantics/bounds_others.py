@@ -151,7 +151,10 @@ def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         peak = total + error
     else:
         error, peak, underflows = _product_error(x, value, axes, unit_roundoff(dtype))
-        lost = lost | (underflows < float(np.finfo(dtype.numpy.name).tiny)) & (value != 0)
+        tiny = float(np.finfo(dtype.numpy.name).tiny)
+        infinite = any_along(np.isinf(x.value), axes)
+        lost = lost | ((underflows < tiny) & (value != 0))
+        lost = lost | (infinite & any_along(x.straddles_zero, axes))
     return settle(
         value, error, dtype, lost=lost, doubtful=lost, peak=peak, nonfinite=accuracy.nonfinite
     )
@@ -237,5 +240,4 @@ def _transposed(x: Bounded) -> Bounded:
 def _unsure_infinity(a: Bounded, b: Bounded) -> Array:
     """Where an infinity of `a` meets a factor of unknown sign."""
     infinite = (~np.isfinite(a.value)).astype(np.float64)
-    straddles = ((b.error > 0) & (b.magnitude <= b.error)).astype(np.float64)
-    return (infinite @ straddles) > 0
+    return (infinite @ b.straddles_zero.astype(np.float64)) > 0
