@@ -23,8 +23,8 @@ After:
 ```mlir
 builtin.module {
   func.func @main(%x: tensor<4x3xf32>, %w: tensor<3x2xf32>) -> tensor<4x2xf32> {
-    %y = kernel.fused "matmul_tanh" (%x1 = %x : tensor<4x3xf32>, %w1 = %w : tensor<3x2xf32>) -> (tensor<4x2xf32>) absorbs ["p"] {
-      %p = pico.matmul %x1, %w1 : tensor<4x3xf32>, tensor<3x2xf32> -> tensor<4x2xf32>
+    %y = kernel.fused "matmul_tanh" (%x_1 = %x : tensor<4x3xf32>, %w_1 = %w : tensor<3x2xf32>) -> (tensor<4x2xf32>) absorbs ["p"] {
+      %p = pico.matmul %x_1, %w_1 : tensor<4x3xf32>, tensor<3x2xf32> -> tensor<4x2xf32>
       %t = pico.unary tanh %p : tensor<4x2xf32>
       kernel.yield %t : tensor<4x2xf32>
     }

@@ -24,15 +24,15 @@ After:
 builtin.module {
   func.func @main(%x: memref<3xf32>, %y: memref<3xf32> {buffer.output, pico.name = "y"}) {
     %h = buffer.alloc : memref<3xf32>
-    buffer.kernel "exp" reads(%a = %x : memref<3xf32>) writes(%h1 = %h : memref<3xf32>) {
-      %a1 = buffer.read %a : memref<3xf32> -> tensor<3xf32>
-      %e = pico.unary exp %a1 : tensor<3xf32>
-      buffer.write %e, %h1 : tensor<3xf32>, memref<3xf32>
+    buffer.kernel "exp" reads(%a = %x : memref<3xf32>) writes(%h_1 = %h : memref<3xf32>) {
+      %a_1 = buffer.read %a : memref<3xf32> -> tensor<3xf32>
+      %e = pico.unary exp %a_1 : tensor<3xf32>
+      buffer.write %e, %h_1 : tensor<3xf32>, memref<3xf32>
     }
-    buffer.kernel "sqrt" reads(%b = %h : memref<3xf32>) writes(%y1 = %y : memref<3xf32>) {
-      %b1 = buffer.read %b : memref<3xf32> -> tensor<3xf32>
-      %s = pico.unary sqrt %b1 : tensor<3xf32>
-      buffer.write %s, %y1 : tensor<3xf32>, memref<3xf32>
+    buffer.kernel "sqrt" reads(%b = %h : memref<3xf32>) writes(%y_1 = %y : memref<3xf32>) {
+      %b_1 = buffer.read %b : memref<3xf32> -> tensor<3xf32>
+      %s = pico.unary sqrt %b_1 : tensor<3xf32>
+      buffer.write %s, %y_1 : tensor<3xf32>, memref<3xf32>
     }
     func.return
   }

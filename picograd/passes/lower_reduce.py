@@ -23,14 +23,14 @@ After:
 ```mlir
 builtin.module {
   loop.kernel @dot(%x: memref<8xf32>, %w: memref<8xf32>, %y: memref<1xf32>) {
-    %0 = arith.constant 0.000000e+00 : f32
-    %sum = loop.for %k = 0 to 8 carry (%so_far = %0 : f32) {
+    %sum = arith.constant 0.000000e+00 : f32
+    %sum_1 = loop.for %k = 0 to 8 carry (%so_far = %sum : f32) {
       %a = loop.load %x[%k] : memref<8xf32>
       %b = loop.load %w[%k] : memref<8xf32>
-      %1 = math.fma %a, %b, %so_far : f32
-      loop.yield %1 : f32
+      %0 = math.fma %a, %b, %so_far : f32
+      loop.yield %0 : f32
     }
-    loop.store %sum, %y[0] : f32, memref<1xf32>
+    loop.store %sum_1, %y[0] : f32, memref<1xf32>
   }
 }
 ```

@@ -18,14 +18,14 @@ After:
 ```mlir
 builtin.module {
   func.func @main(%x: tensor<4x3xf32>, %b: tensor<3xf32>) -> tensor<4x3xf32> {
-    %s = kernel.fused "add" (%x1 = %x : tensor<4x3xf32>, %b1 = %b : tensor<3xf32>) -> (tensor<4x3xf32>) {
-      %bb = pico.broadcast %b1 to [4, 3] : tensor<3xf32> -> tensor<4x3xf32>
-      %s = pico.binary add %x1, %bb : tensor<4x3xf32>
-      kernel.yield %s : tensor<4x3xf32>
+    %s = kernel.fused "add" (%x_1 = %x : tensor<4x3xf32>, %b_1 = %b : tensor<3xf32>) -> (tensor<4x3xf32>) {
+      %bb = pico.broadcast %b_1 to [4, 3] : tensor<3xf32> -> tensor<4x3xf32>
+      %s_1 = pico.binary add %x_1, %bb : tensor<4x3xf32>
+      kernel.yield %s_1 : tensor<4x3xf32>
     }
-    %y = kernel.fused "tanh" (%s1 = %s : tensor<4x3xf32>) -> (tensor<4x3xf32>) {
-      %y = pico.unary tanh %s1 : tensor<4x3xf32>
-      kernel.yield %y : tensor<4x3xf32>
+    %y = kernel.fused "tanh" (%s_1 = %s : tensor<4x3xf32>) -> (tensor<4x3xf32>) {
+      %y_1 = pico.unary tanh %s_1 : tensor<4x3xf32>
+      kernel.yield %y_1 : tensor<4x3xf32>
     }
     func.return %y : tensor<4x3xf32>
   }

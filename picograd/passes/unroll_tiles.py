@@ -20,6 +20,22 @@ After:
 
 ```mlir
 builtin.module {
+  loop.kernel @add_row(%x: memref<2x6xf32>, %b: memref<6xf32>, %y: memref<2x6xf32>) {
+    %v = loop.load %x[0, t0] : memref<2x6xf32> to vector<4xf32>
+    %r = loop.load %b[t0] : memref<6xf32> to vector<4xf32>
+    %s = arith.addf %v, %r : vector<4xf32>
+    loop.store %s, %y[0, t0] : vector<4xf32>, memref<2x6xf32>
+    %v_1 = loop.load %x[0, t0 + 4] : memref<2x6xf32> to vector<2xf32>
+    %r_1 = loop.load %b[t0 + 4] : memref<6xf32> to vector<2xf32>
+    %s_1 = arith.addf %v_1, %r_1 : vector<2xf32>
+    loop.store %s_1, %y[0, t0 + 4] : vector<2xf32>, memref<2x6xf32>
+    %v_2 = loop.load %x[1, t0] : memref<2x6xf32> to vector<4xf32>
+    %s_2 = arith.addf %v_2, %r : vector<4xf32>
+    loop.store %s_2, %y[1, t0] : vector<4xf32>, memref<2x6xf32>
+    %v_3 = loop.load %x[1, t0 + 4] : memref<2x6xf32> to vector<2xf32>
+    %s_3 = arith.addf %v_3, %r_1 : vector<2xf32>
+    loop.store %s_3, %y[1, t0 + 4] : vector<2xf32>, memref<2x6xf32>
+  }
 }
 ```
 

@@ -24,15 +24,15 @@ After:
 builtin.module {
   loop.kernel @total(%x: memref<4x40xf32>, %y: memref<4xf32>) {
     loop.parallel %i = 0 to 4 {
-      %0 = loop.reduce add %k = 0 to 32 step 16 : vector<16xf32> {
+      %sum = loop.reduce add %k = 0 to 32 step 16 : vector<16xf32> {
         %v = loop.load %x[%i, %k + t0] : memref<4x40xf32> to vector<16xf32>
         loop.yield %v : vector<16xf32>
       }
-      %1 = loop.fold add %0 : vector<16xf32> to f32
+      %sum_1 = loop.fold add %sum : vector<16xf32> to f32
       %v_1 = loop.load %x[%i, t0 + 32] : memref<4x40xf32> to vector<8xf32>
-      %2 = loop.fold add %v_1 : vector<8xf32> to f32
-      %sum = arith.addf %1, %2 : f32
-      loop.store %sum, %y[%i] : f32, memref<4xf32>
+      %sum_2 = loop.fold add %v_1 : vector<8xf32> to f32
+      %sum_3 = arith.addf %sum_1, %sum_2 : f32
+      loop.store %sum_3, %y[%i] : f32, memref<4xf32>
     }
   }
 }
