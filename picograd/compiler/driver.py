@@ -31,6 +31,7 @@ from picograd.errors import (
 )
 from picograd.passes import PASSES, Level, Pass, level_of
 from picograd.passes.base import stands_at
+from picograd.passes.structure import Key
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class _Run:
         self.instruments = instruments
         self.verify = verify
         self.records: list[PassRecord] = []
+        self.verified: set[Key] = set()
 
     def check_place(self, step: Pass, module: ModuleOp) -> None:
         """Raise PipelineError unless `step` may run now."""
@@ -164,7 +166,7 @@ class _Guarded(ModulePass):
             step.apply(ctx, op)
         applied = time.perf_counter()
         if run.verify:
-            _verify_after(step, op)
+            _verify_after(step, op, run.verified)
         seconds, verifying = applied - start, time.perf_counter() - applied
         run.facts |= step.establishes
         record = PassRecord(step.name, str(step), seconds, verifying, before, count_ops(op))
@@ -178,9 +180,9 @@ def count_ops(module: ModuleOp) -> int:
     return sum(1 for _ in module.walk()) - 1
 
 
-def _verify_after(step: Pass, module: ModuleOp) -> None:
+def _verify_after(step: Pass, module: ModuleOp, verified: set[Key]) -> None:
     try:
-        verify_module(module)
+        verify_module(module, verified)
     except VerificationError as error:
         raise PassError(
             f"pass {step} left IR that does not verify: {error.message}",

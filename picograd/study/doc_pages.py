@@ -89,7 +89,7 @@ def _updated_readme(page: Path) -> str:
         # A real file, so that the IR can say which line it came from.
         file = Path(folder) / "tiny.py"
         file.write_text(program.group(1), encoding="utf-8")
-        compiled = picograd.compile(runpy.run_path(str(file))["tiny"], device="reference")
+        compiled = picograd.compile(runpy.run_path(str(file))["tiny"], device="cpu")
         compiled()
     for level, ir in levels_of(compiled.ir("tensor")).items():
         text = fill(page, text, level, f"```mlir\n{ir.strip()}\n```")

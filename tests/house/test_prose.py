@@ -36,6 +36,18 @@ def test_relative_links_lead_to_files(page: Path) -> None:
     assert not missing
 
 
+def test_the_model_of_the_readme_trains(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert program is not None
+    file = tmp_path / "model.py"
+    file.write_text(program.group(1), encoding="utf-8")
+    load_python(str(file))
+    printed = capsys.readouterr().out.splitlines()
+    assert 1 < float(printed[0]) < 4
+    assert any("kernel.fused" in line for line in printed)
+
+
 def titled_blocks(page: Path) -> dict[str, str]:
     """The Python blocks of a page that carry a file's name as their title."""
     blocks = re.findall(r'```python title="([^"]+)"\n(.*?)```', page.read_text("utf-8"), re.DOTALL)
