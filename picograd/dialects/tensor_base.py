@@ -384,5 +384,5 @@ class TensorOp(IRDLOperation):
 
 
 def is_view(op: Operation) -> bool:
-    """Whether op is a reshape, permute, broadcast, slice or reverse: an index map, no arithmetic."""
+    """Whether op is a reshape, permute, broadcast, slice or reverse: an index map only."""
     return isinstance(op, TensorOp) and op.IS_VIEW

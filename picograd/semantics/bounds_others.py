@@ -185,7 +185,7 @@ def _product_error(
 
 
 def argreduce(op: ArgReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded:
-    """Bounds of `pico.argreduce`: undetermined where another element's range reaches the winner's."""
+    """Bounds of `pico.argreduce`: undetermined where another range reaches the winner's."""
     (x,) = operands
     axis = int_value(op.axis)
     value = evaluate_op(op, [x.value], "float64")

@@ -81,7 +81,7 @@ def _unsigned(x: Array) -> Array:
 
 
 def _shift_right(a: Array, b: Array) -> Array:
-    """A logical shift; by a count outside [0, width) the result is 0, as NumPy has it for unsigned."""
+    """A logical shift; by a count outside [0, width) the result is 0, as NumPy has it."""
     return np.right_shift(_unsigned(a), _unsigned(b)).view(a.dtype)
 
 

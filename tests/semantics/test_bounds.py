@@ -258,6 +258,21 @@ def test_straddled_decisions_are_undetermined_and_capped(body: str):
     assert compare(module, inputs, outputs, cap=1.0).ok
 
 
+def test_an_undetermined_condition_allows_either_branch_and_nothing_else():
+    body = """%c = pico.compare lt %a, %b : tensor<64xf32> -> tensor<64xi1>
+  %r = pico.select %c, %x, %y : tensor<64xi1>, tensor<64xf32>
+  %s = pico.reduce add %r axes [0] : tensor<64xf32> -> tensor<f32>
+  func.return %s : tensor<f32>"""
+    module, inputs = parse(CHAIN.format(type="tensor<f32>", body=body)), pair()
+    x, y = (array.astype(np.float64) for array in inputs)
+    lowest, highest = np.minimum(x, y).sum(), np.maximum(x, y).sum()
+    for total in (lowest, highest, x.sum(), y.sum()):
+        assert compare(module, inputs, [np.array(total, np.float32)]).ok
+    width = highest - lowest
+    for total in (lowest - width, highest + width):
+        assert not compare(module, inputs, [np.array(total, np.float32)]).ok
+
+
 def test_decisions_on_exact_values_are_determined():
     """Small integers stay exact through arithmetic, so ties between them are no doubt."""
     body = (
