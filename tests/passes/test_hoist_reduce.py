@@ -1,0 +1,76 @@
+"""hoist_reduce: blocks of a reduction move outside, and the running value waits where it may."""
+
+import numpy as np
+import pytest
+
+from picograd.check.loop_samples import check_passes, linear_relu, softmax
+from picograd.compiler.diagnostics import parse_module
+from picograd.dialects import new_context
+from picograd.dialects.loop import AllocOp, ForOp
+from picograd.errors import OptionError, PassError
+from picograd.passes.hoist_reduce import HoistReduce
+from picograd.passes.tile_loops import TileLoops
+
+
+@pytest.mark.parametrize("above", ["i", "i0", "j0"])
+@pytest.mark.parametrize("space", ["", "stack", "private"])
+def test_every_height_and_place(above: str, space: str) -> None:
+    passes = [
+        TileLoops(sizes="j=6 i=4 k=5"),
+        HoistReduce(loop="k0", above=above, space=space),
+    ]
+    for seed, sizes in enumerate([(9, 13, 17), (5, 7, 6), (8, 12, 10)]):
+        module = check_passes(linear_relu(*sizes), passes, seed=seed)
+        allocations = [op for op in module.walk() if isinstance(op, AllocOp)]
+        assert bool(allocations) == bool(space)
+        assert [op.names.data[0].data for op in module.walk() if isinstance(op, ForOp)] == ["k0"]
+
+
+def test_another_reader_of_the_output_forces_a_local_buffer() -> None:
+    """The running value must not show in a buffer that something else looks at."""
+    text = linear_relu(6, 6, 8).replace(
+        "    loop.store",
+        "    %old = loop.load %b[%i] : memref<6xf32>\n    loop.store %old, %y[%i, %j] : f32,"
+        " memref<6x6xf32>\n    loop.store",
+        1,
+    )
+    module = check_passes(text, [TileLoops(sizes="k=3"), HoistReduce(loop="k0", above="i")])
+    assert any(isinstance(op, AllocOp) for op in module.walk())
+
+
+@pytest.mark.parametrize("kind", ["add", "max", "min", "mul"])
+def test_kinds_and_initial_values(kind: str) -> None:
+    text = f"""
+loop.kernel @k(%x: memref<3x10xf32>, %y: memref<3xf32>) {{
+  loop.parallel %i = 0 to 3 {{
+    %start = arith.constant 0.25 : f32
+    %s = loop.reduce {kind} %k = 0 to 10 init %start : f32 {{
+      %v = loop.load %x[%i, %k] : memref<3x10xf32>
+      loop.yield %v : f32
+    }}
+    loop.store %s, %y[%i] : f32, memref<3xf32>
+  }}
+}}"""
+    passes = [TileLoops(sizes="k=4"), HoistReduce(loop="k0", above="i")]
+    check_passes(text, passes, seed=int(np.frombuffer(kind.encode(), np.uint8).sum()))
+
+
+def test_what_cannot_move_is_an_error_when_asked_for() -> None:
+    cases = [
+        (linear_relu(4, 4, 0), "k", "i", "no iterations"),
+        (softmax(4, 8), "b", "i", "comes after loop.reduce"),
+    ]
+    for text, name, above, message in cases:
+        module = parse_module(text)
+        with pytest.raises(PassError, match=message):
+            HoistReduce(loop=name, above=above).apply(new_context(), module)
+
+
+def test_whole_loops_follow_the_last_block() -> None:
+    passes = [TileLoops(sizes="a=3"), HoistReduce(loop="a0", above="i")]
+    check_passes(softmax(4, 8), passes)
+
+
+def test_options_go_together() -> None:
+    with pytest.raises(OptionError, match="both loop and above"):
+        HoistReduce(loop="k").apply(new_context(), parse_module(linear_relu(4, 4, 4)))

@@ -1,0 +1,74 @@
+"""lower_reduce: named kinds, combiners, several dimensions, initial values, and when fma is used."""
+
+import pytest
+
+from picograd.check.loop_samples import (
+    argmax_gather,
+    batched_matmul,
+    check_passes,
+    convolution,
+    integer_reductions,
+    linear_relu,
+)
+from picograd.dialects.loop import ReduceOp
+from picograd.passes.lower_reduce import LowerReduce
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        linear_relu(3, 4, 5),
+        linear_relu(2, 2, 0),
+        batched_matmul(2, 3, 4, 5),
+        convolution(1, 2, 2, 3, 4),
+        argmax_gather(3, 9),
+        integer_reductions(4, 5),
+        integer_reductions(0, 5),
+    ],
+)
+def test_no_reduction_is_left_and_the_meaning_stays(text: str) -> None:
+    module = check_passes(text, [LowerReduce()])
+    assert not any(isinstance(op, ReduceOp) for op in module.walk())
+
+
+@pytest.mark.parametrize(("fma", "name"), [("true", "math.fma"), ("false", "arith.addf")])
+def test_fma_follows_the_machine(fma: str, name: str) -> None:
+    module = check_passes(linear_relu(3, 4, 5), [LowerReduce(target=f"cpu:fma={fma}")])
+    (loop,) = [op for op in module.walk() if op.name == "loop.for"]
+    assert name in {op.name for op in loop.walk()}
+    assert ("math.fma" in {op.name for op in module.walk()}) == (fma == "true")
+
+
+def test_a_product_with_another_use_is_not_fused() -> None:
+    text = """
+loop.kernel @k(%x: memref<6xf32>, %y: memref<6xf32>, %z: memref<1xf32>) {
+  %s = loop.reduce add %k = 0 to 6 : f32 {
+    %v = loop.load %x[%k] : memref<6xf32>
+    %p = arith.mulf %v, %v : f32
+    loop.store %p, %y[%k] : f32, memref<6xf32>
+    loop.yield %p : f32
+  }
+  loop.store %s, %z[0] : f32, memref<1xf32>
+}"""
+    module = check_passes(text, [LowerReduce(target="cpu:fma=true")])
+    assert "math.fma" not in {op.name for op in module.walk()}
+
+
+def test_a_combiner_with_an_initial_value() -> None:
+    text = """
+loop.kernel @range(%x: memref<9xf32>, %y: memref<2xf32>) {
+  %low = arith.constant 0xFF800000 : f32
+  %high = arith.constant 0x7F800000 : f32
+  %half = arith.constant 0.5 : f32
+  %a, %b = loop.reduce combine (%k, %l) = (0, 0) to (3, 3) identity (%high, %low) init (%half, %half) : f32, f32 {
+    %v = loop.load %x[%k * 3 + %l] : memref<9xf32>
+    loop.yield %v, %v : f32, f32
+  } combiner (%p, %q, %r, %s) {
+    %least = arith.minimumf %p, %r : f32
+    %most = arith.maximumf %q, %s : f32
+    loop.yield %least, %most : f32, f32
+  }
+  loop.store %a, %y[0] : f32, memref<2xf32>
+  loop.store %b, %y[1] : f32, memref<2xf32>
+}"""
+    check_passes(text, [LowerReduce()])

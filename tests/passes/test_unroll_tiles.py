@@ -1,0 +1,122 @@
+"""unroll_tiles: pieces of every width mean what the tile meant; transposes; order of stores."""
+
+import pytest
+
+from picograd.check.loop_samples import check_passes, transpose_add
+from picograd.compiler.diagnostics import parse_module
+from picograd.dialects import new_context
+from picograd.dialects.loop import ShuffleOp, StoreOp, tile_rank, tile_shape
+from picograd.errors import OptionError, PassError
+from picograd.passes.tile_loops import TileLoops
+from picograd.passes.unroll_tiles import UnrollTiles
+from picograd.passes.vectorize_loops import VectorizeLoops
+
+WIDTHS = [1, 2, 3, 4, 8, 16]
+
+EVERYTHING = """
+loop.kernel @everything(%x: memref<5x7xf32>, %b: memref<7xf32>, %n: memref<5xi64>,
+                        %y: memref<5x7xf32>, %z: memref<5xf32>) {
+  %v = loop.load %x[t0, t1] : memref<5x7xf32> to vector<5x7xf32>
+  %r = loop.load %b[t0] : memref<7xf32> to vector<7xf32>
+  %m = loop.load %n[t0] : memref<5xi64> to vector<5xi64>
+  %f = loop.convert sitofp %m : vector<5xi64> to vector<5xf32>
+  %rows = loop.broadcast %r along [0] : vector<7xf32> to vector<5x7xf32>
+  %columns = loop.broadcast %f along [1] : vector<5xf32> to vector<5x7xf32>
+  %start = arith.constant 0.5 : f32
+  %tile = loop.broadcast %start along [0, 1] : f32 to vector<5x7xf32>
+  %c, %d = loop.for %k = 0 to 3 carry (%a = %tile : vector<5x7xf32>, %e = %start : f32) {
+    %p = math.fma %v, %rows, %a : vector<5x7xf32>
+    %q = arith.addf %e, %start : f32
+    loop.yield %p, %q : vector<5x7xf32>, f32
+  }
+  %less = loop.compare lt %c, %columns : vector<5x7xf32>
+  %s = loop.select %less, %c, %columns : vector<5x7xf32>
+  %place = loop.index t0 * 7 + t1 : vector<5x7xf32>
+  %t = arith.addf %s, %place : vector<5x7xf32>
+  %g = loop.for %k = 0 to 1 carry (%h = %f : vector<5xf32>) {
+    %w = loop.if %k >= 0 : vector<5xf32> {
+      %u = arith.addf %h, %f : vector<5xf32>
+      loop.yield %u : vector<5xf32>
+    } else {
+      loop.yield %f : vector<5xf32>
+    }
+    loop.yield %w : vector<5xf32>
+  }
+  %sum = loop.fold add %g : vector<5xf32> to f32
+  %total = arith.addf %sum, %d : f32
+  %spread = loop.broadcast %total along [0] : f32 to vector<5xf32>
+  loop.store %t, %y[t0, t1] : vector<5x7xf32>, memref<5x7xf32>
+  loop.store %spread, %z[t0] : vector<5xf32>, memref<5xf32>
+}"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_operation_splits(width: int) -> None:
+    module = check_passes(EVERYTHING, [UnrollTiles(width=width)])
+    shapes = {
+        tile_shape(value.type)
+        for op in module.walk()
+        for value in op.results
+        if tile_rank(value.type)
+    }
+    assert all(len(shape) == 1 and shape[0] <= width for shape in shapes)
+    assert shapes or width == 1
+    check_passes(EVERYTHING, [UnrollTiles(width=width), UnrollTiles(width=width)])
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("sizes", [(8, 8), (7, 5), (16, 4), (20, 16)])
+def test_transposes(width: int, sizes: tuple[int, int]) -> None:
+    rows, columns = sizes
+    passes = [
+        TileLoops(sizes=f"i={rows} j={columns}", exact=True),
+        VectorizeLoops(),
+        UnrollTiles(width=width),
+    ]
+    module = check_passes(transpose_add(23, 21), passes)
+    powers = width & (width - 1) == 0
+    if powers and width > 1:
+        assert any(isinstance(op, ShuffleOp) for op in module.walk())
+
+
+def test_each_stored_piece_is_computed_before_the_next() -> None:
+    text = """
+loop.kernel @chain(%x: memref<32xf32>, %y: memref<32xf32>) {
+  %v = loop.load %x[t0] : memref<32xf32> to vector<32xf32>
+  %a = arith.addf %v, %v : vector<32xf32>
+  %b = arith.mulf %a, %v : vector<32xf32>
+  loop.store %b, %y[t0] : vector<32xf32>, memref<32xf32>
+}"""
+    module = check_passes(text, [UnrollTiles(width=16)])
+    names = [op.name for op in module.walk()][2:]
+    assert names == ["loop.load", "arith.addf", "arith.mulf", "loop.store"] * 2
+
+
+def test_stores_stay_in_order_where_loads_see_them() -> None:
+    text = """
+loop.kernel @shift(%x: memref<32xf32>) {
+  %v = loop.load %x[t0] : memref<32xf32> to vector<16xf32>
+  loop.store %v, %x[t0 + 8] : vector<16xf32>, memref<32xf32>
+  %w = loop.load %x[t0 + 8] : memref<32xf32> to vector<16xf32>
+  loop.store %w, %x[t0 + 16] : vector<16xf32>, memref<32xf32>
+}"""
+    module = check_passes(text, [UnrollTiles(width=4)])
+    assert sum(isinstance(op, StoreOp) for op in module.walk()) == 8
+
+
+def test_reductions_over_tiles_must_be_lowered_first() -> None:
+    text = """
+loop.kernel @k(%x: memref<8x4xf32>, %y: memref<4xf32>) {
+  %s = loop.reduce add %k = 0 to 8 : vector<4xf32> {
+    %v = loop.load %x[%k, t0] : memref<8x4xf32> to vector<4xf32>
+    loop.yield %v : vector<4xf32>
+  }
+  loop.store %s, %y[t0] : vector<4xf32>, memref<4xf32>
+}"""
+    with pytest.raises(PassError, match="run lower_reduce first"):
+        UnrollTiles(width=4).apply(new_context(), parse_module(text))
+
+
+def test_a_width_is_positive() -> None:
+    with pytest.raises(OptionError, match="number of lanes"):
+        UnrollTiles(width=-1).apply(new_context(), parse_module(EVERYTHING))
