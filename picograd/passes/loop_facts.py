@@ -162,17 +162,24 @@ class LoopFacts:
         if depth == 0:
             return best
         for atom, coefficient in expression.terms.items():
-            if not isinstance(atom, SSAValue) or coefficient < 0:
+            if coefficient < 0:
                 continue
-            dim = self.dim(atom)
-            if dim is None:
-                continue
-            for upper in dim.uppers:
-                other = expression.substitute({atom: upper - 1})
+            for limit in self._limits(atom, lanes, depth):
+                other = expression - Linear({atom: coefficient}) + limit * coefficient
                 found = self._greatest(other, lanes, depth - 1)
                 if found is not None and (best is None or found < best):
                     best = found
         return best
+
+    def _limits(self, atom: Atom, lanes: Sequence[int], depth: int) -> list[Linear]:
+        """Expressions that an induction variable or a quotient does not exceed."""
+        if isinstance(atom, SSAValue):
+            dim = self.dim(atom)
+            return [] if dim is None else [upper - 1 for upper in dim.uppers]
+        if isinstance(atom, FloorDiv):
+            dividend = self._greatest(atom.expression, lanes, depth - 1)
+            return [] if dividend is None else [Linear.of(dividend // atom.by)]
+        return []
 
     def within(self, expression: LinearLike, extent: int, lanes: Sequence[int] = ()) -> bool:
         """Whether an index surely lies between 0 and extent - 1."""

@@ -84,16 +84,13 @@ def _bitwise(operator: str, on_bools: str) -> Row:
     return row
 
 
-def _integer_maximum(op: Operation, operands: Sequence[str], helpers: Helpers) -> str:
-    if _is_bool(op.results[0].type):
-        return f"{operands[0]} | {operands[1]}"
-    return f"max({operands[0]}, {operands[1]})"
+def _unsigned_extreme(name: str, on_bools: str) -> Row:
+    def row(op: Operation, operands: Sequence[str], helpers: Helpers) -> str:
+        if _is_bool(op.results[0].type):
+            return f"{operands[0]} {on_bools} {operands[1]}"
+        return f"bitcast<i32>({name}(bitcast<u32>({operands[0]}), bitcast<u32>({operands[1]})))"
 
-
-def _integer_minimum(op: Operation, operands: Sequence[str], helpers: Helpers) -> str:
-    if _is_bool(op.results[0].type):
-        return f"{operands[0]} & {operands[1]}"
-    return f"min({operands[0]}, {operands[1]})"
+    return row
 
 
 def _maximum(name: str, plain: str) -> Row:
@@ -259,10 +256,10 @@ _ROWS: Mapping[str, Row] = {
     arith.ShLIOp.name: _form("{0} << bitcast<u32>({1})"),
     arith.ShRSIOp.name: _form("{0} >> bitcast<u32>({1})"),
     arith.ShRUIOp.name: _form("bitcast<i32>(bitcast<u32>({0}) >> bitcast<u32>({1}))"),
-    arith.MaxSIOp.name: _integer_maximum,
-    arith.MinSIOp.name: _integer_minimum,
-    arith.MaxUIOp.name: _form("bitcast<i32>(max(bitcast<u32>({0}), bitcast<u32>({1})))"),
-    arith.MinUIOp.name: _form("bitcast<i32>(min(bitcast<u32>({0}), bitcast<u32>({1})))"),
+    arith.MaxSIOp.name: _form("max({0}, {1})"),
+    arith.MinSIOp.name: _form("min({0}, {1})"),
+    arith.MaxUIOp.name: _unsigned_extreme("max", "|"),
+    arith.MinUIOp.name: _unsigned_extreme("min", "&"),
     arith.CmpiOp.name: _compare_integers,
     math.AbsIOp.name: _form("abs({0})"),
     # either

@@ -75,7 +75,6 @@ class WgslProgram(Program):
         self._lock = threading.Lock()
         self._leases: list[int] = []
         main = _entry(module)
-        self._arguments = [memref_type(argument) for argument in main.args]
         kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
         self._codes: dict[str, KernelCode] = {}
         self._launches: list[_Launch] = []
@@ -97,6 +96,7 @@ class WgslProgram(Program):
                     found=str(op).strip().partition("\n")[0],
                     hint="lower the module with the GPU's pipeline first",
                 )
+        self._arguments = [memref_type(argument) for argument in main.args]
         self.texts = {"wgsl": "\n".join(code.text for code in self._codes.values())}
         self.launches = len(self._launches)
         self.scratch_bytes = sum(sum(code.scratch_bytes) for code in self._codes.values())

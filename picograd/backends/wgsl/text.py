@@ -7,10 +7,9 @@ produce them, and every name has a prefix that no builtin or reserved word has.
 
 from __future__ import annotations
 
-import math
 import re
-import struct
 
+import numpy as np
 from xdsl.dialects.builtin import Float32Type, IndexType, i1, i32
 from xdsl.ir import Attribute
 
@@ -48,25 +47,21 @@ def integer(value: int) -> str:
     return f"{value}i"
 
 
-def bits_of(value: float) -> int:
-    """The bits of a float32."""
-    (bits,) = struct.unpack("<I", struct.pack("<f", value))
-    return bits
-
-
 def real(value: float, helpers: Helpers) -> str:
     """An f32 literal with nine significant digits, which name every f32 exactly."""
-    if math.isnan(value):
+    with np.errstate(over="ignore"):
+        rounded = np.float32(value)
+    if np.isnan(rounded):
         helpers.use("nan")
         return "bitcast<f32>(pg_nan)"
-    if math.isinf(value):
+    if np.isinf(rounded):
         helpers.use("infinity")
         return "bitcast<f32>(pg_infinity)" if value > 0 else "-bitcast<f32>(pg_infinity)"
-    bits = bits_of(value)
+    bits = int(rounded.view(np.uint32))
     if bits & 0x7F800000 == 0 and bits:
         # Zero with a sign, or a subnormal, which front ends read differently as decimal text.
         return f"bitcast<f32>(0x{bits:08x}u)"
-    return f"{value:.9g}f"
+    return f"{float(rounded):.9g}f"
 
 
 def identifier(prefix: str, number: int, hint: str | None) -> str:
