@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.emit import emit, main_of
-from picograd.backends.llvm.memory import Block, BlockPool
+from picograd.backends.llvm.memory import Block, BlockPool, rounded
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
 from picograd.backends.runtime import Array, Buffer, Device
@@ -22,6 +22,21 @@ from picograd.targets import lookup
 # What begins a comment in a processor's assembly, where it is not "#".
 _COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
 
+# Sizes are remembered for so many types.
+_MANY_TYPES = 4096
+
+
+# How many types a device remembers the sizes of.
+_MOST_SIZES = 4096
+
+
+class _Size(NamedTuple):
+    """The bytes of a type; it keeps the type alive, so that its identity is not reused."""
+
+    type: TensorType[Any]
+    nbytes: int
+    rounded: int
+
 
 class CpuBuffer(CpuMemory):
     """Memory of the process that holds one dense row-major tensor."""
@@ -29,14 +44,14 @@ class CpuBuffer(CpuMemory):
     __slots__ = ("__weakref__", "_block", "_pool", "device", "type")
 
     def __init__(
-        self, type: TensorType[Any], device: CpuDevice, block: Block, pool: BlockPool
+        self, type: TensorType[Any], nbytes: int, device: Device, block: Block, pool: BlockPool
     ) -> None:
         """`block` goes back to `pool` when the buffer is no longer used."""
         self._pool = pool
         self._block = block
         self.type = type
-        self.device: Device = device
-        self.nbytes = nbytes_of(type)
+        self.nbytes = nbytes
+        self.device = device
         self.address = block.address
 
     @property
@@ -58,10 +73,23 @@ class CpuDevice(Device):
         self.pool = pool or shared_pool()
         self.adapter = _processor_name()
         self._memory = BlockPool()
+        self._sizes: dict[int, _Size] = {}
 
     def allocate(self, type: TensorType[Any]) -> CpuBuffer:
-        block = self._memory.take(nbytes_of(type))
-        return CpuBuffer(type, self, block, self._memory)
+        # A call allocates its results, dozens of them, and their types are the same objects in
+        # every call: so their sizes are looked up by identity.
+        size = self._sizes.get(id(type))
+        if size is None or size.type is not type:
+            size = self._remember(type)
+        block = self._memory.take_rounded(size.rounded)
+        return CpuBuffer(type, size.nbytes, self, block, self._memory)
+
+    def _remember(self, type: TensorType[Any]) -> _Size:
+        if len(self._sizes) >= _MOST_SIZES:
+            self._sizes.clear()
+        nbytes = nbytes_of(type)
+        size = self._sizes[id(type)] = _Size(type, nbytes, rounded(nbytes))
+        return size
 
     def upload(self, array: Array) -> CpuBuffer:
         type = tensor_type(np.shape(array), from_numpy(array.dtype))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections import defaultdict, deque
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Block:
         return self.bytes[: count * dtype.itemsize].view(dtype).reshape(shape)
 
 
+@lru_cache(maxsize=4096)
 def rounded(nbytes: int) -> int:
     """The size of the block that serves a request: at most an eighth more, so that sizes repeat."""
     nbytes = max(nbytes, 1)
@@ -65,7 +67,10 @@ class BlockPool:
 
     def take(self, nbytes: int) -> Block:
         """A block of at least `nbytes` bytes, whose contents are undefined."""
-        size = rounded(nbytes)
+        return self.take_rounded(rounded(nbytes))
+
+    def take_rounded(self, size: int) -> Block:
+        """The same for a size that `rounded` gave."""
         try:
             block = self._free[size].pop()
         except IndexError:

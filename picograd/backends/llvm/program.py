@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class CpuProgram(Program):
         self.texts: Mapping[str, str] = Texts(emitted.text)
         self.launches = emitted.launches
         self._emitted = emitted
-        self._nbytes = tuple(buffers)
+        self._nbytes = list(buffers)
         self._pool = pool
         self._memory = memory
         imports = thread_pool.imports() if emitted.parallel else {}
@@ -91,28 +92,37 @@ class CpuProgram(Program):
                 hint="check the labels or indices that gather, scatter or embedding are given",
             )
 
-    def _addresses(self, buffers: Sequence[Buffer]) -> Iterator[int]:
+    def _addresses(self, buffers: Sequence[Buffer]) -> list[int]:
+        """Where the buffers lie. This runs dozens of times in a call, so errors are found late."""
+        own = cast(Sequence[CpuMemory], buffers)
+        try:
+            addresses = [buffer.address for buffer in own]
+            fits = [buffer.nbytes for buffer in own] == self._nbytes
+        except AttributeError:  # a buffer of another device has no address
+            fits, addresses = False, []
+        if not fits:
+            raise self._misfit(buffers)
+        return addresses
+
+    def _misfit(self, buffers: Sequence[Buffer]) -> DeviceError:
         if len(buffers) != len(self._nbytes):
-            raise DeviceError(
+            return DeviceError(
                 "the program was given the wrong number of buffers",
                 expected=f"{len(self._nbytes)}, inputs and outputs together",
                 found=len(buffers),
                 hint="pass one buffer for each argument of @main",
             )
-        return (
-            _address(buffer, nbytes) for buffer, nbytes in zip(buffers, self._nbytes, strict=True)
+        position, wrong = next(
+            (position, buffer)
+            for position, buffer in enumerate(buffers)
+            if not isinstance(buffer, CpuMemory) or buffer.nbytes != self._nbytes[position]
         )
-
-
-def _address(buffer: Buffer, nbytes: int) -> int:
-    if not isinstance(buffer, CpuMemory) or buffer.nbytes != nbytes:
-        raise DeviceError(
-            "a buffer does not fit the argument of @main that it stands for",
-            expected=f"{nbytes} bytes on the cpu",
-            found=f"{buffer.nbytes} bytes on {buffer.device.name}",
+        return DeviceError(
+            f"a buffer does not fit argument {position} of @main",
+            expected=f"{self._nbytes[position]} bytes on the cpu",
+            found=f"{wrong.nbytes} bytes on {wrong.device.name}",
             hint="upload the array to the cpu with the type that the program was compiled for",
         )
-    return buffer.address
 
 
 class CpuMemory:

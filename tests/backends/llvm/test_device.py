@@ -116,8 +116,11 @@ def test_buffers_that_do_not_fit_are_refused(rng):
     x = cpu.upload(rng.standard_normal((64, 32)).astype(np.float32))
     with pytest.raises(DeviceError, match="number of buffers"):
         program.run([x], [])
-    with pytest.raises(DeviceError, match="does not fit"):
+    with pytest.raises(DeviceError, match="does not fit argument 1"):
         program.run([x], [cpu.upload(np.zeros(3, np.float32))])
+    reference = device("reference").upload(np.zeros((64, 32), np.float32))
+    with pytest.raises(DeviceError, match="on reference"):
+        program.run([reference], [x])
 
 
 def test_the_device_is_found_by_name_and_says_what_it_is():
