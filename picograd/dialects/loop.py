@@ -36,12 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import (
-    MemRefType,
-    StringAttr,
-    SymbolNameConstraint,
-    SymbolRefAttr,
-)
+from xdsl.dialects.builtin import MemRefType, StringAttr, SymbolNameConstraint, SymbolRefAttr
 from xdsl.ir import Block, Dialect, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,

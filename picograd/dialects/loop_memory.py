@@ -26,20 +26,10 @@ from xdsl.irdl import (
 )
 from xdsl.parser import Parser
 from xdsl.printer import Printer
-from xdsl.traits import (
-    MemoryAllocEffect,
-    MemoryReadEffect,
-    MemoryWriteEffect,
-)
+from xdsl.traits import MemoryAllocEffect, MemoryReadEffect, MemoryWriteEffect
 from xdsl.utils.exceptions import VerifyException
 
-from picograd.dialects.affine import (
-    INDEX,
-    Linear,
-    LinearLike,
-    decode,
-    encode,
-)
+from picograd.dialects.affine import INDEX, Linear, LinearLike, decode, encode
 from picograd.dialects.loop_syntax import (
     element_type,
     memref_type,

@@ -47,13 +47,7 @@ from picograd.dialects.affine import (
     parse_linear,
     print_linear,
 )
-from picograd.dialects.loop_syntax import (
-    element_type,
-    tile_rank,
-    tile_shape,
-    tile_type,
-    verify_map,
-)
+from picograd.dialects.loop_syntax import element_type, tile_rank, tile_shape, tile_type, verify_map
 
 
 class ReduceKind(StrEnum):

@@ -18,12 +18,7 @@ from picograd.dialects.loop import AllocOp, Dim, KernelOp, LoadOp, LoopOp, memre
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.choose_tiles import extent_of, leaf_nests, register_tile
 from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.nest_shape import (
-    Contraction,
-    contraction_of,
-    element_bits,
-    local_stride,
-)
+from picograd.passes.nest_shape import Contraction, contraction_of, element_bits, local_stride
 from picograd.targets import Target
 
 MANY_USES = 32

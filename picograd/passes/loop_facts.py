@@ -13,15 +13,7 @@ from math import gcd
 
 from xdsl.ir import Attribute, Block, SSAValue
 
-from picograd.dialects.affine import (
-    Atom,
-    Counter,
-    FloorDiv,
-    Lane,
-    Linear,
-    LinearLike,
-    Mod,
-)
+from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, LinearLike, Mod
 from picograd.dialects.loop import CheckedIndexOp, Dim, LoopOp
 from picograd.dialects.loop_syntax import memref_shape
 

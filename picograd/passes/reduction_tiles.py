@@ -21,12 +21,7 @@ from picograd.dialects.loop import (
 )
 from picograd.passes.lane_analysis import NotVectorizable, analyze_lanes
 from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import (
-    clone_body,
-    copy_hint,
-    replace_op,
-    take_ops,
-)
+from picograd.passes.loop_rewriting import clone_body, copy_hint, replace_op, take_ops
 from picograd.passes.scalar_loops import TAIL
 from picograd.passes.vectorizer import Vectorizer
 

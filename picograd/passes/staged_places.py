@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from xdsl.ir import Operation, SSAValue
 
-from picograd.dialects.loop import (
-    Dim,
-    LoopOp,
-    StoreOp,
-)
+from picograd.dialects.loop import Dim, LoopOp, StoreOp
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.choose_staging import Staging
 from picograd.passes.loop_facts import LoopFacts

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from xdsl.dialects.builtin import (
-    AffineMapAttr,
-)
+from xdsl.dialects.builtin import AffineMapAttr
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects.affine import FloorDiv, Lane, Leaf, Linear, LinearLike, Mod, encode
-from picograd.dialects.loop import (
-    LoadOp,
-    StoreOp,
-    element_type,
-    tile_rank,
-    tile_shape,
-    tile_type,
-)
+from picograd.dialects.loop import LoadOp, StoreOp, element_type, tile_rank, tile_shape, tile_type
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loop_rewriting import copy_hint
 from picograd.passes.tile_pieces import PieceWidths, chunks

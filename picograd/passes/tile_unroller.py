@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from xdsl.dialects.builtin import (
-    AffineMapAttr,
-    DenseArrayBase,
-    i1,
-    i64,
-)
+from xdsl.dialects.builtin import AffineMapAttr, DenseArrayBase, i1, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from picograd.dialects.affine import Lane, Leaf, Linear, LinearLike, encode

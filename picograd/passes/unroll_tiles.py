@@ -55,16 +55,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import (
-    FixedBitwidthType,
-    ModuleOp,
-)
+from xdsl.dialects.builtin import FixedBitwidthType, ModuleOp
 
-from picograd.dialects.loop import (
-    KernelOp,
-    element_type,
-    tile_rank,
-)
+from picograd.dialects.loop import KernelOp, element_type, tile_rank
 from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
 from picograd.passes.loop_rewriting import kernels
@@ -80,6 +73,7 @@ class UnrollTiles(Pass):
     name: ClassVar[str] = "unroll_tiles"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    requires: ClassVar[frozenset[str]] = frozenset({"reductions_lowered"})
     establishes: ClassVar[frozenset[str]] = frozenset({"machine_tiles"})
 
     width: int = 0

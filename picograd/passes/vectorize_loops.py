@@ -61,12 +61,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.dialects.affine import Lane, Linear
-from picograd.dialects.loop import (
-    KernelOp,
-    ParallelOp,
-    ReduceOp,
-    tile_rank,
-)
+from picograd.dialects.loop import KernelOp, ParallelOp, ReduceOp, tile_rank
 from picograd.passes.base import Level, Pass
 from picograd.passes.choose_tiles import reduce_sizes
 from picograd.passes.lane_analysis import NotVectorizable, analyze_lanes

@@ -27,12 +27,7 @@ from picograd.dialects.loop import (
     tile_type,
     yielded,
 )
-from picograd.passes.lane_analysis import (
-    FLOAT_PREDICATES,
-    INTEGER_PREDICATES,
-    Axes,
-    LaneAxes,
-)
+from picograd.passes.lane_analysis import FLOAT_PREDICATES, INTEGER_PREDICATES, Axes, LaneAxes
 from picograd.passes.loop_facts import LoopFacts
 from picograd.passes.loop_rewriting import copy_hint, dims_with
 
