@@ -22,10 +22,6 @@ from picograd.targets import lookup
 # What begins a comment in a processor's assembly, where it is not "#".
 _COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
 
-# Sizes are remembered for so many types.
-_MANY_TYPES = 4096
-
-
 # How many types a device remembers the sizes of.
 _MOST_SIZES = 4096
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 from collections import defaultdict, deque
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ ALIGNMENT = 64
 _LARGE = 1 << 21
 """Blocks from this size on are mapped by themselves, with huge pages where the system has them."""
 
-_CACHE_LIMIT = 1 << 30
-"""Bytes that a pool keeps for reuse; blocks beyond are given back to the system."""
+_CACHE_LIMIT = 1 << 28
+"""Bytes of each size that a pool keeps for reuse; blocks beyond go back to the system."""
 
 
 class Block:
@@ -50,7 +49,6 @@ class Block:
         return self.bytes[: count * dtype.itemsize].view(dtype).reshape(shape)
 
 
-@lru_cache(maxsize=4096)
 def rounded(nbytes: int) -> int:
     """The size of the block that serves a request: at most an eighth more, so that sizes repeat."""
     nbytes = max(nbytes, 1)
@@ -59,11 +57,10 @@ def rounded(nbytes: int) -> int:
 
 
 class BlockPool:
-    """Blocks by size. Its operations are single steps of the interpreter, so threads may share it."""
+    """Blocks by size. Each step is one operation of the interpreter, so threads may share a pool."""
 
     def __init__(self) -> None:
         self._free: defaultdict[int, deque[Block]] = defaultdict(deque)
-        self._kept = 0
 
     def take(self, nbytes: int) -> Block:
         """A block of at least `nbytes` bytes, whose contents are undefined."""
@@ -72,14 +69,13 @@ class BlockPool:
     def take_rounded(self, size: int) -> Block:
         """The same for a size that `rounded` gave."""
         try:
-            block = self._free[size].pop()
+            return self._free[size].pop()
         except IndexError:
             return Block(size)
-        self._kept -= size
-        return block
 
     def give(self, block: Block) -> None:
         """Return a block that nobody uses any more."""
-        if self._kept + block.nbytes <= _CACHE_LIMIT:
-            self._kept += block.nbytes
-            self._free[block.nbytes].append(block)
+        size = block.nbytes
+        free = self._free[size]
+        if len(free) * size < _CACHE_LIMIT:
+            free.append(block)
