@@ -19,8 +19,10 @@ from picograd.dialects import buffer
 from picograd.dialects.dtypes import nbytes_of, tensor_type
 from picograd.errors import OptionError, ShapeError
 from picograd.passes.base import Level, Pass, level_of
+from picograd.passes.plan_buffers import PlanBuffers
 from picograd.passes.structure import structural_key
 from picograd.semantics.evaluate import entry_of
+from picograd.targets import lookup
 
 LEVELS = (*Level, "target")
 
@@ -35,7 +37,7 @@ class Report:
     kernels: int
     """Kernel launches a call."""
     bytes_unplanned: int
-    """Bytes of intermediates, each in a buffer of its own, and of kernel scratch."""
+    """Bytes of intermediates, each in an aligned buffer of its own, and of kernel scratch."""
     bytes_planned: int
     """Bytes of the arena that intermediates share, and of kernel scratch."""
     compile_seconds: float
@@ -67,8 +69,9 @@ class _Snapshots:
         """Keep the module that a lowering is about to take from its level."""
         if step.is_lowering():
             self.keep(step.level_in, module)
-        if step.name == "plan_buffers":
-            self.bytes_unplanned = intermediate_bytes(module)
+        if isinstance(step, PlanBuffers):
+            alignment = lookup(step.target).buffer_alignment
+            self.bytes_unplanned = intermediate_bytes(module, alignment)
 
     def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
         """Count kernels when they have just been outlined."""
@@ -86,12 +89,15 @@ def count_kernels(module: ModuleOp) -> int:
     return sum(op.name in names for op in entry_of(module).walk())
 
 
-def intermediate_bytes(module: ModuleOp) -> int:
-    """Bytes of intermediates in a module at buffer or loop level: of the arena once there is one."""
+def intermediate_bytes(module: ModuleOp, alignment: int = 1) -> int:
+    """Bytes of intermediates in a module at buffer or loop level: of the arena once there is one.
+
+    Before, each buffer counts as it would be allocated: rounded up to the device's alignment.
+    """
     total = 0
     for op in module.walk():
         if isinstance(op, buffer.AllocOp):
-            total += nbytes_of(op.result.type)
+            total += -(-nbytes_of(op.result.type) // alignment) * alignment
         elif isinstance(op, buffer.ArenaOp):
             total += op.nbytes
     return total

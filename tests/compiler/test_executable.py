@@ -138,8 +138,7 @@ def test_levels_that_are_none_or_were_not_passed_through() -> None:
 def test_the_report_counts_kernels_bytes_and_passes() -> None:
     report = compile_module(parse_module(LINEAR), "cpu").report
     assert report.kernels_unfused > report.kernels >= 1
-    # The arena is a whole number of cache lines.
-    assert 0 <= report.bytes_planned < report.bytes_unplanned + 64
+    assert 0 < report.bytes_planned <= report.bytes_unplanned
     assert report.compile_seconds >= sum(step.seconds for step in report.passes)
     assert [step.name for step in report.passes] == [step.name for step in pipeline("cpu")]
     assert "lower_buffers_to_loops" in str(report)
