@@ -53,10 +53,11 @@ def _column_places(
 
 def transposed_store(op: StoreOp, parts: Parts, widths: PieceWidths, new: list[Operation]) -> None:
     """Store a tile column by column; adds the operations to `new`."""
+    indices = op.indices
     for row, height, column, _ in _blocks(op.value, widths.width):
         lines = [parts[(row + n,), column] for n in range(height)]
         for number, vector in enumerate(transpose_vectors(lines, new)):
-            values, map = _column_places(op.indices, row, column + number)
+            values, map = _column_places(indices, row, column + number)
             new.append(
                 StoreOp.create(
                     operands=[vector, op.memref, *values],
@@ -69,10 +70,11 @@ def transposed_store(op: StoreOp, parts: Parts, widths: PieceWidths, new: list[O
 def transposed_load(op: LoadOp, widths: PieceWidths, new: list[Operation]) -> Parts:
     """Load a tile column by column; its pieces. Adds the operations to `new`."""
     parts: Parts = {}
+    indices = op.indices
     for row, height, column, count in _blocks(op.result, widths.width):
         columns: list[SSAValue] = []
         for number in range(count):
-            values, map = _column_places(op.indices, row, column + number)
+            values, map = _column_places(indices, row, column + number)
             load = LoadOp.create(
                 operands=[op.memref, *values],
                 result_types=[piece_type(element_type(op.result.type), height)],

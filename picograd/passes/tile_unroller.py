@@ -117,21 +117,22 @@ class Unroller:
     def elementwise(self, op: Operation, new: list[Operation]) -> None:
         (result,) = op.results
         parts = self.parts[result] = {}
+        indices = op.indices if isinstance(op, LoadOp) else []
         for piece in self.widths.pieces(result):
             if isinstance(op, BroadcastOp):
                 value = self.broadcast(op, piece, new)
             else:
-                part = self.piece_of(op, piece)
+                part = self.piece_of(op, piece, indices)
                 new.append(part)
                 value = copy_hint(part.results[0], result)
             parts[piece[0], piece[1]] = value
 
-    def piece_of(self, op: Operation, piece: Piece) -> Operation:
-        """One piece of a load, an index, or an arithmetic operation."""
+    def piece_of(self, op: Operation, piece: Piece, indices: Sequence[Linear]) -> Operation:
+        """One piece of a load (from the given indices), an index, or an arithmetic operation."""
         (result,) = op.results
         type = self.piece_type_of(result, piece[2])
         if isinstance(op, LoadOp):
-            values, map = self.places(op.indices, result, piece)
+            values, map = self.places(indices, result, piece)
             operands = [op.memref, *values]
             properties = {**op.properties, "map": map}
         elif isinstance(op, IndexOp):
@@ -207,8 +208,9 @@ class Unroller:
         if is_transposed(op, op.value, self.widths):
             transposed_store(op, self.parts[op.value], self.widths, new)
             return
+        indices = op.indices
         for piece in self.widths.pieces(op.value):
-            values, map = self.places(op.indices, op.value, piece)
+            values, map = self.places(indices, op.value, piece)
             new.append(
                 StoreOp.create(
                     operands=[self.get(op.value, piece), op.memref, *values],
