@@ -11,7 +11,7 @@ from picograd.check.sketch import (
     MOST_ELEMENTS,
     Sketch,
 )
-from picograd.dialects.dtypes import DType, dtype_of, int32, int64, type_of
+from picograd.dialects.dtypes import DType, dtype_of, int32, int64, tensor_type, type_of
 from picograd.dialects.tensor import (
     ArgReduceKind,
     ArgReduceOp,
@@ -144,6 +144,17 @@ def _smooth(sketch: Sketch) -> None:
     if x is None:
         x = sketch.add(CastOp(_any(sketch), sketch.dtypes[0]))
     sketch.add(UnaryOp(sketch.choose(_SMOOTH_UNARY), _tame(sketch, x)))
+
+
+def _rows(sketch: Sketch) -> None:
+    """A value less its rows' maxima, or its rows' sums: what softmax and layernorm are made of."""
+    x = sketch.pick(lambda v: not dtype_of_value(v).is_bool and shape_of(v)[-1:] not in ((), (0,)))
+    if x is None:
+        x = sketch.argument(tensor_type((sketch.choose(sketch.sizes) or 1,), sketch.dtypes[0]))
+    rest, last = shape_of(x)[:-1], len(shape_of(x)) - 1
+    reduced = sketch.add(ReduceOp(sketch.choose(("max", "add")), x, (last,)))
+    column = sketch.add(ReshapeOp(reduced, (*rest, 1)))
+    sketch.add(BinaryOp("sub", x, sketch.add(BroadcastOp(column, shape_of(x)))))
 
 
 def _binary(sketch: Sketch) -> None:
@@ -390,6 +401,7 @@ MAKERS: Mapping[str, Maker] = {
     "binary": _binary,
     "reduce": _reduce,
     "broadcast": _broadcast,
+    "rows": _rows,
     "matmul": _matmul,
     "select": _select,
     "compare": _compare,

@@ -6,7 +6,7 @@ or repeated, because passes deep down have little to do in an order that chance 
 carried out while they are drawn: options such as loop names come from the module at hand.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from random import Random
 
@@ -25,6 +25,13 @@ _KIND_OF_MACHINE: Mapping[str, str] = {
     "map_to_grid": "gpu",
     "tree_reduce": "gpu",
     "insert_barriers": "gpu",
+}
+# What prepares the ground for a pass, though it is legal without.
+_PREPARES: Mapping[str, Sequence[str]] = {
+    "hoist_reduce": ("tile_loops",),
+    "round_up_loops": ("tile_loops",),
+    "insert_barriers": ("map_to_grid", "tree_reduce"),
+    "unroll_tiles": ("vectorize_loops", "lower_reduce"),
 }
 
 
@@ -56,6 +63,9 @@ class Walk:
             self._follow(known[: places[-1]], step)
         else:
             self.descend(step.level_in)
+            for name in _PREPARES.get(step.name, ()):
+                if self._rng.random() < 0.75 and PASSES[name].requires <= self._facts:
+                    self.run(PASSES[name])
             self._establish(step.requires)
 
     def descend(self, level: Level) -> None:

@@ -46,11 +46,11 @@ class Work:
 
 
 _LOOPS = ("matmul", "reduce", "broadcast", "binary", "permute")
-_LONG_ROWS = Work(("reduce", "binary", "reduce", "select"), (67, 1, 3, 100))
+_LONG_ROWS = Work(("rows", "rows", "unary"), (100, 67, 81))
 WORK = {
     "hoist_reduce": Work(_LOOPS),
     "vectorize_loops": Work(_LOOPS),
-    "unroll_tiles": Work(_LOOPS),
+    "unroll_tiles": Work(("rows", "reduce", "matmul"), (7, 5, 8)),
     "round_up_loops": Work(("binary", "broadcast", "matmul"), (7, 5, 3, 1, 13)),
     "tree_reduce": _LONG_ROWS,
     "insert_barriers": _LONG_ROWS,
