@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import TypeVar
 
@@ -46,9 +47,10 @@ def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(prod(max(size, 1) for size in shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def dense(shape: Sequence[int]) -> Layout:
+@lru_cache(maxsize=1024)
+def dense(shape: tuple[int, ...]) -> Layout:
     """The layout of a fresh tensor."""
-    return Layout(tuple(shape), dense_strides(shape))
+    return Layout(shape, dense_strides(shape))
 
 
 class View(ABC):
