@@ -6,6 +6,7 @@ a tensor is first put on their device.
 
 from picograd import (
     data,
+    errors,
     nn,
     optim,
 )
@@ -201,6 +202,7 @@ __all__ = [
     "enable_grad",
     "eq",
     "erf",
+    "errors",
     "exp",
     "eye",
     "flatten",
