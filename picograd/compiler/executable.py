@@ -19,10 +19,9 @@ from picograd.dialects import buffer
 from picograd.dialects.dtypes import nbytes_of, tensor_type
 from picograd.errors import OptionError, ShapeError
 from picograd.passes.base import Level, Pass, level_of
-from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.plan_buffers import PlanBuffers, plan
 from picograd.passes.structure import structural_key
 from picograd.semantics.evaluate import entry_of
-from picograd.targets import lookup
 
 LEVELS = (*Level, "target")
 
@@ -70,8 +69,7 @@ class _Snapshots:
         if step.is_lowering():
             self.keep(step.level_in, module)
         if isinstance(step, PlanBuffers):
-            alignment = lookup(step.target).buffer_alignment
-            self.bytes_unplanned = intermediate_bytes(module, alignment)
+            self.bytes_unplanned = plan(module, step.target).bytes_unplanned
 
     def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
         """Count kernels when they have just been outlined."""
@@ -89,15 +87,12 @@ def count_kernels(module: ModuleOp) -> int:
     return sum(op.name in names for op in entry_of(module).walk())
 
 
-def intermediate_bytes(module: ModuleOp, alignment: int = 1) -> int:
-    """Bytes of intermediates in a module at buffer or loop level: of the arena once there is one.
-
-    Before, each buffer counts as it would be allocated: rounded up to the device's alignment.
-    """
+def intermediate_bytes(module: ModuleOp) -> int:
+    """Bytes of intermediates in a module at buffer or loop level: of the arena once there is one."""
     total = 0
     for op in module.walk():
         if isinstance(op, buffer.AllocOp):
-            total += -(-nbytes_of(op.result.type) // alignment) * alignment
+            total += nbytes_of(op.result.type)
         elif isinstance(op, buffer.ArenaOp):
             total += op.nbytes
     return total
