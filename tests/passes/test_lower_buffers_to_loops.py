@@ -545,6 +545,29 @@ def test_a_long_chain_of_ops() -> None:
     check([normal(3)], body)
 
 
+@pytest.mark.parametrize("steps", [3, 9, 14])
+def test_code_does_not_double_with_every_step_of_a_chain(steps: int) -> None:
+    """A running sum by doubling, and a chain of rotations: each step reads two places."""
+    size = 40
+
+    def running_sum(add: Add, a: SSAValue) -> list[SSAValue]:
+        for n in range(steps):
+            shift = min(2**n, size)
+            kept = add(t.SliceOp(a, (0,), (size - shift,)))
+            a = add(t.BinaryOp("add", a, add(t.PadOp(kept, (shift,), (0,)))))
+        return [a]
+
+    def rotations(add: Add, a: SSAValue) -> list[SSAValue]:
+        for n in range(1, steps):
+            front, back = add(t.SliceOp(a, (0,), (n,))), add(t.SliceOp(a, (n,), (size,)))
+            a = add(t.BinaryOp("add", a, add(t.ConcatOp([back, front], 0))))
+        return [a]
+
+    for body in (running_sum, rotations):
+        module = check([normal(size)], body)
+        assert len(list(module.walk())) < 3000
+
+
 # The shape of the result: nests, buffers, names
 
 

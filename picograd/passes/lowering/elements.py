@@ -36,6 +36,9 @@ Rules: TypeAlias = "Mapping[type[Operation], Rule]"
 
 BOOL = bool_.ir
 
+SITES_PER_OP = 32
+"""Computing every value at so many places, on average, is too many."""
+
 
 def type_of(value: SSAValue) -> AnyTensor:
     """The type of a value of the kernel's region."""
@@ -63,6 +66,7 @@ class Elements:
         self.ranges: dict[SSAValue, tuple[int, int]] = {}
         self.homes: dict[SSAValue, Scope] = {}
         self.sites: list[Site] = []
+        self.most_sites = SITES_PER_OP * (len(list(kernel.block.ops)) + 16)
         self.costly: dict[SSAValue, bool] = {}
         self._costs: list[tuple[Scope, list[int]]] = []
         self._filling: set[SSAValue] = set()
@@ -78,6 +82,15 @@ class Elements:
                 self.costly[result] = result not in self.plan.placements and (
                     is_costly(op) or any(self.costly[operand] for operand in _tensors(op))
                 )
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the code has grown out of all proportion, and is not worth finishing.
+
+        Where each step of a chain reads the one before at two places (x plus x shifted, again and
+        again), the code doubles with every step.
+        """
+        return len(self.sites) > self.most_sites
 
     # Loops
 
@@ -159,7 +172,11 @@ class Elements:
             where, result, cost = found
         else:
             self._costs.append((target, [own_cost(op)]))
-            result = self.rules[type(op)](op, index, At(self, target, guard))
+            at = At(self, target, guard)
+            if self.crowded:
+                result = at.constant(0, type_of(value).element_type)
+            else:
+                result = self.rules[type(op)](op, index, at)
             where, cost = target, sum(self._costs.pop()[1])
             target.memo[key] = (result, cost)
             self.sites.append(Site(value, index, guard, target, cost))

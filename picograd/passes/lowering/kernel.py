@@ -17,7 +17,7 @@ from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects import buffer, loop
 from picograd.dialects.affine import Linear
-from picograd.dialects.tensor import ReshapeOp, ScatterOp
+from picograd.dialects.tensor import ReshapeOp, ScatterOp, TensorOp
 from picograd.passes.lowering.costs import LOOP_COST, own_cost
 from picograd.passes.lowering.elements import Elements, shape_of
 from picograd.passes.lowering.indices import Index
@@ -69,7 +69,9 @@ def lower_kernel(kernel: buffer.KernelOp, name: str) -> loop.KernelOp:
     _allow_depth(FRAMES_PER_OP * len(list(kernel.block.ops)))
     while True:
         elements, stores = _lower_once(kernel, plan)
-        if not _reorder(plan, elements, stores) and not plan.place_one(elements.sites, stores):
+        if elements.crowded:
+            plan.place_crowded(elements.sites)
+        elif not _reorder(plan, elements, stores) and not plan.place_one(elements.sites, stores):
             break
     rename_loops(elements.root.block)
     result = loop.KernelOp(name, elements.root.block)
@@ -96,6 +98,8 @@ def _lower_once(kernel: buffer.KernelOp, plan: Plan) -> tuple[Elements, list[Sto
         if isinstance(op, buffer.WriteOp) and prod(shape_of(op.value)) > 0:
             outputs.append(_output(kernel, op))
     for item in _in_order(kernel, outputs, plan):
+        if elements.crowded:
+            break
         if isinstance(item, Nest):
             _Nesting(elements, item, stores).build(elements.root, 0, [])
         else:
@@ -137,11 +141,16 @@ def _output(kernel: buffer.KernelOp, op: buffer.WriteOp) -> Output:
 
 def _takes_loops(op: Operation) -> bool:
     """Whether an element of the op's result takes a loop."""
-    return own_cost(op) >= LOOP_COST or any(
-        _takes_loops(operand.owner)
-        for operand in op.operands
-        if isinstance(operand.owner, Operation) and not isinstance(operand.owner, buffer.ReadOp)
-    )
+    pending, seen = [op], {op}
+    while pending:
+        op = pending.pop()
+        if own_cost(op) >= LOOP_COST:
+            return True
+        owners = [value.owner for value in op.operands]
+        new = [owner for owner in owners if isinstance(owner, TensorOp) and owner not in seen]
+        seen.update(new)
+        pending.extend(new)
+    return False
 
 
 def _joined_axes(old: Sequence[int], new: Sequence[int]) -> list[list[int]] | None:

@@ -20,6 +20,9 @@ from picograd.passes.lowering.costs import COSTLY, LOOP_COST
 from picograd.passes.lowering.indices import Guard, Index
 from picograd.passes.lowering.nest import Path, Scope
 
+CROWD = 8
+"""A value computed at so many places of crowded code is worth a buffer."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -92,6 +95,16 @@ class Plan:
                         self.placements[value] = Placement(placement.path, placement.bound, output)
                         return True
         return False
+
+    def place_crowded(self, sites: Sequence[Site]) -> None:
+        """Give a whole buffer to the last value that is computed at many places."""
+        counts: dict[SSAValue, int] = {}
+        for site in sites:
+            counts[site.value] = counts.get(site.value, 0) + 1
+        free = {value: n for value, n in counts.items() if value not in self.placements}
+        many = min(CROWD, max(free.values()))
+        chosen = max((v for v, n in free.items() if n >= many), key=self.position)
+        self.placements[chosen] = Placement((), {})
 
     def _placement(self, value: SSAValue, sites: Sequence[Site]) -> Placement | None:
         size = max(1, prod(_shape(value)))
