@@ -96,7 +96,7 @@ from picograd.passes import math_angles, math_polynomials
 from picograd.passes.base import Level, Pass
 from picograd.passes.loop_rewriting import insert_before, kernels, replace_op
 from picograd.passes.tile_arithmetic import TileArithmetic
-from picograd.targets import lookup
+from picograd.targets import Target, lookup
 
 FORMULAS: dict[type[Operation], Callable[..., SSAValue]] = {
     math.ExpOp: math_polynomials.exp,
@@ -122,18 +122,18 @@ class ExpandMath(Pass):
     target: str = "cpu"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        strict = lookup(self.target).kind != "gpu"
+        target = lookup(self.target)
         for kernel in kernels(op):
             for inner in list(kernel.walk()):
                 formula = FORMULAS.get(type(inner))
                 if formula is not None and element_type(inner.results[0].type) == f32:
-                    _expand(inner, formula, strict=strict)
+                    _expand(inner, formula, target)
 
 
-def _expand(op: Operation, formula: Callable[..., SSAValue], *, strict: bool) -> None:
+def _expand(op: Operation, formula: Callable[..., SSAValue], target: Target) -> None:
     """Put the operations of a formula in the place of one operation."""
     result = op.results[0]
-    arithmetic = TileArithmetic(result.type, strict=strict)
+    arithmetic = TileArithmetic(result.type, strict=target.kind != "gpu", fused=target.fma)
     value = formula(arithmetic, *op.operands)
     insert_before(op, arithmetic.ops)
     replace_op(op, [], [value])

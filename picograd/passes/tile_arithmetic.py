@@ -19,17 +19,18 @@ class TileArithmetic(Arithmetic[SSAValue]):
     """Makes operations on values of one shape, in order, in the list `ops`.
 
     `strict` says that the target computes float operations as they are written: rounded to
-    nearest one by one, with a real fused multiply-add. Without it (WGSL lets drivers regroup
-    sums and split fused operations) forms are chosen that do not depend on it.
+    nearest one by one. Without it (WGSL lets drivers regroup sums and split fused operations)
+    forms are chosen that do not depend on it. `fused` says that it has fused multiply-add.
     """
 
-    def __init__(self, like: Attribute, *, strict: bool) -> None:
+    def __init__(self, like: Attribute, *, strict: bool, fused: bool = True) -> None:
         """`like` is the float32 type, element or tile, of the values to come."""
         self.ops: list[Operation] = []
         self._shape = tile_shape(like)
         self._float = like
         self._integer = tile_type(i32, self._shape)
         self._strict = strict
+        self._fused = fused
         self._constants: dict[tuple[str, bool], SSAValue] = {}
 
     def _put(self, op: Operation) -> SSAValue:
@@ -65,7 +66,9 @@ class TileArithmetic(Arithmetic[SSAValue]):
         return self._put(arith.DivfOp(a, b))
 
     def fma(self, a: SSAValue, b: SSAValue, c: SSAValue) -> SSAValue:
-        return self._put(math.FmaOp(a, b, c))
+        if self._fused:
+            return self._put(math.FmaOp(a, b, c))
+        return self.add(self.mul(a, b), c)
 
     def compare(self, predicate: str, a: SSAValue, b: SSAValue) -> SSAValue:
         return self._put(CompareOp(predicate, a, b))
@@ -123,7 +126,7 @@ class TileArithmetic(Arithmetic[SSAValue]):
         return self.number(_MAGIC)
 
     def product_error(self, a: SSAValue, b: SSAValue, product: SSAValue) -> SSAValue:
-        if self._strict:
+        if self._strict and self._fused:
             return self.fma(a, b, self._put(arith.NegfOp(product)))
         # Dekker: halves of 12 bits, whose products are exact
         (a_high, a_low), (b_high, b_low) = self._halves(a), self._halves(b)

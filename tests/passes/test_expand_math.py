@@ -84,7 +84,12 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("target", ["cpu", "gpu"], ids=["exact", "regrouping"])
+TARGETS = pytest.mark.parametrize(
+    "target", ["cpu", "gpu", "cpu:fma=false"], ids=["exact", "regrouping", "unfused"]
+)
+
+
+@TARGETS
 @pytest.mark.parametrize("op", FUNCTIONS)
 def test_polynomials_are_within_a_few_units_of_the_last_place(op, target):
     exact, ranges, limit = FUNCTIONS[op]
@@ -119,7 +124,7 @@ def test_tanh_and_erf_saturate_exactly():
         assert (run(expanded(op, x.size), x) == np.sign(x)).all()
 
 
-@pytest.mark.parametrize("target", ["cpu", "gpu"], ids=["exact", "regrouping"])
+@TARGETS
 def test_power_is_accurate_where_exponents_multiply_errors(target):
     rng = np.random.default_rng(3)
     base = np.exp(rng.uniform(-87, 88, 40000)).astype(np.float32)
