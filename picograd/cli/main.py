@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="picograd",
         description="A teaching compiler for tensor programs: readable IR at every level, "
         "real code on the CPU and the GPU.",
-        epilog="The seam between you and each command is text: pipe one into another.",
+        epilog="Commands read and write text, so one can be piped into another.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in (demo, dump, opt, bench):
