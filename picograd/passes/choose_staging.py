@@ -24,6 +24,9 @@ from picograd.targets import Target
 MANY_USES = 32
 """Above so many uses of a panel, copying it costs a few percent of the work at most."""
 
+PAGE_BYTES = 4096
+"""The distance at which addresses compete for the same places of a cache."""
+
 FEW_USES = 4
 """Below so many uses even an awkward operand is better read where it lies."""
 
@@ -80,9 +83,13 @@ def _right_pays(
 def _left_pays(
     load: LoadOp, contraction: Contraction, rows: int, target: Target, facts: LoopFacts
 ) -> bool:
+    """Rows that are a multiple of a page apart fall into the same sets of the caches."""
     uses = _total_extent(contraction.lane, facts)
     _, columns = register_tile(contraction, target, facts)
-    return uses > MANY_USES * columns and _bytes(load) >= target.l3_bytes // 2 > 0
+    apart = abs(local_stride(load, contraction.row.variable)) * contraction.nest.bits // 8
+    if apart and apart % PAGE_BYTES == 0:
+        return uses > MANY_USES // 2 * columns and _bytes(load) >= target.l2_bytes
+    return uses > MANY_USES * columns and _bytes(load) >= 8 * target.l2_bytes
 
 
 def _total_extent(dim: Dim, facts: LoopFacts) -> int:

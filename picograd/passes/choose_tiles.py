@@ -44,6 +44,9 @@ LIGHT_BODY = 3
 SMALL_EXTENT = 4
 """Reductions over fewer elements stay scalar: folding a tile costs more."""
 
+MOST_ROWS = 11
+"""The most rows of a register tile: their addresses are in registers, too."""
+
 GPU_BLOCK = (64, 64, 16)
 """Rows, columns and depth of the block that a workgroup computes at a time."""
 
@@ -96,7 +99,9 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
         extent_of(depth_dim, facts), target.l1_bytes // 4 // (rows * item), SIMD_STEP
     )
     height = target.l2_bytes // 2 // (min(depth, extent_of(depth_dim, facts)) * item)
-    width = (target.l3_bytes or 4 * target.l2_bytes) // 16 // (depth * item)
+    # The third cache is shared, and what a virtual machine tells about it is often too much.
+    shared = min(target.l3_bytes // 16, 2 * target.l2_bytes) or 2 * target.l2_bytes
+    width = shared // (depth * item)
     return {
         contraction.lane.name: even_blocks(extent_of(contraction.lane, facts), width, columns),
         contraction.row.name: even_blocks(extent_of(contraction.row, facts), height, rows),
@@ -150,13 +155,14 @@ def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) ->
 def best_tile(rows: int, columns: int, lanes: int, target: Target) -> tuple[int, int]:
     """The tile with the least estimated time for an output of rows x columns.
 
-    A machine with many vector registers keeps some free; one with few cannot afford that.
+    A machine with many vector registers keeps some free; one with few cannot afford that. Each row
+    takes an address register, of which there are few as well.
     """
-    registers = target.vector_registers - max(1, target.vector_registers // 4 - 4)
+    registers = target.vector_registers - max(1, target.vector_registers // 8 - 1)
     candidates = [
         (height, vectors)
         for vectors in range(1, 9)
-        for height in range(1, 17)
+        for height in range(1, MOST_ROWS + 1)
         if height * vectors + vectors + 1 <= registers
     ]
     if not candidates:
@@ -182,13 +188,12 @@ def _tiled_time(rows: int, columns: int, lanes: int, height: int, vectors: int) 
 def _tile_time(height: int, vectors: int) -> float:
     """Half cycles of one step for a tile: two multiply-adds and two loads a cycle, latency 4.
 
-    Loads count a little even where arithmetic hides them, because they come from caches, and
-    each step pays for its loop.
+    Loads count a little even where arithmetic hides them, vectors more than single elements,
+    because they come from caches; and each step pays for its loop.
     """
     if height == 0 or vectors == 0:
         return 0.0
-    loads = height + vectors
-    return max(height * vectors, loads, 8) + 0.1 * loads + 2.5
+    return max(height * vectors, height + vectors, 8) + 0.05 * height + 0.2 * vectors + 2.5
 
 
 def register_sizes(kernel: KernelOp, target: Target) -> Sizes:

@@ -99,7 +99,7 @@ def test_a_schedule_given_by_name() -> None:
             check_passes(linear_relu(m, n, k), passes, seed=m)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(1024, 1024, 1024), (128, 512, 784)])
+@pytest.mark.parametrize(("m", "n", "k"), [(1000, 1000, 1000), (128, 512, 784)])
 def test_the_register_tile_of_a_matmul(m: int, n: int, k: int) -> None:
     """8 x 48 accumulators for 16 lanes and 32 registers, and nothing scalar in a hot loop."""
     module = after(linear_relu(m, n, k), pipeline(AVX512)[:-1])
