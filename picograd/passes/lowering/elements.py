@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, TypeAlias, cast
 
 from xdsl.dialects.builtin import i32, i64
@@ -60,8 +61,7 @@ class Elements:
         arguments = kernel.block.args
         body = Block(arg_types=[argument.type for argument in arguments])
         self.arguments: dict[SSAValue, SSAValue] = dict(zip(arguments, body.args, strict=True))
-        for old, new in self.arguments.items():
-            new.name_hint = old.name_hint
+        _name_buffers(kernel, body)
         self.root = Scope(body, None, ())
         self.ranges: dict[SSAValue, tuple[int, int]] = {}
         self.homes: dict[SSAValue, Scope] = {}
@@ -252,6 +252,23 @@ class Elements:
         memref = self.add(home, alloc)
         memref.name_hint = value.name_hint
         return Local(memref, bound, lambda index: tuple(index[axis] for axis in axes))
+
+
+def _name_buffers(kernel: buffer.KernelOp, body: Block) -> None:
+    """Give each buffer the name it had; those without one are a, b, … and, if written, y, z, …"""
+    taken = {argument.name_hint for argument in kernel.block.args}
+    for letters, arguments in (
+        ("abcdefgh", kernel.read_arguments),
+        ("yzuvw", kernel.write_arguments),
+    ):
+        names = (
+            letter if number == 1 else f"{letter}{number}"
+            for number in count(1)
+            for letter in letters
+        )
+        free = (name for name in names if name not in taken)
+        for argument in arguments:
+            body.args[argument.index].name_hint = argument.name_hint or next(free)
 
 
 @dataclass(frozen=True)
