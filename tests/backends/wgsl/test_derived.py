@@ -1,0 +1,130 @@
+"""What the GPU's pipeline makes of whole programs: staged matmuls, rows with trees, one launch."""
+
+import numpy as np
+import pytest
+
+from picograd.backends.wgsl.device import GpuDevice
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.executable import Executable, compile_module
+
+pytestmark = pytest.mark.gpu
+
+
+def run(text: str, *arrays: np.ndarray) -> tuple[Executable, list[np.ndarray]]:
+    """Compile for the GPU and run; the same twice, bit by bit."""
+    device = GpuDevice()
+    executable = compile_module(parse_module(text), "gpu")
+    inputs = [device.upload(array) for array in arrays]
+    results = [[device.download(b) for b in executable.run(inputs)] for _ in range(2)]
+    assert [a.tobytes() for a in results[0]] == [a.tobytes() for a in results[1]]
+    return executable, results[0]
+
+
+def normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("layout", ["NN", "NT", "TN", "TT"])
+@pytest.mark.parametrize("shape", [(64, 64, 64), (100, 90, 70), (33, 130, 17), (1, 200, 50)])
+def test_a_matmul_of_any_layout_is_right(
+    shape: tuple[int, int, int], layout: str, rng: np.random.Generator
+) -> None:
+    m, n, k = shape
+    left = (k, m) if layout[0] == "T" else (m, k)
+    right = (n, k) if layout[1] == "T" else (k, n)
+
+    def tensor(shape: tuple[int, int]) -> str:
+        return f"tensor<{shape[0]}x{shape[1]}xf32>"
+
+    swap = "pico.permute {} by [1, 0] : {} -> {}"
+    x = swap.format("%a", tensor(left), tensor((m, k))) if layout[0] == "T" else None
+    w = swap.format("%b", tensor(right), tensor((k, n))) if layout[1] == "T" else None
+    text = f"""
+func.func @main(%a: {tensor(left)}, %b: {tensor(right)}) -> {tensor((m, n))} {{
+  {f"%x = {x}" if x else ""}
+  {f"%w = {w}" if w else ""}
+  %y = pico.matmul {"%x" if x else "%a"}, {"%w" if w else "%b"}
+    : {tensor((m, k))}, {tensor((k, n))} -> {tensor((m, n))}
+  func.return %y : {tensor((m, n))}
+}}"""
+    a, b = normal(rng, *left), normal(rng, *right)
+    _, (found,) = run(text, a, b)
+    wide_a = (a.T if layout[0] == "T" else a).astype(np.float64)
+    wide_b = (b.T if layout[1] == "T" else b).astype(np.float64)
+    budget = (k + 1) * 2**-24 * (np.abs(wide_a) @ np.abs(wide_b))
+    assert (np.abs(found - wide_a @ wide_b) <= budget).all()
+
+
+def test_a_matmul_is_staged_and_its_tile_kept_in_registers(rng: np.random.Generator) -> None:
+    executable, _ = run(
+        """
+func.func @main(%x: tensor<128x96xf32>, %w: tensor<96x192xf32>) -> tensor<128x192xf32> {
+  %y = pico.matmul %x, %w : tensor<128x96xf32>, tensor<96x192xf32> -> tensor<128x192xf32>
+  func.return %y : tensor<128x192xf32>
+}""",
+        normal(rng, 128, 96),
+        normal(rng, 96, 192),
+    )
+    text = executable.ir("target")
+    assert text.count("var<workgroup>") == 2
+    assert text.count("workgroupBarrier();") == 2
+    assert text.count("fma(") == 64
+    assert "_waiting_63: f32" in text
+    assert "@workgroup_size(64)" in text
+    assert executable.report.kernels == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (7, 300), (65, 1000)])
+def test_softmax_is_one_launch(shape: tuple[int, int], rng: np.random.Generator) -> None:
+    rows, columns = shape
+    full, column, row = (
+        f"tensor<{rows}x{columns}xf32>",
+        f"tensor<{rows}x1xf32>",
+        f"tensor<{rows}xf32>",
+    )
+    text = f"""
+func.func @main(%x: {full}) -> {full} {{
+  %m = pico.reduce max %x axes [1] : {full} -> {row}
+  %m1 = pico.reshape %m to [{rows}, 1] : {row} -> {column}
+  %mb = pico.broadcast %m1 to [{rows}, {columns}] : {column} -> {full}
+  %d = pico.binary sub %x, %mb : {full}
+  %e = pico.unary exp %d : {full}
+  %s = pico.reduce add %e axes [1] : {full} -> {row}
+  %s1 = pico.reshape %s to [{rows}, 1] : {row} -> {column}
+  %sb = pico.broadcast %s1 to [{rows}, {columns}] : {column} -> {full}
+  %y = pico.binary div %e, %sb : {full}
+  func.return %y : {full}
+}}"""
+    x = normal(rng, rows, columns)
+    executable, (found,) = run(text, x)
+    wide = np.exp(x.astype(np.float64) - x.max(1, keepdims=True))
+    np.testing.assert_allclose(found, wide / wide.sum(1, keepdims=True), rtol=1e-5)
+    assert executable.report.kernels == 1
+    assert ("var<workgroup>" in executable.ir("target")) == (columns >= 300)
+
+
+@pytest.mark.parametrize("size", [1, 63, 5000, 70_000])
+def test_a_full_sum_is_a_tree(size: int, rng: np.random.Generator) -> None:
+    text = f"""
+func.func @main(%x: tensor<{size}xf32>) -> tensor<f32> {{
+  %s = pico.reduce add %x axes [0] : tensor<{size}xf32> -> tensor<f32>
+  func.return %s : tensor<f32>
+}}"""
+    x = normal(rng, size)
+    executable, (found,) = run(text, x)
+    assert abs(found - x.sum(dtype=np.float64)) <= 1e-6 * np.abs(x).sum() + 1e-6
+    assert ("_parts" in executable.ir("target")) == (size >= 64)
+
+
+def test_names_and_comments_reach_the_shader(rng: np.random.Generator) -> None:
+    executable, _ = run(
+        """
+func.func @main(%weights: tensor<40xf32> {pico.name = "weights"}) -> tensor<40xf32> {
+  %doubled = pico.binary add %weights, %weights : tensor<40xf32>
+  func.return %doubled : tensor<40xf32>
+}""",
+        normal(rng, 40),
+    )
+    text = executable.ir("target")
+    assert "// kernel @" in text
+    assert "%weights" in text
