@@ -1,0 +1,121 @@
+"""The cost model: tiles fit the registers, blocks fit the caches, formulas follow the machine."""
+
+import numpy as np
+import pytest
+
+from picograd.check.loop_samples import SAMPLES, convolution, linear_relu, softmax, transpose_add
+from picograd.compiler.diagnostics import parse_module
+from picograd.dialects.loop import LoopOp, ReduceOp
+from picograd.passes.choose_staging import staged_loads
+from picograd.passes.choose_tiles import (
+    best_tile,
+    block_sizes,
+    even_blocks,
+    reduce_sizes,
+    register_sizes,
+)
+from picograd.passes.loop_rewriting import inner_first, kernels
+from picograd.targets import lookup
+
+AVX512 = "cpu:vector_bits=512,vector_registers=32,l1_bytes=49152,l2_bytes=1048576,l3_bytes=33554432"
+AVX2 = "cpu:vector_bits=256,vector_registers=16,l1_bytes=32768,l2_bytes=262144,l3_bytes=8388608"
+
+
+def kernel_of(text: str):
+    (kernel,) = kernels(parse_module(text))
+    return kernel
+
+
+def by_name(plan) -> dict[str, dict[str, int]]:
+    return {
+        " ".join(dim.name for dim in op.dims): dict(sizes)
+        for op, sizes in plan.items()
+        if isinstance(op, LoopOp)
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "lanes", "expected"), [(AVX512, 16, (8, 48)), (AVX2, 8, (6, 16))]
+)
+def test_the_tile_of_a_large_product(target: str, lanes: int, expected: tuple[int, int]) -> None:
+    assert best_tile(1000, 999, lanes, lookup(target)) == expected
+
+
+def test_tiles_fit_the_registers_and_the_output() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(100):
+        rows, columns = (int(size) for size in rng.integers(1, 200, 2))
+        lanes, registers = int(rng.choice([1, 4, 8, 16])), int(rng.choice([8, 16, 32]))
+        target = lookup(f"cpu:vector_registers={registers}")
+        height, width = best_tile(rows, columns, lanes, target)
+        vectors = -(-width // lanes)
+        assert 1 <= height <= rows and 1 <= width <= columns
+        assert height * vectors + vectors + 1 <= registers
+
+
+def test_blocks_are_even_multiples() -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(200):
+        extent, size, step = (int(n) for n in rng.integers(1, 3000, 3))
+        step = step % 50 + 1
+        block = even_blocks(extent, size, step)
+        assert block % step == 0
+        blocks = -(-extent // block)
+        assert blocks * block - extent < block
+
+
+def test_small_products_are_not_blocked_and_large_ones_are() -> None:
+    target = lookup(AVX512)
+    small = by_name(block_sizes(kernel_of(linear_relu(256, 256, 256)), target))["i j"]
+    assert small["i"] >= 256 and small["j"] >= 256 and small["k"] >= 256
+    large = by_name(block_sizes(kernel_of(linear_relu(4096, 4096, 4096)), target))["i j"]
+    assert large["k"] * 8 * 4 <= target.l1_bytes // 3
+    assert large["i"] * large["k"] * 4 <= target.l2_bytes * 3 // 4
+    assert large["j"] < 4096
+
+
+def test_only_contractions_are_blocked() -> None:
+    target = lookup(AVX512)
+    for name in ("softmax", "transpose_add", "triangle", "integer_reductions", "argmax_gather"):
+        sample = SAMPLES[name]
+        assert block_sizes(kernel_of(sample.text(*sample.most)), target) == {}
+
+
+def test_register_tiles_of_other_nests() -> None:
+    target = lookup(AVX512)
+    assert by_name(register_sizes(kernel_of(softmax(64, 512)), target)) == {"j": {"j": 64}}
+    tiles = by_name(register_sizes(kernel_of(transpose_add(100, 100)), target))["i j"]
+    assert tiles == {"i": 16, "j": 16}
+    conv = by_name(register_sizes(kernel_of(convolution(2, 8, 16, 56, 56)), target))["n o p q"]
+    assert set(conv) == {"o", "q"}
+
+
+def test_reductions_that_run_along_memory_get_accumulators() -> None:
+    kernel = kernel_of(softmax(64, 512))
+    reductions = inner_first(kernel, ReduceOp)
+    sizes = reduce_sizes(reductions, lookup(AVX512))
+    assert sorted(sizes.values()) == [("a", 128), ("b", 64)]
+    columns = kernel_of(SAMPLES["integer_reductions"].text(64, 64))
+    found = reduce_sizes(inner_first(columns, ReduceOp), lookup(AVX512))
+    assert [name for name, _ in found.values()] == ["b"], "columns are vectorized across, not along"
+
+
+def test_a_gpu_blocks_for_workgroups() -> None:
+    target = lookup("gpu")
+    blocks = by_name(block_sizes(kernel_of(linear_relu(512, 512, 512)), target))["i j"]
+    staged = (blocks["i"] + blocks["j"]) * blocks["k"] * 4
+    assert staged <= target.workgroup_bytes
+    tiny = by_name(block_sizes(kernel_of(linear_relu(8, 8, 8)), target))
+    assert all(not sizes for sizes in tiny.values())
+
+
+def test_awkward_operands_are_copied_where_they_are_used_often() -> None:
+    target = lookup(AVX512)
+
+    def copied(text: str) -> list[str | None]:
+        return [choice.load.memref.name_hint for choice in staged_loads(kernel_of(text), target)]
+
+    assert copied(SAMPLES["transposed_matmul"].text(96, 96, 96)) == ["w"]
+    assert copied(SAMPLES["transposed_matmul"].text(2, 96, 96)) == []
+    assert copied(convolution(2, 8, 16, 56, 56)) == ["x"]
+    assert copied(linear_relu(64, 64, 64)) == []
