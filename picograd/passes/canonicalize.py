@@ -31,7 +31,7 @@ builtin.module {
 Requires: nothing. Running it again changes nothing.
 
 Does not: change a bit of a float result, so `x * 0.0` stays (x may be NaN) and so does `x + 0.0` (x
-may be -0.0); reassociate sums of floats; or fold constants of more than a few hundred elements.
+may be -0.0); reassociate sums of floats; or fold constants of more than about a thousand elements.
 
 Source: MLIR's `canonicalize`. The rules stand in `picograd/passes/rules`, by theme.
 """

@@ -84,14 +84,14 @@ def _merge_in_block(block: Block) -> int:
             continue
         if not op.has_trait(Pure):
             continue
-        first = seen.setdefault(_number(op), op)
+        first = seen.setdefault(number_of(op), op)
         if first is not op:
             _use_instead(op, first)
             merged += 1
     return merged
 
 
-def _number(op: Operation) -> Hashable:
+def number_of(op: Operation) -> Hashable:
     """What two ops must have in common to compute the same value."""
     operands: tuple[int, ...] = tuple(id(operand) for operand in op.operands)
     if isinstance(op, BinaryOp | CompareOp) and op.kind.data in _COMMUTES:
