@@ -26,7 +26,7 @@ LEARNING_RATE = 1e-3
 MAX_EPOCHS = 20
 
 # Of the pixels of all images, scaled to 0…1.
-PIXEL_MEAN, PIXEL_DEVIATION = 0.305, 0.376
+PIXEL_MEAN, PIXEL_DEVIATION = np.float32(0.305), np.float32(0.376)
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -57,7 +57,7 @@ class Digits:
 def split_digits(seed: int) -> Digits:
     """Load the digits and hold some out, the same ones for the same seed."""
     images, labels = load_digits()
-    scaled = np.divide(np.subtract(images, PIXEL_MEAN), PIXEL_DEVIATION)
+    scaled = (images - PIXEL_MEAN) / PIXEL_DEVIATION
     split = hold_out(scaled, labels, HELD_OUT, seed)
     return Digits(
         split.x.astype(np.float32), split.y, split.x_test.astype(np.float32), split.y_test
@@ -102,7 +102,7 @@ class Trainer:
         """The share of images that the model names rightly."""
         with picograd.no_grad():
             predicted = self.model(picograd.tensor(images, device=device)).argmax(1)
-        return float(np.mean(predicted.numpy() == labels))
+        return float(np.mean(np.equal(predicted.numpy(), labels)))
 
 
 @dataclass(frozen=True)
