@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
@@ -11,15 +12,14 @@ import numpy as np
 from picograd.backends.llvm import codegen, thread_pool
 from picograd.backends.llvm.emit import ENTRY, Emitted
 from picograd.backends.llvm.function import CONTEXT_FIELDS
-from picograd.backends.llvm.memory import Block, BlockPool
+from picograd.backends.llvm.memory import Block, BlockPool, rounded
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.backends.runtime import Buffer, Program
 from picograd.errors import DeviceError, IndexOutOfRange
 
 # After the context's fields stand the three words of the status.
 _STATUS = len(CONTEXT_FIELDS)
-_WORDS = _STATUS + 3
-_Context = ctypes.c_int64 * _WORDS
+_NO_FAILURE = (0, 0, 0)
 
 
 class CpuProgram(Program):
@@ -45,7 +45,6 @@ class CpuProgram(Program):
         self._call: Callable[[int, int], None] = prototype(self._library.addresses[ENTRY])
         self._constants = [_aligned_copy(array.view(np.uint8)) for array in _flat(emitted)]
         self._constant_addresses = [block.address for block in self._constants]
-        self._arguments = ctypes.c_void_p * (len(buffers) + len(self._constants))
         # the arena, then local buffers, then those of each thread
         self._scratch_start = _line(emitted.arena_bytes)
         self._threads_start = self._scratch_start + _line(emitted.scratch_bytes)
@@ -64,23 +63,29 @@ class CpuProgram(Program):
         data names an index that does not exist.
         """
         addresses = self._addresses([*inputs, *outputs])
-        arguments = self._arguments(*addresses, *self._constant_addresses)
+        arguments = array("Q", addresses + self._constant_addresses)
         pool_address, threads = self._pool.enter() if self._emitted.parallel else (0, 1)
-        block = self._memory.take(self._threads_start + threads * self._thread_stride)
-        base = block.address
-        context = _Context(
-            base,
-            base + self._scratch_start,
-            base + self._threads_start,
-            self._thread_stride,
-            pool_address,
-            threads,
-            0,
+        block = self._memory.take_rounded(
+            rounded(self._threads_start + threads * self._thread_stride)
         )
-        start = ctypes.addressof(context)
+        base = block.address
+        context = array(
+            "Q",
+            (
+                base,
+                base + self._scratch_start,
+                base + self._threads_start,
+                self._thread_stride,
+                pool_address,
+                threads,
+                0,
+                *_NO_FAILURE,
+            ),
+        )
+        start, _ = context.buffer_info()
         context[_STATUS - 1] = start + 8 * _STATUS
         try:
-            self._call(ctypes.addressof(arguments), start)
+            self._call(arguments.buffer_info()[0], start)
         finally:
             self._memory.give(block)
         if context[_STATUS]:
@@ -88,7 +93,7 @@ class CpuProgram(Program):
             raise IndexOutOfRange(
                 "an index read from a tensor is out of range",
                 expected=f"0 to {size - 1}",
-                found=index,
+                found=index - 2**64 if index >= 2**63 else index,
                 hint="check the labels or indices that gather, scatter or embedding are given",
             )
 
