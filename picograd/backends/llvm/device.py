@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.emit import emit, main_of
-from picograd.backends.llvm.memory import Block, BlockPool, rounded
+from picograd.backends.llvm.memory import BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
 from picograd.backends.runtime import Array, Buffer, Device
@@ -31,19 +31,18 @@ class _Size(NamedTuple):
 
     type: TensorType[Any]
     nbytes: int
-    rounded: int
+    shelf: Shelf
 
 
 class CpuBuffer(CpuMemory):
     """Memory of the process that holds one dense row-major tensor."""
 
-    __slots__ = ("__weakref__", "_block", "_pool", "device", "type")
+    __slots__ = ("__weakref__", "_block", "_shelf", "device", "type")
 
-    def __init__(
-        self, type: TensorType[Any], nbytes: int, device: Device, block: Block, pool: BlockPool
-    ) -> None:
-        """`block` goes back to `pool` when the buffer is no longer used."""
-        self._pool = pool
+    def __init__(self, type: TensorType[Any], nbytes: int, device: Device, shelf: Shelf) -> None:
+        """The memory comes from `shelf`, and goes back there when the buffer is no longer used."""
+        block = shelf.take()
+        self._shelf = shelf
         self._block = block
         self.type = type
         self.nbytes = nbytes
@@ -56,7 +55,7 @@ class CpuBuffer(CpuMemory):
         return self._block.array(dtype_of(self.type).numpy, self.type.get_shape())
 
     def __del__(self) -> None:
-        self._pool.give(self._block)
+        self._shelf.give(self._block)
 
 
 class CpuDevice(Device):
@@ -77,14 +76,13 @@ class CpuDevice(Device):
         size = self._sizes.get(id(type))
         if size is None or size.type is not type:
             size = self._remember(type)
-        block = self._memory.take_rounded(size.rounded)
-        return CpuBuffer(type, size.nbytes, self, block, self._memory)
+        return CpuBuffer(type, size.nbytes, self, size.shelf)
 
     def _remember(self, type: TensorType[Any]) -> _Size:
         if len(self._sizes) >= _MOST_SIZES:
             self._sizes.clear()
         nbytes = nbytes_of(type)
-        size = self._sizes[id(type)] = _Size(type, nbytes, rounded(nbytes))
+        size = self._sizes[id(type)] = _Size(type, nbytes, self._memory.shelf(nbytes))
         return size
 
     def upload(self, array: Array) -> CpuBuffer:

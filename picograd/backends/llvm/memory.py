@@ -8,7 +8,7 @@ for huge pages.
 from __future__ import annotations
 
 import mmap
-from collections import defaultdict, deque
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -56,26 +56,36 @@ def rounded(nbytes: int) -> int:
     return -(-nbytes // step) * step
 
 
+class Shelf:
+    """Free blocks of one size."""
+
+    __slots__ = ("free", "most", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.free: deque[Block] = deque()
+        self.most = _CACHE_LIMIT // size
+
+    def take(self) -> Block:
+        """A block whose contents are undefined."""
+        try:
+            return self.free.pop()
+        except IndexError:
+            return Block(self.size)
+
+    def give(self, block: Block) -> None:
+        """Return a block that nobody uses any more."""
+        if len(self.free) < self.most:
+            self.free.append(block)
+
+
 class BlockPool:
     """Blocks by size. Each step is one operation of the interpreter, so threads may share a pool."""
 
     def __init__(self) -> None:
-        self._free: defaultdict[int, deque[Block]] = defaultdict(deque)
+        self._shelves: dict[int, Shelf] = {}
 
-    def take(self, nbytes: int) -> Block:
-        """A block of at least `nbytes` bytes, whose contents are undefined."""
-        return self.take_rounded(rounded(nbytes))
-
-    def take_rounded(self, size: int) -> Block:
-        """The same for a size that `rounded` gave."""
-        try:
-            return self._free[size].pop()
-        except IndexError:
-            return Block(size)
-
-    def give(self, block: Block) -> None:
-        """Return a block that nobody uses any more."""
-        size = block.nbytes
-        free = self._free[size]
-        if len(free) * size < _CACHE_LIMIT:
-            free.append(block)
+    def shelf(self, nbytes: int) -> Shelf:
+        """Where blocks of at least `nbytes` bytes lie."""
+        size = rounded(nbytes)
+        return self._shelves.get(size) or self._shelves.setdefault(size, Shelf(size))

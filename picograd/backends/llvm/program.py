@@ -12,7 +12,7 @@ import numpy as np
 from picograd.backends.llvm import codegen, thread_pool
 from picograd.backends.llvm.emit import ENTRY, Emitted
 from picograd.backends.llvm.function import CONTEXT_FIELDS
-from picograd.backends.llvm.memory import Block, BlockPool, rounded
+from picograd.backends.llvm.memory import Block, BlockPool
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.backends.runtime import Buffer, Program
 from picograd.errors import DeviceError, IndexOutOfRange
@@ -65,9 +65,8 @@ class CpuProgram(Program):
         addresses = self._addresses([*inputs, *outputs])
         arguments = array("Q", addresses + self._constant_addresses)
         pool_address, threads = self._pool.enter() if self._emitted.parallel else (0, 1)
-        block = self._memory.take_rounded(
-            rounded(self._threads_start + threads * self._thread_stride)
-        )
+        shelf = self._memory.shelf(self._threads_start + threads * self._thread_stride)
+        block = shelf.take()
         base = block.address
         context = array(
             "Q",
@@ -87,7 +86,7 @@ class CpuProgram(Program):
         try:
             self._call(arguments.buffer_info()[0], start)
         finally:
-            self._memory.give(block)
+            shelf.give(block)
         if context[_STATUS]:
             index, size = context[_STATUS + 1], context[_STATUS + 2]
             raise IndexOutOfRange(

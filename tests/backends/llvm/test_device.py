@@ -133,11 +133,12 @@ def test_the_device_is_found_by_name_and_says_what_it_is():
 def test_blocks_are_reused_and_aligned():
     pool = BlockPool()
     for nbytes in (0, 1, 63, 64, 65, 1000, 4097, 3 << 20):
-        block = pool.take(nbytes)
+        shelf = pool.shelf(nbytes)
+        block = shelf.take()
         assert block.nbytes == rounded(nbytes) >= nbytes
         assert rounded(nbytes) <= max(128, nbytes * 1.13 + 64)
         assert block.address % ALIGNMENT == 0
         block.bytes[:] = 7
-        pool.give(block)
-        assert pool.take(nbytes) is block
-        assert pool.take(nbytes) is not block
+        shelf.give(block)
+        assert pool.shelf(nbytes).take() is block
+        assert pool.shelf(nbytes).take() is not block
