@@ -1,7 +1,7 @@
 """picograd: a teaching compiler for tensor programs.
 
-Use it as `import picograd as torch`: names, defaults and semantics are PyTorch's. Backends are imported when
-a tensor is first put on their device.
+Use it as `import picograd as torch`: names, defaults and semantics are PyTorch's. Backends are
+imported when a tensor is first put on their device.
 """
 
 from picograd import (

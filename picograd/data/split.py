@@ -20,7 +20,10 @@ class Split(NamedTuple):
 
 
 def hold_out(x: NDArray[Any], y: NDArray[Any], count: int, seed: int = 0) -> Split:
-    """Shuffle with this seed and hold the last `count` examples out. Raises ShapeError if there are fewer."""
+    """Shuffle with this seed and hold the last `count` examples out.
+
+    Raises ShapeError if there are fewer.
+    """
     if len(x) != len(y) or not 0 <= count <= len(x):
         raise ShapeError(
             "the examples cannot be split so",

@@ -1,4 +1,4 @@
-"""The arguments and results of compiled functions: nested containers taken apart and put together."""
+"""Arguments and results of compiled functions: nested containers and their leaves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from picograd.frontend.tape import LeafNode
 
 
 def map_leaves(value: object, function: Callable[[object, str], object], path: str = "") -> object:
-    """A copy of nested tuples, lists and dicts with `function(leaf, path)` in place of each leaf."""
+    """A copy of nested containers with `function(leaf, path)` in place of each leaf."""
     if isinstance(value, Mapping):
         items = cast(Mapping[Any, object], value)
         return {k: map_leaves(v, function, f"{path}.{k}") for k, v in items.items()}
@@ -37,7 +37,7 @@ def structure_key(value: object, leaf_key: Callable[[object], Hashable]) -> Hash
 
 @dataclass
 class Call:
-    """The arguments of one call: tensors and numbers, which may change, and a key of all the rest."""
+    """The arguments of one call: tensors and numbers, which may change, and a key of the rest."""
 
     tensors: list[TensorCore] = field(default_factory=list[TensorCore])
     numbers: list[float] = field(default_factory=list[float])

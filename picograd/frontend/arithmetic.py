@@ -37,7 +37,7 @@ def is_operand(value: object) -> bool:
 
 
 def plain(operand: object) -> Operand:
-    """A NumPy scalar as the Python number; anything else as it is. Raises DTypeError for alien types."""
+    """The operand, a NumPy scalar as Python number. Raises DTypeError for alien types."""
     if isinstance(operand, np.generic):
         return cast(bool | float, cast(Any, operand).item())
     if not isinstance(operand, TensorCore | bool | int | float):
@@ -173,7 +173,7 @@ class Arithmetic(TensorCore):
         return self._binary(BinaryKind.POW, exponent, dtype=_power_dtype(self, exponent))
 
     def _special_power(self, exponent: float) -> Self | None:
-        """Powers that multiplications and roots give faster and more exactly, as PyTorch does it."""
+        """Powers that multiplications and roots give faster and more exactly."""
         whole = int(exponent) if float(exponent).is_integer() else None
         if self.dtype.is_float:
             if exponent == 0.5:

@@ -1,7 +1,8 @@
 """Storage cells: the mutable boxes behind tensors.
 
-Values never change: a device buffer that a tensor holds is not written again, and an SSA value cannot
-be. Mutation puts another value into the cell, and every tensor that views the cell sees it.
+Values never change: a device buffer that a tensor holds is not written again, and an SSA value
+cannot be. Mutation puts another value into the cell, and every tensor that views the cell sees
+it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Value: TypeAlias = Buffer | SSAValue
 class Cell:
     """The storage that a tensor and its views share.
 
-    `version` counts changes in place, as PyTorch's `_version`. `trace` is the trace that made the cell, or
-    None for storage that outlives traces. `name` is what dumps call it.
+    `version` counts changes in place, as PyTorch's `_version`. `trace` is the trace that made the
+    cell, or None for storage that outlives traces. `name` is what dumps call it.
     """
 
     __slots__ = ("__weakref__", "device", "name", "trace", "type", "value", "version")

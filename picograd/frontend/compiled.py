@@ -1,8 +1,9 @@
-"""`picograd.compile`: a Python function, traced once for each kind of arguments and then run as one graph.
+"""`picograd.compile`: a Python function, traced once for each kind of arguments and then run as
+one graph.
 
-The key of a call is the structure of its arguments with shapes, dtypes and devices of tensors, beside the
-switch for gradients. Within a key the guards decide: see `watch`. When no traced version fits, the
-function is traced again, and the logger "picograd" says why.
+The key of a call is the structure of its arguments with shapes, dtypes and devices of tensors,
+beside the switch for gradients. Within a key the guards decide: see `watch`. When no traced
+version fits, the function is traced again, and the logger "picograd" says why.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 import logging
 import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import update_wrapper
 from pathlib import Path
@@ -186,6 +188,12 @@ class CompiledFunction(Generic[P, R]):
         tensors = [*call.tensors, *watcher.tensors]
         return tensors[0].device if tensors else default_device()
 
+    def __getattr__(self, name: str) -> Any:
+        """The attributes of a compiled module: `compiled.parameters()`, `compiled.eval()`."""
+        if name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
     # What was made
 
     def _current(self) -> Version:
@@ -201,7 +209,9 @@ class CompiledFunction(Generic[P, R]):
         return self._last
 
     def ir(self, level: str) -> str:
-        """The text of the last called version at "tensor", "kernel", "buffer", "loop" or "target"."""
+        """The text of the last called version at "tensor", "kernel", "buffer", "loop" or
+        "target".
+        """
         return self._current().executable.ir(level)
 
     @property
@@ -224,7 +234,7 @@ def _watch(watcher: Watcher, label: str, leaf: object) -> object:
 
 
 def _readable(label: str, function: object) -> str:
-    """A label that does not begin with a digit: those in a compiled Sequential get its class's name."""
+    """A label that begins with no digit: parts of a compiled Sequential get its class's name."""
     return f"{type(function).__name__.lower()}.{label}" if label[:1].isdigit() else label
 
 
@@ -273,7 +283,7 @@ def _as_passed(
     bound: inspect.BoundArguments, arguments: Mapping[str, object]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The stand-ins, split into positional and keyword arguments as the function takes them."""
-    copy = inspect.BoundArguments(bound.signature, dict(arguments))  # pyright: ignore[reportArgumentType]
+    copy = inspect.BoundArguments(bound.signature, OrderedDict(arguments))
     return copy.args, copy.kwargs
 
 
@@ -285,8 +295,9 @@ def compile(
 ) -> CompiledFunction[P, R]:
     """The function or module, to be traced at its first call and run as one compiled graph.
 
-    Forward, `backward()` and `optimizer.step()` may all be inside. `device` is where it runs: by default
-    where its tensors are. `passes` replaces the device's pipeline, and `dump` names a folder for the IR
-    after every pass. Raises TraceError for Python that depends on values, such as `if x > 0`.
+    Forward, `backward()` and `optimizer.step()` may all be inside. `device` is where it runs: by
+    default where its tensors are. `passes` replaces the device's pipeline, and `dump` names a
+    folder for the IR after every pass. Raises TraceError for Python that depends on values, such
+    as `if x > 0`.
     """
     return CompiledFunction(function, device, passes, dump)

@@ -9,7 +9,10 @@ from picograd.frontend.tape import Tape, Var, detached
 
 
 def relu(ops: Tape, x: Var) -> Var:
-    """max(x, 0). Not the op `maximum`, which gives each of two equal operands half of the gradient."""
+    """max(x, 0).
+
+    Not the op `maximum`, which gives each of two equal operands half of the gradient.
+    """
     zero = ops.full_like(x, 0)
     return ops.select(ops.compare("le", x, zero), zero, x)
 
@@ -96,7 +99,7 @@ def logsumexp(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
 
 
 def picked(ops: Tape, x: Var, index: Var, axis: int) -> Var:
-    """The elements x[…, index[…], …] along an axis that `index` lacks, and that the result lacks."""
+    """The elements x[…, index[…], …] along an axis that `index` and the result lack."""
     shape = ops.shape_of(x)
     kept = [1 if a == axis else size for a, size in enumerate(shape)]
     return ops.reshape(ops.gather(x, ops.reshape(index, kept), axis), ops.shape_of(index))

@@ -33,6 +33,12 @@ Number: TypeAlias = bool | int | float
 # Within the class `int`, `bool` and `float` are methods, as in PyTorch.
 
 
+_NO_VALUE_HINT = (
+    "choose with torch.where(condition, a, b) instead of branching, or return the tensor and read "
+    "its value outside; if it is a number among the arguments, close over it instead"
+)
+
+
 class Conversions(TensorCore):
     """Reading numbers out of tensors, and moving tensors to other dtypes and devices."""
 
@@ -63,10 +69,15 @@ class Conversions(TensorCore):
                 f"{what} of a tensor inside a compiled function, which has no value while traced",
                 expected="operations on tensors only",
                 found=f"{what} of a tensor of shape {list(self.shape)}",
-                hint="choose with torch.where(condition, a, b) instead of branching, or return the "
-                "tensor and read its value outside",
+                hint=_NO_VALUE_HINT,
             )
         )
+
+    def __format__(self, spec: str) -> str:
+        """A 0-d tensor formats as its number: f"{loss:.3f}"."""
+        if self.ndim == 0 and SETTINGS.trace is None:
+            return format(self._scalar("format()"), spec)
+        return format(repr(self), spec)
 
     def __array__(self, dtype: Any = None, copy: Bool | None = None) -> NDArray[Any]:
         array = self.numpy()

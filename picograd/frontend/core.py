@@ -1,11 +1,12 @@
 """What every tensor is: a storage cell, a chain of views, and a place in the gradient history.
 
-`TensorCore` knows how to read and overwrite its value; the operations that users call are added by the
-classes derived from it, one file for each idea, and come together in `frontend.tensor.Tensor`.
+`TensorCore` knows how to read and overwrite its value; the operations that users call are added
+by the classes derived from it, one file for each idea, and come together in
+`frontend.tensor.Tensor`.
 
-In the history, `_tracked_from` says how many of the views lie below the tensor that gradients are tracked
-for. Usually that is 0: gradients are tracked for the whole storage, so that a change through one view is
-seen by all others. `detach()` starts a new history at the tensor itself.
+In the history, `tracked_from` says how many of the views lie below the tensor that gradients are
+tracked for. Usually that is 0: gradients are tracked for the whole storage, so that a change
+through one view is seen by all others. `detach()` starts a new history at the tensor itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Number: TypeAlias = bool | int | float
 
 
 class History:
-    """The newest node that computed a storage; it is shared by the views that gradients are tracked through."""
+    """The newest node that computed a storage, shared by the views that are tracked."""
 
     __slots__ = ("__weakref__", "node")
 
@@ -120,7 +121,7 @@ class TensorCore:
         return Var(var.value, var.node, stamp)
 
     def known_value(self, base: Value) -> Value | None:
-        """The value, given what the storage holds, when nothing must be computed for it; else None."""
+        """The value, given what the storage holds, or None if it has yet to be computed."""
         if not self.views:
             return base
         memo = self._memo
@@ -135,7 +136,10 @@ class TensorCore:
         return result
 
     def with_views(self, *views: View) -> Self:
-        """Another view of the same storage. Under `no_grad` it starts a history without gradient."""
+        """Another view of the same storage.
+
+        Under `no_grad` it starts a history without gradient.
+        """
         chain = (*self.views, *views)
         if SETTINGS.recording:
             return self._make(self.cell, chain, self.history, self.tracked_from)
@@ -161,8 +165,8 @@ class TensorCore:
     def write_(self, new: Var) -> Self:
         """Overwrite the tensor's elements, in its storage and so in all its views.
 
-        `new` has the tensor's shape and dtype. Raises GradientError for a leaf that requires a gradient,
-        and ShapeError when elements of the tensor share memory.
+        `new` has the tensor's shape and dtype. Raises GradientError for a leaf that requires a
+        gradient, and ShapeError when elements of the tensor share memory.
         """
         self._check_writable()
         ops = self.builder()
@@ -226,7 +230,10 @@ class TensorCore:
         )
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Track gradients for this leaf from now on, or stop. Raises GradientError for other tensors."""
+        """Track gradients for this leaf from now on, or stop.
+
+        Raises GradientError for other tensors.
+        """
         if requires_grad == self.requires_grad:
             return self
         if requires_grad and not self.dtype.is_float:
@@ -292,8 +299,8 @@ class TensorCore:
     def backward(self, gradient: TensorCore | None = None, retain_graph: bool = False) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf it depends on.
 
-        `gradient` weights the elements; a tensor of one element needs none. Raises GradientError when
-        nothing requires a gradient, or a value needed was changed in place or freed.
+        `gradient` weights the elements; a tensor of one element needs none. Raises GradientError
+        when nothing requires a gradient, or a value needed was changed in place or freed.
         """
         node = self.read().node
         if node is None:
@@ -348,14 +355,14 @@ def _write_chain(ops: Ops[V], views: Sequence[View], base: V, new: V) -> V:
 
 
 def not_a_leaf(ops: Tape, var: Var) -> Var:
-    """The same value; a leaf's is passed through a recorded op, because a copy of a leaf is no leaf."""
+    """The same value; that of a leaf as a recorded copy, because a copy of a leaf is no leaf."""
     if not isinstance(var.node, LeafNode):
         return var
     return ops.emit(ReshapeOp, (var,), {"shape": int_array(ops.shape_of(var))})
 
 
 def stamp_result(var: Var, cell: Cell) -> None:
-    """Tie a freshly computed value to the storage that holds it now, for the check of saved values."""
+    """Tie a fresh value to the storage that holds it now, for the check of saved values."""
     if isinstance(var.node, CallNode):
         var.node.stamp_result(var.value, Stamp(cell, cell.version))
 

@@ -22,7 +22,10 @@ from picograd.frontend.tensor import Tensor
 
 
 def builder_for(device: str | None) -> Tape:
-    """The builder for new tensors on a device. Raises TraceError for another one than the trace's."""
+    """The builder for new tensors on a device.
+
+    Raises TraceError for another one than the trace's.
+    """
     name = default_device() if device is None else str(device)
     mode = current(name)
     if mode.device != name:
@@ -52,8 +55,8 @@ def tensor(
 ) -> Tensor:
     """A copy of nested lists, a number, or an array as a tensor.
 
-    Python floats become float32, integers int64; arrays keep their dtype. Raises DTypeError for data that
-    is not rectangular or not numeric.
+    Python floats become float32, integers int64; arrays keep their dtype. Raises DTypeError for
+    data that is not rectangular or not numeric.
     """
     if isinstance(data, TensorCore):
         copy = Tensor(data.cell, data.views).detach().clone()
@@ -199,7 +202,10 @@ def arange(
     dtype: DType | None = None,
     device: str | None = None,
 ) -> Tensor:
-    """start, start + step, … below `end`; `arange(end)` counts from 0. int64 when all are integers."""
+    """start, start + step, … below `end`; `arange(end)` counts from 0.
+
+    The dtype is int64 when all numbers are integers.
+    """
     first, last = (0, start) if end is None else (start, end)
     if step == 0 or (last - first) / step < 0:
         raise located(

@@ -1,7 +1,8 @@
 """Eager mode: an op runs at once, through a cached executable of that one op.
 
-The first call of an op on operands of given types compiles a function that holds just this op; later calls
-only run it. So eager tensors and compiled functions compute with the same code generator.
+The first call of an op on operands of given types compiles a function that holds just this op;
+later calls only run it. So eager tensors and compiled functions compute with the same code
+generator.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class Elementwise(TensorCore):
         return self.wrap(compositions.sigmoid(ops, ops.cast(self.read(), float_type(self))))
 
     def gelu(self, approximate: str = "none") -> Self:
-        """x times the normal distribution function, exactly or by PyTorch's `tanh` approximation."""
+        """x times the normal distribution function, exactly or approximated by `tanh`."""
         require_float(self, "gelu")
         function = {"none": compositions.gelu, "tanh": compositions.gelu_tanh}.get(approximate)
         if function is None:

@@ -1,8 +1,9 @@
-"""`x[…]`, read and written: integers, slices, None, Ellipsis, one integer tensor, and bool masks to write.
+"""`x[…]`, read and written: integers, slices, None, Ellipsis, one integer tensor, and bool masks
+to write.
 
 Integers, slices, None and Ellipsis make views, so `x[1:3] += 1` changes x. An integer tensor
-picks slices along its axis and copies. What a bool mask selects has no static size: such reads are refused,
-while writes are a `where`.
+picks slices along its axis and copies. What a bool mask selects has no static size: such reads
+are refused, while writes are a `where`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where ops go: to a device at once, or into a trace.
 
-A `Mode` builds ops over values (buffers or SSA values) and reads and writes the cells that hold them.
-Each thread has at most one trace in progress, and its own switch for recording gradients.
+A `Mode` builds ops over values (buffers or SSA values) and reads and writes the cells that hold
+them. Each thread has at most one trace in progress, and its own switch for recording gradients.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from picograd.semantics.builder import Array, Ops
 class RuntimeValue:
     """A value that Python computes at each run of a compiled function.
 
-    `make` gets the numbers among the arguments of the call (none outside of a trace). Within one trace
-    equal keys of one dtype are one input; the key None equals nothing.
+    `make` gets the numbers among the arguments of the call (none outside of a trace). Within one
+    trace equal keys of one dtype are one input; the key None equals nothing.
     """
 
     name: str
@@ -65,7 +65,10 @@ class Mode(Ops[Value]):
         """The user's line as ops carry it (`model.py:12`); None where ops carry none."""
 
     def suggest_name(self, owner: object, value: Value) -> None:
-        """Tell that `owner` (a module) computed the value, which may take its name. Default: ignored."""
+        """Tell that `owner` (a module) computed the value, which may take its name.
+
+        Default: ignored.
+        """
 
     def reads_grad(self, tensor: object) -> None:
         """Tell that the tensor's `.grad` is about to be read. Default: ignored."""
@@ -78,7 +81,7 @@ class Mode(Ops[Value]):
 
     @abstractmethod
     def placed_at(self, at: str | None) -> AbstractContextManager[None]:
-        """Let the ops built inside carry this line, as a backward pass does with its forward ops."""
+        """Let the ops built inside carry this line, as a backward pass does."""
 
 
 class _Settings(threading.local):

@@ -15,8 +15,8 @@ def live_number(
 ) -> Operand:
     """The number itself; inside of a compiled function, a 0-d input that is asked for at each call.
 
-    It promotes like a Python number. `make` gets the numbers among the arguments of the call; equal keys
-    are the same input.
+    It promotes like a Python number. `make` gets the numbers among the arguments of the call;
+    equal keys are the same input.
     """
     trace = SETTINGS.trace
     if trace is None:

@@ -14,7 +14,7 @@ _LONGEST = 1000
 
 
 def array_text(array: NDArray[Any], prefix: str) -> str:
-    """The elements in nested brackets, aligned to stand behind `prefix`; long tensors are abridged."""
+    """The elements in nested brackets, aligned behind `prefix`; long tensors are abridged."""
     return np.array2string(
         array,
         separator=", ",

@@ -10,7 +10,7 @@ E = TypeVar("E", bound=PicogradError)
 
 
 def located(error: E) -> E:
-    """The error, with the user's file, line and source text in `where` unless it names a place already."""
+    """The error; unless it names a place already, `where` tells the user's line."""
     if not error.where:
         error.where = str(user_location() or "")
     return error

@@ -1,8 +1,8 @@
 """Type promotion and broadcasting, with PyTorch's rules.
 
-Operands fall into three classes: tensors with axes, 0-d tensors, and Python numbers. A class decides the
-dtype only where the classes before it have a lower kind (bool < int < float): so `int_tensor + 1.5`
-is float32, and `float32_tensor + float64_scalar_tensor` stays float32.
+Operands fall into three classes: tensors with axes, 0-d tensors, and Python numbers. A class
+decides the dtype only where the classes before it have a lower kind (bool < int < float): so
+`int_tensor + 1.5` is float32, and `float32_tensor + float64_scalar_tensor` stays float32.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Random tensors from a counter-based generator.
 
-Each draw of n elements is Philox 4x32-10 of the seed and a counter that moves on by ceil(n / 4) blocks, so
-the same program draws the same bits eagerly, compiled, and on every device. In a compiled function the
-counter is an input, taken anew at each call.
+Each draw of n elements is Philox 4x32-10 of the seed and a counter that moves on by ceil(n / 4)
+blocks, so the same program draws the same bits eagerly, compiled, and on every device. In a
+compiled function the counter is an input, taken anew at each call.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from operator import index as as_int
 from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar, overload
 
 from picograd.dialects.dtypes import DType, bool_, int64
@@ -31,7 +32,7 @@ class ValuesAndIndices(NamedTuple, Generic[T]):
 
 def normalize_axis(axis: int, rank: int) -> int:
     """The axis counted from 0. Raises AxisError; a 0-d tensor accepts 0 and -1, as in PyTorch."""
-    size = max(rank, 1)
+    size, axis = max(rank, 1), as_int(axis)
     if not -size <= axis < size:
         raise located(
             AxisError(
@@ -47,7 +48,7 @@ def normalize_axes(axes: Axes, rank: int) -> tuple[int, ...]:
     """Ascending axes counted from 0; None and () mean all. Raises AxisError for repeated axes."""
     if axes is None:
         return tuple(range(rank))
-    listed = [axes] if isinstance(axes, int) else list(axes)
+    listed = list(axes) if isinstance(axes, Sequence) else [as_int(axes)]
     normal = [normalize_axis(axis, rank) for axis in listed]
     if len(set(normal)) != len(normal):
         raise located(AxisError("an axis is named twice", expected="each axis once", found=listed))
@@ -148,7 +149,7 @@ class Reductions(Arithmetic):
     ) -> Self | ValuesAndIndices[Self]:
         """The largest element; with `dim` also the indices, and gradients go to those elements.
 
-        Given another tensor, the elementwise maximum. Without `dim`, ties share the gradient evenly.
+        Given another tensor, the elementwise maximum. Without `dim`, ties share the gradient.
         """
         if isinstance(dim, TensorCore):
             return self.maximum(dim)
@@ -165,7 +166,7 @@ class Reductions(Arithmetic):
     ) -> Self | ValuesAndIndices[Self]:
         """The smallest element; with `dim` also the indices, and gradients go to those elements.
 
-        Given another tensor, the elementwise minimum. Without `dim`, ties share the gradient evenly.
+        Given another tensor, the elementwise minimum. Without `dim`, ties share the gradient.
         """
         if isinstance(dim, TensorCore):
             return self.minimum(dim)

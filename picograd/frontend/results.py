@@ -1,4 +1,4 @@
-"""What a compiled function gives back, and what it changes, described once and replayed at every call."""
+"""What a compiled function returns and changes, described once and replayed at every call."""
 
 from __future__ import annotations
 

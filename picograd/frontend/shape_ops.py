@@ -1,7 +1,7 @@
 """Rearranging elements, matrix products, and picking by index.
 
-`permute`, `expand`, `squeeze` and the like are views: they share storage with their operand. `reshape` is
-one where the elements lie so that no copy is needed.
+`permute`, `expand`, `squeeze` and the like are views: they share storage with their operand.
+`reshape` is one where the elements lie so that no copy is needed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ class ShapeOps(TensorCore):
         return self.contiguous().reshape(target) if view is None else view
 
     def view(self, *shape: int | Sequence[int]) -> Self:
-        """A view under another shape. Raises ShapeError when the elements would have to be copied."""
+        """A view under another shape.
+
+        Raises ShapeError when the elements would have to be copied.
+        """
         target = complete_shape(shape_argument(shape), self.numel())
         view = self.reshaped(target)
         if view is None:
@@ -230,7 +233,8 @@ class ShapeOps(TensorCore):
     # Products
 
     def matmul(self, other: TensorCore) -> Self:
-        """The matrix product; batch axes broadcast, vectors act as a row on the left, a column on the right.
+        """The matrix product; batch axes broadcast, vectors act as a row on the left, a column on
+        the right.
 
         Raises ShapeError for 0-d operands and for inner sizes that differ.
         """
@@ -268,7 +272,7 @@ class ShapeOps(TensorCore):
         return self.wrap(ops.gather(x, index.read(), axis))
 
     def scatter_add(self, dim: int, index: TensorCore, src: TensorCore) -> Self:
-        """A copy with src[i][j] added at [index[i][j]][j] for dim 0, and so on; duplicates add up."""
+        """A copy with src[i][j] added at [index[i][j]][j] for dim 0, and so on."""
         common_device((self, index, src))
         axis, ops = normalize_axis(dim, self.ndim), self.builder()
         return self.wrap(ops.scatter("add", self.read(), index.read(), src.read(), axis))

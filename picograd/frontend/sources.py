@@ -36,7 +36,7 @@ class FromGrad:
 
 @dataclass(frozen=True)
 class FromPython:
-    """A number that Python supplies: an argument, a learning rate, the state of a random generator."""
+    """A number that Python supplies: an argument, a learning rate, a random state."""
 
     value: RuntimeValue
 

@@ -1,8 +1,8 @@
 """The gradient tape: what ran, and the backward pass over it.
 
-`Tape` is a builder of ops over `Var`s. Each op goes to the mode beneath; when it depends on a tensor that
-requires a gradient, a `Node` remembers the call. `backward` visits nodes from the newest to the oldest and
-asks `semantics.gradients` for the rule of each.
+`Tape` is a builder of ops over `Var`s. Each op goes to the mode beneath; when it depends on a
+tensor that requires a gradient, a `Node` remembers the call. `backward` visits nodes from the
+newest to the oldest and asks `semantics.gradients` for the rule of each.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class Stamp:
 
 
 class Node:
-    """Where a value came from. Nodes with a higher `order` are newer and never depend on lower ones."""
+    """Where a value came from.
+
+    Nodes with a higher `order` are newer and never depend on lower ones.
+    """
 
     order: int
     name: str
@@ -54,7 +57,7 @@ class Node:
 
 @dataclass(slots=True)
 class Var:
-    """A value, the node that computed it (None: no gradient flows through), and the storage it is from."""
+    """A value, the node that computed it (None: no gradient flows), and its storage."""
 
     value: Value
     node: Node | None = None
@@ -87,7 +90,7 @@ class LeafNode(Node):
 
 
 class BarrierNode(Node):
-    """A value that requires a gradient, through which no backward pass can go, for the reason stated."""
+    """A value that requires a gradient, but through which no backward pass can go."""
 
     def __init__(self, message: str, hint: str, device: str) -> None:
         self.order = next(_order)
@@ -237,7 +240,7 @@ def detached(var: Var) -> Var:
 
 
 def unstamped(var: Var) -> Var:
-    """The same value, which its storage may stop holding: an operation in place keeps its old operand."""
+    """The same value, free of its storage: an operation in place keeps its old operand."""
     return Var(var.value, var.node)
 
 

@@ -1,8 +1,9 @@
 """Tracing: ops go into a block instead of to a device.
 
-Storage that exists outside of the trace is never touched: the trace keeps its own idea of what each cell
-holds, of versions, of `.grad` and of gradient histories, and puts everything back when it ends. What the
-function did to them is replayed after every run of the compiled code, the first one included.
+Storage that exists outside of the trace is never touched: the trace keeps its own idea of what
+each cell holds, of versions, of `.grad` and of gradient histories, and puts everything back when
+it ends. What the function did to them is replayed after every run of the compiled code, the first
+one included.
 """
 
 from __future__ import annotations
@@ -235,7 +236,7 @@ class Trace(Mode):
             self._suggestions.append((label, value))
 
     def apply_names(self) -> None:
-        """Name values after the local variables that hold them, then after modules and gradients."""
+        """Name values after local variables, then after modules and gradients."""
         for name, value in local_variables(self._frames):
             if isinstance(value, TensorCore):
                 base = self.held(value.cell)

@@ -1,9 +1,9 @@
 """Views: how a tensor looks at its storage.
 
-A tensor is a storage cell and a chain of views. Each view knows three things: what it does to shape,
-strides and offset (`layout`), how to read itself out of the value below it (`read`), and how the value below
-looks after the view was overwritten (`write`, inverse indexing). All of them build tensor ops, so a write
-through a view is traced and differentiated like anything else.
+A tensor is a storage cell and a chain of views. Each view knows three things: what it does to
+shape, strides and offset (`layout`), how to read itself out of the value below it (`read`), and
+how the value below looks after the view was overwritten (`write`, inverse indexing). All of them
+build tensor ops, so a write through a view is traced and differentiated like anything else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Layout:
 
     @property
     def is_contiguous(self) -> bool:
-        """Whether the elements lie in row-major order without gaps (axes of size 1 do not matter)."""
+        """Whether the elements lie in row-major order without gaps (axes of size 1 do not
+        matter).
+        """
         if 0 in self.shape:
             return True
         dense = dense_strides(self.shape)
@@ -157,7 +159,8 @@ class ExpandView(View):
 def reshaped_strides(layout: Layout, shape: Sequence[int]) -> tuple[int, ...] | None:
     """The strides that show a tensor under another shape without copying; None when there are none.
 
-    Groups of old axes that lie densely in memory are cut into new axes, as PyTorch's `computeStride` does.
+    Groups of old axes that lie densely in memory are cut into new axes, as PyTorch's
+    `computeStride` does.
     """
     if 0 in shape:
         return layout.strides if layout.shape == tuple(shape) else dense_strides(shape)

@@ -1,7 +1,8 @@
-"""What a compiled function depends on beside its arguments: the guards, and the names of what it reaches.
+"""What a compiled function depends on beside its arguments, and the names of what it reaches.
 
-Python numbers that the function closes over are constants in the graph; so is which module or tensor a
-variable holds. Each is a `Guard`, checked at every call: when one fails, the function is traced again.
+Python numbers that the function closes over are constants in the graph; so is which module or
+tensor a variable holds. Each is a `Guard`, checked at every call: when one fails, the function is
+traced again.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def slot_value(slot: Slot) -> object:
 
 
 class Watcher:
-    """Walks from a function to everything that it can reach by name, and collects guards and labels."""
+    """Walks from a function to all that it reaches by name, and collects guards and labels."""
 
     def __init__(self) -> None:
         self.guards: list[Guard] = []

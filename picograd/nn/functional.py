@@ -110,7 +110,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def nll_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The negative log-probability that the input [N, C, …] gives to the classes `target` [N, …]."""
+    """The negative of what log-probabilities [N, C, …] give to the classes `target` [N, …]."""
     common_device((input, target))
     require_float(input, "nll_loss")
     axis = 0 if input.ndim == 1 else 1
@@ -119,7 +119,7 @@ def nll_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         raise located(
             ShapeError(
                 "the class indices do not fit the scores",
-                expected=f"indices of shape {list(expected)} for scores of shape {list(input.shape)}",
+                expected=f"indices {list(expected)} for scores {list(input.shape)}",
                 found=list(target.shape),
             )
         )
@@ -140,7 +140,7 @@ def nll_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 def cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The cross entropy of scores, the input [N, C, …], and classes.
 
-    `target` holds class indices [N, …] (integers), or probabilities of the shape of input (floats).
+    `target` holds class indices [N, …] (integers), or probabilities of the input's shape.
     """
     axis = 0 if input.ndim == 1 else 1
     logarithms = input.log_softmax(axis)

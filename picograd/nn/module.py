@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self, overload
+from typing import Any, Self, overload
 
 from picograd.dialects.dtypes import DType
 from picograd.errors import DTypeError, OptionError, ShapeError
@@ -27,10 +27,13 @@ class Parameter(Tensor):
 
 
 class Module(Watched):
-    """Base of all modules. A subclass sets parameters and modules as attributes and defines `forward`."""
+    """Base of all modules.
+
+    A subclass sets parameters and modules as attributes and defines `forward`.
+    """
 
     training: bool = True
-    _buffer_names: ClassVar[frozenset[str]] = frozenset()
+    _buffer_names: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.training = True
@@ -100,7 +103,7 @@ class Module(Watched):
 
     def register_buffer(self, name: str, value: Tensor) -> None:
         """An attribute that belongs to the state, but is not trained."""
-        self._buffer_names = self._buffer_names | {name}  # pyright: ignore[reportAttributeAccessIssue]
+        self._buffer_names = self._buffer_names | {name}
         setattr(self, name, value)
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -121,7 +124,8 @@ class Module(Watched):
     def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True) -> None:
         """Copy values into the parameters and buffers.
 
-        Raises OptionError when, being strict, names are missing or unknown; ShapeError when shapes differ.
+        Raises OptionError when, being strict, names are missing or unknown; ShapeError when
+        shapes differ.
         """
         mine = self._state()
         missing = [name for name in mine if name not in state]

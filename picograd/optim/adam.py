@@ -1,8 +1,9 @@
 """Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), as in `torch.optim`.
 
-The running means start at zero and are too small by the factor 1 - beta**step. That factor is kept as
-state too, and moves towards 1 by `c += (1 - beta) * (1 - c)`: computed from the step count in float32,
-1 - 0.999**step would lose four digits in the first steps, and differently on every device.
+The running means start at zero and are too small by the factor 1 - beta**step. That factor is
+kept as state too, and moves towards 1 by `c += (1 - beta) * (1 - c)`: computed from the step
+count in float32, 1 - 0.999**step would lose four digits in the first steps, and differently on
+every device.
 
 Parameters that have always been changed together share one step count and its factors.
 """
@@ -87,7 +88,7 @@ class Adam(Optimizer):
         return [({n: self.state[m[0]][n] for n in _COUNTERS}, m) for m in sets.values()]
 
     def _split(self, members: Sequence[Tensor]) -> None:
-        """Give these parameters counters of their own if others, left out of this step, share them."""
+        """Give these their own counters if parameters left out of this step share them."""
         first = self.state[members[0]]
         sharing = sum(state.get("step") is first["step"] for state in self.state.values())
         if sharing > len(members):

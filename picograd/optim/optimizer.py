@@ -1,8 +1,9 @@
 """What all optimizers share: groups of parameters with their settings, and state.
 
-`step()` may run inside of a compiled function. Then the learning rate is an input of the graph, read from
-its group at each call; the other settings are constants, whose change compiles again. State (momenta,
-step counts) consists of tensors made outside of the graph, which the graph reads and overwrites.
+`step()` may run inside of a compiled function. Then the learning rate is an input of the graph,
+read from its group at each call; the other settings are constants, whose change compiles again.
+State (momenta, step counts) consists of tensors made outside of the graph, which the graph reads
+and overwrites.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ Group = dict[str, Any]
 
 
 class Optimizer(Watched):
-    """Base of all optimizers. `params` is tensors, or dicts with the key "params" and own settings."""
+    """Base of all optimizers.
+
+    `params` is tensors, or dicts with the key "params" and own settings.
+    """
 
     def __init__(
         self, params: Iterable[Tensor] | Iterable[Mapping[str, Any]], defaults: Mapping[str, Any]
@@ -47,7 +51,10 @@ class Optimizer(Watched):
             self.add_param_group(group)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Optimize more tensors, with settings of their own. Raises OptionError for what is no leaf."""
+        """Optimize more tensors, with settings of their own.
+
+        Raises OptionError for what is no leaf.
+        """
         params = group["params"]
         tensors = [params] if isinstance(params, Tensor) else list(params)
         known = {id(tensor) for present in self.param_groups for tensor in present["params"]}

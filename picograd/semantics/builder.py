@@ -1,8 +1,8 @@
 """Building tensor ops without knowing what a value is.
 
-Gradient rules and the front end call `Ops`. One implementation appends ops to a block, and its values
-are SSA values; another runs each op at once, and its values are buffers on a device. A third, the
-gradient tape, wraps either and remembers what was called.
+Gradient rules and the front end call `Ops`. One implementation appends ops to a block, and its
+values are SSA values; another runs each op at once, and its values are buffers on a device. A
+third, the gradient tape, wraps either and remembers what was called.
 """
 
 from __future__ import annotations
@@ -176,7 +176,9 @@ class Ops(ABC, Generic[V]):
         return self.emit(BroadcastOp, (x,), {"shape": int_array(shape)})
 
     def broadcast_along(self, x: V, shape: Sequence[int], axes: Sequence[int]) -> V:
-        """Undo the shape change of a reduction: x, which lacks `axes`, repeated along them to `shape`."""
+        """Undo the shape change of a reduction: x, which lacks `axes`, repeated along them to
+        `shape`.
+        """
         kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
         return self.broadcast(self.reshape(x, kept), shape)
 

@@ -1,13 +1,14 @@
-"""Gradient rules: for each tensor op, the gradients of its operands from the gradient of its result.
+"""Gradient rules: for each op, the gradients of its operands from that of its result.
 
-`GRADIENTS` has a row for every op class: a rule, or the reason why there is none. A rule receives the
-builder `ops`, the `call` that it differentiates, and `grad`, a value of the result's type. It returns one
-entry for each operand: a value of the operand's type, or None where no gradient flows (integers and
-bools). Rules build ops and nothing else, so the
-same rules serve the eager tape and a trace.
+`GRADIENTS` has a row for every op class: a rule, or the reason why there is none. A rule receives
+the builder `ops`, the `call` that it differentiates, and `grad`, a value of the result's type. It
+returns one entry for each operand: a value of the operand's type, or None where no gradient flows
+(integers and bools). Rules build ops and nothing else, so the same rules serve the eager tape and
+a trace.
 
-Where a function has no derivative the rules follow PyTorch: `abs` has 0 at 0; `maximum` and `minimum`
-give each of two equal operands half; a `max` or `min` reduction shares its gradient evenly among ties.
+Where a function has no derivative the rules follow PyTorch: `abs` has 0 at 0; `maximum` and
+`minimum` give each of two equal operands half; a `max` or `min` reduction shares its gradient
+evenly among ties.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ V_co = TypeVar("V_co", covariant=True)
 class Call(Protocol[V_co]):
     """One execution of an op, as its rule sees it.
 
-    Values are asked for one by one: what a rule does not ask for need not be kept, and may have been
-    changed in place since.
+    Values are asked for one by one: what a rule does not ask for need not be kept, and may have
+    been changed in place since.
     """
 
     @property

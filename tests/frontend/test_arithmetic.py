@@ -101,7 +101,8 @@ def test_promotion(expression: str, expected: str) -> None:
 def test_numpy_scalars_are_numbers() -> None:
     x = torch.tensor([1.0, 2.0])
     assert (x * np.float64(1.5)).dtype is torch.float32
-    np.testing.assert_array_equal((np.float32(2) * x).numpy(), [2, 4])
+    doubled = np.float32(2) * x  # pyright: ignore[reportOperatorIssue]
+    np.testing.assert_array_equal(doubled.numpy(), [2, 4])
 
 
 def test_bools_add_and_multiply_as_truth_values() -> None:

@@ -1,4 +1,6 @@
-"""`picograd.compile`: the same results and effects as eager, guards, runtime inputs, names, errors."""
+"""`picograd.compile`: the same results and effects as eager, guards, runtime inputs, names,
+errors.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from picograd.errors import (
     ShapeError,
     TraceError,
 )
+from picograd.nn.module import clear_grad
 
 SCALE = 2.0
 TABLE = {"a": [1.0, 2.0]}
@@ -158,7 +161,7 @@ def test_gradients_accumulate_over_calls() -> None:
     for count in range(1, 4):
         compiled(x)
         assert w.grad is not None and w.grad.tolist() == [count, 2 * count]
-    w.grad = None
+    clear_grad(w, set_to_none=True)
     compiled(x)
     assert w.grad is not None and w.grad.tolist() == [1, 2]
     assert len(compiled.recompilations) == 2  # without and with a gradient before
@@ -381,6 +384,29 @@ def test_values_do_not_exist_while_tracing(what: str, function: Callable[..., An
     assert "test_compiled.py" in caught.value.where
 
 
+def test_numbers_among_the_arguments_have_no_value_either() -> None:
+    functions: list[Callable[..., Any]] = [
+        lambda x, n: x.sum(n),
+        lambda x, n: [x for _ in range(n)],
+        lambda x, n: x * 2 if n > 0 else x,
+        lambda x, n: x.reshape(n, -1),
+    ]
+    for function in functions:
+        with pytest.raises(TraceError) as caught:
+            torch.compile(function)(torch.ones(2), 1)
+        assert "close over it instead" in caught.value.hint
+        assert "test_compiled.py" in caught.value.where
+
+
+def test_a_compiled_module_has_the_modules_attributes() -> None:
+    net = nn.Sequential(nn.Linear(2, 2))
+    compiled = torch.compile(net)
+    assert list(compiled.parameters()) == list(net.parameters())
+    assert compiled.eval() is net and not net.training
+    with pytest.raises(AttributeError):
+        _ = compiled.nothing
+
+
 def test_a_failed_trace_leaves_everything_as_it_was() -> None:
     state, w = torch.zeros(2), torch.ones(2, requires_grad=True)
 
@@ -441,7 +467,7 @@ def test_errors_of_ops_and_of_calls() -> None:
         compiled(torch.ones(2, 3))
     assert "test_compiled.py" in caught.value.where
     with pytest.raises(TypeError):
-        compiled()
+        compiled()  # pyright: ignore[reportCallIssue]
     lookup = torch.compile(lambda x, i: x[i])
     with pytest.raises(IndexOutOfRange):
         lookup(torch.ones(2), torch.tensor([5]))

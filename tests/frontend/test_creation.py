@@ -81,6 +81,7 @@ def test_numbers() -> None:
     assert float(torch.tensor([1])) == 1.0
     assert bool(torch.tensor(0)) is False
     assert [10, 20, 30][torch.tensor(1)] == 20
+    assert f"{torch.tensor(1.5):.3f}" == "1.500" and f"{torch.ones(1)}" == "tensor([1.])"
     assert torch.tensor([[1, 2], [3, 4]]).tolist() == [[1, 2], [3, 4]]
 
 

@@ -17,4 +17,4 @@ def test_page(page: str) -> None:
     assert blocks
     names: dict[str, object] = {"__name__": "guide"}
     for block in blocks:
-        exec(compile(block, f"{page}.md", "exec"), names)
+        exec(compile(block, f"{page}.md", "exec"), names)  # noqa: S102

@@ -11,6 +11,8 @@ from picograd.errors import DTypeError, OptionError, ShapeError
 
 
 class Net(nn.Module):
+    mean: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Linear(3, 4)

@@ -187,7 +187,7 @@ def test_zero_grad_keeps_buffers_when_asked() -> None:
     grad = p.grad
     optimizer = optim.SGD([p])
     optimizer.zero_grad(set_to_none=False)
-    assert p.grad is grad and p.grad.tolist() == [0, 0]
+    assert grad is not None and p.grad is grad and grad.tolist() == [0, 0]
     optimizer.zero_grad()
     assert p.grad is None
 
