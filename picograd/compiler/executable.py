@@ -22,6 +22,7 @@ from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.plan_buffers import PlanBuffers, plan
 from picograd.passes.structure import structural_key
 from picograd.semantics.evaluate import entry_of
+from picograd.targets import lookup, names
 
 LEVELS = (*Level, "target")
 
@@ -177,7 +178,8 @@ def compile_module(
     steps = tuple(pipeline(device) if passes is None else passes)
     written = Dump(Path(dump)) if dump is not None else dump_from_environment(device)
     watched = bool(instruments) or written is not None
-    key = (device, tuple(map(str, steps)), _named_key(module))
+    machine = lookup(device) if device in names() else None
+    key = (device, machine, tuple(map(str, steps)), _named_key(module))
     with _lock:
         known = _cache.get(key)
     if known is not None and not watched:

@@ -748,6 +748,19 @@ def test_names_that_the_kernel_absorbed_stay_with_it() -> None:
     assert str(lowered.attributes["absorbs"]) == '["hidden", "loss"]'
 
 
+def test_the_users_lines_stay_with_the_kernel() -> None:
+    def body(add: Add, a: SSAValue) -> list[SSAValue]:
+        results: list[SSAValue] = []
+        for line in (3, 7, 3):
+            op = t.UnaryOp("exp", a)
+            op.attributes["at"] = StringAttr(f"model.py:{line}")
+            results.append(add(op))
+        return results
+
+    (kernel,) = loops(lower(kernel_module([normal(3)], body)), loop.KernelOp)
+    assert str(kernel.attributes["at"]) == '["model.py:3", "model.py:7"]'
+
+
 # Random kernels
 
 SHAPES = [(), (5,), (3, 5), (2, 3, 5), (3, 1), (1, 5)]

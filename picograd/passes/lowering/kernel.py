@@ -78,6 +78,9 @@ def lower_kernel(kernel: buffer.KernelOp, name: str) -> loop.KernelOp:
     if kernel.absorbed_names:
         names = [StringAttr(absorbed) for absorbed in kernel.absorbed_names]
         result.attributes["absorbs"] = ArrayAttr(names)
+    lines = dict.fromkeys(op.attributes["at"] for op in kernel.block.ops if "at" in op.attributes)
+    if lines:
+        result.attributes["at"] = ArrayAttr(list(lines))
     return result
 
 
