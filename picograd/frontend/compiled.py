@@ -16,11 +16,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.dialects.dtypes import AnyTensor
-from picograd.errors import DeviceError, OptionError, PicogradError
+from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
 from picograd.frontend.arguments import Call, is_number, is_parameter, map_leaves, take_apart
 from picograd.frontend.cells import Cell
 from picograd.frontend.core import History, TensorCore
@@ -66,6 +66,7 @@ class Version:
             if isinstance(source, FromCell)
         ]
         self._grads: list[tuple[TensorCore, AnyTensor | None]] = list(trace.grads_read.items())
+        self._changed = {trace.argument_cells.get(cell, cell) for cell in trace.mutated}
         self._kept = (call.kept, watcher)  # objects whose identity the key or a guard uses
 
     def mismatch(self, call: Call) -> str | None:
@@ -81,13 +82,12 @@ class Version:
             if (None if present is None else grad_type(present)) != type:
                 now = "None" if present is None else str(grad_type(present))
                 return f"the gradient of `{tensor.cell.name}` is now {now}"
-        outside = {id(cell) for cell, _, _ in self._cells}
-        if any(id(tensor.cell) in outside for tensor in call.tensors):
-            return "an argument is also a tensor that the function captures"
         return None
 
     def run(self, call: Call) -> object:
         """Run the compiled code, replay the effects, and return the function's result."""
+        if self._changed:
+            self._check_aliases(call)
         mode = eager(self.executable.device.name)
         inputs = [fetch(source, call.tensors, call.numbers, mode) for source in self._sources]
         try:
@@ -96,6 +96,21 @@ class Version:
             located(error)
             raise
         return self._effects.replay(call, buffers, mode)
+
+    def _check_aliases(self, call: Call) -> None:
+        """Raise TraceError if storage that changes is reached in two ways: the graph has two values."""
+        captured = {cell for cell, _, _ in self._cells}
+        for index, tensor in enumerate(call.tensors):
+            changed = index in self._changed or tensor.cell in self._changed
+            if changed and tensor.cell in captured:
+                raise located(
+                    TraceError(
+                        "a tensor that the function changes is an argument and captured as well",
+                        expected="one way to reach it",
+                        found=f"an argument of type {tensor.cell.type}, also held by a variable",
+                        hint="only pass it, or only close over it",
+                    )
+                )
 
 
 class CompiledFunction(Generic[P, R]):
@@ -287,17 +302,34 @@ def _as_passed(
     return copy.args, copy.kwargs
 
 
+@overload
 def compile(
     function: Callable[P, R],
     device: str | None = None,
     passes: Sequence[Pass] | None = None,
     dump: str | Path | None = None,
-) -> CompiledFunction[P, R]:
+) -> CompiledFunction[P, R]: ...
+@overload
+def compile(
+    function: None = None,
+    device: str | None = None,
+    passes: Sequence[Pass] | None = None,
+    dump: str | Path | None = None,
+) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
+def compile(
+    function: Callable[P, R] | None = None,
+    device: str | None = None,
+    passes: Sequence[Pass] | None = None,
+    dump: str | Path | None = None,
+) -> CompiledFunction[P, R] | Callable[[Callable[P, R]], CompiledFunction[P, R]]:
     """The function or module, to be traced at its first call and run as one compiled graph.
 
     Forward, `backward()` and `optimizer.step()` may all be inside. `device` is where it runs: by
     default where its tensors are. `passes` replaces the device's pipeline, and `dump` names a
-    folder for the IR after every pass. Raises TraceError for Python that depends on values, such
-    as `if x > 0`.
+    folder for the IR after every pass. Without `function` it is a decorator with settings:
+    `@compile(device="gpu")`. Raises TraceError, when called, for Python that depends on values,
+    such as `if x > 0`.
     """
+    if function is None:
+        return lambda given: CompiledFunction(given, device, passes, dump)
     return CompiledFunction(function, device, passes, dump)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import picograd as torch
-from picograd import nn
+from picograd import nn, optim
 from picograd.errors import (
     DeviceError,
     GradientError,
@@ -125,6 +125,43 @@ def test_aliased_arguments() -> None:
     assert compiled(x, x).tolist() == [2, 2]
     assert compiled(x, y[:1].expand(2)).tolist() == [0, 0]
     assert len(compiled.recompilations) == 3
+
+
+def test_a_tensor_that_is_argument_and_captured() -> None:
+    x, y = torch.ones(2), torch.zeros(2)
+    reads = torch.compile(lambda a: a + x)
+    assert reads(x).tolist() == [2, 2] and reads(y).tolist() == [1, 1]
+    assert len(reads.recompilations) == 1
+    writes = torch.compile(lambda a: a.add_(x))
+    assert writes(y).tolist() == [1, 1]
+    with pytest.raises(TraceError, match="an argument and captured as well"):
+        writes(x)
+    assert x.tolist() == [1, 1]
+
+
+def test_as_decorator() -> None:
+    @torch.compile
+    def double(x: torch.Tensor) -> torch.Tensor:
+        """Twice x."""
+        return x * 2
+
+    @torch.compile(device="reference")
+    def triple(x: torch.Tensor) -> torch.Tensor:
+        return x * 3
+
+    assert double(torch.ones(1)).item() == 2 and triple(torch.ones(1)).item() == 3
+    assert double.__name__ == "double" and double.__doc__ == "Twice x."
+
+
+def test_an_optimizer_step_alone() -> None:
+    p = torch.ones(2, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.5)
+    step = torch.compile(optimizer.step)
+    for _ in range(2):
+        optimizer.zero_grad()
+        p.sum().backward()
+        step()
+    assert p.tolist() == [0, 0] and len(step.recompilations) == 1
 
 
 def test_backward_gives_the_eager_gradients(rng: np.random.Generator) -> None:
