@@ -2,7 +2,7 @@
 
 import sys
 
-from picograd.cli.main import main
+from picograd.cli.main import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry())

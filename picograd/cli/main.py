@@ -18,9 +18,14 @@ from picograd.errors import PicogradError
 EXIT_MISTAKE = 2
 
 
+def entry() -> int:
+    """What a shell starts: `main`, and a report in place of a traceback if picograd itself fails."""
+    sys.excepthook = report_bug
+    return main()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 (the command says why) or 2 (a mistake)."""
-    sys.excepthook = report_bug
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = build_parser().parse_args(words)
     arguments.argv = words
