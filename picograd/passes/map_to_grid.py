@@ -87,6 +87,7 @@ from picograd.passes.loop_facts import LoopFacts
 from picograd.passes.loop_rewriting import kernels
 from picograd.passes.mapping.launches import split_into_launches
 from picograd.passes.mapping.nests import dims_of, mapping_of, perfect_nest, trip_counts
+from picograd.passes.mapping.reductions import split_full_reductions
 from picograd.passes.mapping.strategy import wants_group
 from picograd.passes.mapping.threads import one_group_each, one_thread_each
 from picograd.targets import lookup
@@ -121,6 +122,7 @@ class MapToGrid(Pass):
 
 def map_kernel(kernel: KernelOp, threads: int) -> None:
     """Map one kernel, with at most `threads` threads where the schedule leaves it open."""
+    split_full_reductions(kernel)
     for launch in split_into_launches(kernel, LoopFacts()):
         _map_launch(kernel, launch, threads)
 

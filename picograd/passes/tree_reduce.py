@@ -69,14 +69,13 @@ from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.affine import Linear
 from picograd.dialects.loop import (
     AllocOp,
     Dim,
     KernelOp,
-    LoadOp,
     ParallelOp,
     ReduceOp,
     StoreOp,
@@ -88,12 +87,12 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.loop_facts import LoopFacts
 from picograd.passes.loop_rewriting import (
     clone_body,
-    copy_hint,
     inner_first,
     kernels,
     replace_op,
 )
 from picograd.passes.mapping.nests import mapping_of, once_dims
+from picograd.passes.mapping.reductions import copy_reduction, reduction_of_parts
 from picograd.passes.mapping.strategy import LONG
 from picograd.passes.mapping.threads import power_of_two
 from picograd.targets import lookup
@@ -172,7 +171,7 @@ def make_tree(reduction: ReduceOp, limit: int, fan_in: int) -> None:
     while width > fan_in:
         below, width = width, -(-width // fan_in)
         new.append(_level(reduction, below, width, memrefs))
-    root = _of_parts(reduction, constant_dim("part", width), memrefs, reduction.inits)
+    root = reduction_of_parts(reduction, constant_dim("part", width), memrefs, reduction.inits)
     replace_op(reduction, [*new, root], list(root.outputs))
 
 
@@ -186,13 +185,13 @@ def _shares(
     if len(dims) == 1:
         (dim,) = dims
         every = Dim(dim.lower + thread * dim.step, dim.uppers, dim.step * threads, dim.name)
-        share = _copy(reduction, [every], clone_body(reduction))
+        share = copy_reduction(reduction, [every], clone_body(reduction))
     else:
         # One number for all dimensions, taken apart inside: a share of it has neighbours too.
         every = Dim(thread, (Linear.of(prod(counts)),), threads, "element")
-        share = _copy(reduction, [every], loop_block(["element"]))
+        share = copy_reduction(reduction, [every], loop_block(["element"]))
         number = Linear.of(share.induction_variables[0])
-        one = _copy(reduction, once_dims(dims, counts, number), clone_body(reduction))
+        one = copy_reduction(reduction, once_dims(dims, counts, number), clone_body(reduction))
         share.body.block.add_ops([one, YieldOp(*one.outputs)])
     stores = [
         StoreOp(value, memref, [thread])
@@ -202,35 +201,6 @@ def _shares(
     return work
 
 
-def _copy(
-    reduction: ReduceOp, dims: Sequence[Dim], body: Block, inits: Sequence[SSAValue] = ()
-) -> ReduceOp:
-    """The same reduction over other dimensions, with another body and other initial values."""
-    combiner = reduction.combiner
-    new = ReduceOp(
-        reduction.kind.data if reduction.kind is not None else None,
-        dims,
-        [result.type for result in reduction.outputs],
-        inits,
-        body,
-        identities=reduction.identities,
-        combiner=combiner.clone().detach_block(0) if combiner is not None else None,
-    )
-    for value, old in zip(new.outputs, reduction.outputs, strict=True):
-        copy_hint(value, old)
-    return new
-
-
-def _of_parts(
-    reduction: ReduceOp, dim: Dim, memrefs: Sequence[SSAValue], inits: Sequence[SSAValue] = ()
-) -> ReduceOp:
-    """The same reduction of some of the parts."""
-    body = loop_block([dim.name])
-    loads = [LoadOp(memref, [body.args[0]]) for memref in memrefs]
-    body.add_ops([*loads, YieldOp(*(load.result for load in loads))])
-    return _copy(reduction, [dim], body, inits)
-
-
 def _level(reduction: ReduceOp, below: int, width: int, memrefs: Sequence[SSAValue]) -> ParallelOp:
     """One level of the tree: `width` threads reduce the `below` parts of the level before.
 
@@ -238,7 +208,7 @@ def _level(reduction: ReduceOp, below: int, width: int, memrefs: Sequence[SSAVal
     """
     level = ParallelOp([constant_dim("thread", width)], "workgroup")
     thread = Linear.of(level.induction_variables[0])
-    some = _of_parts(reduction, Dim(thread, (Linear.of(below),), width, "part"), memrefs)
+    some = reduction_of_parts(reduction, Dim(thread, (Linear.of(below),), width, "part"), memrefs)
     stores = [
         StoreOp(value, memref, [thread])
         for value, memref in zip(some.outputs, memrefs, strict=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.wgsl.mapping import nests_in
 from picograd.compiler.diagnostics import parse_module
@@ -9,6 +10,7 @@ from picograd.dialects import loop, new_context
 from picograd.dialects.loop_syntax import memref_type
 from picograd.passes.loop_facts import LoopFacts
 from picograd.passes.map_to_grid import MapToGrid
+from picograd.passes.mapping import reductions
 from picograd.passes.mapping.nests import mapping_of
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.tile_loops import TileLoops
@@ -108,7 +110,7 @@ CASES = {
 }
 
 
-def kernel_of(text: str) -> tuple[loop.KernelOp, object]:
+def kernel_of(text: str) -> tuple[loop.KernelOp, ModuleOp]:
     module = parse_module(text)
     (kernel,) = (op for op in module.ops if isinstance(op, loop.KernelOp))
     return kernel, module
@@ -243,3 +245,38 @@ loop.kernel @pick(%n: memref<i32>, %x: memref<3x{width}xf32>, %y: memref<{width}
     np.testing.assert_array_equal(found[2], arrays[1][arrays[0]])
     (launch,) = kernel.body.block.ops
     assert mapping_of(launch) == "grid"
+
+
+def full_sum(*shape: int) -> str:
+    x = f"memref<{'x'.join(map(str, shape))}xf32>"
+    names = ", ".join(f"%{'abc'[axis]}" for axis in range(len(shape)))
+    lists = [names, ", ".join("0" for _ in shape), ", ".join(map(str, shape))]
+    variables, starts, ends = (f"({text})" if len(shape) > 1 else text for text in lists)
+    return f"""
+loop.kernel @full_sum(%x: {x}, %y: memref<f32>) {{
+  %one = arith.constant 1.0 : f32
+  %s = loop.reduce add {variables} = {starts} to {ends} init %one : f32 {{
+    %v = loop.load %x[{names}] : {x}
+    loop.yield %v : f32
+  }}
+  loop.store %s, %y[] : f32, memref<f32>
+}}"""
+
+
+@pytest.mark.parametrize("shape", [(129,), (20, 25), (5, 1, 200)])
+def test_a_long_full_reduction_has_two_stages(
+    shape: tuple[int, ...], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reductions, "CHUNK", 64)
+    kernel, module = kernel_of(full_sum(*shape))
+    MapToGrid().apply(new_context(), module)
+    module.verify()
+    parts, first, second = kernel.body.block.ops
+    assert isinstance(parts, loop.AllocOp)
+    assert isinstance(first, loop.ParallelOp)
+    assert first.dims[0].extent == -(-np.prod(shape) // 64)
+    assert mapping_of(first) == mapping_of(second) == "grid"
+    x = rng.standard_normal(shape).astype(np.float32)
+    y = np.array(np.nan, np.float32)
+    run_kernel(kernel, [x, y])
+    assert abs(y - x.sum(dtype=np.float64) - 1) <= 2**-24 * 300 * np.abs(x).sum()
