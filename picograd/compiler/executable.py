@@ -84,8 +84,8 @@ class _Snapshots:
 
 def count_kernels(module: ModuleOp) -> int:
     """Kernel launches in the entry, at any level below tensors."""
-    names = ("kernel.fused", "buffer.kernel", "loop.launch")
-    return sum(op.name in names for op in entry_of(module).walk())
+    kernels = ("kernel.fused", "buffer.kernel", "loop.launch")
+    return sum(op.name in kernels for op in entry_of(module).walk())
 
 
 def intermediate_bytes(module: ModuleOp) -> int:
@@ -219,7 +219,8 @@ def _compile(
     if dump is not None:
         dump.start(module)
     records = run_pipeline(module, steps, instruments=watching, facts=_history(module))
-    snapshots.keep(level_of(module), module)
+    # The module is this compilation's own, and nothing changes it from here on: no copy.
+    snapshots.levels[level_of(module)] = module
     program = device.load(module)
     if dump is not None:
         dump.finish(program.texts)
