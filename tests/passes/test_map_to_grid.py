@@ -10,7 +10,7 @@ from picograd.dialects import loop, new_context
 from picograd.dialects.loop_syntax import memref_type
 from picograd.passes.loop_facts import LoopFacts
 from picograd.passes.map_to_grid import MapToGrid
-from picograd.passes.mapping import reductions
+from picograd.passes.mapping import launches, reductions
 from picograd.passes.mapping.nests import mapping_of
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.tile_loops import TileLoops
@@ -147,9 +147,9 @@ def test_the_meaning_is_kept(name: str, threads: int, rng: np.random.Generator) 
     assert str(parse_module(str(module))) == str(module)
     for found, expected in zip(run(kernel, arrays), before, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
-    launches = [op for op in kernel.body.block.ops if not isinstance(op, loop.AllocOp)]
-    assert {mapping_of(op) for op in launches} == {"grid"}
-    for op in launches:
+    tops = [op for op in kernel.body.block.ops if not isinstance(op, loop.AllocOp)]
+    assert {mapping_of(op) for op in tops} == {"grid"}
+    for op in tops:
         for nest in nests_in(op, LoopFacts(), "k"):
             assert nest.iterations <= (threads or 256)
 
@@ -268,6 +268,7 @@ def test_a_long_full_reduction_has_two_stages(
     shape: tuple[int, ...], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reductions, "CHUNK", 64)
+    monkeypatch.setattr(launches, "ONE_GROUP_LIMIT", 64)
     kernel, module = kernel_of(full_sum(*shape))
     MapToGrid().apply(new_context(), module)
     module.verify()
