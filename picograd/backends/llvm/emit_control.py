@@ -6,22 +6,23 @@ from collections.abc import Callable, Sequence
 
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
-from picograd.backends.llvm import emit_elements, emit_memory, types
+from picograd.backends.llvm import emit_elements, emit_memory, emit_tiles, types
 from picograd.backends.llvm.emit_address import linear
 from picograd.backends.llvm.function import POOL, THREADS, Function, Level
 from picograd.dialects.affine import Linear
 from picograd.dialects.loop import (
-    AllocOp,
     Dim,
     ForOp,
     IfOp,
     ParallelOp,
     ReduceOp,
     YieldOp,
-    memref_type,
     yielded,
 )
 from picograd.errors import CompileError
+
+RULES = {**emit_elements.RULES, **emit_tiles.RULES, **emit_memory.RULES}
+"""How to emit each operation that holds no other operations."""
 
 
 def symbol(name: str) -> str:
@@ -48,7 +49,7 @@ class Kernel:
         f.scratch.used = used
 
     def _operation(self, f: Function, op: Operation) -> None:
-        rule = emit_elements.RULES.get(type(op)) or emit_memory.RULES.get(type(op))
+        rule = RULES.get(type(op))
         if rule is not None:
             rule(f, op)
         elif isinstance(op, ParallelOp):
@@ -318,6 +319,3 @@ def _unsupported(op: Operation) -> CompileError:
         hint=hint,
         found=op,
     )
-
-
-__all__ = ["AllocOp", "Kernel", "memref_type"]
