@@ -276,7 +276,7 @@ def _is_vectorizable(nest: Nest, sizes: Mapping[str, int]) -> bool:
 
 
 def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceOp, tuple[str, int]]:
-    """Dimension and number of accumulators of the reductions that run along memory."""
+    """Dimension and number of accumulators of the reductions that run along memory, or read none."""
     facts = LoopFacts()
     sizes: dict[ReduceOp, tuple[str, int]] = {}
     if target.kind != "cpu":
@@ -286,7 +286,8 @@ def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceO
         for dim in op.dims:
             strides = [local_stride(load, dim.variable) for load in loads]
             extent = extent_of(dim, facts)
-            if 1 not in strides or set(strides) - {0, 1} or extent < SMALL_EXTENT:
+            along = 1 in strides or not loads
+            if not along or set(strides) - {0, 1} or extent < SMALL_EXTENT:
                 continue
             lanes = target.lanes(element_bits(op.outputs[0].type))
             vectors = VECTORS_IN_FLIGHT * (2 if len(op.body.block.ops) <= LIGHT_BODY else 1)

@@ -7,12 +7,12 @@ store, one piece is finished before the next is begun.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from xdsl.ir import Block, Operation
 from xdsl.traits import is_side_effect_free
 
-from picograd.dialects.loop import LoadOp, StoreOp
+from picograd.dialects.loop import BarrierOp, LoadOp, StoreOp
 
 
 def order_depth_first(block: Block) -> None:
@@ -25,6 +25,56 @@ def order_depth_first(block: Block) -> None:
             stretches.append([])
     for stretch in stretches:
         _order(block, stretch)
+
+
+def sink_past_loops(block: Block) -> None:
+    """Move what only later operations use behind the loops before them.
+
+    An epilogue's operands that are loaded before a loop would occupy registers all through it.
+    """
+    ops = list(block.ops)
+    place: dict[Operation, float] = {op: number for number, op in enumerate(ops)}
+    loops = [number for number, op in enumerate(ops) if op.regions]
+    if not loops:
+        return
+    for op in reversed(ops):
+        user = _first_user(op, block, place)
+        if user is None or not _is_movable(op):
+            continue
+        crossed = [ops[number] for number in loops if place[op] < number < place[user]]
+        if not crossed:
+            continue
+        between = ops[int(place[op]) + 1 : int(place[crossed[-1]]) + 1]
+        if isinstance(op, LoadOp) and _writes(between, op):
+            continue
+        # Directly behind the loop: later operations went there before, so the order stays.
+        op.detach()
+        block.insert_op_after(op, crossed[-1])
+        place[op] = place[crossed[-1]] + 0.5
+
+
+def _is_movable(op: Operation) -> bool:
+    return not op.regions and (isinstance(op, LoadOp) or is_side_effect_free(op))
+
+
+def _first_user(op: Operation, block: Block, place: Mapping[Operation, float]) -> Operation | None:
+    """The first operation of the block that uses a result of another, itself or in its body."""
+    users = [
+        block.find_ancestor_op_in_block(use.operation)
+        for result in op.results
+        for use in result.uses
+    ]
+    inside = [user for user in users if user is not None]
+    return min(inside, key=lambda user: place[user], default=None)
+
+
+def _writes(ops: Sequence[Operation], load: LoadOp) -> bool:
+    """Whether operations or their bodies may store to what a load reads."""
+    return any(
+        (isinstance(op, StoreOp) and op.memref is load.memref) or isinstance(op, BarrierOp)
+        for outer in ops
+        for op in outer.walk()
+    )
 
 
 def _order(block: Block, ops: Sequence[Operation]) -> None:

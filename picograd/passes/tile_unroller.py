@@ -29,7 +29,7 @@ from picograd.dialects.loop import (
 )
 from picograd.errors import PassError
 from picograd.passes.loop_rewriting import copy_hint, insert_before, take_ops
-from picograd.passes.order_depth_first import order_depth_first
+from picograd.passes.order_depth_first import order_depth_first, sink_past_loops
 from picograd.passes.tile_pieces import Piece, PieceWidths
 from picograd.passes.tile_transposes import (
     Parts,
@@ -50,6 +50,7 @@ class Unroller:
 
     def block(self, block: Block) -> None:
         """Split the tiles of a block and of the bodies in it."""
+        sink_past_loops(block)
         self.splats.append({})
         for op in list(block.ops):
             self.operation(op)

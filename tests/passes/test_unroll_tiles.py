@@ -92,6 +92,36 @@ loop.kernel @chain(%x: memref<32xf32>, %y: memref<32xf32>) {
     assert names == ["loop.load", "arith.addf", "arith.mulf", "loop.store"] * 2
 
 
+def test_operands_of_an_epilogue_are_loaded_after_the_loop() -> None:
+    text = """
+loop.kernel @late(%x: memref<8x16xf32>, %b: memref<16xf32>, %y: memref<16xf32>) {
+  %bias = loop.load %b[t0] : memref<16xf32> to vector<16xf32>
+  %first = loop.load %y[t0] : memref<16xf32> to vector<16xf32>
+  %sum = loop.for %k = 0 to 8 carry (%c = %bias : vector<16xf32>) {
+    %v = loop.load %x[%k, t0] : memref<8x16xf32> to vector<16xf32>
+    %n = arith.addf %c, %v : vector<16xf32>
+    loop.store %n, %y[t0] : vector<16xf32>, memref<16xf32>
+    loop.yield %n : vector<16xf32>
+  }
+  %last = loop.load %x[0, t0] : memref<8x16xf32> to vector<16xf32>
+  %s = arith.addf %sum, %bias : vector<16xf32>
+  %t = arith.addf %s, %first : vector<16xf32>
+  %u = arith.addf %t, %last : vector<16xf32>
+  loop.store %u, %y[t0] : vector<16xf32>, memref<16xf32>
+}"""
+    moved = text.replace("  %last = ", "  %unused = ").replace(
+        "  %sum = loop.for",
+        "  %last = loop.load %x[0, t0] : memref<8x16xf32> to vector<16xf32>\n  %sum = loop.for",
+    )
+    module = check_passes(moved, [UnrollTiles(width=16)])
+    kernel = module.body.block.first_op
+    assert kernel is not None
+    names = [op.results[0].name_hint for op in kernel.regions[0].block.ops if op.results]
+    assert names.index("last") > names.index("sum"), "nothing in the loop needs it"
+    assert names.index("bias") < names.index("sum"), "the loop starts from it"
+    assert names.index("first") < names.index("sum"), "the loop overwrites it"
+
+
 def test_stores_stay_in_order_where_loads_see_them() -> None:
     text = """
 loop.kernel @shift(%x: memref<32xf32>) {
