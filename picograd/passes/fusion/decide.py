@@ -46,6 +46,8 @@ class _Decision:
 
     def run(self) -> None:
         """Join groups until nothing more is to be won."""
+        while self._copy_cheap(only_free=True):
+            pass
         changed = True
         while changed:
             changed = self._join_chains()
@@ -107,17 +109,20 @@ class _Decision:
                 kept.append(group)
         return changed
 
-    def _copy_cheap(self) -> bool:
-        """Let all readers of a cheap kernel compute it themselves, so that it is not needed."""
+    def _copy_cheap(self, *, only_free: bool = False) -> bool:
+        """Let all readers of a cheap kernel compute it themselves, so that it is not needed.
+
+        `only_free` copies only what makes no reader read more than before.
+        """
         changed = False
         for group in self._graph.groups():
             readers = self._graph.readers_of(group)
-            if len(readers) > 1 and self._is_worth_copying(group, readers):
+            if len(readers) > 1 and self._is_worth_copying(group, readers, only_free):
                 self._graph.copy_into(group, readers)
                 changed = True
         return changed
 
-    def _is_worth_copying(self, group: Group, readers: Sequence[Group]) -> bool:
+    def _is_worth_copying(self, group: Group, readers: Sequence[Group], only_free: bool) -> bool:
         body = self._graph.body_of(group)
         if body.reductions() or not _is_fusible(body):
             return False
@@ -134,7 +139,10 @@ class _Decision:
             if repeated is None:
                 return False
             spent += repeated - (self._repeated_if_legal(before) or 0)
-            gain += traffic_of(before) - traffic_of(after)
+            saved = traffic_of(before) - traffic_of(after)
+            if only_free and saved < 0:
+                return False
+            gain += saved
         return spent <= gain
 
     def _join(self, a: Group, b: Group) -> Group | None:

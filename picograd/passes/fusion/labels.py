@@ -15,6 +15,7 @@ from picograd.dialects.tensor import (
     ConcatOp,
     ConstantOp,
     GatherOp,
+    IotaOp,
     MatmulOp,
     PadOp,
     RandomBitsOp,
@@ -23,9 +24,11 @@ from picograd.dialects.tensor import (
     ScatterOp,
     SelectOp,
     TensorOp,
+    UnaryKind,
     UnaryOp,
 )
 from picograd.passes.fusion.body import Body
+from picograd.passes.fusion.cost import elements
 
 LONGEST = 4
 """Words in a label."""
@@ -37,6 +40,8 @@ def label_for(body: Body) -> str:
     """A label such as `linear_relu`, `softmax`, `sum` or `add_mul`."""
     if len(body.kernels) == 1:
         return body.kernels[0].label.data
+    if len(body.outputs) > 1 and all(elements(value) == 1 for value in body.outputs):
+        return "scalars"
     words = _notable_words(body) or _plain_words(body)
     return "_".join(words[:LONGEST]) or "copy"
 
@@ -69,7 +74,7 @@ def _word(body: Body, op: TensorOp) -> str | None:
         return "sum" if op.kind.data == ReduceKind.ADD else op.kind.data.value
     if isinstance(op, _NOTABLE):
         return op.name.partition(".")[2]
-    if isinstance(op, UnaryOp):
+    if isinstance(op, UnaryOp) and op.kind.data != UnaryKind.NEG:
         return op.kind.data.value
     if isinstance(op, BinaryOp) and op.kind.data == BinaryKind.MAXIMUM:
         return "relu" if any(_is_zero(body, v) for v in body.operands(op)) else "maximum"
@@ -79,9 +84,11 @@ def _word(body: Body, op: TensorOp) -> str | None:
 def _plain_words(body: Body) -> list[str]:
     """Words for arithmetic, in order, each once."""
     words = [
-        op.kind.data.value if isinstance(op, BinaryOp | CompareOp) else op.name.partition(".")[2]
+        op.kind.data.value
+        if isinstance(op, BinaryOp | CompareOp | UnaryOp)
+        else op.name.partition(".")[2]
         for op in body.ops
-        if not (op.IS_VIEW or isinstance(op, ConstantOp))
+        if not (op.IS_VIEW or isinstance(op, ConstantOp | IotaOp))
     ]
     return list(dict.fromkeys(words))
 

@@ -1,0 +1,317 @@
+"""fuse: what becomes one kernel, what must not, and that limits hold."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.compiler.diagnostics import parse_module, verify_module
+from picograd.dialects import new_context
+from picograd.dialects.buffer import KernelOp
+from picograd.dialects.dtypes import dtype_of, type_of
+from picograd.dialects.kernel import FusedOp
+from picograd.dialects.literals import Array
+from picograd.dialects.tensor import MatmulOp, ReduceOp
+from picograd.passes.canonicalize import Canonicalize
+from picograd.passes.cse import CSE
+from picograd.passes.dce import DCE
+from picograd.passes.fuse import Fuse
+from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
+from picograd.passes.outline_kernels import OutlineKernels
+from picograd.semantics.bounds import compare
+from picograd.semantics.evaluate import entry_of, evaluate
+
+TRAINING_STEP = (Path(__file__).parent / "training_step.mlir").read_text(encoding="utf-8")
+
+
+def inputs_for(module: ModuleOp) -> list[Array]:
+    """Random arrays; labels are below 10, second moments not negative."""
+    rng = np.random.default_rng(25)
+    arrays: list[Array] = []
+    for argument in entry_of(module).args:
+        shape, dtype = type_of(argument).get_shape(), dtype_of(type_of(argument))
+        if dtype.is_float:
+            values = np.asarray(rng.normal(size=shape), dtype.numpy)
+            arrays.append(np.abs(values) if "sq" in (argument.name_hint or "") else values)
+        else:
+            arrays.append(rng.integers(0, 10, shape).astype(dtype.numpy))
+    return arrays
+
+
+def fused(text: str, step: Fuse | None = None) -> list[FusedOp]:
+    """The kernels after the passes before fuse, and fuse; they compute what the text does."""
+    before, module = parse_module(text), parse_module(text)
+    for prior in (Canonicalize(), CSE(), DCE(), OutlineKernels(), step or Fuse()):
+        prior.apply(new_context(), module)
+    verify_module(module)
+    inputs = inputs_for(before)
+    report = compare(before, inputs, evaluate(module, inputs), cap=1.0)
+    assert report.ok, report
+    return [op for op in module.walk() if isinstance(op, FusedOp)]
+
+
+def labels(kernels: list[FusedOp]) -> list[str]:
+    return [kernel.label.data for kernel in kernels]
+
+
+LINEAR_RELU = """
+func.func @main(%x: tensor<8x5xf32>, %w: tensor<5x3xf32>, %b: tensor<3xf32>) -> tensor<8x3xf32> {
+  %zero = pico.constant dense<0.0> : tensor<8x3xf32>
+  %hidden = pico.matmul %x, %w : tensor<8x5xf32>, tensor<5x3xf32> -> tensor<8x3xf32>
+  %wide = pico.broadcast %b to [8, 3] : tensor<3xf32> -> tensor<8x3xf32>
+  %biased = pico.binary add %hidden, %wide : tensor<8x3xf32>
+  %y = pico.binary maximum %biased, %zero : tensor<8x3xf32>
+  func.return %y : tensor<8x3xf32>
+}
+"""
+
+
+def test_an_epilogue_joins_its_matmul_and_names_are_kept() -> None:
+    (kernel,) = fused(LINEAR_RELU)
+    assert kernel.label.data == "linear_relu"
+    assert kernel.absorbed_names == ("hidden", "biased")
+    assert kernel.outputs[0].name_hint == "y"
+    assert [v.name_hint for v in kernel.inputs] == ["x", "w", "b"]
+
+
+def test_without_epilogue_the_matmul_stays_alone() -> None:
+    assert labels(fused(LINEAR_RELU, Fuse(epilogue=False))) == ["matmul", "add_maximum"] or labels(
+        fused(LINEAR_RELU, Fuse(epilogue=False))
+    ) == ["matmul", "relu"]
+
+
+def softmax(shape: str, rest: str, column: str, axis: int) -> str:
+    return f"""
+      func.func @main(%x: tensor<{shape}xf32>) -> tensor<{shape}xf32> {{
+        %m = pico.reduce max %x axes [{axis}] : tensor<{shape}xf32> -> tensor<{rest}xf32>
+        %m1 = pico.reshape %m to [{column}] : tensor<{rest}xf32> -> tensor<{column.replace(", ", "x")}xf32>
+        %mb = pico.broadcast %m1 to [{shape.replace("x", ", ")}]
+          : tensor<{column.replace(", ", "x")}xf32> -> tensor<{shape}xf32>
+        %s = pico.binary sub %x, %mb : tensor<{shape}xf32>
+        %e = pico.unary exp %s : tensor<{shape}xf32>
+        %t = pico.reduce add %e axes [{axis}] : tensor<{shape}xf32> -> tensor<{rest}xf32>
+        %t1 = pico.reshape %t to [{column}] : tensor<{rest}xf32> -> tensor<{column.replace(", ", "x")}xf32>
+        %tb = pico.broadcast %t1 to [{shape.replace("x", ", ")}]
+          : tensor<{column.replace(", ", "x")}xf32> -> tensor<{shape}xf32>
+        %y = pico.binary div %e, %tb : tensor<{shape}xf32>
+        func.return %y : tensor<{shape}xf32>
+      }}"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "rest", "column", "axis"),
+    [
+        ("64x10", "64", "64, 1", 1),
+        ("10x64", "64", "1, 64", 0),
+        ("4x7x9", "4x7", "4, 7, 1", 2),
+        ("4x7x9", "4x9", "4, 1, 9", 1),
+        ("1x33", "1", "1, 1", 1),
+    ],
+)
+def test_softmax_is_one_kernel_along_any_axis(
+    shape: str, rest: str, column: str, axis: int
+) -> None:
+    assert labels(fused(softmax(shape, rest, column, axis))) == ["softmax"]
+
+
+def test_a_softmax_of_few_long_rows_is_not_left_to_one_core() -> None:
+    assert len(fused(softmax("2x20000", "2", "2, 1", 1))) > 1
+
+
+LAYERNORM = """
+func.func @main(%x: tensor<6x4x32xf32>, %g: tensor<32xf32>, %b: tensor<32xf32>) -> tensor<6x4x32xf32> {
+  %n = pico.constant dense<32.0> : tensor<6x4xf32>
+  %eps = pico.constant dense<1.0e-5> : tensor<6x4xf32>
+  %sum = pico.reduce add %x axes [2] : tensor<6x4x32xf32> -> tensor<6x4xf32>
+  %mean = pico.binary div %sum, %n : tensor<6x4xf32>
+  %mean1 = pico.reshape %mean to [6, 4, 1] : tensor<6x4xf32> -> tensor<6x4x1xf32>
+  %meanb = pico.broadcast %mean1 to [6, 4, 32] : tensor<6x4x1xf32> -> tensor<6x4x32xf32>
+  %c = pico.binary sub %x, %meanb : tensor<6x4x32xf32>
+  %sq = pico.binary mul %c, %c : tensor<6x4x32xf32>
+  %sqs = pico.reduce add %sq axes [2] : tensor<6x4x32xf32> -> tensor<6x4xf32>
+  %var = pico.binary div %sqs, %n : tensor<6x4xf32>
+  %vare = pico.binary add %var, %eps : tensor<6x4xf32>
+  %r = pico.unary rsqrt %vare : tensor<6x4xf32>
+  %r1 = pico.reshape %r to [6, 4, 1] : tensor<6x4xf32> -> tensor<6x4x1xf32>
+  %rb = pico.broadcast %r1 to [6, 4, 32] : tensor<6x4x1xf32> -> tensor<6x4x32xf32>
+  %h = pico.binary mul %c, %rb : tensor<6x4x32xf32>
+  %gb = pico.broadcast %g to [6, 4, 32] : tensor<32xf32> -> tensor<6x4x32xf32>
+  %hg = pico.binary mul %h, %gb : tensor<6x4x32xf32>
+  %bb = pico.broadcast %b to [6, 4, 32] : tensor<32xf32> -> tensor<6x4x32xf32>
+  %y = pico.binary add %hg, %bb : tensor<6x4x32xf32>
+  func.return %y : tensor<6x4x32xf32>
+}
+"""
+
+
+def test_layernorm_is_one_kernel() -> None:
+    assert labels(fused(LAYERNORM)) == ["layernorm"]
+
+
+def test_rows_through_a_reshape_are_the_same_rows() -> None:
+    """A linear layer on [4, 6, 5]: matmul of [24, 5], bias and activation of [4, 6, 3]."""
+    (kernel,) = fused(
+        """
+        func.func @main(%x: tensor<4x6x5xf32>, %w: tensor<5x3xf32>, %b: tensor<3xf32>) -> tensor<4x6x3xf32> {
+          %flat = pico.reshape %x to [24, 5] : tensor<4x6x5xf32> -> tensor<24x5xf32>
+          %h = pico.matmul %flat, %w : tensor<24x5xf32>, tensor<5x3xf32> -> tensor<24x3xf32>
+          %h3 = pico.reshape %h to [4, 6, 3] : tensor<24x3xf32> -> tensor<4x6x3xf32>
+          %bb = pico.broadcast %b to [4, 6, 3] : tensor<3xf32> -> tensor<4x6x3xf32>
+          %s = pico.binary add %h3, %bb : tensor<4x6x3xf32>
+          %y = pico.unary tanh %s : tensor<4x6x3xf32>
+          func.return %y : tensor<4x6x3xf32>
+        }"""
+    )
+    assert kernel.label.data == "linear_tanh"
+
+
+def test_no_matmul_feeds_a_matmul_and_none_is_computed_twice() -> None:
+    kernels = fused(
+        """
+        func.func @main(%a: tensor<4x4xf32>, %b: tensor<4x4xf32>) -> (tensor<4x4xf32>, tensor<4x4xf32>) {
+          %p = pico.matmul %a, %b : tensor<4x4xf32>, tensor<4x4xf32> -> tensor<4x4xf32>
+          %e = pico.unary exp %p : tensor<4x4xf32>
+          %q = pico.matmul %e, %b : tensor<4x4xf32>, tensor<4x4xf32> -> tensor<4x4xf32>
+          %r = pico.matmul %a, %e : tensor<4x4xf32>, tensor<4x4xf32> -> tensor<4x4xf32>
+          %s = pico.binary add %q, %r : tensor<4x4xf32>
+          func.return %s, %p : tensor<4x4xf32>, tensor<4x4xf32>
+        }"""
+    )
+    counts = [sum(isinstance(op, MatmulOp) for op in kernel.block.ops) for kernel in kernels]
+    assert counts == [1, 1, 1]
+
+
+def test_a_sum_of_all_rows_waits_for_the_rows() -> None:
+    kernels = fused(
+        """
+        func.func @main(%x: tensor<64x10xf32>) -> tensor<f32> {
+          %r = pico.reduce max %x axes [1] : tensor<64x10xf32> -> tensor<64xf32>
+          %e = pico.unary exp %r : tensor<64xf32>
+          %y = pico.reduce add %e axes [0] : tensor<64xf32> -> tensor<f32>
+          func.return %y : tensor<f32>
+        }"""
+    )
+    counts = [sum(isinstance(op, ReduceOp) for op in kernel.block.ops) for kernel in kernels]
+    assert counts == [1, 1]
+
+
+def test_no_cycle_between_kernels() -> None:
+    """x - max(softmax-like of x) over columns and rows: the middle kernel cannot be bypassed."""
+    kernels = fused(
+        """
+        func.func @main(%x: tensor<8x8xf32>) -> (tensor<8x8xf32>, tensor<8xf32>) {
+          %e = pico.unary exp %x : tensor<8x8xf32>
+          %c = pico.reduce add %e axes [0] : tensor<8x8xf32> -> tensor<8xf32>
+          %d = pico.reduce max %c axes [0] : tensor<8xf32> -> tensor<f32>
+          %db = pico.broadcast %d to [8, 8] : tensor<f32> -> tensor<8x8xf32>
+          %y = pico.binary div %e, %db : tensor<8x8xf32>
+          func.return %y, %c : tensor<8x8xf32>, tensor<8xf32>
+        }"""
+    )
+    assert len(kernels) >= 2
+
+
+SIBLINGS = """
+func.func @main(%g: tensor<100x200xf32>, %m: tensor<100x200xf32>) -> (tensor<100x200xf32>, tensor<100x200xf32>) {
+  %a = pico.binary add %g, %m : tensor<100x200xf32>
+  %b = pico.binary mul %g, %g : tensor<100x200xf32>
+  func.return %a, %b : tensor<100x200xf32>, tensor<100x200xf32>
+}
+"""
+
+
+def test_siblings_that_read_one_tensor_share_a_kernel() -> None:
+    assert [len(kernel.outputs) for kernel in fused(SIBLINGS)] == [2]
+    assert [len(kernel.outputs) for kernel in fused(SIBLINGS, Fuse(siblings=False))] == [1, 1]
+
+
+def test_cheap_kernels_are_copied_to_readers_that_cannot_join() -> None:
+    """Doubling x is cheaper than storing it for a sum over rows and one over columns."""
+    kernels = fused(
+        """
+        func.func @main(%x: tensor<30x40xf32>) -> (tensor<30xf32>, tensor<40xf32>) {
+          %d = pico.binary add %x, %x : tensor<30x40xf32>
+          %r = pico.reduce add %d axes [1] : tensor<30x40xf32> -> tensor<30xf32>
+          %c = pico.reduce add %d axes [0] : tensor<30x40xf32> -> tensor<40xf32>
+          func.return %r, %c : tensor<30xf32>, tensor<40xf32>
+        }"""
+    )
+    assert len(kernels) == 2
+    assert all(len(kernel.inputs) == len(kernel.outputs) == 1 for kernel in kernels)
+
+
+def test_expensive_values_are_not_computed_for_every_reader() -> None:
+    kernels = fused(
+        """
+        func.func @main(%x: tensor<512xf32>, %z: tensor<512x512xf32>) -> tensor<512x512xf32> {
+          %e = pico.unary erf %x : tensor<512xf32>
+          %eb = pico.broadcast %e to [512, 512] : tensor<512xf32> -> tensor<512x512xf32>
+          %y = pico.binary mul %z, %eb : tensor<512x512xf32>
+          func.return %y : tensor<512x512xf32>
+        }"""
+    )
+    assert labels(kernels) == ["erf", "mul"]
+
+
+@pytest.mark.parametrize("most", [3, 4, 8])
+def test_no_kernel_binds_more_buffers_than_allowed(most: int) -> None:
+    unfused = max(_buffers(kernel) for kernel in _outlined(TRAINING_STEP))
+    for kernel in fused(TRAINING_STEP, Fuse(max_buffers=most)):
+        assert _buffers(kernel) <= max(most, unfused), kernel.label.data
+
+
+def test_the_target_limits_buffers() -> None:
+    assert all(_buffers(kernel) <= 8 for kernel in fused(TRAINING_STEP, Fuse(target="gpu")))
+
+
+def test_what_fuse_counts_is_what_is_bound() -> None:
+    module = parse_module(TRAINING_STEP)
+    for step in (OutlineKernels(), Fuse(max_buffers=5), LowerKernelsToBuffers()):
+        step.apply(new_context(), module)
+    kernels = [op for op in module.walk() if isinstance(op, KernelOp)]
+    assert max(len(kernel.operands) for kernel in kernels) <= 5
+
+
+def test_a_training_step_becomes_few_kernels() -> None:
+    """Three linear layers, ReLU, cross entropy, all gradients and Adam."""
+    assert len(_outlined(TRAINING_STEP)) > 100
+    kernels = fused(TRAINING_STEP)
+    assert len(kernels) <= 16, labels(kernels)
+    names = labels(kernels)
+    assert names.count("linear_relu") == 2 and "linear" in names and "cross_entropy" in names
+    assert names.count("matmul_adam") == 3
+
+
+def test_fusing_again_changes_nothing() -> None:
+    module = parse_module(TRAINING_STEP)
+    for step in (Canonicalize(), CSE(), DCE(), OutlineKernels(), Fuse()):
+        step.apply(new_context(), module)
+    once = str(module)
+    Fuse().apply(new_context(), module)
+    assert str(module).count("kernel.fused") == once.count("kernel.fused")
+
+
+def test_a_scatter_stays_alone() -> None:
+    kernels = fused(
+        """
+        func.func @main(%x: tensor<9x4xf32>, %u: tensor<3x4xf32>) -> tensor<9x4xf32> {
+          %i = pico.constant dense<[[1, 1, 1, 1], [8, 0, 2, 2], [1, 3, 3, 1]]> : tensor<3x4xi64>
+          %v = pico.unary exp %u : tensor<3x4xf32>
+          %s = pico.scatter add %x at %i from %v axis 0 : tensor<9x4xf32>, tensor<3x4xi64>, tensor<3x4xf32>
+          %y = pico.unary neg %s : tensor<9x4xf32>
+          func.return %y : tensor<9x4xf32>
+        }"""
+    )
+    assert labels(kernels) == ["exp", "scatter", "neg"]
+
+
+def _outlined(text: str) -> list[FusedOp]:
+    module = parse_module(text)
+    for step in (Canonicalize(), CSE(), DCE(), OutlineKernels()):
+        step.apply(new_context(), module)
+    return [op for op in module.walk() if isinstance(op, FusedOp)]
+
+
+def _buffers(kernel: FusedOp) -> int:
+    return len(kernel.inputs) + len(kernel.outputs)
