@@ -122,7 +122,7 @@ def _large_angle(m: Arithmetic[V], x: V) -> tuple[V, V]:
 def _sine(m: Arithmetic[V], x: V, quadrants: int, sign: V) -> V:
     """sin(|x| + quadrants * pi/2), its sign flipped where the sign bit of `sign` is set."""
     size = absolute(m, x)
-    n, quadrant = m.nearest(m.mul(at_most(m, size, _LARGE_ANGLE), m.number(0.6366197723675814)))
+    n, quadrant = m.nearest(at_most(m, size, _LARGE_ANGLE), 0.6366197723675814)
     r = size
     for part in _HALF_PI:
         r = m.fma(n, m.number(-part), r)

@@ -64,8 +64,11 @@ class Arithmetic(Protocol[V]):
     def shift_right_signed(self, a: V, b: V) -> V: ...
 
     def floor(self, a: V) -> V: ...
-    def nearest(self, a: V) -> tuple[V, V]:
-        """The nearest integer as a float and as an integer, for |a| < 2**21; ties either way."""
+    def nearest(self, a: V, factor: float) -> tuple[V, V]:
+        """The whole number nearest to a * factor, which is below 2**21; ties either way.
+
+        As a float, and as an integer that is equal to it modulo 2**22: its lowest bits are right.
+        """
         ...
 
     def product_error(self, a: V, b: V, product: V) -> V:
@@ -143,7 +146,7 @@ def at_least(m: Arithmetic[V], x: V, bound: float) -> V:
 
 def _reduced_exp(m: Arithmetic[V], x: V, tail: V | None = None) -> tuple[V, V]:
     """exp(x + tail), the tail tiny, as a number from 0.7 to 1.5 and a power of two."""
-    n, power = m.nearest(m.mul(x, m.number(_LOG2_E)))
+    n, power = m.nearest(x, _LOG2_E)
     r = m.fma(n, m.number(-_LOG2_HIGH), x)
     r = m.fma(n, m.number(-_LOG2_LOW), r)
     if tail is not None:
@@ -159,7 +162,7 @@ def _near_exp(m: Arithmetic[V], x: V) -> V:
 
 
 def _power_of_two(m: Arithmetic[V], power: V) -> V:
-    """2**power for an integer from -126 to 127."""
+    """2**power for an integer from -126 to 127, of which only the lowest 9 bits matter."""
     return m.from_bits(m.shift_left(m.int_add(power, m.integer(127)), m.integer(23)))
 
 

@@ -112,14 +112,13 @@ class TileArithmetic(Arithmetic[SSAValue]):
     def floor(self, a: SSAValue) -> SSAValue:
         return self._put(math.FloorOp(a))
 
-    def nearest(self, a: SSAValue) -> tuple[SSAValue, SSAValue]:
+    def nearest(self, a: SSAValue, factor: float) -> tuple[SSAValue, SSAValue]:
         if self._strict:
-            shifted = self.add(a, self._magic)
-            nearest = self.sub(shifted, self._magic)
-        else:  # a driver may take (a + magic) - magic for a
-            nearest = self.floor(self.add(a, self.number(0.5)))
-            shifted = self.add(nearest, self._magic)
-        return nearest, self.int_sub(self.bits(shifted), self.integer(_MAGIC_BITS))
+            shifted = self.fma(a, self.number(factor), self._magic)
+            return self.sub(shifted, self._magic), self.bits(shifted)
+        # a driver may take (x + magic) - magic for x
+        nearest = self.floor(self.fma(a, self.number(factor), self.number(0.5)))
+        return nearest, self.bits(self.add(nearest, self._magic))
 
     @property
     def _magic(self) -> SSAValue:
