@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict, deque
 
 from picograd.backends.wgsl.runtime import Gpu, Memory
@@ -18,22 +19,25 @@ class MemoryPool:
     def __init__(self, gpu: Gpu, keep_bytes: int = 1 << 30) -> None:
         self._gpu = gpu
         self._keep_bytes = keep_bytes
+        self._lock = threading.Lock()
         self._returned: deque[Memory] = deque()
         self._free: defaultdict[int, list[Memory]] = defaultdict(list)
         self._free_bytes = 0
         self.created = 0
 
-    def take(self, nbytes: int, label: str = "") -> Memory:
+    def take(self, nbytes: int) -> Memory:
         """Memory of at least `nbytes` bytes with undefined contents. Raises LimitError."""
-        self._collect()
         size = size_class(nbytes)
-        free = self._free[size]
-        if free:
-            self._free_bytes -= size
-            return free.pop()
-        self.created += 1
+        with self._lock:
+            self._collect()
+            free = self._free[size]
+            if free:
+                self._free_bytes -= size
+                return free.pop()
+            self.created += 1
         # A size class may lie above the device's limit where the request itself does not.
-        return self._gpu.create_memory(min(size, max(nbytes, self._gpu.limits.max_buffer_bytes)))
+        most = self._gpu.limits.max_buffer_bytes // 256 * 256
+        return self._gpu.create_memory(min(size, max(nbytes, most)))
 
     def give_back(self, memory: Memory) -> None:
         """Let a later `take` have the memory."""
