@@ -84,17 +84,20 @@ def _order(block: Block, ops: Sequence[Operation]) -> None:
         return
     order: dict[Operation, None] = {}
     inside = set(ops)
-
-    def visit(op: Operation) -> None:
-        if op in order or op not in inside:
-            return
-        for operand in op.operands:
-            if isinstance(operand.owner, Operation):
-                visit(operand.owner)
-        order[op] = None
-
-    for op in [*stores, *ops]:
-        visit(op)
+    # An explicit stack: a fused chain may be longer than Python's recursion goes.
+    stack = [*reversed(ops), *reversed(stores)]
+    while stack:
+        op = stack[-1]
+        needed = [
+            operand.owner
+            for operand in op.operands
+            if operand.owner in inside and operand.owner not in order
+        ]
+        if op in order or not needed:
+            order[op] = None
+            stack.pop()
+        else:
+            stack.extend(owner for owner in reversed(needed) if isinstance(owner, Operation))
     after = ops[-1].next_op
     for op in ops:
         op.detach()

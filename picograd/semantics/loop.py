@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from picograd.dialects import buffer, loop
+from picograd.dialects import loop
 from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
-from picograd.dialects.literals import array_of
 from picograd.errors import IndexOutOfRange, VerificationError
 from picograd.semantics.loop_elements import (
     Array,
@@ -69,36 +66,6 @@ class Memory:
 
     frame: Frame
     array: Array
-
-
-def evaluate_main(module: ModuleOp, main: FuncOp, inputs: Sequence[Array], *, widen: bool) -> None:
-    """Run a function of loop level on its arguments, outputs included, which are written in place.
-
-    `widen` computes every float in float64; the arguments must then be float64 arrays.
-    """
-    kernels = {op.sym_name.data: op for op in module.walk() if isinstance(op, loop.KernelOp)}
-    buffers: dict[SSAValue, Array] = dict(zip(main.body.block.args, inputs, strict=True))
-    scale = 2 if widen else 1
-    for op in main.body.block.ops:
-        if isinstance(op, buffer.ArenaOp):
-            buffers[op.result] = np.full(op.nbytes * scale, 0xFF, np.uint8)
-        elif isinstance(op, buffer.PlaceOp):
-            shape = tuple(op.result.type.get_shape())
-            dtype = element_dtype(op.result.type.element_type, widen=widen)
-            start = op.offset.value.data * scale
-            length = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            place = buffers[op.arena][start : start + length]
-            buffers[op.result] = place.view(dtype).reshape(shape)
-        elif isinstance(op, buffer.AllocOp):
-            buffers[op.result] = poisoned(op.result.type.get_shape(), op.result.type, widen=widen)
-        elif isinstance(op, buffer.ConstantOp):
-            dtype = element_dtype(op.result.type.element_type, widen=widen)
-            buffers[op.result] = array_of(op.value).astype(dtype)
-        elif isinstance(op, loop.LaunchOp):
-            kernel = kernels[op.kernel.string_value()]
-            run_kernel(kernel, [buffers[value] for value in op.buffers], widen=widen)
-        elif not isinstance(op, ReturnOp):
-            raise VerificationError(f"{op.name} does not belong into a function of loop level")
 
 
 def run_kernel(kernel: loop.KernelOp, arrays: Sequence[Array], *, widen: bool = False) -> None:
