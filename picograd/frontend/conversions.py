@@ -228,5 +228,20 @@ class Conversions(TensorCore):
 
     @property
     def data(self) -> Self:
-        """The same storage without gradient, as `detach()`."""
+        """The same storage without gradient, as `detach()`; may be set to another tensor."""
         return self.detach()
+
+    @data.setter
+    def data(self, value: TensorCore) -> None:
+        if value.is_same_view(self):
+            return  # the end of `x.data += y`, which has written in place already
+        if SETTINGS.trace is not None:
+            raise located(
+                TraceError(
+                    "the storage of a tensor is replaced inside a compiled function",
+                    expected="changes in place, such as x.copy_(…)",
+                    found="an assignment to .data",
+                    hint="write x.data.copy_(value)",
+                )
+            )
+        self.show_storage(value.cell, value.views)

@@ -58,10 +58,7 @@ class TensorCore:
         self._memo: tuple[Value, Node | None, bool, Var] | None = None
         # A number that Python supplies at each run, weak in promotion like any Python number.
         self.number: RuntimeValue | None = None
-        layout = dense(cell.type.get_shape())
-        for view in views:
-            layout = view.layout(layout)
-        self._layout: Layout = layout
+        self._layout = _layout_of(cell, views)
 
     # What a tensor looks like
 
@@ -98,6 +95,11 @@ class TensorCore:
     @property
     def _version(self) -> int:
         return self.cell.version
+
+    def show_storage(self, cell: Cell, views: tuple[View, ...]) -> None:
+        """Look at other storage from now on; a leaf stays a leaf."""
+        self.cell, self.views, self.tracked_from = cell, views, len(views)
+        self._layout, self._memo = _layout_of(cell, views), None
 
     # Reading and making values
 
@@ -336,6 +338,13 @@ class TensorCore:
             )
         with set_recording(False):
             backward(node, seed, retain_graph=retain_graph)
+
+
+def _layout_of(cell: Cell, views: Sequence[View]) -> Layout:
+    layout = dense(cell.type.get_shape())
+    for view in views:
+        layout = view.layout(layout)
+    return layout
 
 
 def _read_chain(ops: Ops[V], views: Sequence[View], base: V) -> list[V]:

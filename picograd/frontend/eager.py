@@ -7,7 +7,7 @@ generator.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
@@ -19,12 +19,13 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from picograd.backends import runtime
 from picograd.compiler.executable import Executable, compile_module
 from picograd.dialects.dtypes import AnyTensor
-from picograd.dialects.tensor import TensorOp
+from picograd.dialects.literals import literal
+from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.errors import PicogradError, TraceError
 from picograd.frontend.cells import Cell, Value
 from picograd.frontend.modes import SETTINGS, Mode, RuntimeValue
 from picograd.frontend.problems import located
-from picograd.semantics.builder import Array
+from picograd.semantics.builder import Array, Ops
 
 
 class EagerMode(Mode):
@@ -54,6 +55,17 @@ class EagerMode(Mode):
         except PicogradError as error:
             located(error)
             raise
+
+    def compose(
+        self, key: Hashable, function: Callable[[Ops[Any], Any], Any], operand: Value
+    ) -> Value:
+        buffer = cast(runtime.Buffer, operand)
+        whole = (key, buffer.type)
+        if whole not in self._executables:
+            ops = BlockOps([buffer.type])
+            result = function(ops, ops.block.args[0])
+            self._executables[whole] = compile_module(ops.module([result]), self.device)
+        return self._executables[whole].run([buffer])[0]
 
     def constant(self, array: Array) -> Value:
         try:
@@ -119,19 +131,40 @@ def current(device: str) -> Mode:
     return eager(device) if trace is None else trace
 
 
+class BlockOps(Ops[SSAValue]):
+    """Appends ops to the body of a function."""
+
+    def __init__(self, types: Sequence[AnyTensor]) -> None:
+        self.block = Block(arg_types=types)
+
+    def emit(
+        self,
+        op: type[TensorOp],
+        operands: Sequence[SSAValue],
+        properties: Mapping[str, Attribute] = {},
+        name_hint: str | None = None,
+    ) -> SSAValue:
+        made = op.make(operands, properties, name_hint)
+        self.block.add_op(made)
+        return made.result
+
+    def constant(self, array: Array) -> SSAValue:
+        return self.emit(ConstantOp, (), {"value": literal(array)})
+
+    def type_of(self, value: SSAValue) -> AnyTensor:
+        return cast(AnyTensor, value.type)
+
+    def module(self, results: Sequence[SSAValue]) -> ModuleOp:
+        """A module whose `@main` returns these values. The block is finished."""
+        self.block.add_op(ReturnOp(*results))
+        types = [argument.type for argument in self.block.args]
+        signature = FunctionType.from_lists(types, [result.type for result in results])
+        return ModuleOp([FuncOp("main", signature, Region(self.block))])
+
+
 def single_op_module(
     op: type[TensorOp], types: Sequence[AnyTensor], properties: Mapping[str, Attribute]
 ) -> ModuleOp:
     """A module whose `@main` is one op."""
-    block = Block(arg_types=types)
-    call = op.make(block.args, properties)
-    block.add_ops([call, ReturnOp(call.result)])
-    return function_module(block, types, [call.result])
-
-
-def function_module(
-    block: Block, types: Sequence[Attribute], results: Sequence[SSAValue[Any]]
-) -> ModuleOp:
-    """A module whose `@main` has this body."""
-    signature = FunctionType.from_lists(types, [result.type for result in results])
-    return ModuleOp([FuncOp("main", signature, Region(block))])
+    ops = BlockOps(types)
+    return ops.module([ops.emit(op, ops.block.args, properties)])

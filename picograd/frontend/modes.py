@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,15 @@ class Mode(Ops[Value]):
     @abstractmethod
     def runtime(self, number: RuntimeValue) -> Value:
         """A value that Python computes anew whenever the ops run, such as a learning rate."""
+
+    def compose(
+        self, key: Hashable, function: Callable[[Ops[Any], Any], Any], operand: Value
+    ) -> Value:
+        """The result of a function that builds several ops on one operand.
+
+        Eager mode makes one program of them; equal keys mean equal functions.
+        """
+        return function(self, operand)
 
     @abstractmethod
     def here(self) -> str | None:

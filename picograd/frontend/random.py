@@ -8,8 +8,9 @@ compiled function the counter is an input, taken anew at each call.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import pi, prod
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,9 @@ from picograd.frontend.modes import RuntimeValue
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT
 from picograd.frontend.shape_ops import shape_argument
-from picograd.frontend.tape import Tape, Var
+from picograd.frontend.tape import Var
 from picograd.frontend.tensor import Tensor
+from picograd.semantics.builder import Ops, V
 
 _WORDS = 4  # 32-bit words in a block of Philox 4x32
 _MASK = 2**64 - 1
@@ -59,24 +61,21 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-def random_bits(ops: Tape, shape: Sequence[int], generator: Generator | None = None) -> Var:
-    """Uniform 32-bit integers."""
-    source, elements = generator or default_generator, prod(shape)
-    state = RuntimeValue("random_state", int32, (4,), lambda numbers: source.take(elements))
-    return ops.random_bits(Var(ops.mode.runtime(state)), shape)
+Recipe: TypeAlias = Callable[[Ops[Any], Any, Sequence[int]], Any]
+"""Builds random numbers of a shape from a state of the generator."""
 
 
-def _uniform(ops: Tape, shape: Sequence[int], generator: Generator | None) -> Var:
+def uniform(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
     """Multiples of 2^-24 in [0, 1): the top 24 bits of each word, exact in float32."""
-    bits = random_bits(ops, shape, generator)
+    bits = ops.random_bits(state, shape)
     top = ops.binary("shr", bits, ops.full_like(bits, 8))
     return ops.scale(ops.cast(top, float32), 2.0**-24)
 
 
-def _normal(ops: Tape, shape: Sequence[int], generator: Generator | None) -> Var:
+def normal(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
     """Normally distributed numbers by Box and Muller's method, from two uniforms each."""
-    both = _uniform(ops, (2, *shape), generator)
-    halves: list[Var] = []
+    both = uniform(ops, state, (2, *shape))
+    halves: list[V] = []
     for row in (0, 1):
         starts, limits = [row, *[0] * len(shape)], [row + 1, *shape]
         halves.append(ops.reshape(ops.slice(both, starts, limits, [1] * len(starts)), shape))
@@ -84,6 +83,33 @@ def _normal(ops: Tape, shape: Sequence[int], generator: Generator | None) -> Var
     positive = ops.add(halves[0], ops.full(shape, 2.0**-24, float32))
     radius = ops.unary("sqrt", ops.scale(ops.unary("log", positive), -2))
     return ops.mul(radius, ops.unary("cos", ops.scale(halves[1], 2 * pi)))
+
+
+def draw(
+    name: str,
+    recipe: Recipe,
+    words: int,
+    shape: Sequence[int],
+    dtype: DType,
+    device: str | None,
+    generator: Generator | None,
+    scale: tuple[float, float] = (1.0, 0.0),
+) -> Tensor:
+    """Numbers by a recipe, which has a name and uses so many words; scaled, then shifted."""
+    ops, source, shape = builder_for(device), generator or default_generator, tuple(shape)
+    state = ops.mode.runtime(
+        RuntimeValue("random_state", int32, (4,), lambda numbers: source.take(words))
+    )
+
+    def build(inner: Ops[V], state: V) -> V:
+        numbers = inner.cast(recipe(inner, state, shape), dtype)
+        if scale != (1.0, 0.0):
+            numbers = inner.scale(numbers, scale[0])
+            numbers = inner.add(numbers, inner.full_like(numbers, scale[1]))
+        return numbers
+
+    key = ("random", name, shape, dtype, scale)
+    return finish(ops, Var(ops.mode.compose(key, build, state)))
 
 
 def _float_dtype(dtype: DType | None) -> DType:
@@ -102,9 +128,9 @@ def rand(
     generator: Generator | None = None,
 ) -> Tensor:
     """Uniform numbers in [0, 1), with 24 random bits each."""
-    ops = builder_for(device)
-    var = _uniform(ops, shape_argument(size), generator)
-    return finish(ops, ops.cast(var, _float_dtype(dtype)), requires_grad)
+    shape = shape_argument(size)
+    numbers = draw("uniform", uniform, prod(shape), shape, _float_dtype(dtype), device, generator)
+    return numbers.requires_grad_(requires_grad)
 
 
 def randn(
@@ -115,9 +141,9 @@ def randn(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normally distributed numbers of mean 0 and variance 1."""
-    ops = builder_for(device)
-    var = _normal(ops, shape_argument(size), generator)
-    return finish(ops, ops.cast(var, _float_dtype(dtype)), requires_grad)
+    shape = shape_argument(size)
+    numbers = draw("normal", normal, 2 * prod(shape), shape, _float_dtype(dtype), device, generator)
+    return numbers.requires_grad_(requires_grad)
 
 
 def rand_like(
@@ -156,9 +182,12 @@ def randint(
                 found=f"low {low}, high {high}",
             )
         )
-    ops = builder_for(device)
-    bits = random_bits(ops, size, generator)
-    positive = ops.cast(ops.binary("shr", bits, ops.full_like(bits, 1)), int64)
-    numbers = ops.binary("remainder", positive, ops.full_like(positive, high - low))
-    shifted = ops.add(numbers, ops.full_like(numbers, low))
-    return finish(ops, ops.cast(shifted, dtype or int64))
+
+    def integers(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
+        bits = ops.random_bits(state, shape)
+        positive = ops.cast(ops.binary("shr", bits, ops.full_like(bits, 1)), int64)
+        numbers = ops.binary("remainder", positive, ops.full_like(positive, high - low))
+        return ops.add(numbers, ops.full_like(numbers, low))
+
+    name = f"integers from {low} to {high}"
+    return draw(name, integers, prod(size), size, dtype or int64, device, generator)

@@ -7,7 +7,7 @@ from math import prod, sqrt
 from picograd.errors import ShapeError
 from picograd.frontend.modes import set_recording
 from picograd.frontend.problems import located
-from picograd.frontend.random import Generator, rand, randn
+from picograd.frontend.random import Generator, Recipe, draw, normal, uniform
 from picograd.frontend.tensor import Tensor
 
 
@@ -15,18 +15,28 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Uniform numbers from a to b."""
-    draw = rand(tensor.shape, dtype=tensor.dtype, device=tensor.device, generator=generator)
-    with set_recording(False):
-        return tensor.copy_(draw * (b - a) + a)
+    return _drawn(tensor, "uniform", uniform, 1, (b - a, a), generator)
 
 
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Normally distributed numbers."""
-    draw = randn(tensor.shape, dtype=tensor.dtype, device=tensor.device, generator=generator)
+    return _drawn(tensor, "normal", normal, 2, (std, mean), generator)
+
+
+def _drawn(
+    tensor: Tensor,
+    name: str,
+    recipe: Recipe,
+    words: int,
+    scale: tuple[float, float],
+    generator: Generator | None,
+) -> Tensor:
+    count = words * tensor.numel()
+    numbers = draw(name, recipe, count, tensor.shape, tensor.dtype, tensor.device, generator, scale)
     with set_recording(False):
-        return tensor.copy_(draw * std + mean)
+        return tensor.copy_(numbers)
 
 
 def constant_(tensor: Tensor, value: float) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import picograd as torch
-from picograd.errors import DTypeError, GradientError, ShapeError
+from picograd.errors import DTypeError, GradientError, ShapeError, TraceError
 from picograd.nn import functional as F
 
 Function = Callable[[torch.Tensor], torch.Tensor]
@@ -159,6 +159,20 @@ def test_a_detached_view_tracks_only_itself() -> None:
     assert part.requires_grad and base.tolist() == [1, 5, 7]
     base.sum().backward()
     assert x.grad is not None and x.grad.tolist() == [1, 1, 1]
+
+
+def test_data_is_the_storage_without_gradient() -> None:
+    x = torch.ones(2, requires_grad=True)
+    (x * x).sum().backward()
+    assert x.grad is not None
+    x.data -= 0.25 * x.grad
+    assert x.tolist() == [0.5, 0.5] and x.is_leaf and x.requires_grad
+    x.data = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[1, 1:]
+    x.grad = None
+    (x * x).sum().backward()
+    assert x.is_leaf and x.grad is not None and x.grad.tolist() == [10, 12]
+    with pytest.raises(TraceError, match="storage of a tensor is replaced"):
+        torch.compile(lambda y: setattr(x, "data", y))(torch.ones(2))
 
 
 def test_clone_and_copies_of_leaves_are_no_leaves() -> None:
