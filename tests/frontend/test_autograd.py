@@ -10,6 +10,7 @@ import pytest
 import picograd as torch
 from picograd.errors import DTypeError, GradientError, ShapeError, TraceError
 from picograd.nn import functional as F
+from picograd.nn.module import clear_grad
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -168,7 +169,7 @@ def test_data_is_the_storage_without_gradient() -> None:
     x.data -= 0.25 * x.grad
     assert x.tolist() == [0.5, 0.5] and x.is_leaf and x.requires_grad
     x.data = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[1, 1:]
-    x.grad = None
+    clear_grad(x, set_to_none=True)
     (x * x).sum().backward()
     assert x.is_leaf and x.grad is not None and x.grad.tolist() == [10, 12]
     with pytest.raises(TraceError, match="storage of a tensor is replaced"):

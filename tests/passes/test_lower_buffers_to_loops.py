@@ -685,6 +685,15 @@ def _executions(op: Operation) -> int:
     return count
 
 
+def test_what_follows_a_reduction_is_loaded_after_it() -> None:
+    def body(add: Add, x: SSAValue, w: SSAValue, old: SSAValue) -> list[SSAValue]:
+        return [add(t.BinaryOp("sub", old, add(t.MatmulOp(x, w))))]
+
+    module = check([normal(4, 3), normal(3, 5), normal(4, 5)], body)
+    (nest,) = loops(module, loop.ParallelOp)
+    assert [op.name for op in nest.body.block.ops][:2] == ["loop.reduce", "loop.load"]
+
+
 def test_scalars_are_computed_before_the_loops() -> None:
     def body(add: Add, x: SSAValue, beta: SSAValue, step: SSAValue) -> list[SSAValue]:
         factor = add(t.BinaryOp("pow", beta, step), "factor")

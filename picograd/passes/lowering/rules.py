@@ -89,21 +89,32 @@ def _random_bits(op: RandomBitsOp, index: Index, at: At) -> SSAValue:
 # Elementwise
 
 
+def _operands(op: Operation, index: Index, at: At) -> list[SSAValue]:
+    """The operands' elements at one index.
+
+    Those that take loops come first: a load made before a loop would occupy registers all the way
+    through it.
+    """
+    costly = at.elements.costly
+    in_order = sorted(op.operands, key=lambda operand: not costly[operand])
+    found = {operand: at.element(operand, index) for operand in in_order}
+    return [found[operand] for operand in op.operands]
+
+
 def _unary(op: UnaryOp, index: Index, at: At) -> SSAValue:
     return unary(at, op.kind.data, at.element(op.x, index))
 
 
 def _binary(op: BinaryOp, index: Index, at: At) -> SSAValue:
-    return binary(at, op.kind.data, at.element(op.a, index), at.element(op.b, index))
+    return binary(at, op.kind.data, *_operands(op, index, at))
 
 
 def _compare(op: CompareOp, index: Index, at: At) -> SSAValue:
-    return compare(at, op.kind.data.value, at.element(op.a, index), at.element(op.b, index))
+    return compare(at, op.kind.data.value, *_operands(op, index, at))
 
 
 def _select(op: SelectOp, index: Index, at: At) -> SSAValue:
-    condition = at.element(op.condition, index)
-    return select(at, condition, at.element(op.on_true, index), at.element(op.on_false, index))
+    return select(at, *_operands(op, index, at))
 
 
 def _cast(op: CastOp, index: Index, at: At) -> SSAValue:
