@@ -33,8 +33,8 @@ GPU = "gpu"
 EXAMPLES = 40
 # The share of samples that a pass must change, so that its property does not hold vacuously.
 LEAST_CHANGED = 0.2
-# Elements on which an exact and a rounded run may decide differently, over all samples.
-MOST_UNDETERMINED = 0.01
+# The share of samples of which more than 1 % of the elements may be decided either way.
+MOST_UNDECIDED = 0.15
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Tally:
 
     samples: int = 0
     changed: int = 0
-    elements: int = 0
-    undetermined: int = 0
+    compared: int = 0
+    undecided: int = 0
 
 
 def property_of(
@@ -124,10 +124,10 @@ def fits_32_bits(sample: Sample) -> bool:
 def check_meaning(sample: Sample, walk: Walk, tally: Tally) -> None:
     """The module computes what the sample's does: floats within the budget, the rest exactly."""
     outputs = evaluate(walk.module, fitted(sample.inputs, walk.module))
-    report = compare(sample.module, sample.inputs, outputs, cap=1.0)
-    tally.elements += report.elements
-    tally.undetermined += report.undetermined
-    assert report.ok, f"{report}\nafter {walk.passes}\n{walk.module}"
+    report = compare(sample.module, sample.inputs, outputs)
+    tally.compared += 1
+    tally.undecided += report.undetermined > report.cap * report.elements
+    assert not report.excesses, f"{report}\nafter {walk.passes}\n{walk.module}"
 
 
 def check_text(module: ModuleOp) -> None:
@@ -158,7 +158,7 @@ def test_a_pass_keeps_the_meaning(name: str) -> None:
         tally.changed += not before.is_structurally_equivalent(walk.module)
 
     property_of(check, NO_DOUBLES if GPU in machines else EVERYTHING, WORK.get(name))
-    assert tally.undetermined <= MOST_UNDETERMINED * tally.elements, tally
+    assert tally.undecided <= MOST_UNDECIDED * tally.compared, tally
     assert tally.changed >= LEAST_CHANGED * tally.samples, tally
 
 
@@ -175,7 +175,7 @@ def test_random_legal_orders_agree(machine: str, level: Level) -> None:
         check_meaning(sample, walk, tally)
 
     property_of(check, EVERYTHING if machine == CPU else NO_DOUBLES)
-    assert tally.undetermined <= MOST_UNDETERMINED * tally.elements, tally
+    assert tally.undecided <= MOST_UNDECIDED * tally.compared, tally
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
@@ -192,4 +192,4 @@ def test_pipelines_keep_the_meaning(device: str) -> None:
         check_meaning(sample, walk, tally)
 
     property_of(check, EVERYTHING if device == "cpu" else NO_DOUBLES)
-    assert tally.undetermined <= MOST_UNDETERMINED * tally.elements, tally
+    assert tally.undecided <= MOST_UNDECIDED * tally.compared, tally
