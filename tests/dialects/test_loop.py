@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from xdsl.dialects.builtin import f32, f64, i1, i32, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, f32, f64, i1, i32, i64
 
 from picograd.check.loop_samples import SAMPLES
 from picograd.compiler.diagnostics import parse_module
@@ -168,7 +168,8 @@ def test_an_index_comes_from_a_loop_or_a_check() -> None:
     ],
 )  # fmt: skip
 def test_identities(kind: str, type, expected: float) -> None:
-    assert loop.identity(kind, type).value.value.data == expected
+    value = loop.identity(kind, type).value
+    assert isinstance(value, FloatAttr | IntegerAttr) and value.value.data == expected
 
 
 def test_combiners_of_bools() -> None:

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import MemRefType, f32
 
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects.affine import FloorDiv, Lane, Linear, Mod, floordiv, mod
@@ -129,7 +130,6 @@ def test_the_last_block_ends_at_the_bound() -> None:
 
 def test_offsets_of_packed_panels_are_linear() -> None:
     values, facts = nest()
-    module = parse_module("loop.kernel @k(%x: memref<42x336x8xf32>) { }")
-    type = next(iter(module.walk())).regions[0].block.first_op.regions[0].block.args[0].type
+    type = MemRefType(f32, [42, 336, 8])
     offset = facts.linearize(type, [floordiv(values["b"], 8), Linear.of(values["c"]), Linear.of(0)])
     assert offset == Linear.of(values["b"]) * 336 + Linear.of(values["c"]) * 8

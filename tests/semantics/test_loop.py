@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from picograd.check.loop_samples import (
-    arguments_of,
     argmax_gather,
+    arguments_of,
     batched_matmul,
     convolution,
     integer_reductions,
