@@ -6,6 +6,7 @@ import pytest
 
 from picograd import targets
 from picograd.errors import OptionError
+from picograd.targets import target
 from picograd.targets.cpu import cache_sizes, processor_flags, usable_cores, vector_unit
 
 
@@ -37,8 +38,8 @@ def test_overrides() -> None:
 
 @pytest.mark.parametrize("bits", [128, 256, 512])
 def test_lanes(bits: int) -> None:
-    target = targets.lookup(f"cpu:vector_bits={bits}")
-    assert (target.lanes(32), target.lanes(64), target.lanes(1024)) == (bits // 32, bits // 64, 1)
+    cpu = targets.lookup(f"cpu:vector_bits={bits}")
+    assert (cpu.lanes(32), cpu.lanes(64), cpu.lanes(1024)) == (bits // 32, bits // 64, 1)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,14 @@ def test_bad_names_say_what_is_wrong(name: str, says: str) -> None:
     assert caught.value.expected and caught.value.found
 
 
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(target, "_makers", dict(target._makers))
+    monkeypatch.setattr(target, "_found", dict(target._found))
+
+
+@pytest.mark.usefixtures("own_registry")
 def test_register_replaces_and_is_looked_up_lazily() -> None:
     calls: list[int] = []
 
