@@ -21,12 +21,13 @@ import inspect
 import re
 import runpy
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import picograd
+from picograd import Tensor
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
 from picograd.passes import PASSES
@@ -89,7 +90,8 @@ def _updated_readme(page: Path) -> str:
         # A real file, so that the IR can say which line it came from.
         file = Path(folder) / "tiny.py"
         file.write_text(program.group(1), encoding="utf-8")
-        compiled = picograd.compile(runpy.run_path(str(file))["tiny"], device="cpu")
+        tiny: Callable[[], Tensor] = runpy.run_path(str(file))["tiny"]
+        compiled = picograd.compile(tiny, device="cpu")
         compiled()
     for level, ir in levels_of(compiled.ir("tensor")).items():
         text = fill(page, text, level, f"```mlir\n{ir.strip()}\n```")

@@ -85,7 +85,11 @@ def property_of(
         deadline=None,
         database=None,
         derandomize=True,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ],
     )
     @given(drawn, st.randoms(use_true_random=False))
     def run(sample: Sample, rng: Random) -> None:

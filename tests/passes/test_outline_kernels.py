@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import TensorType
 
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects import new_context
@@ -9,7 +10,7 @@ from picograd.dialects.kernel import FusedOp
 from picograd.errors import PassError
 from picograd.passes import Level, level_of
 from picograd.passes.outline_kernels import OutlineKernels
-from picograd.semantics.evaluate import evaluate
+from picograd.semantics.evaluate import entry_of, evaluate
 
 RNG = np.random.default_rng(22)
 
@@ -19,8 +20,9 @@ def outlined(text: str) -> list[FusedOp]:
     before, module = parse_module(text), parse_module(text)
     OutlineKernels().apply(new_context(), module)
     module.verify()
-    arguments = next(op for op in module.walk() if op.name == "func.func").regions[0].block.args
-    inputs = [RNG.normal(size=a.type.get_shape()).astype(np.float32) for a in arguments]
+    types = entry_of(module).function_type.inputs
+    shapes = [type.get_shape() for type in types if isinstance(type, TensorType)]
+    inputs = [RNG.normal(size=shape).astype(np.float32) for shape in shapes]
     for expected, found in zip(evaluate(before, inputs), evaluate(module, inputs), strict=True):
         assert np.array_equal(expected, found)
     return [op for op in module.walk() if isinstance(op, FusedOp)]
@@ -67,8 +69,9 @@ def test_every_result_is_a_kernels_own() -> None:
     )
     labels = [kernel.label.data for kernel in kernels]
     assert labels == ["exp", "copy", "permute", "copy", "constant"]
-    terminator = kernels[0].parent.last_op
-    assert len(set(terminator.operands)) == 5
+    block = kernels[0].parent
+    assert block is not None and block.last_op is not None
+    assert len(set(block.last_op.operands)) == 5
 
 
 def test_an_empty_function_has_no_kernel() -> None:
