@@ -18,6 +18,7 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
+from picograd.backends.runtime import Buffer
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.dialects.dtypes import AnyTensor
 from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
@@ -30,7 +31,7 @@ from picograd.frontend.modes import SETTINGS, set_trace
 from picograd.frontend.numbers import live_number
 from picograd.frontend.problems import located
 from picograd.frontend.results import Effects
-from picograd.frontend.sources import FromCell, fetch
+from picograd.frontend.sources import FromCell
 from picograd.frontend.tape import BarrierNode
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.trace import Trace, grad_type
@@ -89,9 +90,9 @@ class Version:
         if self._changed:
             self._check_aliases(call)
         mode = eager(self.executable.device.name)
-        inputs = [fetch(source, call.tensors, call.numbers, mode) for source in self._sources]
+        inputs = [source.fetch(call, mode) for source in self._sources]
         try:
-            buffers = self.executable.run(inputs)
+            buffers = self.executable.run(cast(list[Buffer], inputs))
         except PicogradError as error:
             located(error)
             raise

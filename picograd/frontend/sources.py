@@ -2,60 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TypeAlias, cast
 
-from picograd.backends.runtime import Buffer
-from picograd.frontend.cells import Cell
+from picograd.frontend.arguments import Call
+from picograd.frontend.cells import Cell, Value
 from picograd.frontend.core import TensorCore
 from picograd.frontend.eager import EagerMode
 from picograd.frontend.modes import RuntimeValue
 
 
+class Source(ABC):
+    """One input of compiled code."""
+
+    @abstractmethod
+    def fetch(self, call: Call, mode: EagerMode) -> Value:
+        """The buffer to hand to the compiled code."""
+
+
 @dataclass(frozen=True)
-class FromArgument:
+class FromArgument(Source):
     """The storage of a tensor among the arguments."""
 
     index: int
 
+    def fetch(self, call: Call, mode: EagerMode) -> Value:
+        return mode.read(call.tensors[self.index].cell)
+
 
 @dataclass(frozen=True)
-class FromCell:
+class FromCell(Source):
     """Storage that the function reached by itself: parameters, state, captured tensors."""
 
     cell: Cell
 
+    def fetch(self, call: Call, mode: EagerMode) -> Value:
+        return mode.read(self.cell)
+
 
 @dataclass(frozen=True)
-class FromGrad:
+class FromGrad(Source):
     """The `.grad` that a tensor has when the call begins."""
 
     tensor: TensorCore
 
+    def fetch(self, call: Call, mode: EagerMode) -> Value:
+        assert self.tensor.grad_slot is not None
+        return self.tensor.grad_slot.read().value
+
 
 @dataclass(frozen=True)
-class FromPython:
+class FromPython(Source):
     """A number that Python supplies: an argument, a learning rate, a random state."""
 
     value: RuntimeValue
 
-
-Source: TypeAlias = FromArgument | FromCell | FromGrad | FromPython
-
-
-def fetch(
-    source: Source, tensors: Sequence[TensorCore], numbers: Sequence[float], mode: EagerMode
-) -> Buffer:
-    """The buffer to hand to the compiled code."""
-    match source:
-        case FromArgument(index):
-            value = mode.read(tensors[index].cell)
-        case FromCell(cell):
-            value = mode.read(cell)
-        case FromGrad(tensor):
-            assert tensor.grad_slot is not None
-            value = tensor.grad_slot.read().value
-        case FromPython(number):
-            value = mode.constant(number.array(numbers))
-    return cast(Buffer, value)
+    def fetch(self, call: Call, mode: EagerMode) -> Value:
+        return mode.constant(self.value.array(call.numbers))

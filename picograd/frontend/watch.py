@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias, cast
 
 from picograd.frontend.core import TensorCore
@@ -47,12 +47,10 @@ class Guard:
 
     def holds(self) -> bool:
         """Whether it is still true."""
-        value = slot_value(self.slot)
-        if isinstance(value, TensorCore):
-            return value is self.expected and value.requires_grad == self.tracked
-        if self.by_identity:
-            return value is self.expected
-        return type(value) is type(self.expected) and value == self.expected
+        value, expected = slot_value(self.slot), self.expected
+        if value is expected:
+            return not isinstance(value, TensorCore) or value.requires_grad == self.tracked
+        return not self.by_identity and type(value) is type(expected) and value == expected
 
     def __str__(self) -> str:
         now = slot_value(self.slot)
@@ -69,7 +67,7 @@ def slot_value(slot: Slot) -> object:
     """What is in a slot now."""
     container, key = slot
     try:
-        return container.cell_contents if isinstance(container, CellType) else container[key]
+        return container[key] if key is not None else container.cell_contents
     except (ValueError, LookupError):
         return _Missing
 
