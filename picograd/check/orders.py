@@ -12,7 +12,7 @@ from random import Random
 
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.check.options import default_options, random_options
+from picograd.check.options import Options, default_options, random_options
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
 from picograd.errors import OptionError, PassError, PipelineError
@@ -26,12 +26,12 @@ _KIND_OF_MACHINE: Mapping[str, str] = {
     "tree_reduce": "gpu",
     "insert_barriers": "gpu",
 }
-# What prepares the ground for a pass, though it is legal without.
-_PREPARES: Mapping[str, Sequence[str]] = {
-    "hoist_reduce": ("tile_loops",),
-    "round_up_loops": ("tile_loops",),
-    "insert_barriers": ("map_to_grid", "tree_reduce"),
-    "unroll_tiles": ("vectorize_loops", "lower_reduce"),
+# What prepares the ground for a pass, though it is legal without, and with which options.
+_PREPARES: Mapping[str, Sequence[tuple[str, Options]]] = {
+    "hoist_reduce": (("tile_loops", {"exact": False}),),
+    "round_up_loops": (("tile_loops", {"exact": False}),),
+    "insert_barriers": (("map_to_grid", {}), ("tree_reduce", {})),
+    "unroll_tiles": (("vectorize_loops", {}), ("lower_reduce", {})),
 }
 
 
@@ -63,9 +63,9 @@ class Walk:
             self._follow(known[: places[-1]], step)
         else:
             self.descend(step.level_in)
-            for name in _PREPARES.get(step.name, ()):
-                if self._rng.random() < 0.75 and PASSES[name].requires <= self._facts:
-                    self.run(PASSES[name])
+            for name, options in _PREPARES.get(step.name, ()):
+                if self._rng.random() < 0.9 and PASSES[name].requires <= self._facts:
+                    self.run(PASSES[name], options)
             self._establish(step.requires)
 
     def descend(self, level: Level) -> None:
@@ -75,9 +75,9 @@ class Walk:
             self.run(self._rng.choice([s for s in self._legal() if s.is_lowering()]))
             self._wander()
 
-    def run(self, step: type[Pass]) -> None:
+    def run(self, step: type[Pass], fixed: Options | None = None) -> None:
         """Run a pass with random options, or, where it refuses those, with its defaults."""
-        options = random_options(step, self._machine, self.module, self._rng)
+        options = random_options(step, self._machine, self.module, self._rng) | (fixed or {})
         attempt = self.module.clone()
         try:
             self._apply(step(**options), attempt)

@@ -68,7 +68,7 @@ from math import prod
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, VectorType
 from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.affine import Linear
@@ -152,7 +152,10 @@ def _pays(reduction: ReduceOp, shortest: int) -> bool:
     counts = [facts.trips(dim) for dim in reduction.dims]
     # Stores in the body have to leave group code, however short the reduction is.
     stores = any(isinstance(op, StoreOp) for op in reduction.walk())
-    return None not in counts and (stores or prod(n or 0 for n in counts) >= shortest)
+    # Reductions of register tiles have their lanes already; workgroup memory holds numbers.
+    tiles = any(isinstance(result.type, VectorType) for result in reduction.results)
+    long = prod(n or 0 for n in counts) >= shortest
+    return None not in counts and not tiles and (stores or long)
 
 
 def make_tree(reduction: ReduceOp, limit: int, fan_in: int) -> None:

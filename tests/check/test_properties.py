@@ -51,7 +51,7 @@ WORK = {
     "hoist_reduce": Work(_LOOPS),
     "vectorize_loops": Work(_LOOPS),
     "unroll_tiles": Work(("rows", "reduce", "matmul"), (7, 5, 8)),
-    "round_up_loops": Work(("binary", "broadcast", "matmul"), (7, 5, 3, 1, 13)),
+    "round_up_loops": Work(("binary", "broadcast", "matmul"), (7, 5, 13)),
     "tree_reduce": _LONG_ROWS,
     "insert_barriers": _LONG_ROWS,
     "expand_math": Work(("smooth", "reduce", "matmul")),
