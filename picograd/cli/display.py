@@ -22,7 +22,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for number, name in enumerate(header):
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
@@ -31,6 +31,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     if not console.is_terminal:
         # A file or a pipe has no width of its own: never cut a table there.
         console = Console(width=160)
+    # Not the table's own title, which is folded to the table's width.
+    console.print(title, highlight=False)
     console.print(table)
 
 
