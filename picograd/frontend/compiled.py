@@ -99,7 +99,7 @@ class Version:
         return self._effects.replay(call, buffers, mode)
 
     def _check_aliases(self, call: Call) -> None:
-        """Raise TraceError if storage that changes is reached in two ways: the graph has two values."""
+        """Raise TraceError if storage that changes is reached in two ways."""
         captured = {cell for cell, _, _ in self._cells}
         for index, tensor in enumerate(call.tensors):
             changed = index in self._changed or tensor.cell in self._changed

@@ -55,8 +55,8 @@ def tensor(
 ) -> Tensor:
     """A copy of nested lists, a number, or an array as a tensor.
 
-    Python floats become float32, integers int64; arrays keep their dtype. Raises DTypeError for
-    data that is not rectangular or not numeric.
+    Python floats become float32, integers int64; arrays keep their dtype. Raises OptionError for
+    data that is not rectangular, DTypeError for data that is not numeric.
     """
     if isinstance(data, TensorCore):
         copy = Tensor(data.cell, data.views).detach().clone()
@@ -83,7 +83,7 @@ def _array(data: object, dtype: DType | None) -> NDArray[Any]:
         array = np.asarray(data)
     except ValueError as error:
         raise located(
-            DTypeError(
+            OptionError(
                 "the data is not rectangular",
                 expected="nested lists of equal lengths",
                 found=type(data).__name__,

@@ -128,7 +128,7 @@ def test_the_default_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(DTypeError, match="not rectangular"):
+    with pytest.raises(OptionError, match="not rectangular"):
         torch.tensor([[1, 2], [3]])
     with pytest.raises(DTypeError, match="not numeric"):
         torch.tensor(["a"])
