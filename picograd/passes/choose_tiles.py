@@ -10,7 +10,7 @@ the registers allow, and of the shape that wastes least on the extents at hand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil
+from math import ceil, prod
 
 from xdsl.ir import Operation
 
@@ -47,11 +47,14 @@ SMALL_EXTENT = 4
 MOST_ROWS = 11
 """The most rows of a register tile: their addresses are in registers, too."""
 
-GPU_BLOCK = (64, 64, 16)
-"""Rows, columns and depth of the block that a workgroup computes at a time."""
+GPU_TILES = (8, 4, 2)
+"""Rows and columns that one invocation may compute; the larger, the fewer loads a product."""
 
-GPU_TILE = 8
-"""Rows and columns that one invocation computes."""
+GPU_SIDE = 8
+"""Rows and columns of invocations in a workgroup that computes a block."""
+
+GPU_DEPTH = 16
+"""The depth of a block that a workgroup stages at a time."""
 
 
 def leaf_nests(kernel: KernelOp) -> list[Nest]:
@@ -121,15 +124,26 @@ def even_blocks(extent: int, size: int, step: int) -> int:
 
 def _workgroup_blocks(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:
     """Blocks for one workgroup, none where the output is too small to share its operands."""
-    rows, columns, depth = GPU_BLOCK
     row, lane = contraction.row, contraction.lane
-    if min(extent_of(row, facts), extent_of(lane, facts)) < 2 * GPU_TILE:
+    if min(extent_of(row, facts), extent_of(lane, facts)) < GPU_SIDE * GPU_TILES[-1]:
         return {}
-    item = contraction.nest.bits // 8
-    while (rows + columns) * depth * item > target.workgroup_bytes > 0 and depth > 1:
+    side = GPU_SIDE * _invocation_tile(contraction, target, facts)
+    depth, item = GPU_DEPTH, contraction.nest.bits // 8
+    while 2 * side * depth * item > target.workgroup_bytes > 0 and depth > 1:
         depth //= 2
     depth_dim = max(contraction.reduction.dims, key=lambda dim: extent_of(dim, facts))
-    return {row.name: rows, lane.name: columns, depth_dim.name: depth}
+    return {row.name: side, lane.name: side, depth_dim.name: depth}
+
+
+def _invocation_tile(contraction: Contraction, target: Target, facts: LoopFacts) -> int:
+    """The largest tile whose blocks are numerous enough to keep the whole machine at work."""
+    batch = prod(extent_of(dim, facts) for dim in contraction.batch)
+    sides = [extent_of(dim, facts) for dim in (contraction.row, contraction.lane)]
+    for tile in GPU_TILES:
+        blocks = batch * prod(ceil(side / (GPU_SIDE * tile)) for side in sides)
+        if blocks >= target.cores:
+            return tile
+    return GPU_TILES[-1]
 
 
 # Register tiles
@@ -144,7 +158,11 @@ def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) ->
     row_block = layout_block(accesses, contraction.row.variable)
     lane_block = layout_block(accesses, contraction.lane.variable)
     if target.kind == "gpu":
-        return row_block or GPU_TILE, lane_block or GPU_TILE
+        rows, columns = (
+            min(GPU_TILES[0], ceil(extent_of(dim, facts) / GPU_SIDE))
+            for dim in (contraction.row, contraction.lane)
+        )
+        return row_block or rows, lane_block or columns
     lanes = target.lanes(contraction.nest.bits)
     rows, columns = best_tile(
         extent_of(contraction.row, facts), extent_of(contraction.lane, facts), lanes, target

@@ -55,21 +55,25 @@ func.func @main(%a: {tensor(left)}, %b: {tensor(right)}) -> {tensor((m, n))} {{
     assert (np.abs(found - wide_a @ wide_b) <= budget).all()
 
 
-def test_a_matmul_is_staged_and_its_tile_kept_in_registers(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(("m", "n", "tile"), [(256, 256, 8), (128, 192, 4), (64, 64, 2)])
+def test_a_matmul_is_staged_and_its_tile_kept_in_registers(
+    m: int, n: int, tile: int, rng: np.random.Generator
+) -> None:
+    """A small output has small tiles, so that its blocks are enough to occupy the machine."""
     executable, _ = run(
-        """
-func.func @main(%x: tensor<128x96xf32>, %w: tensor<96x192xf32>) -> tensor<128x192xf32> {
-  %y = pico.matmul %x, %w : tensor<128x96xf32>, tensor<96x192xf32> -> tensor<128x192xf32>
-  func.return %y : tensor<128x192xf32>
-}""",
-        normal(rng, 128, 96),
-        normal(rng, 96, 192),
+        f"""
+func.func @main(%x: tensor<{m}x96xf32>, %w: tensor<96x{n}xf32>) -> tensor<{m}x{n}xf32> {{
+  %y = pico.matmul %x, %w : tensor<{m}x96xf32>, tensor<96x{n}xf32> -> tensor<{m}x{n}xf32>
+  func.return %y : tensor<{m}x{n}xf32>
+}}""",
+        normal(rng, m, 96),
+        normal(rng, 96, n),
     )
     text = executable.ir("target")
     assert text.count("var<workgroup>") == 2
     assert text.count("workgroupBarrier();") == 2
-    assert text.count("fma(") == 64
-    assert "_waiting_63: f32" in text
+    assert text.count("fma(") == tile * tile
+    assert f"_waiting_{tile * tile - 1}: f32" in text
     assert "@workgroup_size(64)" in text
     assert executable.report.kernels == 1
 
