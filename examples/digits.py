@@ -33,7 +33,7 @@ loss_function = nn.CrossEntropyLoss()
 optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
 
-def train_step(images=images[:BATCH], labels=labels[:BATCH]):
+def train_step(images=images[:BATCH].clone(), labels=labels[:BATCH].clone()):
     optimizer.zero_grad()
     logits = model(images)
     loss = loss_function(logits, labels)
