@@ -4,6 +4,7 @@ With their defaults the loop passes ask the facts of the machine, and a machine 
 about modules of a few hundred elements. So here loops are tiled, staged and split at random.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from random import Random
@@ -58,9 +59,12 @@ def _stage_operands(module: ModuleOp, rng: Random) -> Options:
         and _places(op)
         and op.memref.name_hint is not None
     ]
-    if not loads:
+    # Every load of the name is staged, and one layout seldom fits two of them.
+    names = Counter(load.memref.name_hint for load in loads)
+    single = [load for load in loads if names[load.memref.name_hint] == 1]
+    if not single:
         return {}
-    load = rng.choice(loads)
+    load = rng.choice(single)
     places = _places(load)
     rng.shuffle(places)
     layout = " ".join(f"{name}={rng.choice((1, 2, 3))}" for name in places)

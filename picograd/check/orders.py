@@ -1,8 +1,8 @@
 """Random legal orders of passes, from what passes declare: levels, requirements, what they establish.
 
 An order is legal when each pass finds the module at its level and with the facts that it requires.
-Half of the orders are drawn freely; the others are the machine's own pipeline with passes left out
-or repeated, because passes deep down have little to do in an order that chance made. Orders are
+Most orders are drawn freely; the others are the machine's own pipeline with passes left out or
+repeated, because passes deep down have little to do in an order that chance made. Orders are
 carried out while they are drawn: options such as loop names come from the module at hand.
 """
 
@@ -30,6 +30,7 @@ _KIND_OF_MACHINE: Mapping[str, str] = {
 _PREPARES: Mapping[str, Sequence[tuple[str, Options]]] = {
     "hoist_reduce": (("tile_loops", {"exact": False}),),
     "round_up_loops": (("tile_loops", {"exact": False}),),
+    "stage_operands": (),
     "insert_barriers": (("map_to_grid", {}), ("tree_reduce", {})),
     "unroll_tiles": (("vectorize_loops", {}), ("lower_reduce", {})),
 }
@@ -59,7 +60,7 @@ class Walk:
         """
         known = pipeline(lookup(self._machine).kind)
         places = [index for index, other in enumerate(known) if isinstance(other, step)]
-        if places and self._rng.random() < 0.5:
+        if places and self._rng.random() < (0.2 if step.name in _PREPARES else 0.5):
             self._follow(known[: places[-1]], step)
         else:
             self.descend(step.level_in)

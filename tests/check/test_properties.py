@@ -34,7 +34,7 @@ EXAMPLES = 40
 # The share of samples that a pass must change, so that its property does not hold vacuously.
 LEAST_CHANGED = 0.2
 # The share of samples of which more than 1 % of the elements may be decided either way.
-MOST_UNDECIDED = 0.15
+MOST_UNDECIDED = 0.25
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ class Work:
 _LOOPS = ("matmul", "reduce", "broadcast", "binary", "permute")
 _LONG_ROWS = Work(("rows", "rows", "unary"), (100, 67, 81))
 WORK = {
-    "hoist_reduce": Work(_LOOPS),
+    "hoist_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 8)),
+    "stage_operands": Work(_LOOPS, (7, 5, 3)),
     "vectorize_loops": Work(_LOOPS),
+    "lower_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 3)),
     "unroll_tiles": Work(("rows", "reduce", "matmul"), (7, 5, 8)),
     "round_up_loops": Work(("binary", "broadcast", "matmul"), (7, 5, 13)),
     "tree_reduce": _LONG_ROWS,
