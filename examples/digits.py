@@ -26,6 +26,8 @@ class Classifier(nn.Module):
 
 images, labels = load_digits()
 images, labels = torch.tensor(images), torch.tensor(labels)
+# What `picograd dump` traces the step with; copies, because a slice would be a view of all images.
+example_images, example_labels = images[:BATCH].clone(), labels[:BATCH].clone()
 
 torch.manual_seed(0)
 model = Classifier()
@@ -33,7 +35,7 @@ loss_function = nn.CrossEntropyLoss()
 optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
 
-def train_step(images=images[:BATCH].clone(), labels=labels[:BATCH].clone()):
+def train_step(images=example_images, labels=example_labels):
     optimizer.zero_grad()
     logits = model(images)
     loss = loss_function(logits, labels)
