@@ -85,7 +85,7 @@ def _parallelize_loops(module: ModuleOp, rng: Random) -> Options:
 
 
 def _unroll_tiles(module: ModuleOp, rng: Random) -> Options:
-    return {"width": rng.choice((1, 2, 4))}
+    return {"width": rng.choice((1, 1, 2))}
 
 
 _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
