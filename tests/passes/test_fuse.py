@@ -261,8 +261,11 @@ def test_no_kernel_binds_more_buffers_than_allowed(most: int) -> None:
         assert _buffers(kernel) <= max(most, unfused), kernel.label.data
 
 
-def test_the_target_limits_buffers() -> None:
-    assert all(_buffers(kernel) <= 8 for kernel in fused(TRAINING_STEP, Fuse(target="gpu")))
+@pytest.mark.parametrize("most", [4, 8])
+def test_the_target_limits_buffers(most: int) -> None:
+    unfused = max(_buffers(kernel) for kernel in _outlined(TRAINING_STEP))
+    step = Fuse(target=f"gpu:storage_buffers={most}")
+    assert all(_buffers(kernel) <= max(most, unfused) for kernel in fused(TRAINING_STEP, step))
 
 
 def test_what_fuse_counts_is_what_is_bound() -> None:
