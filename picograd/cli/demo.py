@@ -34,8 +34,8 @@ def add_parser(commands: Commands) -> None:
         "demo",
         help="train a classifier of handwritten digits on the CPU and the GPU",
         description="Train one compiled step on each device from the same weights and batches. "
-        f"Exits with 1 when accuracy stays under {REQUIRED_ACCURACY:.0%} or the loss curves "
-        "differ by more than the budget.",
+        f"Exits with 1 when accuracy stays under {REQUIRED_ACCURACY:.0%} after all epochs, or the "
+        "loss curves differ by more than the budget.",
     )
     parser.add_argument("--device", choices=DEVICES, help="only this one (both)")
     parser.add_argument("--epochs", type=int, default=digits.MAX_EPOCHS, help="%(default)s")
@@ -72,7 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         report = as_json(trainings, largest, arguments.dump)
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    failures = shortcomings(trainings)
+    whole = arguments.epochs == digits.MAX_EPOCHS
+    if not whole:
+        print(f"Accuracy is judged after {digits.MAX_EPOCHS} epochs only, not {arguments.epochs}.")
+    failures = shortcomings(trainings, whole=whole)
     for failure in failures:
         print(f"FAILED: {failure}")
     return 1 if failures else 0
@@ -93,13 +96,16 @@ def largest_difference(trainings: Sequence[Training]) -> float | None:
     return float(np.max(np.abs(first.losses - second.losses)))
 
 
-def shortcomings(trainings: Sequence[Training]) -> list[str]:
-    """What a training fell short of, in words; empty when all is well."""
+def shortcomings(trainings: Sequence[Training], *, whole: bool) -> list[str]:
+    """What the trainings fell short of, in words; empty when all is well.
+
+    Only a `whole` training, of all epochs, owes its accuracy.
+    """
     found = [
         f"{one.device} names {one.test_accuracy:.2%} of the held-out images rightly, "
         f"and {REQUIRED_ACCURACY:.0%} is asked for"
         for one in trainings
-        if not one.test_accuracy >= REQUIRED_ACCURACY
+        if whole and not one.test_accuracy >= REQUIRED_ACCURACY
     ]
     if len(trainings) == 2:
         first, second = trainings
