@@ -14,7 +14,7 @@ from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyExcepti
 from picograd.dialects import new_context
 from picograd.dialects.loop import KernelOp
 from picograd.errors import ParseFailure, PicogradError, VerificationError
-from picograd.passes.structure import Key, structural_key
+from picograd.passes.rewriting.structure import Key, structural_key
 
 _EXCERPT_LINES = 5
 """Lines of IR shown before and after the op that an error is about."""

@@ -31,7 +31,7 @@ from picograd.errors import (
 )
 from picograd.passes import PASSES, Level, Pass, level_of
 from picograd.passes.base import stands_at
-from picograd.passes.structure import Key
+from picograd.passes.rewriting.structure import Key
 
 
 @dataclass(frozen=True)

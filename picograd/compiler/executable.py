@@ -20,7 +20,7 @@ from picograd.dialects.dtypes import nbytes_of, tensor_type
 from picograd.errors import OptionError, ShapeError
 from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.plan_buffers import PlanBuffers, plan
-from picograd.passes.structure import structural_key
+from picograd.passes.rewriting.structure import structural_key
 from picograd.semantics.evaluate import entry_of
 from picograd.targets import lookup, names
 

@@ -43,7 +43,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.passes.base import Level, Pass
-from picograd.passes.greedy import rewrite_greedily
+from picograd.passes.rewriting.greedy import rewrite_greedily
 from picograd.passes.rules import all_rules
 
 _RULES = all_rules()

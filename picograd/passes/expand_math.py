@@ -89,20 +89,20 @@ from xdsl.dialects.builtin import ModuleOp, f32
 from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.loop import element_type
-from picograd.passes import math_angles, math_polynomials
 from picograd.passes.base import Level, Pass
-from picograd.passes.loop_rewriting import insert_before, kernels, replace_op
-from picograd.passes.tile_arithmetic import TileArithmetic
+from picograd.passes.polynomials import angles, elementary
+from picograd.passes.polynomials.tile_arithmetic import TileArithmetic
+from picograd.passes.rewriting.loops import insert_before, kernels, replace_op
 from picograd.targets import Target, lookup
 
 FORMULAS: dict[type[Operation], Callable[..., SSAValue]] = {
-    math.ExpOp: math_polynomials.exp,
-    math.LogOp: math_polynomials.log,
-    math.SinOp: math_angles.sin,
-    math.CosOp: math_angles.cos,
-    math.TanhOp: math_polynomials.tanh,
-    math.ErfOp: math_polynomials.erf,
-    math.PowFOp: math_polynomials.pow,
+    math.ExpOp: elementary.exp,
+    math.LogOp: elementary.log,
+    math.SinOp: angles.sin,
+    math.CosOp: angles.cos,
+    math.TanhOp: elementary.tanh,
+    math.ErfOp: elementary.erf,
+    math.PowFOp: elementary.pow,
 }
 """The operations that are replaced, and by what."""
 

@@ -89,9 +89,8 @@ from picograd.dialects.loop import (
 )
 from picograd.errors import OptionError, PassError
 from picograd.passes.base import Level, Pass
-from picograd.passes.choose_tiles import accumulator_space, hoist_target
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import (
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import (
     check_names,
     copy_hint,
     inner_first,
@@ -99,7 +98,8 @@ from picograd.passes.loop_rewriting import (
     kernels,
     take_ops,
 )
-from picograd.passes.waiting_place import waiting_place
+from picograd.passes.schedule.choose_tiles import accumulator_space, hoist_target
+from picograd.passes.schedule.waiting_place import waiting_place
 from picograd.targets import lookup
 
 

@@ -65,8 +65,8 @@ from picograd.dialects.loop import (
     StoreOp,
 )
 from picograd.passes.base import Level, Pass
-from picograd.passes.loop_rewriting import kernels
 from picograd.passes.mapping.nests import mapping_of
+from picograd.passes.rewriting.loops import kernels
 
 
 @dataclass(frozen=True)

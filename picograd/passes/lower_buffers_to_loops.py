@@ -60,7 +60,7 @@ from picograd.dialects import buffer, loop, tensor
 from picograd.dialects.literals import splat_value
 from picograd.passes.base import Level, Pass
 from picograd.passes.lowering.kernel import lower_kernel
-from picograd.passes.structure import Key, structural_key
+from picograd.passes.rewriting.structure import Key, structural_key
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ from picograd.dialects.loop import (
     yielded,
 )
 from picograd.passes.base import Level, Pass
-from picograd.passes.loop_rewriting import copy_hint, inner_first, kernels, replace_op, take_ops
+from picograd.passes.rewriting.loops import copy_hint, inner_first, kernels, replace_op, take_ops
 from picograd.targets import lookup
 
 

@@ -83,13 +83,13 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd.dialects.loop import KernelOp, ParallelOp
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import kernels
+from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.launches import split_into_launches
 from picograd.passes.mapping.nests import dims_of, mapping_of, perfect_nest, trip_counts
 from picograd.passes.mapping.reductions import split_full_reductions
 from picograd.passes.mapping.strategy import wants_group
 from picograd.passes.mapping.threads import one_group_each, one_thread_each
+from picograd.passes.rewriting.loops import kernels
 from picograd.targets import lookup
 
 DEFAULT_THREADS = 256

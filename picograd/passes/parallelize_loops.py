@@ -63,8 +63,8 @@ from picograd.dialects.loop import (
 )
 from picograd.passes.base import Level, Pass
 from picograd.passes.expand_math import FORMULAS
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import kernels, replace_op, substitute_indices, take_ops
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import kernels, replace_op, substitute_indices, take_ops
 from picograd.targets import Target, lookup
 
 # Nanoseconds of one machine operation: two or so are done in a cycle, but a vector may come from the

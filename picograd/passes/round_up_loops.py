@@ -62,8 +62,8 @@ from picograd.dialects.loop import (
 )
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.base import Level, Pass
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import inner_first, kernels, set_dims
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import inner_first, kernels, set_dims
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,8 @@ from picograd.dialects.loop import (
 )
 from picograd.errors import OptionError, PassError
 from picograd.passes.base import Level, Pass
-from picograd.passes.choose_staging import Staging, staged_loads
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import (
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import (
     check_names,
     copy_hint,
     inner_first,
@@ -84,7 +83,8 @@ from picograd.passes.loop_rewriting import (
     parse_sizes,
     replace_op,
 )
-from picograd.passes.staged_places import obstacle, staged_dims
+from picograd.passes.schedule.choose_staging import Staging, staged_loads
+from picograd.passes.schedule.staged_places import obstacle, staged_dims
 from picograd.targets import lookup
 
 

@@ -57,9 +57,8 @@ from picograd.dialects.affine import Leaf, Linear, LinearLike
 from picograd.dialects.loop import Dim, KernelOp, LoopOp, ParallelOp, ReduceOp, YieldOp
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
-from picograd.passes.choose_tiles import block_sizes, register_sizes
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import (
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import (
     check_names,
     clone_body,
     inner_first,
@@ -68,7 +67,8 @@ from picograd.passes.loop_rewriting import (
     replace_op,
     substitute_indices,
 )
-from picograd.passes.tile_parts import exact_parts, tile_reduce
+from picograd.passes.schedule.choose_tiles import block_sizes, register_sizes
+from picograd.passes.schedule.tile_parts import exact_parts, tile_reduce
 from picograd.targets import Target, lookup
 
 

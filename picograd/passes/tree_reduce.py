@@ -84,17 +84,17 @@ from picograd.dialects.loop import (
     loop_block,
 )
 from picograd.passes.base import Level, Pass
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import (
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.mapping.nests import mapping_of, once_dims
+from picograd.passes.mapping.reductions import copy_reduction, reduction_of_parts
+from picograd.passes.mapping.strategy import LONG
+from picograd.passes.mapping.threads import power_of_two
+from picograd.passes.rewriting.loops import (
     clone_body,
     inner_first,
     kernels,
     replace_op,
 )
-from picograd.passes.mapping.nests import mapping_of, once_dims
-from picograd.passes.mapping.reductions import copy_reduction, reduction_of_parts
-from picograd.passes.mapping.strategy import LONG
-from picograd.passes.mapping.threads import power_of_two
 from picograd.targets import lookup
 
 DEFAULT_THREADS = 256

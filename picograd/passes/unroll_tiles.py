@@ -60,9 +60,9 @@ from xdsl.dialects.builtin import FixedBitwidthType, ModuleOp
 from picograd.dialects.loop import KernelOp, element_type, tile_rank
 from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
-from picograd.passes.loop_rewriting import kernels
-from picograd.passes.tile_pieces import PieceWidths
-from picograd.passes.tile_unroller import Unroller
+from picograd.passes.rewriting.loops import kernels
+from picograd.passes.tiles.pieces import PieceWidths
+from picograd.passes.tiles.unroller import Unroller
 from picograd.targets import lookup
 
 

@@ -63,10 +63,10 @@ from xdsl.ir import Block, Operation, SSAValue
 from picograd.dialects.affine import Lane, Linear
 from picograd.dialects.loop import KernelOp, ParallelOp, ReduceOp, tile_rank
 from picograd.passes.base import Level, Pass
-from picograd.passes.choose_tiles import reduce_sizes
-from picograd.passes.lane_analysis import NotVectorizable, analyze_lanes
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import (
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.loops.lane_analysis import NotVectorizable, analyze_lanes
+from picograd.passes.loops.scalar_loops import SCALAR
+from picograd.passes.rewriting.loops import (
     check_names,
     inner_first,
     kernels,
@@ -74,9 +74,9 @@ from picograd.passes.loop_rewriting import (
     replace_op,
     take_ops,
 )
-from picograd.passes.reduction_tiles import tile_reduction
-from picograd.passes.scalar_loops import SCALAR
-from picograd.passes.vectorizer import Vectorizer
+from picograd.passes.schedule.choose_tiles import reduce_sizes
+from picograd.passes.tiles.reductions import tile_reduction
+from picograd.passes.tiles.vectorizer import Vectorizer
 from picograd.targets import lookup
 
 TILE_LIMIT = 4096

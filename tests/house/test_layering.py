@@ -115,6 +115,12 @@ def test_files_can_be_read_in_one_sitting(source: Path) -> None:
     assert lines <= limit, f"{lines} lines, more than {limit}: split it by idea"
 
 
+def test_the_folder_of_passes_shows_the_passes() -> None:
+    """What a pass is made of stands in a folder beside it, so that a listing is the compiler's index."""
+    files = {path.stem for path in (PACKAGE / "passes").glob("*.py")}
+    assert files == {*PASSES, "__init__", "base"}
+
+
 def test_modules_and_public_names_do_not_collide() -> None:
     """`picograd.compile` is a function, so nothing at the package's top may be a module of that name."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))

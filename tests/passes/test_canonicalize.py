@@ -11,7 +11,7 @@ from picograd.dialects import new_context
 from picograd.dialects.tensor import BinaryOp, UnaryOp
 from picograd.errors import IndexOutOfRange, PassError
 from picograd.passes.canonicalize import Canonicalize
-from picograd.passes.greedy import Build, rewrite_greedily
+from picograd.passes.rewriting.greedy import Build, rewrite_greedily
 from picograd.semantics.evaluate import evaluate
 
 RNG = np.random.default_rng(20)

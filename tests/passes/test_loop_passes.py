@@ -12,8 +12,8 @@ from picograd.dialects import new_context
 from picograd.dialects.loop import AllocOp, LoadOp, ShuffleOp, tile_rank, tile_shape
 from picograd.passes.base import Pass
 from picograd.passes.hoist_reduce import HoistReduce
+from picograd.passes.loops.scalar_loops import scalar_hot_loops
 from picograd.passes.lower_reduce import LowerReduce
-from picograd.passes.scalar_loops import scalar_hot_loops
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.tile_loops import TileLoops
 from picograd.passes.unroll_tiles import UnrollTiles

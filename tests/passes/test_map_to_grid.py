@@ -8,7 +8,7 @@ from picograd.backends.wgsl.mapping import nests_in
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects import loop, new_context
 from picograd.dialects.loop_syntax import memref_type
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.mapping import launches, reductions
 from picograd.passes.mapping.nests import mapping_of

@@ -6,7 +6,7 @@ from xdsl.dialects.builtin import StringAttr
 
 from picograd.check.loop_samples import argmax_gather, check_passes, linear_relu, softmax, triangle
 from picograd.dialects.loop import FoldOp, ParallelOp, ReduceOp, tile_shape
-from picograd.passes.scalar_loops import SCALAR, scalar_hot_loops
+from picograd.passes.loops.scalar_loops import SCALAR, scalar_hot_loops
 from picograd.passes.tile_loops import TileLoops
 from picograd.passes.vectorize_loops import VectorizeLoops
 

@@ -15,7 +15,7 @@ from picograd.dialects.affine import Leaf, Linear, LinearLike
 from picograd.dialects.loop import AllocOp, Dim, LoadOp, ParallelOp, StoreOp
 from picograd.dialects.loop_syntax import memref_type
 from picograd.errors import CompileError
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 
 Access: TypeAlias = LoadOp | StoreOp
 

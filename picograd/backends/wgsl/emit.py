@@ -50,7 +50,7 @@ from picograd.dialects.loop import (
 )
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.insert_barriers import unguarded
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 from picograd.backends.wgsl.text import Helpers, integer
 from picograd.dialects.affine import Counter, FloorDiv, Lane, Linear, Mod, ordered_terms
 from picograd.errors import CompileError
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 
 
 class IndexWriter:

@@ -15,7 +15,7 @@ from xdsl.ir import Block, Operation
 
 from picograd.dialects.loop import Dim, KernelOp, ParallelOp, YieldOp
 from picograd.errors import CompileError, LimitError
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 
 
 def mapping_of(op: Operation) -> str:

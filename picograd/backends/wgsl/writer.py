@@ -11,7 +11,7 @@ from picograd.backends.wgsl.indices import IndexWriter
 from picograd.backends.wgsl.text import Helpers, identifier, value_type
 from picograd.dialects.loop import Dim
 from picograd.errors import CompileError
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 
 
 class Writer:

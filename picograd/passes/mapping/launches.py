@@ -23,7 +23,7 @@ from picograd.dialects.loop import (
     StoreOp,
     constant_dim,
 )
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.nests import perfect_nest, put_around
 
 ONE_GROUP_LIMIT = 1 << 14

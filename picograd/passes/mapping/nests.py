@@ -10,8 +10,8 @@ from xdsl.ir import Block, Operation
 
 from picograd.dialects.affine import Linear, floordiv, mod
 from picograd.dialects.loop import AllocOp, Dim, LoadOp, ParallelOp, YieldOp
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import set_dims
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import set_dims
 
 
 def mapping_of(op: Operation) -> str:

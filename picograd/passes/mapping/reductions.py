@@ -20,9 +20,9 @@ from picograd.dialects.loop import (
     constant_dim,
     loop_block,
 )
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import clone_body, copy_hint, replace_op
+from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.nests import once_dims
+from picograd.passes.rewriting.loops import clone_body, copy_hint, replace_op
 
 CHUNK = 1 << 14
 """The iterations of a full reduction that one workgroup takes."""

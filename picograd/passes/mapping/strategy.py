@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 
 from picograd.dialects.loop import AllocOp, LoadOp, LoopOp, ParallelOp
 from picograd.dialects.loop_syntax import memref_type
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.nests import perfect_nest, trip_counts
 from picograd.passes.mapping.threads import outermost_loops
 

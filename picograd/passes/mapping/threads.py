@@ -21,8 +21,7 @@ from picograd.dialects.loop import (
     constant_dim,
 )
 from picograd.dialects.loop_syntax import memref_type
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import set_dims
+from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.nests import (
     dims_of,
     mapping_of,
@@ -33,6 +32,7 @@ from picograd.passes.mapping.nests import (
     set_mapping,
     trip_counts,
 )
+from picograd.passes.rewriting.loops import set_dims
 
 
 def power_of_two(count: int) -> int:

@@ -6,7 +6,7 @@ None where it does not apply. (A NaN stays a NaN; its sign and payload are not k
 
 from xdsl.ir import Operation
 
-from picograd.passes.greedy import Rule
+from picograd.passes.rewriting.greedy import Rule
 from picograd.passes.rules import algebra, choices, folding, indexing, reductions, views
 
 THEMES = (folding, algebra, choices, views, reductions, indexing)

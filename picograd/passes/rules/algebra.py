@@ -7,7 +7,7 @@ from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.dtypes import type_of
 from picograd.dialects.tensor import BinaryKind, BinaryOp, UnaryKind, UnaryOp
-from picograd.passes.greedy import Build, Rule
+from picograd.passes.rewriting.greedy import Build, Rule
 from picograd.passes.rules.matching import defining, dtype_of_value, filled, is_splat, splat_in
 
 _ROUNDING = (UnaryKind.FLOOR, UnaryKind.CEIL, UnaryKind.ROUND)

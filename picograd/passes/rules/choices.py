@@ -13,7 +13,7 @@ from picograd.dialects.tensor import (
     UnaryKind,
     UnaryOp,
 )
-from picograd.passes.greedy import Build, Rule
+from picograd.passes.rewriting.greedy import Build, Rule
 from picograd.passes.rules.matching import defining, dtype_of_value, filled, splat_in
 
 _OPPOSITE: Mapping[CompareKind, CompareKind] = {

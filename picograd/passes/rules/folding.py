@@ -20,7 +20,7 @@ from picograd.dialects.tensor import (
     UnaryOp,
 )
 from picograd.errors import IndexOutOfRange
-from picograd.passes.greedy import Build, Rule
+from picograd.passes.rewriting.greedy import Build, Rule
 from picograd.passes.rules.matching import array_in, filled, shape_of, size_of, splat_in
 from picograd.semantics.tensor import evaluate_op
 

@@ -14,7 +14,7 @@ from picograd.dialects.tensor import (
     SelectOp,
     int_value,
 )
-from picograd.passes.greedy import Build, Rule
+from picograd.passes.rewriting.greedy import Build, Rule
 from picograd.passes.rules.matching import dtype_of_value, shape_of, size_of
 
 

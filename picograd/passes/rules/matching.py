@@ -15,7 +15,7 @@ from picograd.dialects.tensor import (
     SliceOp,
     TensorOp,
 )
-from picograd.passes.greedy import Build
+from picograd.passes.rewriting.greedy import Build
 
 _KEEP_A_SPLAT = (BroadcastOp, PermuteOp, ReshapeOp, ReverseOp, SliceOp)
 

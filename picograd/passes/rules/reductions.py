@@ -12,7 +12,7 @@ from picograd.dialects.tensor import (
     int_value,
     ints,
 )
-from picograd.passes.greedy import Build, Rule
+from picograd.passes.rewriting.greedy import Build, Rule
 from picograd.passes.rules.matching import defining, dtype_of_value, filled, shape_of, size_of
 
 # Combining in another order changes no bit.

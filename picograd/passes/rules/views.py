@@ -16,7 +16,7 @@ from picograd.dialects.tensor import (
     int_value,
     ints,
 )
-from picograd.passes.greedy import Build, Rule
+from picograd.passes.rewriting.greedy import Build, Rule
 from picograd.passes.rules.matching import defining, is_splat, shape_of, size_of, splat_in
 
 

@@ -15,10 +15,9 @@ from math import ceil, prod
 from xdsl.ir import Operation
 
 from picograd.dialects.loop import Dim, KernelOp, LoadOp, ParallelOp, ReduceOp
-from picograd.passes.lane_analysis import NotVectorizable, analyze_lanes
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import inner_first
-from picograd.passes.nest_shape import (
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.loops.lane_analysis import NotVectorizable, analyze_lanes
+from picograd.passes.loops.nest_shape import (
     Access,
     Contraction,
     Nest,
@@ -28,6 +27,7 @@ from picograd.passes.nest_shape import (
     local_stride,
     nest_of,
 )
+from picograd.passes.rewriting.loops import inner_first
 from picograd.targets import Target
 
 Sizes = Mapping[Operation, Mapping[str, int]]

@@ -16,9 +16,9 @@ from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.loop import AllocOp, Dim, KernelOp, LoadOp, LoopOp, memref_type
 from picograd.dialects.loop_syntax import memref_shape
-from picograd.passes.choose_tiles import extent_of, leaf_nests, register_tile
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.nest_shape import Contraction, contraction_of, element_bits, local_stride
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.loops.nest_shape import Contraction, contraction_of, element_bits, local_stride
+from picograd.passes.schedule.choose_tiles import extent_of, leaf_nests, register_tile
 from picograd.targets import Target
 
 MANY_USES = 32

@@ -19,11 +19,11 @@ from picograd.dialects.loop import (
     tile_type,
     yielded,
 )
-from picograd.passes.lane_analysis import NotVectorizable, analyze_lanes
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import clone_body, copy_hint, replace_op, take_ops
-from picograd.passes.scalar_loops import TAIL
-from picograd.passes.vectorizer import Vectorizer
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.loops.lane_analysis import NotVectorizable, analyze_lanes
+from picograd.passes.loops.scalar_loops import TAIL
+from picograd.passes.rewriting.loops import clone_body, copy_hint, replace_op, take_ops
+from picograd.passes.tiles.vectorizer import Vectorizer
 
 
 def tile_reduction(op: ReduceOp, name: str, size: int) -> None:

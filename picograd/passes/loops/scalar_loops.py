@@ -6,8 +6,8 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import AnyFloat, StringAttr
 
 from picograd.dialects.loop import KernelOp, LoopOp, tile_rank
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import inner_first
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import inner_first
 
 SCALAR = "scalar"
 """The attribute of a loop that could not become tiles: the reason."""

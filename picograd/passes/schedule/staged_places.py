@@ -6,8 +6,8 @@ from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.loop import Dim, LoopOp, StoreOp
 from picograd.dialects.loop_syntax import memref_shape
-from picograd.passes.choose_staging import Staging
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.schedule.choose_staging import Staging
 
 
 def staged_dims(choice: Staging) -> dict[str, Dim]:

@@ -11,9 +11,9 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from picograd.dialects.affine import FloorDiv, Lane, Leaf, Linear, LinearLike, Mod, encode
 from picograd.dialects.loop import LoadOp, StoreOp, element_type, tile_rank, tile_shape, tile_type
 from picograd.dialects.loop_syntax import memref_shape
-from picograd.passes.loop_rewriting import copy_hint
-from picograd.passes.tile_pieces import PieceWidths, chunks
-from picograd.passes.transpose_vectors import transpose_vectors
+from picograd.passes.rewriting.loops import copy_hint
+from picograd.passes.tiles.pieces import PieceWidths, chunks
+from picograd.passes.tiles.transpose_vectors import transpose_vectors
 
 
 @lru_cache(maxsize=1024)

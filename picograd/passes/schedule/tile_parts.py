@@ -9,8 +9,8 @@ from xdsl.ir import Block
 
 from picograd.dialects.affine import Linear, floordiv
 from picograd.dialects.loop import Dim, ReduceOp, YieldOp
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import clone_body, copy_hint, replace_op
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import clone_body, copy_hint, replace_op
 
 
 def exact_parts(dim: Dim, size: int, facts: LoopFacts) -> list[tuple[Dim, int]] | None:

@@ -28,10 +28,10 @@ from picograd.dialects.loop import (
     yielded,
 )
 from picograd.errors import PassError
-from picograd.passes.loop_rewriting import copy_hint, insert_before, take_ops
-from picograd.passes.order_depth_first import order_depth_first, sink_past_loops
-from picograd.passes.tile_pieces import Piece, PieceWidths
-from picograd.passes.tile_transposes import (
+from picograd.passes.rewriting.loops import copy_hint, insert_before, take_ops
+from picograd.passes.tiles.order_depth_first import order_depth_first, sink_past_loops
+from picograd.passes.tiles.pieces import Piece, PieceWidths
+from picograd.passes.tiles.transposes import (
     Parts,
     is_transposed,
     piece_type,

@@ -27,9 +27,9 @@ from picograd.dialects.loop import (
     tile_type,
     yielded,
 )
-from picograd.passes.lane_analysis import FLOAT_PREDICATES, INTEGER_PREDICATES, Axes, LaneAxes
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import copy_hint, dims_with
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.loops.lane_analysis import FLOAT_PREDICATES, INTEGER_PREDICATES, Axes, LaneAxes
+from picograd.passes.rewriting.loops import copy_hint, dims_with
 
 SCALAR_CONVERSIONS = {op.name: kind for kind, op in CONVERSIONS.items()}
 """The upstream conversions that loop.convert does for tiles."""

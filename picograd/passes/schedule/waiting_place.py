@@ -8,8 +8,8 @@ from xdsl.ir import SSAValue
 
 from picograd.dialects.affine import Leaf, Linear, LinearLike
 from picograd.dialects.loop import AllocOp, Dim, KernelOp, ParallelOp, ReduceOp, StoreOp
-from picograd.passes.loop_facts import LoopFacts
-from picograd.passes.loop_rewriting import insert_before
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.loops import insert_before
 
 
 def waiting_place(

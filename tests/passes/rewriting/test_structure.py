@@ -4,7 +4,7 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.compiler.diagnostics import parse_module
-from picograd.passes.structure import structural_key
+from picograd.passes.rewriting.structure import structural_key
 
 TEXT = """builtin.module {
   func.func @main(%x: tensor<2xf32>, %y: tensor<2xf32>) -> tensor<2xf32> {

@@ -25,7 +25,7 @@ from picograd.dialects.loop import (
     memref_type,
 )
 from picograd.dialects.loop_syntax import memref_shape
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 
 Access = LoadOp | StoreOp
 

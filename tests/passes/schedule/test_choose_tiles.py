@@ -6,15 +6,15 @@ import pytest
 from picograd.check.loop_samples import SAMPLES, convolution, linear_relu, softmax, transpose_add
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects.loop import LoopOp, ReduceOp
-from picograd.passes.choose_staging import staged_loads
-from picograd.passes.choose_tiles import (
+from picograd.passes.rewriting.loops import inner_first, kernels
+from picograd.passes.schedule.choose_staging import staged_loads
+from picograd.passes.schedule.choose_tiles import (
     best_tile,
     block_sizes,
     even_blocks,
     reduce_sizes,
     register_sizes,
 )
-from picograd.passes.loop_rewriting import inner_first, kernels
 from picograd.targets import lookup
 
 AVX512 = "cpu:vector_bits=512,vector_registers=32,l1_bytes=49152,l2_bytes=1048576,l3_bytes=33554432"

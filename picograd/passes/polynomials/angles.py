@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from picograd.passes.math_polynomials import (
+from picograd.passes.polynomials.elementary import (
     INFINITY,
     NAN,
     SIGN,

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import MemRefType, f32
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects.affine import FloorDiv, Lane, Linear, Mod, floordiv, mod
 from picograd.dialects.loop import LoopOp
-from picograd.passes.loop_facts import LoopFacts
+from picograd.passes.loops.facts import LoopFacts
 
 NEST = """
 loop.kernel @k(%x: memref<4xi64>) {

@@ -1,4 +1,4 @@
-"""The arithmetic of `math_polynomials` as operations on elements and tiles of the loop level."""
+"""The arithmetic of these formulas as operations on elements and tiles of the loop level."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, f32, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects.loop import BroadcastOp, CompareOp, SelectOp, tile_shape, tile_type
-from picograd.passes.math_polynomials import Arithmetic
+from picograd.passes.polynomials.elementary import Arithmetic
 
 # Adding 1.5 * 2**23 pushes the fraction of a small float out of its mantissa: what is left in the
 # lowest bits is the nearest integer. (Upstream's conversions take elements only, not tiles.)

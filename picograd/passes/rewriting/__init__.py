@@ -1,0 +1,1 @@
+"""Tools for changing IR that passes share: drivers, loop surgery, structural equality."""

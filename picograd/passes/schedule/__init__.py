@@ -1,0 +1,1 @@
+"""Decisions about a loop nest: sizes of tiles, operands to copy, where running values wait."""
