@@ -50,7 +50,10 @@ class Guard:
         value, expected = slot_value(self.slot), self.expected
         if value is expected:
             return not isinstance(value, TensorCore) or value.requires_grad == self.tracked
-        return not self.by_identity and type(value) is type(expected) and value == expected
+        if self.by_identity or type(value) is not type(expected):
+            return False
+        # -0.0 equals 0.0, but computes other results; a NaN does not even equal itself.
+        return repr(value) == repr(expected) if isinstance(value, float) else value == expected
 
     def __str__(self) -> str:
         now = slot_value(self.slot)

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import FloatAttr, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.rewriter import Rewriter
 from xdsl.traits import Pure
@@ -96,21 +96,13 @@ def number_of(op: Operation) -> Hashable:
     operands: tuple[int, ...] = tuple(id(operand) for operand in op.operands)
     if isinstance(op, BinaryOp | CompareOp) and op.kind.data in _COMMUTES:
         operands = tuple(sorted(operands))
-    properties = tuple(
-        (name, _exact(value)) for name, value in sorted(op.properties.items(), key=_first)
-    )
+    # xDSL compares numbers in attributes bit by bit: -0.0 is not 0.0, a NaN is like itself.
+    properties = tuple(sorted(op.properties.items(), key=_first))
     return type(op), operands, properties, tuple(result.type for result in op.results)
 
 
 def _first(item: tuple[str, Attribute]) -> str:
     return item[0]
-
-
-def _exact(attribute: Attribute) -> Hashable:
-    """A key that tells -0.0 from 0.0 and finds a NaN equal to itself, unlike Python's floats."""
-    if isinstance(attribute, FloatAttr):
-        return str(attribute.get_type()), attribute.value.data.hex()
-    return attribute
 
 
 def _use_instead(op: Operation, first: Operation) -> None:

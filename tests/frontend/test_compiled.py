@@ -270,6 +270,17 @@ class Scaled(nn.Module):
         return x * self.weight * self.scale if self.training else x
 
 
+def test_numbers_that_code_reads_are_compared_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, x = torch.compile(lambda x: x * SCALE), torch.ones(2)
+    for scale, signed in ((0.0, False), (-0.0, True), (0.0, False)):
+        monkeypatch.setitem(globals(), "SCALE", scale)
+        assert np.signbit(compiled(x).numpy()).tolist() == [signed] * 2
+    for _ in range(3):
+        monkeypatch.setitem(globals(), "SCALE", float("nan"))
+        assert np.isnan(compiled(x).numpy()).all()
+    assert len(compiled.recompilations) == 3
+
+
 def test_modules_are_guarded() -> None:
     net = Scaled()
     compiled, x = torch.compile(net), torch.ones(2)

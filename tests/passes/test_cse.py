@@ -55,7 +55,12 @@ def test_properties_and_types_tell_ops_apart() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "left"),
-    [("0.0", "-0.0", 2), ("0.0", "0.0", 1), ("0x7fc00000", "0x7fc00000", 1), ("1.0", "2.0", 2)],
+    [
+        ("0.0", "-0.0", 2),
+        ("0.0", "0.0", 1),
+        ("0x7fc00000", "0x7fc00000", 1),
+        ("0x7fc00000", "0x7fc00001", 2),
+    ],
 )
 def test_numbers_are_compared_bit_by_bit(first: str, second: str, left: int) -> None:
     pad = "pico.pad %x with {} : f32 low [0] high [0] interior [0] : T -> T"

@@ -44,6 +44,44 @@ def test_everything_else_does(old: str, new: str) -> None:
     assert structural_key(changed(old, new)) != structural_key(parse_module(TEXT))
 
 
+PAD = """builtin.module {
+  func.func @main(%x: tensor<2xf32>) -> tensor<4xf32> {
+    %y = pico.pad %x with FILL : f32 low [1] high [1] interior [0] : tensor<2xf32> -> tensor<4xf32>
+    func.return %y : tensor<4xf32>
+  }
+}"""
+SPLAT = """builtin.module {
+  func.func @main() -> tensor<2xf32> {
+    %y = pico.constant dense<FILL> : tensor<2xf32>
+    func.return %y : tensor<2xf32>
+  }
+}"""
+ELEMENT = """builtin.module {
+  loop.kernel @fill(%y: memref<2xf32>) {
+    loop.parallel %i = 0 to 2 {
+      %v = arith.constant FILL : f32
+      loop.store %v, %y[%i] : f32, memref<2xf32>
+    }
+  }
+}"""
+
+
+@pytest.mark.parametrize("text", [PAD, SPLAT, ELEMENT])
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("0.0", "-0.0", False),
+        ("-0.0", "-0.0", True),
+        ("0x7fc00000", "0x7fc00000", True),
+        ("0x7fc00000", "0xffc00000", False),
+    ],
+)
+def test_numbers_are_compared_bit_by_bit(text: str, first: str, second: str, same: bool) -> None:
+    one, other = (structural_key(parse_module(text.replace("FILL", n))) for n in (first, second))
+    assert (one == other) == same
+    assert not same or hash(one) == hash(other)
+
+
 def test_properties_can_be_left_out() -> None:
     (function,) = parse_module(TEXT).ops
     (other,) = changed("@main", "@other").ops
