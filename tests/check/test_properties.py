@@ -1,7 +1,10 @@
-"""For every pass, on random modules after random legal passes: meaning, verification, text."""
+"""For every pass, on random modules after random legal passes: meaning, verification, text.
+
+For every device, that what it computes from a random module is what the module means.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from random import Random
 
 import numpy as np
@@ -13,24 +16,43 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.parser import Parser
 
+from picograd.backends.runtime import device as find_device
 from picograd.check.generator import Sample, samples
 from picograd.check.makers import MAKERS
 from picograd.check.orders import Walk, suits
 from picograd.check.sketch import SIZES
 from picograd.compiler.diagnostics import verify_module
+from picograd.compiler.executable import compile_module
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
 from picograd.dialects.buffer import outputs_of
 from picograd.dialects.dtypes import DType, bool_, float32, float64, from_ir, int32, int64, type_of
 from picograd.dialects.literals import Array
 from picograd.passes import PASSES, Level, Pass
+from picograd.semantics.accuracy import ACCURACY, Accuracy
+from picograd.semantics.accuracy import CPU as HOST
 from picograd.semantics.bounds import compare
 from picograd.semantics.evaluate import entry_of, evaluate
 
 # Machines so small that modules of a few hundred elements have reason to be tiled and split.
 CPU = "cpu:vector_bits=128,vector_registers=16,cores=3,l1_bytes=512,l2_bytes=1024,l3_bytes=4096"
 GPU = "gpu"
+# Machines with less of one thing or another than the devices have.
+NARROW = {
+    "cpu": (
+        "cpu:vector_bits=128,vector_registers=8,cores=1",
+        "cpu:vector_bits=256,vector_registers=16,cores=5",
+        CPU,
+    ),
+    "gpu": (
+        "gpu:storage_buffers=3",
+        "gpu:storage_buffers=4,workgroup_bytes=4096",
+        "gpu:workgroup_bytes=1024,max_invocations=32",
+    ),
+}
+# Of each property, in the profile `ci`; `explore` draws more, in proportion.
 EXAMPLES = 40
+CI_EXAMPLES = 50
 # The share of samples that a pass must change, so that its property does not hold vacuously.
 LEAST_CHANGED = 0.2
 # The share of samples of which more than 1 % of the elements may be decided either way.
@@ -77,16 +99,15 @@ def property_of(
     check: Callable[[Sample, Random], None],
     dtypes: tuple[DType, ...],
     work: Work | None = None,
+    examples: int = EXAMPLES,
 ) -> None:
-    """Run a check on samples of a few ops or more, the same ones at each run."""
+    """Run a check on samples of a few ops or more, which the profile draws: always the same in `ci`."""
     work = work or Work()
     drawn = samples(fewest_ops=4, dtypes=dtypes, makers=work.kinds, sizes=work.sizes)
 
     @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
+        max_examples=examples * settings().max_examples // CI_EXAMPLES,
         database=None,
-        derandomize=True,
         suppress_health_check=[
             HealthCheck.too_slow,
             HealthCheck.data_too_large,
@@ -130,10 +151,16 @@ def fits_32_bits(sample: Sample) -> bool:
 def check_meaning(sample: Sample, walk: Walk, tally: Tally) -> None:
     """The module computes what the sample's does: floats within the budget, the rest exactly."""
     outputs = evaluate(walk.module, fitted(sample.inputs, walk.module))
-    report = compare(sample.module, sample.inputs, outputs)
+    check_outputs(sample, outputs, tally, HOST, f"after {walk.passes}\n{walk.module}")
+
+
+def check_outputs(
+    sample: Sample, outputs: list[Array], tally: Tally, accuracy: Accuracy, how: str
+) -> None:
+    report = compare(sample.module, sample.inputs, outputs, accuracy)
     tally.compared += 1
     tally.undecided += report.undetermined > report.cap * report.elements
-    assert not report.excesses, f"{report}\nafter {walk.passes}\n{walk.module}"
+    assert not report.excesses, f"{report}\n{how}"
 
 
 def check_text(module: ModuleOp) -> None:
@@ -184,18 +211,41 @@ def test_random_legal_orders_agree(machine: str, level: Level) -> None:
     assert tally.undecided <= MOST_UNDECIDED * tally.compared, tally
 
 
-@pytest.mark.parametrize("device", ["cpu", "gpu"])
-def test_pipelines_keep_the_meaning(device: str) -> None:
+def run_on_narrow(sample: Sample, device: str, rng: Random) -> list[Array]:
+    """What the device's pipeline for a lesser machine makes of a sample, in the reference."""
+    machine, module = rng.choice(NARROW[device]), sample.module.clone()
+    for step in pipeline(device):
+        aims = any(field.name == "target" for field in fields(step))
+        (replace(step, target=machine) if aims else step).apply(new_context(), module)
+    check_text(module)
+    return evaluate(module, fitted(sample.inputs, module))
+
+
+def run_on_device(sample: Sample, device: str, rng: Random) -> list[Array]:
+    place = find_device(device)
+    executable = compile_module(sample.module, device)
+    results = executable.run([place.upload(array) for array in sample.inputs])
+    return [place.download(result) for result in results]
+
+
+@pytest.mark.parametrize(
+    ("device", "run", "examples"),
+    [
+        ("cpu", run_on_narrow, 40),
+        ("gpu", run_on_narrow, 40),
+        ("cpu", run_on_device, 200),
+        pytest.param("gpu", run_on_device, 120, marks=pytest.mark.gpu),
+    ],
+)
+def test_pipelines_keep_the_meaning(
+    device: str, run: Callable[[Sample, str, Random], list[Array]], examples: int
+) -> None:
     tally = Tally()
 
     def check(sample: Sample, rng: Random) -> None:
         assume(device == "cpu" or fits_32_bits(sample))
-        walk = Walk(sample.module.clone(), device, rng)
-        for step in pipeline(device):
-            step.apply(new_context(), walk.module)
-            walk.passes.append(step)
-        check_text(walk.module)
-        check_meaning(sample, walk, tally)
+        outputs = run(sample, device, rng)
+        check_outputs(sample, outputs, tally, ACCURACY[device], f"on {device}")
 
-    property_of(check, EVERYTHING if device == "cpu" else NO_DOUBLES)
+    property_of(check, EVERYTHING if device == "cpu" else NO_DOUBLES, examples=examples)
     assert tally.undecided <= MOST_UNDECIDED * tally.compared, tally

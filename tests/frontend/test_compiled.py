@@ -260,16 +260,6 @@ def test_numbers_behind_other_functions_are_guarded(monkeypatch: pytest.MonkeyPa
     assert compiled(x).item() == 4
 
 
-class Scaled(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = 2.0
-        self.weight = nn.Parameter(torch.ones(2))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.weight * self.scale if self.training else x
-
-
 def test_numbers_that_code_reads_are_compared_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, x = torch.compile(lambda x: x * SCALE), torch.ones(2)
     for scale, signed in ((0.0, False), (-0.0, True), (0.0, False)):
@@ -279,6 +269,16 @@ def test_numbers_that_code_reads_are_compared_bit_by_bit(monkeypatch: pytest.Mon
         monkeypatch.setitem(globals(), "SCALE", float("nan"))
         assert np.isnan(compiled(x).numpy()).all()
     assert len(compiled.recompilations) == 3
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = 2.0
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weight * self.scale if self.training else x
 
 
 def test_modules_are_guarded() -> None:
