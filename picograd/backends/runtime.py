@@ -68,6 +68,10 @@ class Device(ABC):
     def allocate(self, type: TensorType[Any]) -> Buffer:
         """Fresh memory for a tensor of this type; the contents are undefined."""
 
+    def allocator(self, types: Sequence[TensorType[Any]]) -> Callable[[], list[Buffer]]:
+        """A function that allocates a buffer of each type, for those who do so over and over."""
+        return lambda: [self.allocate(type) for type in types]
+
     @abstractmethod
     def upload(self, array: Array) -> Buffer:
         """A copy of the array on the device. Raises DTypeError for a type it cannot hold."""

@@ -89,7 +89,7 @@ def count_kernels(module: ModuleOp) -> int:
 
 
 def intermediate_bytes(module: ModuleOp) -> int:
-    """Bytes of intermediates in a module at buffer or loop level: of the arena once there is one."""
+    """Bytes of intermediates in a module at buffer or loop level: the arena's if there is one."""
     total = 0
     for op in module.walk():
         if isinstance(op, buffer.AllocOp):
@@ -117,6 +117,8 @@ class Executable:
         self.outputs = tuple(outputs)
         self.report = report
         self._levels = levels
+        self._input_types = list(inputs)
+        self._allocate = device.allocator(outputs)
 
     def run(self, inputs: Sequence[Buffer]) -> list[Buffer]:
         """The results for these inputs, in fresh buffers, in the order of `@main`'s results.
@@ -124,15 +126,15 @@ class Executable:
         Raises ShapeError for inputs of other types than the module's, and what the program
         raises: IndexOutOfRange (on an asynchronous device at the next download).
         """
-        given = tuple(given.type for given in inputs)
-        if given != self.inputs:
+        given = [given.type for given in inputs]
+        if given != self._input_types:
             raise ShapeError(
                 "the inputs are not those that the program was compiled for",
                 expected=", ".join(map(str, self.inputs)) or "no inputs",
                 found=", ".join(map(str, given)) or "none",
                 hint="compile again for these shapes and dtypes",
             )
-        outputs = [self.device.allocate(type) for type in self.outputs]
+        outputs = self._allocate()
         self.program.run(inputs, outputs)
         return outputs
 

@@ -31,11 +31,11 @@ from picograd.frontend.modes import SETTINGS, set_trace
 from picograd.frontend.numbers import live_number
 from picograd.frontend.problems import located
 from picograd.frontend.results import Effects
-from picograd.frontend.sources import FromCell
+from picograd.frontend.sources import Inputs
 from picograd.frontend.tape import BarrierNode
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.trace import Trace, grad_type
-from picograd.frontend.watch import Guard, Watcher, signature_of
+from picograd.frontend.watch import Guards, Watcher, positional_names, signature_of
 from picograd.passes.base import Pass
 
 P = ParamSpec("P")
@@ -51,32 +51,31 @@ class Version:
 
     def __init__(
         self,
+        key: Hashable,
         executable: Executable,
         trace: Trace,
         effects: Effects,
         watcher: Watcher,
         call: Call,
     ) -> None:
+        self.key = key
         self.executable = executable
         self._effects = effects
-        self._sources = trace.sources
-        self._guards: list[Guard] = watcher.guards
-        self._cells = [
-            (source.cell, source.cell.type, source.cell.device)
-            for source in trace.sources
-            if isinstance(source, FromCell)
-        ]
+        self._inputs = Inputs(trace.sources)
+        self._guards = Guards(watcher.guards)
+        self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
+        self._captured = frozenset(self._inputs.cells)
         self._grads: list[tuple[TensorCore, AnyTensor | None]] = list(trace.grads_read.items())
         self._changed = {trace.argument_cells.get(cell, cell) for cell in trace.mutated}
         self._kept = (call.kept, watcher)  # objects whose identity the key or a guard uses
 
     def mismatch(self, call: Call) -> str | None:
         """Why this version does not fit the call; None when it does."""
-        for guard in self._guards:
-            if not guard.holds():
-                return str(guard)
+        guard = self._guards.broken()
+        if guard is not None:
+            return str(guard)
         for cell, type, device in self._cells:
-            if cell.type != type or cell.device != device:
+            if (cell.type is not type and cell.type != type) or cell.device != device:
                 return f"`{cell.name or 'a captured tensor'}` is now a {cell.type} on {cell.device}"
         for tensor, type in self._grads:
             present = tensor.grad_slot
@@ -90,7 +89,7 @@ class Version:
         if self._changed:
             self._check_aliases(call)
         mode = eager(self.executable.device.name)
-        inputs = [source.fetch(call, mode) for source in self._sources]
+        inputs = self._inputs.fetch(call, mode)
         try:
             buffers = self.executable.run(cast(list[Buffer], inputs))
         except PicogradError as error:
@@ -100,10 +99,9 @@ class Version:
 
     def _check_aliases(self, call: Call) -> None:
         """Raise TraceError if storage that changes is reached in two ways."""
-        captured = {cell for cell, _, _ in self._cells}
         for index, tensor in enumerate(call.tensors):
             changed = index in self._changed or tensor.cell in self._changed
-            if changed and tensor.cell in captured:
+            if changed and tensor.cell in self._captured:
                 raise located(
                     TraceError(
                         "a tensor that the function changes is an argument and captured as well",
@@ -132,6 +130,7 @@ class CompiledFunction(Generic[P, R]):
         self._passes = passes
         self._dump = dump
         self._signature = signature_of(function)
+        self._positional = positional_names(self._signature)
         self._versions: dict[Hashable, list[Version]] = {}
         self._last: Version | None = None
         self._lock = threading.Lock()
@@ -139,24 +138,39 @@ class CompiledFunction(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if SETTINGS.trace is not None:
             return self.function(*args, **kwargs)  # part of the graph being traced
-        bound = self._signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        call = take_apart(bound.arguments)
+        call = take_apart(self._arguments(args, kwargs))
         key = (call.key, SETTINGS.recording)
         version = self._find(key, call)
         if version is None:
             with self._lock:
-                version = self._find(key, call) or self._compile(key, call, bound)
+                version = self._find(key, call) or self._compile(key, call, args, kwargs)
         self._last = version
         return cast(R, version.run(call))
 
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
+        """The arguments by the names of their parameters."""
+        if not kwargs and len(args) == len(self._positional):
+            return dict(zip(self._positional, args, strict=True))
+        return self._bind(args, kwargs).arguments
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound
+
     def _find(self, key: Hashable, call: Call) -> Version | None:
+        last = self._last
+        # Equal keys usually hold the same objects: comparing them takes less time than a hash.
+        if last is not None and last.key == key and last.mismatch(call) is None:
+            return last
         for version in self._versions.get(key, ()):
             if version.mismatch(call) is None:
                 return version
         return None
 
-    def _compile(self, key: Hashable, call: Call, bound: inspect.BoundArguments) -> Version:
+    def _compile(
+        self, key: Hashable, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Version:
         reason = "the call has new kinds of arguments" if self._versions else "it is the first call"
         versions = self._versions.setdefault(key, [])
         if versions:
@@ -170,11 +184,11 @@ class CompiledFunction(Generic[P, R]):
                 "an argument of the function.",
                 stacklevel=4,
             )
-        version = self._trace(call, bound)
+        version = self._trace(key, call, self._bind(args, kwargs))
         versions.append(version)
         return version
 
-    def _trace(self, call: Call, bound: inspect.BoundArguments) -> Version:
+    def _trace(self, key: Hashable, call: Call, bound: inspect.BoundArguments) -> Version:
         watcher = Watcher()
         watcher.function(self.function)
         for name, argument in bound.arguments.items():
@@ -198,7 +212,7 @@ class CompiledFunction(Generic[P, R]):
         module = trace.module(effects.outputs)
         effects.release()
         executable = compile_module(module, device, passes=self._passes, dump=self._dump)
-        return Version(executable, trace, effects, watcher, call)
+        return Version(key, executable, trace, effects, watcher, call)
 
     def _find_device(self, call: Call, watcher: Watcher) -> str:
         tensors = [*call.tensors, *watcher.tensors]

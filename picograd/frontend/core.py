@@ -58,9 +58,16 @@ class TensorCore:
         self._memo: tuple[Value, Node | None, bool, Var] | None = None
         # A number that Python supplies at each run, weak in promotion like any Python number.
         self.number: RuntimeValue | None = None
-        self._layout = _layout_of(cell, views)
+        self._known_layout: Layout | None = None
 
     # What a tensor looks like
+
+    @property
+    def _layout(self) -> Layout:
+        """Made when it is first asked for: many results of compiled code never are."""
+        if self._known_layout is None:
+            self._known_layout = _layout_of(self.cell, self.views)
+        return self._known_layout
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -99,7 +106,7 @@ class TensorCore:
     def show_storage(self, cell: Cell, views: tuple[View, ...]) -> None:
         """Look at other storage from now on; a leaf stays a leaf."""
         self.cell, self.views, self.tracked_from = cell, views, len(views)
-        self._layout, self._memo = _layout_of(cell, views), None
+        self._known_layout = self._memo = None
 
     # Reading and making values
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import cast
 
 from xdsl.ir import SSAValue
 
 from picograd.backends.runtime import Buffer
 from picograd.frontend.arguments import Call, map_leaves
-from picograd.frontend.cells import Cell, Value
+from picograd.frontend.cells import Cell
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.eager import EagerMode
 from picograd.frontend.modes import set_recording
@@ -18,31 +20,72 @@ from picograd.frontend.trace import Trace
 from picograd.frontend.views import View
 
 
+@dataclass
+class _Run:
+    """One run of the compiled code: its arguments, and what it computed."""
+
+    call: Call
+    buffers: Sequence[Buffer]
+    mode: EagerMode
+    fresh: dict[int, Cell] = field(default_factory=dict[int, Cell])
+    """Storage made for outputs in this run, which several results may show."""
+
+
+class Description(ABC):
+    """Where a part of the result, or a `.grad`, comes from."""
+
+    @abstractmethod
+    def build(self, run: _Run) -> object:
+        """What it is in this run."""
+
+
 @dataclass(frozen=True)
-class Produced:
+class Produced(Description):
     """A result: a tensor over fresh storage."""
 
     output: int
     views: tuple[View, ...]
     gradient: str
     """"leaf" for a tensor made with requires_grad, "barrier" for one computed from such, or ""."""
-    grad: object = None
+    grad: Description | None = None
     """What the tensor's own `.grad` is."""
+
+    def build(self, run: _Run) -> TensorCore:
+        cell = run.fresh.get(self.output)
+        if cell is None:
+            cell = run.fresh[self.output] = run.mode.new_cell(run.buffers[self.output])
+        result = TensorCore.result_class(cell, self.views)
+        if self.gradient:
+            _track(result, self.gradient)
+        if self.grad is not None:
+            made = self.grad.build(run)
+            assert isinstance(made, TensorCore)
+            result.grad_slot = made
+        return result
 
 
 @dataclass(frozen=True)
-class Passed:
+class Passed(Description):
     """A result that shows storage of an argument."""
 
     argument: int
     views: tuple[View, ...]
 
+    def build(self, run: _Run) -> TensorCore:
+        tensor = run.call.tensors[self.argument]
+        if self.views == tensor.views:
+            return tensor
+        return TensorCore.result_class(tensor.cell, self.views)
+
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(Description):
     """A result, or `.grad`, that is the same Python object at every call."""
 
     value: object
+
+    def build(self, run: _Run) -> object:
+        return self.value
 
 
 class Effects:
@@ -52,8 +95,10 @@ class Effects:
         self.outputs: list[SSAValue] = []
         self._trace = trace
         self._fresh: dict[Cell, int] = {}
-        self._cells: list[tuple[object, int]] = []
-        self._grads: list[tuple[TensorCore, object]] = []
+        self._cells: list[tuple[Cell, int]] = []
+        self._arguments: list[tuple[int, int]] = []
+        self._kept_grads: list[tuple[TensorCore, int]] = []
+        self._grads: list[tuple[TensorCore, Description]] = []
         self.result: object = None
 
     def collect(self, result: object) -> None:
@@ -63,10 +108,13 @@ class Effects:
         for cell in trace.mutated:
             value = trace.held(cell)
             assert value is not None
-            target: object = trace.argument_cells.get(cell)
-            if target is None:
-                target = trace.grad_cells.get(cell, cell)
-            self._cells.append((target, self._output(value)))
+            output = self._output(value)
+            if cell in trace.argument_cells:
+                self._arguments.append((trace.argument_cells[cell], output))
+            elif cell in trace.grad_cells:
+                self._kept_grads.append((trace.grad_cells[cell], output))
+            else:
+                self._cells.append((cell, output))
         for tensor in trace.grads:
             present = tensor.grad_slot
             if present is None or present.cell not in trace.grad_cells:
@@ -76,7 +124,7 @@ class Effects:
         self.outputs.append(value)
         return len(self.outputs) - 1
 
-    def _describe(self, leaf: object) -> object:
+    def _describe(self, leaf: object) -> Description:
         if not isinstance(leaf, TensorCore):
             return Kept(leaf)
         cell, trace = leaf.cell, self._trace
@@ -101,47 +149,20 @@ class Effects:
 
     def replay(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> object:
         """Write the changes back and return the function's result."""
-        for target, output in self._cells:
-            self._write(target, buffers[output], call, mode)
-        fresh: dict[int, Cell] = {}
-
-        def build(description: object, path: str = "") -> object:
-            match description:
-                case Kept(value):
-                    return value
-                case Passed(argument, views):
-                    tensor = call.tensors[argument]
-                    if views == tensor.views:
-                        return tensor
-                    return TensorCore.result_class(tensor.cell, views)
-                case Produced(output, views, gradient, grad):
-                    if output not in fresh:
-                        fresh[output] = mode.new_cell(buffers[output])
-                    result = TensorCore.result_class(fresh[output], views)
-                    _track(result, gradient)
-                    if grad is not None:
-                        made = build(grad)
-                        assert isinstance(made, TensorCore)
-                        result.grad_slot = made
-                    return result
-                case _:
-                    raise AssertionError(description)
-
+        run = _Run(call, buffers, mode)
+        for cell, output in self._cells:
+            mode.write(cell, buffers[output])
+        for argument, output in self._arguments:
+            mode.write(call.tensors[argument].cell, buffers[output])
+        for tensor, output in self._kept_grads:
+            assert tensor.grad_slot is not None
+            with set_recording(False):
+                tensor.grad_slot.write_(Var(buffers[output]))
         for tensor, description in self._grads:
-            grad = build(description)
+            grad = description.build(run)
             assert grad is None or isinstance(grad, TensorCore)
             tensor.grad_slot = grad
-        return map_leaves(self.result, build)
-
-    def _write(self, target: object, value: Value, call: Call, mode: EagerMode) -> None:
-        if isinstance(target, int):
-            mode.write(call.tensors[target].cell, value)
-        elif isinstance(target, Cell):
-            mode.write(target, value)
-        else:
-            assert isinstance(target, TensorCore) and target.grad_slot is not None
-            with set_recording(False):
-                target.grad_slot.write_(Var(value))
+        return map_leaves(self.result, lambda part, path: cast(Description, part).build(run))
 
 
 def _track(tensor: TensorCore, gradient: str) -> None:

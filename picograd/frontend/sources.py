@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from picograd.frontend.arguments import Call
@@ -59,3 +60,23 @@ class FromPython(Source):
 
     def fetch(self, call: Call, mode: EagerMode) -> Value:
         return mode.constant(self.value.array(call.numbers))
+
+
+class Inputs:
+    """All inputs of compiled code, fetched together.
+
+    Most are cells that outlive every trace; those are read without asking the mode.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.cells = [source.cell for source in sources if isinstance(source, FromCell)]
+        self._others = [
+            (n, source) for n, source in enumerate(sources) if not isinstance(source, FromCell)
+        ]
+
+    def fetch(self, call: Call, mode: EagerMode) -> list[Value]:
+        """The buffers to hand to the compiled code, in order."""
+        values = [cell.value for cell in self.cells]
+        for place, source in self._others:  # in rising order, so each ends where it belongs
+            values.insert(place, source.fetch(call, mode))
+        return values

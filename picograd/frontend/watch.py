@@ -62,6 +62,40 @@ class Guard:
         return f"`{self.label}` was {self.expected!r} and is {now!r}"
 
 
+class Guards:
+    """All guards of one version, arranged so that a check takes little of a call's time."""
+
+    def __init__(self, guards: Sequence[Guard]) -> None:
+        self._all = tuple(guards)
+        slots = [(*guard.slot, guard.expected) for guard in guards]
+        self._items = [(holder, key, value) for holder, key, value in slots if key is not None]
+        self._cells = [(holder, value) for holder, key, value in slots if key is None]
+        self._tracked = [
+            (guard.expected, guard.tracked)
+            for guard in guards
+            if isinstance(guard.expected, TensorCore)
+        ]
+
+    def broken(self) -> Guard | None:
+        """The first guard that does not hold, or None."""
+        if self._same_objects():
+            return None
+        return next((guard for guard in self._all if not guard.holds()), None)
+
+    def _same_objects(self) -> bool:
+        """Whether every slot holds the very object that it held: then every guard holds."""
+        try:
+            for container, key, value in self._items:
+                if container[key] is not value:
+                    return False
+            for cell, value in self._cells:
+                if cell.cell_contents is not value:
+                    return False
+        except (ValueError, LookupError):  # a slot is empty
+            return False
+        return all(tensor.requires_grad is tracked for tensor, tracked in self._tracked)
+
+
 class _Missing:
     """What an empty slot holds."""
 
@@ -199,3 +233,12 @@ def signature_of(function: object) -> inspect.Signature:
     """The parameters that a compiled callable takes."""
     target = getattr(function, "forward", function)
     return inspect.signature(cast(Any, target))
+
+
+def positional_names(signature: inspect.Signature) -> tuple[str, ...]:
+    """The parameters of a function that takes just these, by position; else none."""
+    parameters = signature.parameters.values()
+    ordinary = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if all(parameter.kind in ordinary for parameter in parameters):
+        return tuple(signature.parameters)
+    return ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
@@ -21,17 +22,6 @@ from picograd.targets import lookup
 
 # What begins a comment in a processor's assembly, where it is not "#".
 _COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
-
-# How many types a device remembers the sizes of.
-_MOST_SIZES = 4096
-
-
-class _Size(NamedTuple):
-    """The bytes of a type; it keeps the type alive, so that its identity is not reused."""
-
-    type: TensorType[Any]
-    nbytes: int
-    shelf: Shelf
 
 
 class CpuBuffer(CpuMemory):
@@ -68,22 +58,18 @@ class CpuDevice(Device):
         self.pool = pool or shared_pool()
         self.adapter = _processor_name()
         self._memory = BlockPool()
-        self._sizes: dict[int, _Size] = {}
 
     def allocate(self, type: TensorType[Any]) -> CpuBuffer:
-        # A call allocates its results, dozens of them, and their types are the same objects in
-        # every call: so their sizes are looked up by identity.
-        size = self._sizes.get(id(type))
-        if size is None or size.type is not type:
-            size = self._remember(type)
-        return CpuBuffer(type, size.nbytes, self, size.shelf)
-
-    def _remember(self, type: TensorType[Any]) -> _Size:
-        if len(self._sizes) >= _MOST_SIZES:
-            self._sizes.clear()
         nbytes = nbytes_of(type)
-        size = self._sizes[id(type)] = _Size(type, nbytes, self._memory.shelf(nbytes))
-        return size
+        return CpuBuffer(type, nbytes, self, self._memory.shelf(nbytes))
+
+    def allocator(self, types: Sequence[TensorType[Any]]) -> Callable[[], list[Buffer]]:
+        sizes = [nbytes_of(type) for type in types]
+        kinds = [
+            (type, nbytes, self, self._memory.shelf(nbytes))
+            for type, nbytes in zip(types, sizes, strict=True)
+        ]
+        return lambda: [CpuBuffer(*kind) for kind in kinds]
 
     def upload(self, array: Array) -> CpuBuffer:
         type = tensor_type(np.shape(array), from_numpy(array.dtype))

@@ -45,8 +45,7 @@ class Block:
 
     def array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """The first bytes as an array, not copied."""
-        count = int(np.prod(shape, dtype=np.int64))
-        return self.bytes[: count * dtype.itemsize].view(dtype).reshape(shape)
+        return np.ndarray(shape, dtype, self.bytes)
 
 
 def rounded(nbytes: int) -> int:
@@ -80,7 +79,7 @@ class Shelf:
 
 
 class BlockPool:
-    """Blocks by size. Each step is one operation of the interpreter, so threads may share a pool."""
+    """Blocks by size. Each step is one operation of the interpreter: threads may share a pool."""
 
     def __init__(self) -> None:
         self._shelves: dict[int, Shelf] = {}
