@@ -69,13 +69,27 @@ def accesses(memref: SSAValue) -> list[Access]:
     return [use.operation for use in memref.uses if isinstance(use.operation, LoadOp | StoreOp)]
 
 
+def is_guarded(access: Access) -> bool:
+    """Whether an access tests its indices, so that it cannot leave the buffer."""
+    return (access.pad if isinstance(access, LoadOp) else access.clip) is not None
+
+
+def misses(access: Access) -> bool:
+    """Whether a guarded access is known to be outside its buffer: it loads 0, it stores nothing."""
+    places = zip(access.indices, memref_type(access.memref).get_shape(), strict=True)
+    return is_guarded(access) and any(
+        index.is_constant and not 0 <= index.constant < size for index, size in places
+    )
+
+
 def private_array(alloc: AllocOp, name: str, facts: LoopFacts, kernel: str) -> PrivateArray:
     """The share of one thread in a private buffer.
 
     A buffer allocated outside the workgroup-mapped loops is spread over the threads by those loops'
     variables: with a variable of step s and coefficient c in an index, each thread owns c * s
     places along that axis, and its index relative to them is what remains when the variable is
-    replaced by its lower bound. Raises CompileError for accesses that leave the own part.
+    replaced by its lower bound. Raises CompileError for accesses that leave the own part; padded
+    loads and clipped stores, which test their indices, may leave an axis that is not spread.
     """
     type = memref_type(alloc.memref)
     shape = tuple(type.get_shape())
@@ -86,7 +100,8 @@ def private_array(alloc: AllocOp, name: str, facts: LoopFacts, kernel: str) -> P
             share = _share(full, thread_dims(access, alloc))
             if share is not None:
                 extents[axis] = share
-            if not facts.within(own, extents[axis]):
+            tested = is_guarded(access) and extents[axis] == shape[axis]
+            if not tested and not facts.within(own, extents[axis]):
                 raise CompileError(
                     "a thread reaches into the part of a private buffer that another thread owns",
                     expected=f"indices from 0 to {extents[axis] - 1} along axis {axis}",

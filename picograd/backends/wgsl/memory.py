@@ -10,6 +10,8 @@ from picograd.backends.wgsl.arrays import (
     Array,
     SharedArray,
     dense_offset,
+    is_guarded,
+    misses,
     private_array,
     relative_indices,
 )
@@ -73,6 +75,9 @@ class MemoryWriter:
 
     def load(self, op: LoadOp) -> None:
         type = value_type(op.result.type)
+        if misses(op):
+            self.writer.line(f"let {self.writer.name('v', op.result)} = {type}();")
+            return
         value = self._place(op) + (" != 0u" if type == "bool" else "")
         condition = self._inside(op) if op.pad is not None else ""
         if not condition:
@@ -89,6 +94,8 @@ class MemoryWriter:
                 "put the store into a workgroup-mapped loop of one iteration",
                 str(op).strip(),
             )
+        if misses(op):
+            return
         value = self.writer.names[op.value]
         if value_type(op.value.type) == "bool":
             value = f"select(0u, 1u, {value})"
@@ -100,15 +107,11 @@ class MemoryWriter:
         """The condition under which a padded load or clipped store takes place."""
         return self.writer.indices.inside(memref_shape(op.memref.type), op.indices)
 
-    def _is_guarded(self, op: LoadOp | StoreOp) -> bool:
-        """Whether an access tests its indices, so that it cannot leave the buffer."""
-        return (op.pad if isinstance(op, LoadOp) else op.clip) is not None
-
     def _place(self, op: LoadOp | StoreOp) -> str:
         array = self._arrays[op.memref]
         text = self.writer.indices.text
         if isinstance(array, SharedArray):
-            if not self._is_guarded(op):
+            if not is_guarded(op):
                 places = zip(op.indices, array.shape, strict=True)
                 inside = all(self.writer.facts.within(index, size) for index, size in places)
                 self.in_bounds = self.in_bounds and inside

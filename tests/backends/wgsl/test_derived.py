@@ -1,5 +1,7 @@
 """What the GPU's pipeline makes of whole programs: staged matmuls, rows with trees, one launch."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -132,3 +134,19 @@ func.func @main(%weights: tensor<40xf32> {pico.name = "weights"}) -> tensor<40xf
     text = executable.ir("target")
     assert "// kernel @" in text
     assert "%weights" in text
+
+
+def test_a_row_that_one_thread_has_computed_is_padded(rng: np.random.Generator) -> None:
+    """The thread's own variables hold the row, and the padded load reaches beyond them."""
+    x = normal(rng, 1, 3)
+    executable, (y,) = run(
+        """
+func.func @main(%x: tensor<1x3xf32>) -> tensor<4xf32> {
+  %s = pico.reduce add %x axes [1] : tensor<1x3xf32> -> tensor<1xf32>
+  %y = pico.pad %s with 5.0 : f32 low [1] high [2] interior [0] : tensor<1xf32> -> tensor<4xf32>
+  func.return %y : tensor<4xf32>
+}""",
+        x,
+    )
+    np.testing.assert_allclose(y, np.pad(x.sum(1), (1, 2), constant_values=5), rtol=1e-6)
+    assert re.search(r' pad : memref<1xf32, "(stack|private)">', executable.ir("loop"))

@@ -188,6 +188,21 @@ def test_padded_loads_start_from_an_explicit_zero() -> None:
     assert "= f32();" in text
 
 
+def test_a_guarded_access_that_is_known_to_miss_touches_nothing() -> None:
+    text = emitted("""
+loop.kernel @k(%x: memref<4096xf32>, %y: memref<4096xf32>) {
+  loop.parallel %g = 0 to 1 mapping grid {
+    loop.parallel %t = 0 to 1 mapping workgroup {
+      %v = loop.load %x[4096] pad : memref<4096xf32>
+      loop.store %v, %y[-1] clip : f32, memref<4096xf32>
+      loop.store %v, %y[7] clip : f32, memref<4096xf32>
+    }
+  }
+}""").text
+    assert "= f32();" in text
+    assert "[4096i]" not in text and "[-1i]" not in text and "[7i]" in text
+
+
 def test_values_that_swap_places_are_copied_first() -> None:
     text = emitted(
         grid("""
