@@ -14,6 +14,9 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- tensor: begin -->       in README.md: its small function at a level, and so for each level
     <!-- tensor: end -->
 
+    <!-- tiled: begin -->        on docs/guide/follow-a-value.md: the value at a stage of its way
+    <!-- tiled: end -->
+
 `make docs-update` rewrites the pages; a test fails when one of them is out of date.
 """
 
@@ -31,6 +34,7 @@ from picograd import Tensor
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
 from picograd.passes import PASSES
+from picograd.study.follow_value import excerpts_of
 from picograd.study.pass_docs import read_pass_docs, summary_of
 from picograd.study.road import levels_of
 
@@ -66,6 +70,8 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
     page = docs / "passes" / "index.md"
     yield page, fill(page, _read(page), "passes", _table_of_passes())
     yield root / "README.md", _updated_readme(root / "README.md")
+    page = docs / "guide" / "follow-a-value.md"
+    yield page, _updated_road(page)
 
 
 def _read(page: Path) -> str:
@@ -83,19 +89,37 @@ def _table_of_passes() -> str:
 def _updated_readme(page: Path) -> str:
     """README with its titled Python block `tiny.py` compiled to every level."""
     text = _read(page)
-    program = re.search(r'```python title="tiny\.py"\n(.*?)```', text, re.DOTALL)
-    if program is None:
-        raise PageError(f"{page} has no Python block titled tiny.py", expected="one", found="none")
-    with TemporaryDirectory() as folder:
-        # A real file, so that the IR can say which line it came from.
-        file = Path(folder) / "tiny.py"
-        file.write_text(program.group(1), encoding="utf-8")
-        tiny: Callable[[], Tensor] = runpy.run_path(str(file))["tiny"]
-        compiled = picograd.compile(tiny, device="cpu")
-        compiled()
-    for level, ir in levels_of(compiled.ir("tensor")).items():
+    for level, ir in levels_of(traced_program(page, text, "tiny")).items():
         text = fill(page, text, level, f"```mlir\n{ir.strip()}\n```")
     return text
+
+
+def _updated_road(page: Path) -> str:
+    """The page that follows the value `hidden` of its Python block `layer.py` all the way down."""
+    text = _read(page)
+    for stage, language, excerpt in excerpts_of(traced_program(page, text, "layer"), "hidden"):
+        text = fill(page, text, stage, f"```{language}\n{excerpt}\n```")
+    return text
+
+
+def traced_program(page: Path, text: str, name: str) -> str:
+    """The tensor level of the function `name` in the page's Python block titled `name.py`.
+
+    Raises PageError when the page has no such block.
+    """
+    program = re.search(rf'```python title="{name}\.py"\n(.*?)```', text, re.DOTALL)
+    if program is None:
+        raise PageError(
+            f"{page} has no Python block titled {name}.py", expected="one", found="none"
+        )
+    with TemporaryDirectory() as folder:
+        # A real file, so that the IR can say which line it came from.
+        file = Path(folder) / f"{name}.py"
+        file.write_text(program.group(1), encoding="utf-8")
+        function: Callable[[], Tensor] = runpy.run_path(str(file))[name]
+        compiled = picograd.compile(function, device="cpu")
+        compiled()
+    return compiled.ir("tensor")
 
 
 def fill(page: Path, text: str, region: str, content: str) -> str:
