@@ -6,8 +6,8 @@ machine without one of them still has the other devices.
 
 if __name__ != "picograd.backends":
     raise ImportError(
-        f"import picograd.backends, not {__name__}: the folder at the top of the tree is a link for "
-        "readers, and importing through it would load every module a second time"
+        f"import picograd.backends, not {__name__}: the folder at the top of the tree is a link "
+        "for readers, and importing through it would load every module a second time"
     )
 
 

@@ -39,9 +39,9 @@ def modules(
 ) -> ModuleOp:
     """A module with one function `@main` of up to four arguments and results.
 
-    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS`); a kind may append helpers
-    of other kinds. Values are of `dtypes`, the first more often, and of int32 and int64 for indices; the
-    sizes of arguments are among `sizes`.
+    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS`); a kind may append
+    helpers of other kinds. Values are of `dtypes`, the first more often, and of int32 and int64 for
+    indices; the sizes of arguments are among `sizes`.
     """
     sketch = Sketch(draw, dtypes=dtypes, sizes=sizes)
     kinds = (*(name for name in _OFTEN if name in makers), *makers)

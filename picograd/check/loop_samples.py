@@ -48,7 +48,8 @@ loop.kernel @linear_relu(%x: memref<{m}x{k}xf32>, %w: memref<{k}x{n}xf32>, %b: m
 def transposed_matmul(m: int, n: int, k: int) -> str:
     """x.T @ w.T: both operands lie the other way round."""
     return f"""
-loop.kernel @transposed(%x: memref<{k}x{m}xf32>, %w: memref<{n}x{k}xf32>, %y: memref<{m}x{n}xf32>) {{
+loop.kernel @transposed(
+    %x: memref<{k}x{m}xf32>, %w: memref<{n}x{k}xf32>, %y: memref<{m}x{n}xf32>) {{
   loop.parallel (%i, %j) = (0, 0) to ({m}, {n}) {{
     %sum = loop.reduce add %k = 0 to {k} : f32 {{
       %xv = loop.load %x[%k, %i] : memref<{k}x{m}xf32>
@@ -199,7 +200,7 @@ loop.kernel @triangle(%x: {type}, %y: memref<{n}xf32>, %z: {type}) {{
 
 
 def integer_reductions(rows: int, columns: int) -> str:
-    """Sums of columns, and the maximum of everything, of 32-bit integers; no parallel loop at all."""
+    """Sums of columns, and the maximum of all, of 32-bit integers; no parallel loop at all."""
     type = f"memref<{rows}x{columns}xi32>"
     return f"""
 loop.kernel @integers(%x: {type}, %y: memref<{columns}xi32>, %t: memref<1xi32>) {{

@@ -1,4 +1,4 @@
-"""Random legal orders of passes, from what passes declare: levels, requirements, what they establish.
+"""Random legal orders of passes, from what they declare: levels, requirements, facts established.
 
 An order is legal when each pass finds the module at its level and with the facts that it requires.
 Most orders are drawn freely; the others are the machine's own pipeline with passes left out or

@@ -19,7 +19,7 @@ EXIT_MISTAKE = 2
 
 
 def entry() -> int:
-    """What a shell starts: `main`, and a report in place of a traceback if picograd itself fails."""
+    """What a shell starts: `main`, with a report for a traceback if picograd itself fails."""
     sys.excepthook = report_bug
     return main()
 

@@ -44,7 +44,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """How often the loop that defines `variable` has stepped. Analyses use it; the IR never does."""
+    """How often the loop of `variable` has stepped. Analyses use it; the IR never does."""
 
     variable: SSAValue
 

@@ -20,7 +20,7 @@ Grammar (linear expressions and lanes: see `affine`; T is an element type or a r
     yield    ::= "loop.yield" %v,+ ":" T,+               left out when there is nothing to yield
     load     ::= %v "=" "loop.load" %m "[" linear,* "]" "pad"? ":" memref ("to" T)?
     store    ::= "loop.store" %v "," %m "[" linear,* "]" "clip"? ":" T "," memref
-    alloc    ::= %m "=" "loop.alloc" ":" memref          space "stack", "packed", "workgroup", "private"
+    alloc    ::= %m "=" "loop.alloc" ":" memref      space "stack", "packed", "workgroup", "private"
     checked  ::= %i "=" "loop.checked_index" %v ":" T "below" N
     index    ::= %v "=" "loop.index" linear ":" T
     compare  ::= %c "=" "loop.compare" predicate %a "," %b ":" T

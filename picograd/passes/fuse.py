@@ -41,7 +41,7 @@ or a reduction and a matmul into one kernel; or fuse a scatter. A kernel that bi
 than the target has is left to the backend, which names the limit.
 
 Source: the greedy fusion of XLA and of TVM's Relay (Chen et al., OSDI 2018), extended to rows.
-"""
+"""  # noqa: E501
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -163,7 +163,7 @@ def _is_parallel_over(op: Operation, name: str) -> bool:
 
 
 def nest_between(reduction: ReduceOp, above: ParallelOp) -> list[ParallelOp]:
-    """The perfect nest of parallel loops from `above` down to the reduction; [] if there is none."""
+    """The perfect nest of parallel loops from `above` to the reduction; [] if there is none."""
     inner = reduction.parent_op()
     if not isinstance(inner, ParallelOp):
         return []

@@ -45,7 +45,7 @@ Requires: nothing. Intermediates may be placed in the arena or not yet.
 Does not: tile, vectorize, map or reorder anything for speed; that is what the passes over loops do.
 The one choice made here is which values get a buffer inside a kernel (`lowering/placement.py`):
 those that several loops read and that are costly to compute again.
-"""
+"""  # noqa: E501
 
 from dataclasses import dataclass
 from typing import ClassVar

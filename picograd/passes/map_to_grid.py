@@ -60,16 +60,16 @@ builtin.module {
 }
 ```
 
-Each top-level loop becomes one dispatch. Where the work of an iteration is short it gets one thread,
-and the number of a thread tells its place in the nest; where it is long (a row with reductions, or
-a block staged in workgroup memory) it gets a workgroup, whose threads share the loops inside.
-Bounds that do not divide leave threads without work, never code of another shape.
+Each top-level loop becomes one dispatch. Where the work of an iteration is short it gets one
+thread, and the number of a thread tells its place in the nest; where it is long (a row with
+reductions, or a block staged in workgroup memory) it gets a workgroup, whose threads share the
+loops inside. Bounds that do not divide leave threads without work, never code of another shape.
 
 Requires: nothing; the schedule's own passes (tile_loops, stage_operands) come before it.
 
 Does not: choose tile sizes, turn reductions into trees (tree_reduce), place barriers
 (insert_barriers), or look at data types.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -34,11 +34,11 @@ builtin.module {
 
 Requires: nothing; `canonicalize`, `cse` and `dce` before it save kernels.
 
-Does not: fuse anything (that is `fuse`), or give views, constants and iota a kernel: they are copied
-into each kernel that reads them, where they cost an index computation. A result of the function
-that is no kernel's own result (an argument, a constant, a view, or a value returned twice) is
-copied by a kernel.
-"""
+Does not: fuse anything (that is `fuse`), or give views, constants and iota a kernel: they are
+copied into each kernel that reads them, where they cost an index computation. A result of the
+function that is no kernel's own result (an argument, a constant, a view, or a value returned twice)
+is copied by a kernel.
+"""  # noqa: E501
 
 from collections.abc import Sequence
 from dataclasses import dataclass

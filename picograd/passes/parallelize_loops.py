@@ -67,9 +67,9 @@ from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.rewriting.loops import kernels, replace_op, substitute_indices, take_ops
 from picograd.targets import Target, lookup
 
-# Nanoseconds of one machine operation: two or so are done in a cycle, but a vector may come from the
-# second or third cache. Only orders of magnitude matter here: whether a loop takes one, ten or a
-# hundred microseconds.
+# Nanoseconds of one machine operation: two or so are done in a cycle, but a vector may come from
+# the second or third cache. Only orders of magnitude matter here: whether a loop takes one, ten or
+# a hundred microseconds.
 _ARITHMETIC = 0.15
 _MEMORY = 0.8
 _LIBRARY_CALL = 5.0

@@ -101,7 +101,7 @@ class PlannedBuffer:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Where a function's intermediates live. Sizes include the padding to the target's alignment."""
+    """Where a function's intermediates live. Sizes include padding to the target's alignment."""
 
     buffers: tuple[PlannedBuffer, ...]
     bytes_unplanned: int

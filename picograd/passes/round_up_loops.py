@@ -103,7 +103,7 @@ def rounded_dim(dim: Dim) -> Dim:
 
 
 def _may_grow(loop: ParallelOp, grown: set[SSAValue]) -> bool:
-    """Whether more iterations do no harm: no local buffers, no loops or data that depend on them."""
+    """Whether more iterations do no harm: no local buffers, no loops or data depend on them."""
     for op in loop.walk():
         if op is loop:
             continue

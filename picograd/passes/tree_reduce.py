@@ -107,8 +107,9 @@ class TreeReduce(Pass):
     `threads` is the most threads that take part; 0 lets the target decide. `shortest` is the length
     from which a tree pays; shorter reductions are run by every thread alike. Each level of the
     tree is `fan_in` times narrower than the one before: fewer levels mean fewer barriers. The tree
-    depends on the reduction's length alone, so results are the same at every run. Source: M. Harris,
-    "Optimizing Parallel Reduction in CUDA" (2007): sequential addressing, several elements a thread.
+    depends on the reduction's length alone, so results are the same at every run. Source: M.
+    Harris, "Optimizing Parallel Reduction in CUDA" (2007): sequential addressing, several elements
+    a thread.
     """
 
     name: ClassVar[str] = "tree_reduce"

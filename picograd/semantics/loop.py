@@ -33,7 +33,7 @@ Combiner: TypeAlias = Callable[[list[Array], list[Array], "Array | None"], list[
 """Combines two lists of arrays over those iterations of the reduction's frame that are given."""
 
 PARALLEL_CHUNK = 1 << 18
-"""The most iterations that a parallel loop runs at once: bounds the memory that evaluation takes."""
+"""The most iterations that a parallel loop runs at once: bounds what memory evaluation takes."""
 
 SPREAD_LIMIT = 1 << 15
 """The most iterations up to which a reduction is spread out instead of run step by step."""
@@ -157,7 +157,7 @@ class _Evaluator:
     # Loops
 
     def spread(self, dims: Sequence[loop.Dim], frame: Frame, first: int, last: int) -> Frame:
-        """The iterations of a loop, all outer iterations' one after the other: first to last - 1."""
+        """Iterations first to last - 1 of a loop, all outer iterations' one after the other."""
         bounds = [self.bounds(dim, frame) for dim in dims]
         ends = np.cumsum(_trip_counts(bounds))
         positions = np.arange(first, last)

@@ -1,8 +1,8 @@
 """The demo's workload: a classifier of handwritten digits, and its training on any device.
 
-64 → 128 → 64 → 10 with ReLU, cross entropy, Adam at 1e-3, batches of 64 images, 360 images held out by
-a seeded shuffle (the file's order separates writers, and would cost 7 points of accuracy). The whole
-training step, with its backward pass and the optimizer's update, is one compiled graph.
+64 → 128 → 64 → 10 with ReLU, cross entropy, Adam at 1e-3, batches of 64 images, 360 images held
+out by a seeded shuffle (the file's order separates writers, and would cost 7 points of accuracy).
+The whole training step, with its backward pass and the optimizer's update, is one compiled graph.
 """
 
 import time

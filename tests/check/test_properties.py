@@ -101,7 +101,7 @@ def property_of(
     work: Work | None = None,
     examples: int = EXAMPLES,
 ) -> None:
-    """Run a check on samples of a few ops or more, which the profile draws: always the same in `ci`."""
+    """Run a check on samples of a few ops, which the profile draws: always the same in `ci`."""
     work = work or Work()
     drawn = samples(fewest_ops=4, dtypes=dtypes, makers=work.kinds, sizes=work.sizes)
 

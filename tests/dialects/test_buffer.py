@@ -21,13 +21,15 @@ from picograd.dialects.buffer import (
 )
 
 PROGRAM = """
-func.func @main(%x: memref<3xf32> {pico.name = "x"}, %out0: memref<3xf32> {buffer.output, pico.name = "y"}) {
+func.func @main(
+    %x: memref<3xf32> {pico.name = "x"}, %out0: memref<3xf32> {buffer.output, pico.name = "y"}) {
   %m = buffer.arena : memref<64xi8>
   %h = buffer.place %m at 0 : memref<64xi8> to memref<3xf32>
   %g = buffer.place %m at 16 : memref<64xi8> to memref<3xf32>
   %t = buffer.alloc : memref<3xf32>
   %k = buffer.constant dense<[1.0, -0.0, 2.5]> : memref<3xf32>
-  buffer.kernel "first" reads(%a = %x : memref<3xf32>, %c = %k : memref<3xf32>) writes(%o = %h : memref<3xf32>, %q = %g : memref<3xf32>) absorbs ["sum"] {
+  buffer.kernel "first" reads(%a = %x : memref<3xf32>, %c = %k : memref<3xf32>)
+      writes(%o = %h : memref<3xf32>, %q = %g : memref<3xf32>) absorbs ["sum"] {
     %0 = buffer.read %a : memref<3xf32> -> tensor<3xf32>
     %1 = buffer.read %c : memref<3xf32> -> tensor<3xf32>
     %2 = pico.binary add %0, %1 : tensor<3xf32>
@@ -113,7 +115,11 @@ def test_places_know_their_bytes():
         ("%q = %g : memref<3xf32>", "%q = %h : memref<3xf32>", "listed once"),
         ("    buffer.write %0, %q : tensor<3xf32>, memref<3xf32>\n", "", "written by one"),
         ("buffer.read %c : memref", "buffer.read %o : memref", "`reads`"),
-        ("%1 = buffer.read", "%9 = buffer.read %c : memref<3xf32> -> tensor<4xf32>\n%1 = buffer.read", "one shape and element type"),
+        (
+            "%1 = buffer.read",
+            "%9 = buffer.read %c : memref<3xf32> -> tensor<4xf32>\n%1 = buffer.read",
+            "one shape and element type",
+        ),
         ("buffer.arena : memref<64xi8>", "buffer.arena : memref<8x8xi8>", "memref<BYTESxi8>"),
     ],
 )  # fmt: skip

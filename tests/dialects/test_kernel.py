@@ -16,7 +16,8 @@ from picograd.dialects.tensor import UnaryOp
 
 PAIR = """
 func.func @main(%x: tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>) {
-  %p, %q = kernel.fused "pair" (%a = %x : tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>) absorbs ["u", "v"] attributes {tag = 1 : i64} {
+  %p, %q = kernel.fused "pair" (%a = %x : tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>)
+      absorbs ["u", "v"] attributes {tag = 1 : i64} {
     %b = pico.unary exp %a : tensor<3xf32>
     %c = pico.unary neg %b {at = "model.py:3"} : tensor<3xf32>
     kernel.yield %b, %c : tensor<3xf32>, tensor<3xf32>
@@ -74,9 +75,17 @@ def test_constructor_takes_types_from_the_yield():
     ("old", "new", "message"),
     [
         ("() -> (tensor<2xi32>)", "() -> (tensor<3xi32>)", "results' types"),
-        ("kernel.yield %i : tensor<2xi32>", "kernel.yield %i, %i : tensor<2xi32>, tensor<2xi32>", "one value for each"),
+        (
+            "kernel.yield %i : tensor<2xi32>",
+            "kernel.yield %i, %i : tensor<2xi32>, tensor<2xi32>",
+            "one value for each",
+        ),
         ("    kernel.yield %i : tensor<2xi32>\n", "", "not a terminator"),
-        ("%i = pico.iota 2 of i32 : tensor<2xi32>", "%i = pico.iota 2 of i32 : tensor<2xi32>\n%z = arith.constant 0 : i32", "arith.constant"),
+        (
+            "%i = pico.iota 2 of i32 : tensor<2xi32>",
+            "%i = pico.iota 2 of i32 : tensor<2xi32>\n%z = arith.constant 0 : i32",
+            "arith.constant",
+        ),
     ],
 )  # fmt: skip
 def test_broken_kernels_do_not_verify(old: str, new: str, message: str):

@@ -51,7 +51,8 @@ builtin.module {
       %pick = loop.select %less, %rows, %w : vector<4x8xf32>
       %ones = loop.convert uitofp %less : vector<4x8xi1> to vector<4x8xf32>
       %folded = loop.fold max %ones : vector<4x8xf32> to vector<4xf32>
-      %mixed = loop.shuffle %folded, %folded [0, 7, -1, 2] : vector<4xf32>, vector<4xf32> to vector<4xf32>
+      %mixed = loop.shuffle %folded, %folded [0, 7, -1, 2]
+          : vector<4xf32>, vector<4xf32> to vector<4xf32>
       loop.store %mixed, %y[%i, t0] : vector<4xf32>, memref<16x16xf32>
     }
     loop.for %0 = 0 to 3 {

@@ -26,7 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Within a row, these may use those: emitters ask the passes' analyses for the ranges of indices,
-# optimizers update the parameters of modules, and the tools on top, which nobody else uses, use one another.
+# optimizers update the parameters of modules, and the tools on top, which nobody else uses, use one
+# another.
 PEERS = {
     ("backends", "passes"),
     ("optim", "nn"),
@@ -116,13 +117,13 @@ def test_files_can_be_read_in_one_sitting(source: Path) -> None:
 
 
 def test_the_folder_of_passes_shows_the_passes() -> None:
-    """What a pass is made of stands in a folder beside it, so that a listing is the compiler's index."""
+    """What a pass is made of stands in a folder beside it: a listing is the compiler's index."""
     files = {path.stem for path in (PACKAGE / "passes").glob("*.py")}
     assert files == {*PASSES, "__init__", "base"}
 
 
 def test_modules_and_public_names_do_not_collide() -> None:
-    """`picograd.compile` is a function, so nothing at the package's top may be a module of that name."""
+    """`picograd.compile` is a function, so no module at the package's top may have that name."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     public = {
         alias.asname or alias.name

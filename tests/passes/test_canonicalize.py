@@ -33,7 +33,8 @@ def function(body: str, arguments: str, result: str) -> str:
 def expression(kind: str, constant: str, type: str, *, flipped: bool = False) -> str:
     operands = "%c, %x" if flipped else "%x, %c"
     return function(
-        f"%c = pico.constant dense<{constant}> : {type}\n%y = pico.binary {kind} {operands} : {type}",
+        f"%c = pico.constant dense<{constant}> : {type}\n"
+        f"%y = pico.binary {kind} {operands} : {type}",
         f"%x: {type}",
         type,
     )
@@ -143,7 +144,8 @@ def test_division_by_a_power_of_two_keeps_every_bit() -> None:
         ),
         (
             (
-                "%a = pico.pad %x with 1.0 : f32 low [2] high [1] interior [1] : T -> tensor<10xf32>\n"
+                "%a = pico.pad %x with 1.0 : f32 low [2] high [1] interior [1]"
+                " : T -> tensor<10xf32>\n"
                 "%y = pico.slice %a from [2] to [9] step [2] : tensor<10xf32> -> T"
             ),
             "%x: T",

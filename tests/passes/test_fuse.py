@@ -85,13 +85,15 @@ def softmax(shape: str, rest: str, column: str, axis: int) -> str:
     return f"""
       func.func @main(%x: tensor<{shape}xf32>) -> tensor<{shape}xf32> {{
         %m = pico.reduce max %x axes [{axis}] : tensor<{shape}xf32> -> tensor<{rest}xf32>
-        %m1 = pico.reshape %m to [{column}] : tensor<{rest}xf32> -> tensor<{column.replace(", ", "x")}xf32>
+        %m1 = pico.reshape %m to [{column}]
+            : tensor<{rest}xf32> -> tensor<{column.replace(", ", "x")}xf32>
         %mb = pico.broadcast %m1 to [{shape.replace("x", ", ")}]
           : tensor<{column.replace(", ", "x")}xf32> -> tensor<{shape}xf32>
         %s = pico.binary sub %x, %mb : tensor<{shape}xf32>
         %e = pico.unary exp %s : tensor<{shape}xf32>
         %t = pico.reduce add %e axes [{axis}] : tensor<{shape}xf32> -> tensor<{rest}xf32>
-        %t1 = pico.reshape %t to [{column}] : tensor<{rest}xf32> -> tensor<{column.replace(", ", "x")}xf32>
+        %t1 = pico.reshape %t to [{column}]
+            : tensor<{rest}xf32> -> tensor<{column.replace(", ", "x")}xf32>
         %tb = pico.broadcast %t1 to [{shape.replace("x", ", ")}]
           : tensor<{column.replace(", ", "x")}xf32> -> tensor<{shape}xf32>
         %y = pico.binary div %e, %tb : tensor<{shape}xf32>
@@ -120,7 +122,8 @@ def test_a_softmax_of_few_long_rows_is_not_left_to_one_core() -> None:
 
 
 LAYERNORM = """
-func.func @main(%x: tensor<6x4x32xf32>, %g: tensor<32xf32>, %b: tensor<32xf32>) -> tensor<6x4x32xf32> {
+func.func @main(%x: tensor<6x4x32xf32>, %g: tensor<32xf32>, %b: tensor<32xf32>)
+    -> tensor<6x4x32xf32> {
   %n = pico.constant dense<32.0> : tensor<6x4xf32>
   %eps = pico.constant dense<1.0e-5> : tensor<6x4xf32>
   %sum = pico.reduce add %x axes [2] : tensor<6x4x32xf32> -> tensor<6x4xf32>
@@ -153,7 +156,8 @@ def test_rows_through_a_reshape_are_the_same_rows() -> None:
     """A linear layer on [4, 6, 5]: matmul of [24, 5], bias and activation of [4, 6, 3]."""
     (kernel,) = fused(
         """
-        func.func @main(%x: tensor<4x6x5xf32>, %w: tensor<5x3xf32>, %b: tensor<3xf32>) -> tensor<4x6x3xf32> {
+        func.func @main(%x: tensor<4x6x5xf32>, %w: tensor<5x3xf32>, %b: tensor<3xf32>)
+            -> tensor<4x6x3xf32> {
           %flat = pico.reshape %x to [24, 5] : tensor<4x6x5xf32> -> tensor<24x5xf32>
           %h = pico.matmul %flat, %w : tensor<24x5xf32>, tensor<5x3xf32> -> tensor<24x3xf32>
           %h3 = pico.reshape %h to [4, 6, 3] : tensor<24x3xf32> -> tensor<4x6x3xf32>
@@ -169,7 +173,8 @@ def test_rows_through_a_reshape_are_the_same_rows() -> None:
 def test_no_matmul_feeds_a_matmul_and_none_is_computed_twice() -> None:
     kernels = fused(
         """
-        func.func @main(%a: tensor<4x4xf32>, %b: tensor<4x4xf32>) -> (tensor<4x4xf32>, tensor<4x4xf32>) {
+        func.func @main(%a: tensor<4x4xf32>, %b: tensor<4x4xf32>)
+            -> (tensor<4x4xf32>, tensor<4x4xf32>) {
           %p = pico.matmul %a, %b : tensor<4x4xf32>, tensor<4x4xf32> -> tensor<4x4xf32>
           %e = pico.unary exp %p : tensor<4x4xf32>
           %q = pico.matmul %e, %b : tensor<4x4xf32>, tensor<4x4xf32> -> tensor<4x4xf32>
@@ -213,7 +218,8 @@ def test_no_cycle_between_kernels() -> None:
 
 
 SIBLINGS = """
-func.func @main(%g: tensor<100x200xf32>, %m: tensor<100x200xf32>) -> (tensor<100x200xf32>, tensor<100x200xf32>) {
+func.func @main(%g: tensor<100x200xf32>, %m: tensor<100x200xf32>)
+    -> (tensor<100x200xf32>, tensor<100x200xf32>) {
   %a = pico.binary add %g, %m : tensor<100x200xf32>
   %b = pico.binary mul %g, %g : tensor<100x200xf32>
   func.return %a, %b : tensor<100x200xf32>, tensor<100x200xf32>
@@ -301,7 +307,8 @@ def test_a_scatter_stays_alone() -> None:
         func.func @main(%x: tensor<9x4xf32>, %u: tensor<3x4xf32>) -> tensor<9x4xf32> {
           %i = pico.constant dense<[[1, 1, 1, 1], [8, 0, 2, 2], [1, 3, 3, 1]]> : tensor<3x4xi64>
           %v = pico.unary exp %u : tensor<3x4xf32>
-          %s = pico.scatter add %x at %i from %v axis 0 : tensor<9x4xf32>, tensor<3x4xi64>, tensor<3x4xf32>
+          %s = pico.scatter add %x at %i from %v axis 0
+              : tensor<9x4xf32>, tensor<3x4xi64>, tensor<3x4xf32>
           %y = pico.unary neg %s : tensor<9x4xf32>
           func.return %y : tensor<9x4xf32>
         }"""

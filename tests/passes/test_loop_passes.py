@@ -1,4 +1,4 @@
-"""All passes over the loop level together: random kernels, sizes and machines keep their meaning."""
+"""All passes over the loop level at once: random kernels, sizes and machines keep their meaning."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""lower_reduce: named kinds, combiners, several dimensions, initial values, and when fma is used."""
+"""lower_reduce: named kinds, combiners, several dimensions, initial values, when fma is used."""
 
 import pytest
 
@@ -60,7 +60,8 @@ loop.kernel @range(%x: memref<9xf32>, %y: memref<2xf32>) {
   %low = arith.constant 0xFF800000 : f32
   %high = arith.constant 0x7F800000 : f32
   %half = arith.constant 0.5 : f32
-  %a, %b = loop.reduce combine (%k, %l) = (0, 0) to (3, 3) identity (%high, %low) init (%half, %half) : f32, f32 {
+  %a, %b = loop.reduce combine (%k, %l) = (0, 0) to (3, 3)
+      identity (%high, %low) init (%half, %half) : f32, f32 {
     %v = loop.load %x[%k * 3 + %l] : memref<9xf32>
     loop.yield %v, %v : f32, f32
   } combiner (%p, %q, %r, %s) {

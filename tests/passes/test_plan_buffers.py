@@ -33,7 +33,8 @@ def random_graph(rng: np.random.Generator, length: int) -> str:
             size = 1 + number % 40
             (a, size_a) = max(values[-8:], key=lambda v: v[1])
             size = min(size, size_a)
-            line = f"pico.slice {a} from [0] to [{size}] step [1] : tensor<{size_a}xf32> -> tensor<{size}xf32>"
+            types = f"tensor<{size_a}xf32> -> tensor<{size}xf32>"
+            line = f"pico.slice {a} from [0] to [{size}] step [1] : {types}"
         lines.append(f"  %v{number} = {line}")
         values.append((f"%v{number}", size))
     last, size = values[-1]
@@ -81,7 +82,10 @@ def test_live_buffers_do_not_overlap(target: str, alignment: int, length: int) -
 
 def test_a_chain_needs_two_buffers_however_long_it_is() -> None:
     body = "\n".join(f"%v{i + 1} = pico.unary neg %v{i} : tensor<100xf32>" for i in range(20))
-    text = f"func.func @main(%v0: tensor<100xf32>) -> tensor<100xf32> {{\n{body}\nfunc.return %v20 : tensor<100xf32>\n}}"
+    text = f"""func.func @main(%v0: tensor<100xf32>) -> tensor<100xf32> {{
+      {body}
+      func.return %v20 : tensor<100xf32>
+    }}"""
     found = plan(at_buffer_level(text))
     assert len(found.buffers) == 19
     assert found.bytes_planned == 2 * 448 and found.bytes_unplanned == 19 * 448
@@ -109,7 +113,10 @@ def test_what_is_placed_keeps_its_place() -> None:
 
 
 def test_no_intermediates_no_arena() -> None:
-    text = "func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> {\n%y = pico.unary exp %x : tensor<3xf32>\nfunc.return %y : tensor<3xf32>\n}"
+    text = """func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> {
+      %y = pico.unary exp %x : tensor<3xf32>
+      func.return %y : tensor<3xf32>
+    }"""
     module = at_buffer_level(text)
     PlanBuffers().apply(new_context(), module)
     assert not [op for op in module.walk() if isinstance(op, ArenaOp)]

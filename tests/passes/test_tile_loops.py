@@ -1,4 +1,4 @@
-"""tile_loops: every tiling covers each iteration once, exact tiles are constant, errors are clear."""
+"""tile_loops: every tiling covers each iteration once, exact tiles are constant, errors clear."""
 
 import numpy as np
 import pytest

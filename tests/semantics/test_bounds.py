@@ -39,7 +39,8 @@ def parse(text: str) -> ModuleOp:
 
 
 TRAINING = """
-func.func @main(%x: tensor<32x17xf32>, %w: tensor<17x9xf32>, %b: tensor<9xf32>, %t: tensor<32x9xf32>)
+func.func @main(
+    %x: tensor<32x17xf32>, %w: tensor<17x9xf32>, %b: tensor<9xf32>, %t: tensor<32x9xf32>)
     -> (tensor<f32>, tensor<17x9xf32>, tensor<32x9xf32>, tensor<32xi64>) {
   %h = pico.matmul %x, %w : tensor<32x17xf32>, tensor<17x9xf32> -> tensor<32x9xf32>
   %bb = pico.broadcast %b to [32, 9] : tensor<9xf32> -> tensor<32x9xf32>

@@ -1,4 +1,4 @@
-"""Evaluation dispatches by level, checks its inputs, and shows reads of memory that nobody wrote."""
+"""Evaluation dispatches by level, checks its inputs, and shows reads of memory nobody wrote."""
 
 from __future__ import annotations
 
@@ -142,7 +142,8 @@ def test_unwritten_memory_is_poisoned():
           %m = buffer.arena : memref<8xi8>
           %p = buffer.place %m at 0 : memref<8xi8> to memref<2xf32>
           %q = buffer.alloc : memref<2xf32>
-          buffer.kernel "load" reads(%a = %p : memref<2xf32>, %b = %q : memref<2xf32>) writes(%o = %out0 : memref<2xf32>, %u = %out1 : memref<2xf32>) {
+          buffer.kernel "load" reads(%a = %p : memref<2xf32>, %b = %q : memref<2xf32>)
+              writes(%o = %out0 : memref<2xf32>, %u = %out1 : memref<2xf32>) {
             %0 = buffer.read %a : memref<2xf32> -> tensor<2xf32>
             %1 = buffer.read %b : memref<2xf32> -> tensor<2xf32>
             buffer.write %0, %o : tensor<2xf32>, memref<2xf32>

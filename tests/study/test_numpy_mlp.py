@@ -1,4 +1,4 @@
-"""The NumPy baseline: its gradients and its optimizer, against float64 arithmetic written plainly."""
+"""The NumPy baseline: its gradients and its optimizer, against plain float64 arithmetic."""
 
 import itertools
 

@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
-"""The only module that talks to llvmlite: LLVM IR text in, object code or assembly out, linked code.
+"""The only module that talks to llvmlite: LLVM IR text in, machine code or assembly out.
 
 No optimization pipeline runs. The passes of the loop level have already chosen vectors, blocks and
 registers, and the emitter has already hoisted address arithmetic; LLVM selects instructions,

@@ -26,7 +26,7 @@ RULES = {**emit_elements.RULES, **emit_tiles.RULES, **emit_memory.RULES}
 
 
 def symbol(name: str) -> str:
-    """The symbol of a kernel's function, apart from those of libraries (a kernel may be called exp)."""
+    """The symbol of a kernel's function; no library's, even of a kernel called exp."""
     return f"kernel.{name}"
 
 

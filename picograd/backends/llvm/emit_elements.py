@@ -231,7 +231,7 @@ def _is_number(text: str) -> bool:
 
 
 def _known_integer(text: str) -> int | None:
-    """The integer that a text spells, in every lane if there are lanes; None if it is no constant."""
+    """The integer that a text spells, in every lane if there are lanes; None if no constant."""
     digits = text.removeprefix("splat (").rstrip(")").rpartition(" ")[2]
     return int(digits) if digits.lstrip("-").isdecimal() else None
 

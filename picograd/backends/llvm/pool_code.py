@@ -137,7 +137,8 @@ done:
 
 ; Runs body(data, chunk, worker) for each chunk in [0, count) and returns when all are done. Only
 ; workers with a number below %threads take part; the caller is worker 0.
-define void @picograd_parallel(ptr %pool, ptr %body, ptr %data, i64 %count, i64 %threads) nounwind {{
+define void @picograd_parallel(ptr %pool, ptr %body, ptr %data, i64 %count, i64 %threads)
+    nounwind {{
 entry:
   %workers.p = getelementptr i8, ptr %pool, i64 {workers}
   %workers = load atomic i64, ptr %workers.p monotonic, align 8

@@ -1,4 +1,4 @@
-"""A small pool of threads that wait inside machine code, so that a parallel loop costs a microsecond.
+"""A small pool of threads that wait in machine code, so that a parallel loop costs a microsecond.
 
 Each worker is a Python thread that enters native code once and stays there: it spins for a while,
 sleeps when nothing comes, and returns when it is told to stop. Python code never runs in a worker

@@ -124,7 +124,7 @@ class GpuDevice(Device):
         return buffer
 
     def expect_status(self, kernel_name: str) -> None:
-        """Note that a kernel with checked indices runs, so the next download looks at the status."""
+        """Note that a kernel with checked indices runs: the next download looks at the status."""
         self._kernel_names[kernel_number(kernel_name)] = kernel_name
         self._status_is_pending = True
 

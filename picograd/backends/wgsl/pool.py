@@ -54,7 +54,7 @@ class MemoryPool:
 
 
 def size_class(nbytes: int) -> int:
-    """`nbytes` rounded up to one of four steps an octave, at least 256: wastes at most a quarter."""
+    """`nbytes` rounded up to one of four steps an octave, from 256 on: wastes a quarter at most."""
     if nbytes <= 256:
         return 256
     step = 1 << max(8, (nbytes - 1).bit_length() - 3)

@@ -1,8 +1,9 @@
 """The one place that touches wgpu-py: adapters, memory, pipelines and submission, with types.
 
-wgpu is imported when a GPU is first opened, because loading it takes a tenth of a second and a machine
-without a GPU driver must still run everything else. One adapter and one wgpu device serve the
-whole process: starting them takes 150 to 400 ms, and buffers of different wgpu devices do not mix.
+wgpu is imported when a GPU is first opened, because loading it takes a tenth of a second and a
+machine without a GPU driver must still run everything else. One adapter and one wgpu device serve
+the whole process: starting them takes 150 to 400 ms, and buffers of different wgpu devices do not
+mix.
 
 wgpu-py has no type annotations that pyright can use for its native half, hence the relaxations
 below; everything that leaves this file is typed.

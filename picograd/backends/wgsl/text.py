@@ -1,8 +1,8 @@
 """Small pieces of WGSL text: types, literals, names, and the helper functions that kernels share.
 
-Everything here is written so that both naga (wgpu) and Tint (browsers) accept it: every literal has a
-type suffix, infinities and NaN come from a variable's bits because a constant expression must not
-produce them, and every name has a prefix that no builtin or reserved word has.
+Everything here is written so that both naga (wgpu) and Tint (browsers) accept it: every literal
+has a type suffix, infinities and NaN come from a variable's bits because a constant expression must
+not produce them, and every name has a prefix that no builtin or reserved word has.
 """
 
 from __future__ import annotations

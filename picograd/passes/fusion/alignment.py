@@ -120,7 +120,7 @@ def _size(value: SSAValue) -> int:
 
 
 class _Solver:
-    """Spreads what is known of some values to all that they are computed from, or that need them."""
+    """Spreads what is known of some values to all they are computed from, or that need them."""
 
     def __init__(self, body: Body, alignment: Alignment) -> None:
         self._body = body

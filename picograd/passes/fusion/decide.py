@@ -1,4 +1,4 @@
-"""Which groups of kernels become one: greedily, producers first, as long as it is legal and pays."""
+"""Which groups of kernels become one: greedily, producers first, while it is legal and pays."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

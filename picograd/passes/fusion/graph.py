@@ -140,7 +140,7 @@ class Graph:
         return merged
 
     def copy_into(self, source: Group, readers: Sequence[Group]) -> None:
-        """Give each reader of a group a copy of its kernels; nothing is left of the group itself."""
+        """Give each reader of a group a copy of its kernels; the group itself is gone."""
         for reader in readers:
             grown = Group(reader.number, reader.members | source.members)
             for kernel in grown.members:

@@ -1,4 +1,4 @@
-"""From groups back to kernels: one `kernel.fused` for each group, in an order that respects reads."""
+"""From groups back to kernels: one `kernel.fused` a group, in an order that respects reads."""
 
 from xdsl.ir import Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter

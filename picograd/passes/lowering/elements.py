@@ -1,4 +1,4 @@
-"""The elements of a kernel's values: each is computed where it is asked for, or taken from a buffer.
+"""The elements of a kernel's values: each is computed where it is asked for, or read from a buffer.
 
 `Elements` is the engine: it follows views, decides in which loop an element is computed, remembers
 what has been computed, and fills the buffers that the plan asks for. The rules say what one
@@ -109,7 +109,7 @@ class Elements:
     def open_all(
         self, scope: Scope, label: str, shape: Sequence[int], axes: Iterable[int]
     ) -> tuple[list[Scope], dict[int, Linear]]:
-        """Nested bodies over some axes of a shape, and each axis's index; axes of 1 have no loop."""
+        """Nested bodies over axes of a shape, and each axis's index; axes of 1 have no loop."""
         scopes: list[Scope] = []
         index: dict[int, Linear] = {}
         for axis in axes:

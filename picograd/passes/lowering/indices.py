@@ -138,7 +138,7 @@ def delinearize(position: Linear, shape: Sequence[int], ranges: Ranges) -> Index
 
 
 def in_range(expression: Linear, low: int, high: int, ranges: Ranges) -> Guard | None:
-    """The conditions for low <= expression < high that are not always true; None if one never is."""
+    """The conditions for low <= expression < high not always true; None if one never is."""
     least, greatest = interval(expression, ranges)
     if greatest < low or least >= high:
         return None

@@ -127,7 +127,7 @@ def _cast(op: CastOp, index: Index, at: At) -> SSAValue:
 def _open_reduction(
     at: At, op: Operation, shape: Sequence[int], axes: Sequence[int]
 ) -> tuple[Scope, dict[int, Linear]] | None:
-    """The body of a reduction over some axes, and each axis's index; None when all are of size 1."""
+    """The body of a reduction over some axes, and each axis's index; None when all are 1."""
     looped = [axis for axis in axes if shape[axis] != 1]
     if not looped:
         return None

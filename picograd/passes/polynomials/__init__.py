@@ -1,1 +1,1 @@
-"""The formulas of `expand_math`: elementary functions as polynomials over an abstract arithmetic."""
+"""Formulas of `expand_math`: elementary functions as polynomials over an abstract arithmetic."""

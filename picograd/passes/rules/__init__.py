@@ -1,4 +1,4 @@
-"""The rewrite rules of `canonicalize`, by theme. Each rule keeps every bit, -0.0 and infinity included.
+"""The rewrite rules of `canonicalize`, by theme. Each keeps every bit, -0.0 and infinity included.
 
 A rule is a function of one op and a `Build`; it returns the value that replaces the op's result, or
 None where it does not apply. (A NaN stays a NaN; its sign and payload are not kept.)

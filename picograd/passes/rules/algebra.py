@@ -1,4 +1,4 @@
-"""Arithmetic rules. For floats only those that keep every bit: never x * 0 -> 0, never x + 0.0 -> x."""
+"""Arithmetic rules. For floats those that keep every bit: never x * 0 -> 0, never x + 0.0 -> x."""
 
 from collections.abc import Mapping
 from math import frexp
@@ -106,7 +106,7 @@ def divide_by_power_of_two(op: BinaryOp, build: Build) -> SSAValue | None:
 
 
 def small_powers(op: BinaryOp, build: Build) -> SSAValue | None:
-    """x ** 2 -> x * x, x ** 0 -> 1 (of a NaN too), x ** -1 -> 1 / x: correctly rounded, unlike a pow."""
+    """x ** 2 -> x * x, x ** 0 -> 1 (of a NaN too), x ** -1 -> 1 / x: rounded better than a pow."""
     if op.kind.data != BinaryKind.POW:
         return None
     if is_splat(op.b, 2.0):

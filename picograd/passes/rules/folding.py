@@ -73,7 +73,7 @@ def fold_splats(
 
 
 def large_splat(op: ConstantOp, build: Build) -> SSAValue | None:
-    """A large constant of one number is that number, broadcast: a literal holds all its elements."""
+    """A large constant of one number is that number, broadcast: a literal holds all elements."""
     if size_of(op.result) <= FOLDED_ELEMENTS:
         return None
     number = splat_in(op.result)

@@ -69,7 +69,7 @@ def is_splat(value: SSAValue, number: float) -> bool:
 
 
 def filled(build: Build, number: bool | float, like: AnyTensor) -> SSAValue:
-    """A value of type `like` with equal elements: one number, broadcast, so that it costs no memory."""
+    """A value of type `like` with equal elements: one number, broadcast, which costs no memory."""
     scalar = build(ConstantOp(splat(number, (), dtype_of(like))))
     if not like.get_shape():
         return scalar

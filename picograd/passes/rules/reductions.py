@@ -50,7 +50,7 @@ def reduce_of_empty(op: ReduceOp, build: Build) -> SSAValue | None:
 
 
 def reduce_of_reduce(op: ReduceOp, build: Build) -> SSAValue | None:
-    """max of max is one max over all the axes; also sums and products of integers, which wrap alike."""
+    """max of max is one max over all axes; also sums and products of integers, which wrap alike."""
     inner = defining(op.x)
     if not isinstance(inner, ReduceOp) or inner.kind.data != op.kind.data:
         return None

@@ -294,7 +294,7 @@ def _is_vectorizable(nest: Nest, sizes: Mapping[str, int]) -> bool:
 
 
 def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceOp, tuple[str, int]]:
-    """Dimension and number of accumulators of the reductions that run along memory, or read none."""
+    """Dimension and number of accumulators of reductions that run along memory, or read none."""
     facts = LoopFacts()
     sizes: dict[ReduceOp, tuple[str, int]] = {}
     if target.kind != "cpu":

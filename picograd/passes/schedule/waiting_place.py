@@ -53,7 +53,7 @@ def _is_block_of(outer: Dim, inner: Dim) -> bool:
 def _own_output(
     kernel: KernelOp, reduction: ReduceOp, nest: Sequence[ParallelOp]
 ) -> StoreOp | None:
-    """The store to which each iteration of the nest has a place of its own, if it can wait there."""
+    """The store in which each iteration of the nest has its own place, if it can wait there."""
     block = nest[-1].body.block
     stores = [op for op in block.ops if isinstance(op, StoreOp)]
     if len(stores) != 1 or stores[0].value.type != reduction.outputs[0].type:

@@ -253,7 +253,8 @@ CONTROL = """
         %v = loop.load %x[0] : memref<40xf32>
         loop.yield %v : f32
       }
-      %a, %b = loop.for %j = %i * 20 to min(%i * 20 + 7, 40) step 2 carry (%p = %start : f32, %q = %one : f32) {
+      %a, %b = loop.for %j = %i * 20 to min(%i * 20 + 7, 40) step 2
+          carry (%p = %start : f32, %q = %one : f32) {
         %v = loop.load %x[%j] : memref<40xf32>
         %s = arith.addf %p, %v : f32
         loop.yield %q, %s : f32, f32
@@ -314,7 +315,9 @@ def test_indices_as_values_and_shuffles():
         %c = loop.shuffle %a, %b [7, 0, 3, 2, 1, 4] : vector<3xf32>, vector<5xf32> to vector<6xf32>
         loop.store %c, %s[t0] : vector<6xf32>, memref<6xf32>
       }
-      func.func @main(%y: memref<4x8xi32> {buffer.output}, %z: memref<4x8xf32> {buffer.output}, %s: memref<6xf32> {buffer.output}) {
+      func.func @main(
+          %y: memref<4x8xi32> {buffer.output}, %z: memref<4x8xf32> {buffer.output},
+          %s: memref<6xf32> {buffer.output}) {
         loop.launch @k(%y, %z, %s) : memref<4x8xi32>, memref<4x8xf32>, memref<6xf32>
         func.return
       }""")
@@ -355,7 +358,9 @@ GRAPH = """
       loop.store %d, %y[%i] : f32, memref<6xf32>
     }
   }
-  func.func @main(%x: memref<6xf32> {pico.name = "x"}, %out: memref<6xf32> {buffer.output, pico.name = "loss"}) {
+  func.func @main(
+      %x: memref<6xf32> {pico.name = "x"},
+      %out: memref<6xf32> {buffer.output, pico.name = "loss"}) {
     %arena = buffer.arena : memref<256xi8>
     %hidden = buffer.place %arena at 64 : memref<256xi8> to memref<6xf32>
     %c = buffer.constant dense<[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]> : memref<6xf32>

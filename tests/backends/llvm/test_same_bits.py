@@ -9,7 +9,9 @@ from picograd.backends.runtime import device
 from picograd.compiler.executable import compile_module
 from picograd.dialects import new_context
 
-PRODUCT = """func.func @main(%x: tensor<300x257xf32>, %w: tensor<257x190xf32>, %b: tensor<190xf32>) -> tensor<300x190xf32> {
+PRODUCT = """
+func.func @main(%x: tensor<300x257xf32>, %w: tensor<257x190xf32>, %b: tensor<190xf32>)
+    -> tensor<300x190xf32> {
   %h = pico.matmul %x, %w : tensor<300x257xf32>, tensor<257x190xf32> -> tensor<300x190xf32>
   %r = pico.broadcast %b to [300, 190] : tensor<190xf32> -> tensor<300x190xf32>
   %s = pico.binary add %h, %r : tensor<300x190xf32>
