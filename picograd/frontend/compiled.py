@@ -65,6 +65,7 @@ class Version:
         self._guards = Guards(watcher.guards)
         self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
         self._captured = frozenset(self._inputs.cells)
+        self._storages = [(tensor, tensor.cell, tensor.views) for tensor in watcher.tensors]
         self._grads: list[tuple[TensorCore, AnyTensor | None]] = list(trace.grads_read.items())
         self._changed = {trace.argument_cells.get(cell, cell) for cell in trace.mutated}
         self._kept = (call.kept, watcher)  # objects whose identity the key or a guard uses
@@ -74,6 +75,9 @@ class Version:
         guard = self._guards.broken()
         if guard is not None:
             return str(guard)
+        for tensor, cell, views in self._storages:
+            if tensor.cell is not cell or tensor.views != views:
+                return f"`{cell.name or 'a captured tensor'}` shows other storage now"
         for cell, type, device in self._cells:
             if (cell.type is not type and cell.type != type) or cell.device != device:
                 return f"`{cell.name or 'a captured tensor'}` is now a {cell.type} on {cell.device}"

@@ -109,7 +109,7 @@ def lines_between(text: str, first: str, last: str) -> str:
 
 
 def matching_lines(text: str, *patterns: str) -> str:
-    """The lines that hold one of the patterns, three of each in a row; for the rest, an ellipsis."""
+    """The lines that hold one of the patterns, three of each in a row; else an ellipsis."""
     kept: list[str] = []
     run: list[str | None] = []
     for line in text.splitlines():
