@@ -34,7 +34,7 @@ from picograd import Tensor
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
 from picograd.passes import PASSES
-from picograd.study.follow_value import excerpts_of
+from picograd.study.follow_value import excerpts_of, folded
 from picograd.study.pass_docs import read_pass_docs, summary_of
 from picograd.study.road import levels_of
 
@@ -62,7 +62,7 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
     docs = root / "docs"
     for name, step in PASSES.items():
         page = docs / "passes" / f"{name}.md"
-        yield page, fill(page, _read(page), "example", read_pass_docs(step).example())
+        yield page, fill(page, _read(page), "example", fold_lines(read_pass_docs(step).example()))
     for name, dialect in LEVELS.items():
         page = docs / "levels" / f"{name}.md"
         content = fence_code(inspect.getdoc(dialect) or "")
@@ -90,7 +90,7 @@ def _updated_readme(page: Path) -> str:
     """README with its titled Python block `tiny.py` compiled to every level."""
     text = _read(page)
     for level, ir in levels_of(traced_program(page, text, "tiny")).items():
-        text = fill(page, text, level, f"```mlir\n{ir.strip()}\n```")
+        text = fill(page, text, level, f"```mlir\n{fold_lines(ir.strip())}\n```")
     return text
 
 
@@ -98,7 +98,9 @@ def _updated_road(page: Path) -> str:
     """The page that follows the value `hidden` of its Python block `layer.py` all the way down."""
     text = _read(page)
     for stage, language, excerpt in excerpts_of(traced_program(page, text, "layer"), "hidden"):
-        text = fill(page, text, stage, f"```{language}\n{excerpt}\n```")
+        marks = [str(n) for n, line in enumerate(excerpt.splitlines(), 1) if "hidden" in line]
+        note = f' hl_lines="{" ".join(marks)}"' if marks else ""
+        text = fill(page, text, stage, f"```{language}{note}\n{excerpt}\n```")
     return text
 
 
@@ -135,6 +137,11 @@ def fill(page: Path, text: str, region: str, content: str) -> str:
             hint="add them where the text speaks of it, then run `make docs-update`",
         )
     return f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}"
+
+
+def fold_lines(text: str) -> str:
+    """Text whose long lines are folded where IR can be; it still parses."""
+    return "\n".join(folded(line) for line in text.splitlines())
 
 
 def fence_code(docstring: str) -> str:

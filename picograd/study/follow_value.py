@@ -26,8 +26,10 @@ PROCESSOR = codegen.x86("haswell")
 # WebGPU's default limits, whatever adapter this process may have found.
 GPU = "gpu:storage_buffers=8,workgroup_bytes=16384,max_invocations=256"
 
-# Longer lines are cut: a loop that carries twelve vectors says so twelve times.
-LINE = 124
+# Longer lines are folded, and cut where they would not end: a loop that carries twelve vectors
+# says so twelve times.
+LINE = 100
+MOST_FOLDS = 3
 
 
 class Stages:
@@ -125,7 +127,28 @@ def matching_lines(text: str, *patterns: str) -> str:
 def _dedented(lines: Sequence[str]) -> str:
     indent = len(lines[0]) - len(lines[0].lstrip())
     cut = (line[indent:] for line in lines)
-    return "\n".join(line if len(line) <= LINE else line[: LINE - 2] + " …" for line in cut)
+    return "\n".join(folded(line, MOST_FOLDS) for line in cut)
+
+
+def folded(line: str, most: int = 1000) -> str:
+    """A line of IR broken after commas and before arrows, so that it is read without scrolling.
+
+    What is left after `most` breaks becomes an ellipsis.
+    """
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    parts: list[str] = []
+    while len(line) > LINE:
+        breaks = [
+            found.start() for found in re.finditer(r"(?<=,) | (?=->|writes|attributes)", line)
+        ]
+        place = max((at for at in breaks if len(indent) < at <= LINE), default=0)
+        if not place or len(parts) == most:
+            break
+        parts.append(line[:place])
+        line = indent + line[place + 1 :]
+    if len(line) > LINE and len(parts) == most:
+        line = indent + "…"
+    return "\n".join([*parts, line])
 
 
 def _kernel(text: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from picograd.study.doc_pages import traced_program
-from picograd.study.follow_value import excerpts_of, lines_between, matching_lines
+from picograd.study.follow_value import excerpts_of, folded, lines_between, matching_lines
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "follow-a-value.md"
 # The sum under the value, the registers it is in, the operands it is made of.
@@ -16,7 +16,16 @@ TEXT = "a\n  b 1\n  b 2\n  b 3\n  b 4\n  c\nd\n"
 
 def test_lines_from_one_to_another_lose_their_indent() -> None:
     assert lines_between(TEXT, "b 2", "c") == "b 2\nb 3\nb 4\nc"
-    assert lines_between("x" * 200 + "\nend", "x", "end").splitlines()[0].endswith("x …")
+
+
+def test_long_lines_are_folded_after_commas_and_before_arrows() -> None:
+    operands = ", ".join(f"%operand_{n} : f32" for n in range(12))
+    lines = folded(f"  %x = some.op {operands} -> f32").splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    assert [line[:6] for line in lines] == ["  %x =", "      ", "      "]
+    assert " ".join(line.strip() for line in lines) == f"%x = some.op {operands} -> f32"
+    assert folded(f"some.op {operands}", most=1).splitlines()[1:] == ["    …"]
+    assert folded("x" * 200) == "x" * 200
 
 
 @pytest.mark.parametrize(
