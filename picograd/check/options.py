@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import BlockArgument
 
-from picograd.dialects.loop import KernelOp, LoadOp
-from picograd.dialects.loop_nests import LoopOp, ParallelOp, ReduceOp
+from picograd.dialects.loop import KernelOp, LoadOp, LoopOp, ParallelOp, ReduceOp
 from picograd.passes import Pass
 
 Options: TypeAlias = dict[str, Any]

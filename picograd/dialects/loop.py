@@ -57,6 +57,8 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
+from picograd.dialects.loop_base import LoopOp, YieldOp, encode_dims, yielded
+from picograd.dialects.loop_combiners import ReduceKind, combine, combines, identity
 from picograd.dialects.loop_memory import (
     SPACES,
     AllocOp,
@@ -69,12 +71,8 @@ from picograd.dialects.loop_nests import (
     MAPPINGS,
     ForOp,
     IfOp,
-    LoopOp,
     ParallelOp,
     ReduceOp,
-    YieldOp,
-    encode_dims,
-    yielded,
 )
 from picograd.dialects.loop_syntax import (
     Dim,
@@ -97,12 +95,8 @@ from picograd.dialects.loop_tiles import (
     ConvertOp,
     FoldOp,
     IndexOp,
-    ReduceKind,
     SelectOp,
     ShuffleOp,
-    combine,
-    combines,
-    identity,
 )
 
 

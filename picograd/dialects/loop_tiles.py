@@ -13,8 +13,6 @@ from xdsl.dialects.builtin import (
     AffineMapAttr,
     AnyFloat,
     DenseArrayBase,
-    FloatAttr,
-    IntegerAttr,
     IntegerType,
     StringAttr,
     VectorType,
@@ -35,7 +33,6 @@ from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
-from xdsl.utils.hints import isa
 from xdsl.utils.str_enum import StrEnum
 
 from picograd.dialects.affine import (
@@ -47,18 +44,8 @@ from picograd.dialects.affine import (
     parse_linear,
     print_linear,
 )
+from picograd.dialects.loop_combiners import ReduceKind, verify_kind
 from picograd.dialects.loop_syntax import element_type, tile_rank, tile_shape, tile_type, verify_map
-
-
-class ReduceKind(StrEnum):
-    """The named combiners of reductions and folds."""
-
-    ADD = "add"
-    MUL = "mul"
-    MAX = "max"
-    MIN = "min"
-    AND = "and"
-    OR = "or"
 
 
 class ComparePredicate(StrEnum):
@@ -70,76 +57,6 @@ class ComparePredicate(StrEnum):
     LE = "le"
     GT = "gt"
     GE = "ge"
-
-
-_FLOAT_COMBINERS: dict[str, type[arith.FloatingPointLikeBinaryOperation]] = {
-    ReduceKind.ADD: arith.AddfOp,
-    ReduceKind.MUL: arith.MulfOp,
-    ReduceKind.MAX: arith.MaximumfOp,
-    ReduceKind.MIN: arith.MinimumfOp,
-}
-_INTEGER_COMBINERS: dict[str, type[arith.SignlessIntegerBinaryOperation]] = {
-    ReduceKind.ADD: arith.AddiOp,
-    ReduceKind.MUL: arith.MuliOp,
-    ReduceKind.MAX: arith.MaxSIOp,
-    ReduceKind.MIN: arith.MinSIOp,
-    ReduceKind.AND: arith.AndIOp,
-    ReduceKind.OR: arith.OrIOp,
-}
-_BOOLEAN_COMBINERS: dict[str, type[arith.SignlessIntegerBinaryOperation]] = {
-    ReduceKind.MAX: arith.OrIOp,
-    ReduceKind.MIN: arith.AndIOp,
-    ReduceKind.AND: arith.AndIOp,
-    ReduceKind.OR: arith.OrIOp,
-}
-
-
-def combines(kind: str, type: Attribute) -> bool:
-    """Whether a named combiner exists for elements or tiles of a type."""
-    element = element_type(type)
-    if isinstance(element, AnyFloat):
-        return kind in _FLOAT_COMBINERS
-    return kind in (_BOOLEAN_COMBINERS if element == i1 else _INTEGER_COMBINERS)
-
-
-def combine(kind: str, left: SSAValue, right: SSAValue) -> Operation:
-    """The arith operation that combines two values (elements or tiles) of the same type."""
-    element = element_type(left.type)
-    if isinstance(element, AnyFloat):
-        cls: type[Operation] = _FLOAT_COMBINERS[kind]
-        flags = arith.FastMathFlagsAttr("none")
-        return cls.create(
-            operands=[left, right], result_types=[left.type], properties={"fastmath": flags}
-        )
-    cls = (_BOOLEAN_COMBINERS if element == i1 else _INTEGER_COMBINERS)[kind]
-    return cls(left, right)
-
-
-def identity(kind: str, type: Attribute) -> arith.ConstantOp:
-    """The constant that changes nothing when a named combiner meets it, for an element type."""
-    element = element_type(type)
-    if isinstance(element, AnyFloat):
-        floats = {
-            ReduceKind.ADD: 0.0,
-            ReduceKind.MUL: 1.0,
-            ReduceKind.MAX: float("-inf"),
-            ReduceKind.MIN: float("inf"),
-        }
-        return arith.ConstantOp(FloatAttr(floats[ReduceKind(kind)], element))
-    assert isa(element, IntegerType)
-    width = element.width.data
-    if width == 1:
-        truth = ReduceKind(kind) in (ReduceKind.MIN, ReduceKind.AND)
-        return arith.ConstantOp(IntegerAttr(int(truth), element))
-    integers = {
-        ReduceKind.ADD: 0,
-        ReduceKind.MUL: 1,
-        ReduceKind.MAX: -(2 ** (width - 1)),
-        ReduceKind.MIN: 2 ** (width - 1) - 1,
-        ReduceKind.AND: -1,
-        ReduceKind.OR: 0,
-    }
-    return arith.ConstantOp(IntegerAttr(integers[ReduceKind(kind)], element))
 
 
 @irdl_op_definition
@@ -257,6 +174,20 @@ def _parse_same_type(
     return operands, parser.parse_type(), notes
 
 
+def _print_change(printer: Printer, op: ConvertOp | FoldOp, kind: str) -> None:
+    printer.print_string(f" {kind} ")
+    _print_same_type(printer, op, [op.value], op.value.type)
+    printer.print_string(" to ")
+    printer.print_attribute(op.result.type)
+
+
+def _parse_change(parser: Parser) -> tuple[SSAValue, Attribute, dict[str, Attribute]]:
+    """What follows the kind: the operand, the type of the result, and the notes."""
+    (value,), type, notes = _parse_same_type(parser, 1)
+    parser.parse_characters("to")
+    return parser.resolve_operand(value, type), parser.parse_type(), notes
+
+
 @irdl_op_definition
 class SelectOp(IRDLOperation):
     """Takes each element from one of two values: `loop.select %c, %a, %b : vector<16xf32>`.
@@ -335,20 +266,15 @@ class ConvertOp(IRDLOperation):
         )
 
     def print(self, printer: Printer) -> None:
-        printer.print_string(f" {self.kind.data} ")
-        _print_same_type(printer, self, [self.value], self.value.type)
-        printer.print_string(" to ")
-        printer.print_attribute(self.result.type)
+        _print_change(printer, self, self.kind.data)
 
     @classmethod
     def parse(cls, parser: Parser) -> ConvertOp:
         kind = parser.parse_keyword_in(CONVERSIONS)
-        (value,), type, notes = _parse_same_type(parser, 1)
-        parser.parse_characters("to")
-        result = parser.parse_type()
-        op = cls(kind, parser.resolve_operand(value, type), element_type(result))
+        value, result, notes = _parse_change(parser)
+        op = cls(kind, value, element_type(result))
         if op.result.type != result:
-            parser.raise_error(f"converting {type} gives {op.result.type}, not {result}")
+            parser.raise_error(f"converting {value.type} gives {op.result.type}, not {result}")
         op.attributes |= notes
         return op
 
@@ -426,20 +352,15 @@ class FoldOp(IRDLOperation):
         )
 
     def print(self, printer: Printer) -> None:
-        printer.print_string(f" {self.kind.data} ")
-        _print_same_type(printer, self, [self.value], self.value.type)
-        printer.print_string(" to ")
-        printer.print_attribute(self.result.type)
+        _print_change(printer, self, self.kind.data)
 
     @classmethod
     def parse(cls, parser: Parser) -> FoldOp:
         kind = parser.parse_str_enum(ReduceKind)
-        (value,), type, notes = _parse_same_type(parser, 1)
-        parser.parse_characters("to")
-        result = parser.parse_type()
-        op = cls(kind, parser.resolve_operand(value, type))
+        value, result, notes = _parse_change(parser)
+        op = cls(kind, value)
         if op.result.type != result:
-            parser.raise_error(f"folding {type} gives {op.result.type}, not {result}")
+            parser.raise_error(f"folding {value.type} gives {op.result.type}, not {result}")
         op.attributes |= notes
         return op
 
@@ -450,14 +371,6 @@ class FoldOp(IRDLOperation):
             raise VerifyException(
                 f"loop.fold: folding {self.value.type} gives {expected}, found {self.result.type}"
             )
-
-
-def verify_kind(name: str, kind: str, type: Attribute) -> None:
-    """Check that a named combiner exists and fits the type of what it combines."""
-    if kind not in list(ReduceKind):
-        raise VerifyException(f"{name}: expected one of {', '.join(ReduceKind)}, found {kind!r}")
-    if not combines(kind, type):
-        raise VerifyException(f"{name}: {kind} does not combine values of type {type}")
 
 
 @irdl_op_definition

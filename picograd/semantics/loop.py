@@ -13,7 +13,6 @@ error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,6 +27,7 @@ from picograd.semantics.loop_elements import (
     element_dtype,
     evaluate_element_op,
 )
+from picograd.semantics.loop_frames import Frame, Memory, rows_within, subset, updated
 
 Combiner: TypeAlias = Callable[[list[Array], list[Array], "Array | None"], list[Array]]
 """Combines two lists of arrays over those iterations of the reduction's frame that are given."""
@@ -46,26 +46,6 @@ COMBINERS: dict[str, Callable[[Array, Array], Array]] = {
     "and": np.bitwise_and,
     "or": np.bitwise_or,
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """The iterations that run a body together: their number, and their place in the outer frame.
-
-    `rows[n]` is the outer iteration to which iteration n belongs; None stands for the same ones.
-    """
-
-    size: int
-    outer: Frame | None = None
-    rows: Array | None = None
-
-
-@dataclass(frozen=True)
-class Memory:
-    """A buffer: one copy of it for each iteration of the frame that allocated it."""
-
-    frame: Frame
-    array: Array
 
 
 def run_kernel(kernel: loop.KernelOp, arrays: Sequence[Array], *, widen: bool = False) -> None:
@@ -184,7 +164,7 @@ class _Evaluator:
             active = np.ones(frame.size, np.bool_)
             for place, (_, steps) in zip(position, bounds, strict=True):
                 active &= place < steps
-            inner = _subset(frame, active)
+            inner = subset(frame, active)
             if inner is None:
                 continue
             for place, dim, (lower, _) in zip(position, dims, bounds, strict=True):
@@ -199,7 +179,7 @@ class _Evaluator:
                 self.set(argument, inner, array if inner.rows is None else array[inner.rows])
             results = self.run(op.body.block, inner)
             carried = [
-                _update(array, inner, new) for array, new in zip(carried, results, strict=True)
+                updated(array, inner, new) for array, new in zip(carried, results, strict=True)
             ]
         for result, array in zip(op.outputs, carried, strict=True):
             self.set(result, frame, array)
@@ -257,7 +237,7 @@ class _Evaluator:
             old = totals if rows is None else [array[rows] for array in totals]
             new = [np.broadcast_to(n, o.shape) for n, o in zip(new, old, strict=True)]
             combined = combine(old, new, rows)
-            totals = [_update(t, inner, c) for t, c in zip(totals, combined, strict=True)]
+            totals = [updated(t, inner, c) for t, c in zip(totals, combined, strict=True)]
         return totals
 
     def reduce_spread(
@@ -287,11 +267,11 @@ class _Evaluator:
             for result in op.outputs
         ]
         for region, active in ((op.then, taken), (op.otherwise, ~taken)):
-            inner = _subset(frame, active)
+            inner = subset(frame, active)
             if inner is None:
                 continue
             found = self.run(region.block, inner)
-            results = [_update(old, inner, new) for old, new in zip(results, found, strict=True)]
+            results = [updated(old, inner, new) for old, new in zip(results, found, strict=True)]
         for result, array in zip(op.outputs, results, strict=True):
             self.set(result, frame, array)
 
@@ -447,37 +427,6 @@ _PREDICATES: Mapping[str, Callable[[Array, Array], Array]] = {
     "gt": np.greater,
     "ge": np.greater_equal,
 }
-
-
-def rows_within(frame: Frame, owner: Frame) -> Array | None:
-    """For each iteration of a frame, the iteration of an outer frame around it; None if equal."""
-    rows: Array | None = None
-    current = frame
-    while current is not owner:
-        if current.rows is not None:
-            rows = current.rows if rows is None else current.rows[rows]
-        assert current.outer is not None, "a value is used outside the body that defines it"
-        current = current.outer
-    return rows
-
-
-def _subset(frame: Frame, active: Array) -> Frame | None:
-    """The iterations for which `active` holds; None if there are none."""
-    count = int(np.count_nonzero(active))
-    if count == 0:
-        return None
-    if count == frame.size:
-        return Frame(count, frame)
-    return Frame(count, frame, np.flatnonzero(active))
-
-
-def _update(array: Array, inner: Frame, new: Array) -> Array:
-    """`array` with the entries of a subset of the iterations replaced."""
-    if inner.rows is None:
-        return np.broadcast_to(new, array.shape)
-    result = array.copy()
-    result[inner.rows] = new
-    return result
 
 
 def _trip_counts(bounds: Sequence[tuple[Array, Array]]) -> Array:

@@ -19,8 +19,6 @@ import llvmlite.binding as llvm
 
 from picograd.errors import CompileError
 
-LLVM_VERSION: tuple[int, ...] = tuple(llvm.llvm_version_info)
-
 # Level 0 spills every value around every instruction; 1, 2 and 3 give the same code here.
 _OPTIMIZATION_LEVEL = 1
 

@@ -103,7 +103,6 @@ class Gpu:
         self._pipelines: dict[tuple[bytes, bool], Pipeline] = {}
         info = adapter.info
         self.name = f"{info['device']} ({info['backend_type']})"
-        self.is_software = info["adapter_type"] == "CPU"
         self.limits = _limits(self._device.limits)
 
     def check_process(self) -> None:
@@ -360,13 +359,3 @@ def open_gpu() -> Gpu:
 
         _opened = Gpu(wgpu, native, choose_adapter(wgpu.gpu.enumerate_adapters_sync()))
         return _opened
-
-
-def adapter_names() -> list[str]:
-    """The usable adapters, best first, without opening one. Empty where there is none."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")
-    import wgpu
-
-    found = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] in BACKENDS]
-    found.sort(key=lambda adapter: _PREFERENCE.get(adapter.info["adapter_type"], 4))
-    return [f"{a.info['device']} ({a.info['backend_type']})" for a in found]

@@ -1,0 +1,60 @@
+"""Frames: the iterations that run a body together, and which of an outer frame they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from picograd.semantics.loop_elements import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The iterations that run a body together: their number, and their place in the outer frame.
+
+    `rows[n]` is the outer iteration to which iteration n belongs; None stands for the same ones.
+    """
+
+    size: int
+    outer: Frame | None = None
+    rows: Array | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A buffer: one copy of it for each iteration of the frame that allocated it."""
+
+    frame: Frame
+    array: Array
+
+
+def rows_within(frame: Frame, owner: Frame) -> Array | None:
+    """For each iteration of a frame, the iteration of an outer frame around it; None if equal."""
+    rows: Array | None = None
+    current = frame
+    while current is not owner:
+        if current.rows is not None:
+            rows = current.rows if rows is None else current.rows[rows]
+        assert current.outer is not None, "a value is used outside the body that defines it"
+        current = current.outer
+    return rows
+
+
+def subset(frame: Frame, active: Array) -> Frame | None:
+    """The iterations for which `active` holds; None if there are none."""
+    count = int(np.count_nonzero(active))
+    if count == 0:
+        return None
+    if count == frame.size:
+        return Frame(count, frame)
+    return Frame(count, frame, np.flatnonzero(active))
+
+
+def updated(array: Array, inner: Frame, new: Array) -> Array:
+    """`array` with the entries of a subset of the iterations replaced."""
+    if inner.rows is None:
+        return np.broadcast_to(new, array.shape)
+    result = array.copy()
+    result[inner.rows] = new
+    return result
