@@ -11,10 +11,9 @@ from xdsl.printer import Printer
 from xdsl.traits import IsolatedFromAbove
 from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
 
+from picograd.compiler.verifier import Verifier
 from picograd.dialects import new_context
-from picograd.dialects.loop import KernelOp
 from picograd.errors import ParseFailure, PicogradError, VerificationError
-from picograd.passes.rewriting.structure import Key, structural_key
 
 _EXCERPT_LINES = 5
 """Lines of IR shown before and after the op that an error is about."""
@@ -59,19 +58,15 @@ def _caret(position: int, past: int, text: str, name: str) -> str:
     return f"{name}:{line}:{column}\n{number}{source}\n{caret}"
 
 
-def verify_module(module: ModuleOp, verified: set[Key] | None = None) -> None:
+def verify_module(module: ModuleOp, verifier: Verifier | None = None) -> None:
     """Check every op's rules, and that every value is defined before it is used.
 
-    `verified` holds kernels of the loop level that have been found right before; they are not
-    looked at again, and those found right now are added.
+    A `verifier` that has seen the module before looks at little more than what is new.
 
     Raises VerificationError that names the op and shows the IR around it.
     """
     try:
-        if verified is None:
-            module.verify()
-        else:
-            _verify_rest(module, verified)
+        (verifier or Verifier()).verify(module)
     except _VERIFICATION_ERRORS as error:
         culprit = _failing_op(module) or module
         message = message_of(error)
@@ -81,19 +76,6 @@ def verify_module(module: ModuleOp, verified: set[Key] | None = None) -> None:
 
 
 _VERIFICATION_ERRORS = (VerifyException, DiagnosticException, PicogradError, ValueError)
-
-
-def _verify_rest(module: ModuleOp, verified: set[Key]) -> None:
-    module.verify(verify_nested_ops=False)
-    for op in module.ops:
-        if not isinstance(op, KernelOp):
-            op.verify()
-            continue
-        # Comparing structures takes a tenth of the time of verifying.
-        key = structural_key(op)
-        if key not in verified:
-            op.verify()
-            verified.add(key)
 
 
 def _failing_op(module: ModuleOp) -> Operation | None:

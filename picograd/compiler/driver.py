@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass, PassPipeline
 
 from picograd.compiler.diagnostics import excerpt, message_of, verify_module
+from picograd.compiler.verifier import Verifier
 from picograd.dialects import new_context
 from picograd.errors import (
     DeviceError,
@@ -31,7 +32,6 @@ from picograd.errors import (
 )
 from picograd.passes import PASSES, Level, Pass, level_of
 from picograd.passes.base import stands_at
-from picograd.passes.rewriting.structure import Key
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def run_pipeline(
     Raises PipelineError when a pass stands in the wrong place, PassError when one fails or leaves
     a module that does not verify, and VerificationError when the module is broken to begin with.
     """
-    if verify:
-        verify_module(module)
     run = _Run(tuple(passes), facts, tuple(instruments), verify)
+    if verify:
+        verify_module(module, run.verifier)
     with _without_garbage_collection():
         PassPipeline(tuple(_Guarded(step, run) for step in passes)).apply(
             context or new_context(), module
@@ -101,7 +101,7 @@ class _Run:
         self.instruments = instruments
         self.verify = verify
         self.records: list[PassRecord] = []
-        self.verified: set[Key] = set()
+        self.verifier = Verifier()
 
     def check_place(self, step: Pass, module: ModuleOp) -> None:
         """Raise PipelineError unless `step` may run now."""
@@ -166,7 +166,7 @@ class _Guarded(ModulePass):
             step.apply(ctx, op)
         applied = time.perf_counter()
         if run.verify:
-            _verify_after(step, op, run.verified)
+            _verify_after(step, op, run.verifier)
         seconds, verifying = applied - start, time.perf_counter() - applied
         run.facts |= step.establishes
         record = PassRecord(step.name, str(step), seconds, verifying, before, count_ops(op))
@@ -180,9 +180,9 @@ def count_ops(module: ModuleOp) -> int:
     return sum(1 for _ in module.walk()) - 1
 
 
-def _verify_after(step: Pass, module: ModuleOp, verified: set[Key]) -> None:
+def _verify_after(step: Pass, module: ModuleOp, verifier: Verifier) -> None:
     try:
-        verify_module(module, verified)
+        verify_module(module, verifier)
     except VerificationError as error:
         raise PassError(
             f"pass {step} left IR that does not verify: {error.message}",
