@@ -77,8 +77,8 @@ def align(body: Body) -> Alignment | None:
 
 
 def _align(body: Body) -> Alignment:
-    reductions = body.reductions()
-    results = body.results()
+    reductions = body.reductions
+    results = body.results
     anchors = [op.result for op in reductions] if reductions else list(results)
     alignment = Alignment(rows=_size(anchors[0]))
     solver = _Solver(body, alignment)
@@ -97,7 +97,7 @@ def _align(body: Body) -> Alignment:
 
 def _check(body: Body, alignment: Alignment, results: Sequence[SSAValue]) -> None:
     """Outputs and reductions have a part in each row, and agree on what a row is."""
-    needed = [*results, *(op.result for op in body.reductions())]
+    needed = [*results, *(op.result for op in body.reductions)]
     if not all(alignment.covers_rows(value) for value in needed):
         raise Misaligned
     if len({alignment.row_axes(value) for value in results}) > 1:

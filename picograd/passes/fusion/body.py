@@ -1,10 +1,16 @@
-"""The ops of several kernels, seen as if they stood in one region already."""
+"""The ops of several kernels, seen as if they stood in one region already.
+
+Deciding what to fuse looks at the same few bodies again and again, and changes no IR: so a body is
+made once for the same kernels and outputs, and keeps what it has found out about itself.
+"""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from xdsl.ir import Block, BlockArgument, OpResult, SSAValue
 
 from picograd.dialects.kernel import FusedOp
+from picograd.dialects.literals import splat_value
 from picograd.dialects.tensor import (
     ArgReduceOp,
     ConstantOp,
@@ -16,19 +22,30 @@ from picograd.dialects.tensor import (
 from picograd.passes.outline_kernels import is_free
 
 
+class Contents:
+    """What a body needs of one kernel."""
+
+    def __init__(self, kernel: FusedOp) -> None:
+        self.kernel = kernel
+        self.block = kernel.block
+        self.inputs = tuple(kernel.inputs)
+        self.outputs = tuple(kernel.outputs)
+        self.yielded = tuple(kernel.yield_op.values)
+        self.ops = tuple(op for op in self.block.ops if isinstance(op, TensorOp))
+
+
 class Body:
     """Ops in order; `outputs` are the results to provide, as the kernels around them call them."""
 
-    def __init__(self, kernels: Sequence[FusedOp], outputs: Sequence[SSAValue]) -> None:
-        self.kernels = tuple(kernels)
+    def __init__(self, kernels: Sequence[Contents], outputs: Sequence[SSAValue]) -> None:
+        self.kernels = tuple(contents.kernel for contents in kernels)
         self.outputs = tuple(outputs)
-        self._kernel_of: dict[Block, FusedOp] = {kernel.block: kernel for kernel in kernels}
+        self._inputs_of: dict[Block, tuple[SSAValue, ...]] = {}
         self._inside: dict[SSAValue, SSAValue] = {}
-        for kernel in kernels:
-            self._inside.update(zip(kernel.outputs, kernel.yield_op.values, strict=True))
-        self.ops: tuple[TensorOp, ...] = tuple(
-            op for kernel in kernels for op in kernel.block.ops if isinstance(op, TensorOp)
-        )
+        for contents in kernels:
+            self._inputs_of[contents.block] = contents.inputs
+            self._inside.update(zip(contents.outputs, contents.yielded, strict=True))
+        self.ops: tuple[TensorOp, ...] = tuple(op for contents in kernels for op in contents.ops)
         self._loads: dict[SSAValue, bool] = {}
         self._operands: dict[TensorOp, tuple[SSAValue, ...]] = {}
 
@@ -37,8 +54,8 @@ class Body:
         while True:
             if value in self._inside:
                 value = self._inside[value]
-            elif isinstance(value, BlockArgument) and value.block in self._kernel_of:
-                value = self._kernel_of[value.block].inputs[value.index]
+            elif isinstance(value, BlockArgument) and value.block in self._inputs_of:
+                value = self._inputs_of[value.block][value.index]
             else:
                 return value
 
@@ -54,10 +71,12 @@ class Body:
             self._operands[op] = tuple(self.resolve(operand) for operand in op.operands)
         return self._operands[op]
 
+    @cached_property
     def results(self) -> tuple[SSAValue, ...]:
         """The outputs, resolved."""
         return tuple(self.resolve(value) for value in self.outputs)
 
+    @cached_property
     def inputs(self) -> tuple[SSAValue, ...]:
         """The values from outside that the region reads, each once."""
         found: dict[SSAValue, None] = {}
@@ -65,7 +84,7 @@ class Body:
             for value in self.operands(op):
                 if self.defining(value) is None:
                     found[value] = None
-        for value in self.results():
+        for value in self.results:
             if self.defining(value) is None:
                 found[value] = None
         return tuple(found)
@@ -79,6 +98,7 @@ class Body:
             )
         return self._loads[value]
 
+    @cached_property
     def reductions(self) -> tuple[TensorOp, ...]:
         """Ops that read many elements for each that they make."""
         return tuple(op for op in self.ops if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp))
@@ -87,16 +107,18 @@ class Body:
         """How many ops of a class there are."""
         return sum(isinstance(op, op_class) for op in self.ops)
 
-    @property
+    @cached_property
     def has_scatter(self) -> bool:
         """Whether an op writes elements in sequence."""
         return any(isinstance(op, ScatterOp) for op in self.ops)
 
-    def buffers(self, inline_elements: int) -> int:
-        """Storage buffers that the kernel binds: inputs, outputs and large constants."""
-        constants = {
+    def buffers(self) -> int:
+        """Storage buffers that the kernel binds: inputs, outputs, and constants that are no single
+        number, whatever their size: loops read those from memory.
+        """
+        tables = {
             op.value
             for op in self.ops
-            if isinstance(op, ConstantOp) and len(op.value) > inline_elements
+            if isinstance(op, ConstantOp) and op.value.data.data and splat_value(op.value) is None
         }
-        return len(self.inputs()) + len(self.outputs) + len(constants)
+        return len(self.inputs) + len(self.outputs) + len(tables)

@@ -79,7 +79,7 @@ def repeated_work(body: Body, alignment: Alignment) -> int:
     computed anew by each reader, as often as it is computed itself.
     """
     demand: dict[SSAValue, int] = {}
-    for value in body.results():
+    for value in body.results:
         demand[value] = elements(value)
     repeated = 0
     for op in reversed(body.ops):
@@ -103,4 +103,4 @@ def _wanted_of(op: TensorOp, operand: SSAValue, wanted: int) -> int:
 
 def traffic_of(body: Body) -> int:
     """The cost of moving a body's inputs and outputs between memory and the core."""
-    return READ * sum(map(elements, body.inputs())) + WRITE * sum(map(elements, body.outputs))
+    return READ * sum(map(elements, body.inputs)) + WRITE * sum(map(elements, body.outputs))

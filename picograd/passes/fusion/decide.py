@@ -10,7 +10,6 @@ from picograd.passes.fusion.alignment import align
 from picograd.passes.fusion.body import Body
 from picograd.passes.fusion.cost import LAUNCH, elements, repeated_work, traffic_of, work_of
 from picograd.passes.fusion.graph import Graph, Group
-from picograd.passes.lower_kernels_to_buffers import INLINE_ELEMENTS
 
 # Fewer rows than this keep few cores busy: then results of full size stay out of a reduction's
 # kernel, if they are large.
@@ -42,7 +41,7 @@ class _Decision:
         self._graph = graph
         self._limits = limits
         # The same body is looked at with every neighbour that it may be joined with.
-        self._known: dict[tuple[object, object], int | None] = {}
+        self._known: dict[Body, int | None] = {}
 
     def run(self) -> None:
         """Join groups until nothing more is to be won."""
@@ -82,9 +81,9 @@ class _Decision:
         alignment = None if not _is_fusible(body) or body.count(MatmulOp) else align(body)
         if alignment is None or not body.outputs:
             return
-        rows = alignment.row_axes(body.results()[0])
-        reduces = bool(body.reductions())
-        for value in body.inputs():
+        rows = alignment.row_axes(body.results[0])
+        reduces = bool(body.reductions)
+        for value in body.inputs:
             if elements(value) >= alignment.rows > 1:
                 yield value, rows, reduces
         if not reduces and alignment.rows <= _SMALL_RESULT:
@@ -124,7 +123,7 @@ class _Decision:
 
     def _is_worth_copying(self, group: Group, readers: Sequence[Group], only_free: bool) -> bool:
         body = self._graph.body_of(group)
-        if body.reductions() or not _is_fusible(body):
+        if body.reductions or not _is_fusible(body):
             return False
         if any(value in self._graph.returned for value in body.outputs):
             return False
@@ -152,7 +151,7 @@ class _Decision:
         parts = [self._graph.body_of(a), self._graph.body_of(b)]
         if not all(_is_fusible(part) for part in parts):
             return None
-        if not self._limits.epilogue and parts[0].reductions() and self._graph.depends(a, b):
+        if not self._limits.epilogue and parts[0].reductions and self._graph.depends(a, b):
             return None
         whole = self._graph.body_of(a, b)
         repeated = self._repeated_if_legal(whole)
@@ -164,24 +163,21 @@ class _Decision:
 
     def _repeated_if_legal(self, body: Body) -> int | None:
         """The work that a body repeats; None if it can be no kernel."""
-        key = (body.kernels, body.outputs)
-        if key not in self._known:
-            self._known[key] = self._judge(body)
-        return self._known[key]
+        if body not in self._known:
+            self._known[body] = self._judge(body)
+        return self._known[body]
 
     def _judge(self, body: Body) -> int | None:
         most = self._limits.buffers
-        if most and body.buffers(INLINE_ELEMENTS) > most:
+        if most and body.buffers() > most:
             return None
         if len(body.ops) > self._limits.ops or not _matmul_reads_memory(body):
             return None
         alignment = align(body)
         if alignment is None:
             return None
-        large = any(
-            elements(value) > max(alignment.rows, _LARGE_RESULT) for value in body.results()
-        )
-        if body.reductions() and alignment.rows < _FEW_ROWS and large:
+        large = any(elements(value) > max(alignment.rows, _LARGE_RESULT) for value in body.results)
+        if body.reductions and alignment.rows < _FEW_ROWS and large:
             return None
         return repeated_work(body, alignment)
 
@@ -196,7 +192,7 @@ def _matmul_reads_memory(body: Body) -> bool:
     matmuls = [op for op in body.ops if isinstance(op, MatmulOp)]
     if not matmuls:
         return True
-    if len(body.reductions()) > 1:
+    if len(body.reductions) > 1:
         return False
     operands: tuple[SSAValue, ...] = body.operands(matmuls[0])
     return all(body.is_load(operand) for operand in operands)

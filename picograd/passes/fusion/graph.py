@@ -10,7 +10,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import OpResult, SSAValue
 
 from picograd.dialects.kernel import FusedOp
-from picograd.passes.fusion.body import Body
+from picograd.passes.fusion.body import Body, Contents
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,8 @@ class Graph:
         assert isinstance(terminator, ReturnOp)
         self.terminator = terminator
         self.kernels = [op for op in block.ops if isinstance(op, FusedOp)]
+        self._contents = [Contents(kernel) for kernel in self.kernels]
+        self._bodies: dict[tuple[frozenset[int], tuple[SSAValue, ...]], Body] = {}
         self.returned: frozenset[SSAValue] = frozenset(terminator.operands)
         position = {kernel: index for index, kernel in enumerate(self.kernels)}
         self._readers: list[list[int]] = [[] for _ in self.kernels]
@@ -105,10 +107,13 @@ class Graph:
         outputs: list[SSAValue] = []
         for kernel in sorted(members):
             if self.home[kernel] in groups:
-                for value in self.kernels[kernel].outputs:
+                for value in self._contents[kernel].outputs:
                     if value in self.returned or self._is_read_outside(value, kernel, groups):
                         outputs.append(value)
-        return Body([self.kernels[index] for index in sorted(members)], outputs)
+        key = (members, tuple(outputs))
+        if key not in self._bodies:
+            self._bodies[key] = Body([self._contents[index] for index in sorted(members)], outputs)
+        return self._bodies[key]
 
     def would_cycle(self, a: Group, b: Group) -> bool:
         """Whether a group between the two depends on one and the other depends on it."""
@@ -182,7 +187,7 @@ class Graph:
         return any(
             kernel not in holder.members and holder not in groups
             for reader in self._readers[kernel]
-            if value in self.kernels[reader].inputs
+            if value in self._contents[reader].inputs
             for holder in self._holders[reader]
         )
 

@@ -47,7 +47,7 @@ def _kernel_of(body: Body, outside: dict[SSAValue, SSAValue]) -> FusedOp:
         copy = op.clone(dict(zip(op.operands, operands, strict=True)))
         block.add_op(copy)
         inside[op.result] = copy.results[0]
-    block.add_op(YieldOp([operand(value) for value in body.results()]))
+    block.add_op(YieldOp([operand(value) for value in body.results]))
     kernel = FusedOp(label_for(body), inputs, Region(block))
     merge_equal(kernel)
     erase_dead(kernel)
