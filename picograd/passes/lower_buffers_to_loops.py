@@ -57,7 +57,7 @@ from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from picograd.dialects import buffer, loop, tensor
-from picograd.dialects.literals import splat_value
+from picograd.dialects.literals import Literal, splat_value
 from picograd.passes.base import Level, Pass
 from picograd.passes.lowering.kernel import lower_kernel
 from picograd.passes.rewriting.structure import Key, structural_key
@@ -94,14 +94,17 @@ def _outline_constants(kernel: buffer.KernelOp) -> buffer.KernelOp:
     if not tables:
         return kernel
     reads: list[SSAValue] = list(kernel.reads)
+    arguments: dict[Literal, SSAValue] = {}
     for table in tables:
-        constant = buffer.ConstantOp(table.value)
-        constant.result.name_hint = table.result.name_hint
-        Rewriter.insert_op(constant, InsertPoint.before(kernel))
-        argument = kernel.block.insert_arg(constant.result.type, len(reads))
-        argument.name_hint = table.result.name_hint
-        reads.append(constant.result)
-        Rewriter.replace_op(table, buffer.ReadOp(argument))
+        if table.value not in arguments:
+            constant = buffer.ConstantOp(table.value)
+            constant.result.name_hint = table.result.name_hint
+            Rewriter.insert_op(constant, InsertPoint.before(kernel))
+            argument = kernel.block.insert_arg(constant.result.type, len(reads))
+            argument.name_hint = table.result.name_hint
+            arguments[table.value] = argument
+            reads.append(constant.result)
+        Rewriter.replace_op(table, buffer.ReadOp(arguments[table.value]))
     new = buffer.KernelOp(
         kernel.label,
         reads,

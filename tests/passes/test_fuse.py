@@ -12,11 +12,13 @@ from picograd.dialects.buffer import KernelOp
 from picograd.dialects.dtypes import dtype_of, type_of
 from picograd.dialects.kernel import FusedOp
 from picograd.dialects.literals import Array
+from picograd.dialects.loop import LaunchOp
 from picograd.dialects.tensor import MatmulOp, ReduceOp
 from picograd.passes.canonicalize import Canonicalize
 from picograd.passes.cse import CSE
 from picograd.passes.dce import DCE
 from picograd.passes.fuse import Fuse
+from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.semantics.bounds import compare
@@ -280,6 +282,28 @@ def test_what_fuse_counts_is_what_is_bound() -> None:
         step.apply(new_context(), module)
     kernels = [op for op in module.walk() if isinstance(op, KernelOp)]
     assert max(len(kernel.operands) for kernel in kernels) <= 5
+
+
+def test_small_tables_are_counted_among_the_buffers() -> None:
+    """Loops read a constant of several numbers from memory, however small; equal ones once."""
+    rows = "\n".join(
+        f"%c{n} = pico.constant dense<[{n % 6}.0, 9.0]> : tensor<2xf32>\n"
+        f"%r{n} = pico.binary mul %r{n - 1}, %c{n} : tensor<2xf32>\n"
+        f"%s{n} = pico.unary exp %r{n} : tensor<2xf32>"
+        for n in range(1, 13)
+    )
+    text = f"""func.func @main(%r0: tensor<2xf32>) -> (tensor<2xf32>, tensor<2xf32>) {{
+      {rows}
+      func.return %r12, %s12 : tensor<2xf32>, tensor<2xf32>
+    }}"""
+    for most, kernels in ((4, 3), (9, 1)):
+        module = parse_module(text)
+        passes = OutlineKernels(), Fuse(max_buffers=most), LowerKernelsToBuffers()
+        for step in (*passes, LowerBuffersToLoops()):
+            step.apply(new_context(), module)
+        launches = [op for op in module.walk() if isinstance(op, LaunchOp)]
+        assert max(len(launch.operands) for launch in launches) <= most
+        assert len(launches) >= kernels
 
 
 def test_a_training_step_becomes_few_kernels() -> None:
