@@ -60,11 +60,11 @@ class Dump:
 _dumps = 0
 
 
-def dump_from_environment(label: str) -> Dump | None:
-    """A dump below the folder that PICOGRAD_DUMP names, one subfolder a compilation; or None."""
+def folder_from_environment(label: str) -> Path | None:
+    """A folder of one compilation's own below the one that PICOGRAD_DUMP names; or None."""
     global _dumps
     folder = os.environ.get(VARIABLE)
     if not folder:
         return None
     _dumps += 1
-    return Dump(Path(folder) / f"{_dumps:03d}-{label}")
+    return Path(folder) / f"{_dumps:03d}-{label}"

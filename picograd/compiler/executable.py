@@ -13,7 +13,7 @@ from xdsl.dialects.func import FuncOp
 from picograd.backends.runtime import Buffer, Device, Program
 from picograd.backends.runtime import device as find_device
 from picograd.compiler.driver import Instrument, PassRecord, run_pipeline
-from picograd.compiler.dump import Dump, dump_from_environment
+from picograd.compiler.dump import Dump
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import buffer
 from picograd.dialects.dtypes import nbytes_of, tensor_type
@@ -169,16 +169,16 @@ def compile_module(
 ) -> Executable:
     """Compile a module for the device "reference", "cpu" or "gpu". The module is left as it is.
 
-    `passes` replaces the device's pipeline. `dump` is a folder for the IR after every pass; so is
-    PICOGRAD_DUMP in the environment. A module that has been compiled before, with the same
-    passes and device, is not compiled again, unless its IR is to be dumped or watched.
+    `passes` replaces the device's pipeline. `dump` is a folder for the IR after every pass. A
+    module that has been compiled before, with the same passes and device, is not compiled again,
+    unless its IR is to be dumped or watched.
 
     Raises what the driver raises (PipelineError, PassError), LimitError and CompileError of the
     backend, and DeviceError where there is no such device.
     """
     found = find_device(device)
     steps = tuple(pipeline(device) if passes is None else passes)
-    written = Dump(Path(dump)) if dump is not None else dump_from_environment(device)
+    written = Dump(Path(dump)) if dump is not None else None
     watched = bool(instruments) or written is not None
     machine = lookup(device) if device in names() else None
     key = (device, machine, tuple(map(str, steps)), _named_key(module))

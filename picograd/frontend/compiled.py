@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from picograd.backends.runtime import Buffer
+from picograd.compiler.dump import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.dialects.dtypes import AnyTensor
 from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
@@ -215,7 +216,8 @@ class CompiledFunction(Generic[P, R]):
             trace.restore()
         module = trace.module(effects.outputs)
         effects.release()
-        executable = compile_module(module, device, passes=self._passes, dump=self._dump)
+        dump = self._dump if self._dump is not None else folder_from_environment(device)
+        executable = compile_module(module, device, passes=self._passes, dump=dump)
         return Version(key, executable, trace, effects, watcher, call)
 
     def _find_device(self, call: Call, watcher: Watcher) -> str:
@@ -345,7 +347,8 @@ def compile(
 
     Forward, `backward()` and `optimizer.step()` may all be inside. `device` is where it runs: by
     default where its tensors are. `passes` replaces the device's pipeline, and `dump` names a
-    folder for the IR after every pass. Without `function` it is a decorator with settings:
+    folder for the IR after every pass (by default PICOGRAD_DUMP names one for all functions, in
+    which each gets a folder of its own). Without `function` it is a decorator with settings:
     `@compile(device="gpu")`. Raises TraceError, when called, for Python that depends on values,
     such as `if x > 0`.
     """

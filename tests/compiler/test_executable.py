@@ -233,17 +233,6 @@ def test_dump_to_a_folder(tmp_path: Path) -> None:
     check_dump(tmp_path / "dump", module, {"ll", "s"})
 
 
-def test_dump_by_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PICOGRAD_DUMP", str(tmp_path))
-    module = parse_module(SOFTMAX)
-    compile_module(module, "cpu")
-    compile_module(module, "reference")
-    first, second = sorted(tmp_path.iterdir())
-    check_dump(first, module, {"ll", "s"})
-    assert second.name.endswith("-reference")
-    assert (second / "00-input.mlir").read_text().strip() == str(module)
-
-
 def test_the_reference_runs_any_level() -> None:
     x = np.random.default_rng(3).standard_normal((5, 19)).astype(np.float32)
     (expected,) = run(compile_module(parse_module(SOFTMAX), "reference"), x)

@@ -391,6 +391,28 @@ def test_report_dump_and_levels(tmp_path: Path) -> None:
     assert (tmp_path / "index.txt").exists()
 
 
+def test_the_environment_asks_for_dumps_of_compiled_functions_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICOGRAD_DUMP", str(tmp_path))
+    x = torch.full((1, 3, 7), 0.25, device="cpu")
+    (x * 3 - x.tanh()).sum()  # eager ops are compiled too, one by one: nobody reads those
+    torch.rand(3, 7, device="cpu")
+    assert list(tmp_path.iterdir()) == []
+    compiled = torch.compile(lambda x: x.exp() + 1)
+    compiled(x)
+    compiled(x)
+    compiled(x[0])
+    torch.compile(lambda x: x + 1, dump=tmp_path / "own")(x)
+    *folders, own = sorted(tmp_path.iterdir())
+    assert own.name == "own"
+    assert [folder.name[3:] for folder in folders] == ["-cpu", "-cpu"]
+    for folder in (*folders, own):
+        names = [line.split()[0] for line in (folder / "index.txt").read_text().splitlines()]
+        assert names[0] == "00-input.mlir" and names[-1].endswith("target.s")
+        assert {path.name for path in folder.iterdir()} == {*names, "index.txt"}
+
+
 def test_every_device(device: str) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
