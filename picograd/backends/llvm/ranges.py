@@ -8,9 +8,7 @@ from xdsl.ir import SSAValue
 
 from picograd.dialects.affine import Atom, FloorDiv, Lane, Linear, Mod
 from picograd.dialects.loop import Dim
-
-Interval = tuple[int | None, int | None]
-"""Least and greatest value; None where there is no bound."""
+from picograd.passes.loops.intervals import Interval, interval_of, quotient_of, remainder_of
 
 
 class Ranges:
@@ -37,29 +35,15 @@ class Ranges:
 
     def interval(self, expression: Linear, lanes: Sequence[int] = ()) -> Interval:
         """The interval of an expression; `lanes` are the extents of the tile's axes."""
-        low: int | None = expression.constant
-        high: int | None = expression.constant
-        for atom, coefficient in expression.terms.items():
-            least, most = self._atom(atom, lanes)
-            if coefficient < 0:
-                least, most = most, least
-            low = None if low is None or least is None else low + coefficient * least
-            high = None if high is None or most is None else high + coefficient * most
-        return low, high
+        return interval_of(expression, lambda atom: self._atom(atom, lanes))
 
     def _atom(self, atom: Atom, lanes: Sequence[int]) -> Interval:
         if isinstance(atom, Lane):
             return 0, lanes[atom.axis] - 1
         if isinstance(atom, FloorDiv):
-            low, high = self.interval(atom.expression, lanes)
-            return None if low is None else low // atom.by, (
-                None if high is None else high // atom.by
-            )
+            return quotient_of(self.interval(atom.expression, lanes), atom.by)
         if isinstance(atom, Mod):
-            low, high = self.interval(atom.expression, lanes)
-            if low is not None and high is not None and low // atom.by == high // atom.by:
-                return low % atom.by, high % atom.by
-            return 0, atom.by - 1
+            return remainder_of(self.interval(atom.expression, lanes), atom.by)
         assert isinstance(atom, SSAValue)
         return self._of.get(atom, (None, None))
 

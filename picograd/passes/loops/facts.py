@@ -16,9 +16,7 @@ from xdsl.ir import Attribute, Block, SSAValue
 from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, LinearLike, Mod
 from picograd.dialects.loop import CheckedIndexOp, Dim, LoopOp
 from picograd.dialects.loop_syntax import memref_shape
-
-Range = tuple[int | None, int | None]
-"""Least and greatest value of an expression; None where no bound is known."""
+from picograd.passes.loops.intervals import Interval, interval_of, quotient_of, remainder_of
 
 UPPER_SEARCH_DEPTH = 4
 """How many induction variables `greatest` replaces by their upper bounds, one inside another."""
@@ -110,35 +108,19 @@ class LoopFacts:
                 result = result + Linear({FloorDiv(offset, dim.step): coefficient})
         return result
 
-    def bounds(self, expression: LinearLike, lanes: Sequence[int] = ()) -> Range:
+    def bounds(self, expression: LinearLike, lanes: Sequence[int] = ()) -> Interval:
         """Least and greatest value of an expression; `lanes` are the extents of t0, t1, …"""
-        expression = self.expand(expression)
-        low: int | None = expression.constant
-        high: int | None = expression.constant
-        for atom, coefficient in expression.terms.items():
-            least, greatest = self._atom_bounds(atom, lanes)
-            if coefficient < 0:
-                least, greatest = greatest, least
-            low = None if low is None or least is None else low + coefficient * least
-            high = None if high is None or greatest is None else high + coefficient * greatest
-        return low, high
+        return interval_of(self.expand(expression), lambda atom: self._atom_bounds(atom, lanes))
 
-    def _atom_bounds(self, atom: Atom, lanes: Sequence[int]) -> Range:
+    def _atom_bounds(self, atom: Atom, lanes: Sequence[int]) -> Interval:
         if isinstance(atom, Lane):
             return 0, lanes[atom.axis] - 1
         if isinstance(atom, Counter):
             return 0, self.last_count(atom.variable)
         if isinstance(atom, FloorDiv):
-            low, high = self.bounds(atom.expression, lanes)
-            return (
-                None if low is None else low // atom.by,
-                None if high is None else high // atom.by,
-            )
+            return quotient_of(self.bounds(atom.expression, lanes), atom.by)
         if isinstance(atom, Mod):
-            low, high = self.bounds(atom.expression, lanes)
-            if low is not None and high is not None and low >= 0 and high < atom.by:
-                return low, high
-            return 0, atom.by - 1
+            return remainder_of(self.bounds(atom.expression, lanes), atom.by)
         assert isinstance(atom.owner, CheckedIndexOp)
         return 0, atom.owner.size.value.data - 1
 

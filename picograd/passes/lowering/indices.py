@@ -11,6 +11,7 @@ from typing import TypeAlias
 from xdsl.ir import SSAValue
 
 from picograd.dialects.affine import Atom, FloorDiv, Linear, Mod, floordiv, mod
+from picograd.passes.loops.intervals import Interval, interval_of, quotient_of, remainder_of
 
 Index: TypeAlias = tuple[Linear, ...]
 """Where an element is: one expression for each axis."""
@@ -34,20 +35,16 @@ Guard: TypeAlias = tuple[Condition, ...]
 
 def interval(expression: Linear, ranges: Ranges) -> tuple[int, int]:
     """Bounds of an expression, exact when no index value occurs twice in it."""
-    low = high = expression.constant
-    for atom, coefficient in expression.terms.items():
-        ends = [bound * coefficient for bound in _atom_interval(atom, ranges)]
-        low, high = low + min(ends), high + max(ends)
+    low, high = interval_of(expression, lambda atom: _atom_interval(atom, ranges))
+    assert low is not None and high is not None, "every loop has known bounds here"
     return low, high
 
 
-def _atom_interval(atom: Atom, ranges: Ranges) -> tuple[int, int]:
+def _atom_interval(atom: Atom, ranges: Ranges) -> Interval:
     if isinstance(atom, FloorDiv):
-        low, high = interval(atom.expression, ranges)
-        return low // atom.by, high // atom.by
+        return quotient_of(interval(atom.expression, ranges), atom.by)
     if isinstance(atom, Mod):
-        low, high = interval(atom.expression, ranges)
-        return (low, high) if low >= 0 and high < atom.by else (0, atom.by - 1)
+        return remainder_of(interval(atom.expression, ranges), atom.by)
     assert isinstance(atom, SSAValue), "neither tile lanes nor loop counters exist yet"
     return ranges[atom]
 
