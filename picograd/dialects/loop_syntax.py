@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar, cast
 
 from xdsl.dialects.builtin import AffineMapAttr, MemRefType, VectorType
@@ -37,9 +38,17 @@ def element_type(type: Attribute) -> Attribute:
     return cast(VectorType[Attribute], type).element_type
 
 
+@lru_cache(maxsize=4096)
+def _vector_type(element: Attribute, shape: tuple[int, ...]) -> Attribute:
+    return VectorType(element, shape)
+
+
 def tile_type(element: Attribute, shape: Sequence[int]) -> Attribute:
-    """The type of a register tile, or the element type itself for the shape ()."""
-    return VectorType(element, shape) if shape else element
+    """The type of a register tile, or the element type itself for the shape ().
+
+    Cached: building a type takes long.
+    """
+    return _vector_type(element, tuple(shape)) if shape else element
 
 
 def memref_type(value: SSAValue) -> MemRefType[Attribute]:

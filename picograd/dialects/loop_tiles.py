@@ -394,7 +394,7 @@ class ShuffleOp(IRDLOperation):
         super().__init__(
             operands=[left, right],
             properties={"lanes": DenseArrayBase.from_list(i64, lanes)},
-            result_types=[VectorType(element_type(left.type), [len(lanes)])],
+            result_types=[tile_type(element_type(left.type), [len(lanes)])],
         )
 
     def verify_(self) -> None:

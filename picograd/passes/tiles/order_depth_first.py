@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from xdsl.ir import Block, Operation
+from xdsl.ir import Block, Operation, OpResult
 from xdsl.traits import is_side_effect_free
 
 from picograd.dialects.loop import BarrierOp, LoadOp, StoreOp
@@ -82,22 +82,30 @@ def _order(block: Block, ops: Sequence[Operation]) -> None:
     written = {op.memref for op in stores}
     if len(stores) < 2 or any(isinstance(op, LoadOp) and op.memref in written for op in ops):
         return
-    order: dict[Operation, None] = {}
-    inside = set(ops)
-    # An explicit stack: a fused chain may be longer than Python's recursion goes.
-    stack = [*reversed(ops), *reversed(stores)]
-    while stack:
-        op = stack[-1]
-        needed = [
-            operand.owner
-            for operand in op.operands
-            if operand.owner in inside and operand.owner not in order
+    # Operations by their number: looking one up takes long enough to do it once for each operand.
+    number_of = {op: number for number, op in enumerate(ops)}
+    numbers = [
+        [
+            number_of[operand.owner]
+            for operand in reversed(op.operands)
+            if isinstance(operand, OpResult) and operand.owner in number_of
         ]
-        if op in order or not needed:
-            order[op] = None
-            stack.pop()
-        else:
-            stack.extend(owner for owner in reversed(needed) if isinstance(owner, Operation))
+        for op in ops
+    ]
+    done = bytearray(len(ops))
+    order: list[Operation] = []
+    # An explicit stack: a fused chain may be longer than Python's recursion goes.
+    stack = [*reversed(range(len(ops))), *(number_of[store] for store in reversed(stores))]
+    while stack:
+        top = stack[-1]
+        needed = [number for number in numbers[top] if not done[number]]
+        if needed and not done[top]:
+            stack.extend(needed)
+            continue
+        stack.pop()
+        if not done[top]:
+            done[top] = True
+            order.append(ops[top])
     after = ops[-1].next_op
     for op in ops:
         op.detach()

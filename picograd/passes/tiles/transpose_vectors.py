@@ -8,10 +8,12 @@ H. S. Warren, "Hacker's Delight", section 7-3, on transposing bit matrices).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import DenseArrayBase, i64
+from xdsl.ir import Attribute, Operation, SSAValue
 
-from picograd.dialects.loop import ShuffleOp, tile_shape
+from picograd.dialects.loop import ShuffleOp, element_type, tile_shape, tile_type
 
 
 def transpose_vectors(rows: Sequence[SSAValue], new: list[Operation]) -> list[SSAValue]:
@@ -22,9 +24,14 @@ def transpose_vectors(rows: Sequence[SSAValue], new: list[Operation]) -> list[SS
         size *= 2
 
     def shuffle(left: SSAValue, right: SSAValue, lanes: Sequence[int]) -> SSAValue:
-        op = ShuffleOp(left, right, lanes)
+        # `create` leaves out the checks of the constructor: there are hundreds of shuffles.
+        op = ShuffleOp.create(
+            operands=[left, right],
+            result_types=[tile_type(element_type(left.type), [len(lanes)])],
+            properties={"lanes": _lanes(tuple(lanes))},
+        )
         new.append(op)
-        return op.result
+        return op.results[0]
 
     square: list[SSAValue | None] = [None] * size
     for position, row in enumerate(rows):
@@ -38,6 +45,11 @@ def transpose_vectors(rows: Sequence[SSAValue], new: list[Operation]) -> list[SS
     if height == size:
         return columns
     return [shuffle(column, column, range(height)) for column in columns]
+
+
+@lru_cache(maxsize=256)
+def _lanes(lanes: tuple[int, ...]) -> Attribute:
+    return DenseArrayBase.from_list(i64, lanes)
 
 
 Shuffle = Callable[[SSAValue, SSAValue, Sequence[int]], SSAValue]

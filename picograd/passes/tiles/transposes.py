@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from xdsl.dialects.builtin import AffineMapAttr
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.affine import FloorDiv, Lane, Leaf, Linear, LinearLike, Mod, encode
 from picograd.dialects.loop import LoadOp, StoreOp, element_type, tile_rank, tile_shape, tile_type
@@ -14,13 +13,6 @@ from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.rewriting.loops import copy_hint
 from picograd.passes.tiles.pieces import PieceWidths, chunks
 from picograd.passes.tiles.transpose_vectors import transpose_vectors
-
-
-@lru_cache(maxsize=1024)
-def piece_type(element: Attribute, lanes: int) -> Attribute:
-    """The type of a machine vector; types are cached, since building one takes long."""
-    return tile_type(element, [lanes])
-
 
 Parts = dict[tuple[tuple[int, ...], int], SSAValue]
 """The pieces of a tile, by position along the leading axes and offset along the last."""
@@ -77,7 +69,7 @@ def transposed_load(op: LoadOp, widths: PieceWidths, new: list[Operation]) -> Pa
             values, map = _column_places(indices, row, column + number)
             load = LoadOp.create(
                 operands=[op.memref, *values],
-                result_types=[piece_type(element_type(op.result.type), height)],
+                result_types=[tile_type(element_type(op.result.type), [height])],
                 properties={**op.properties, "map": map},
                 attributes=dict(op.attributes),
             )

@@ -25,6 +25,7 @@ from picograd.dialects.loop import (
     combine,
     element_type,
     tile_rank,
+    tile_type,
     yielded,
 )
 from picograd.errors import PassError
@@ -34,7 +35,6 @@ from picograd.passes.tiles.pieces import Piece, PieceWidths
 from picograd.passes.tiles.transposes import (
     Parts,
     is_transposed,
-    piece_type,
     transposed_load,
     transposed_store,
 )
@@ -100,7 +100,7 @@ class Unroller:
 
     def piece_type_of(self, value: SSAValue, lanes: int) -> Attribute:
         element = element_type(value.type)
-        return element if self.widths.of(value) == 1 else piece_type(element, lanes)
+        return element if self.widths.of(value) == 1 else tile_type(element, [lanes])
 
     def get(self, value: SSAValue, piece: Piece) -> SSAValue:
         return self.parts[value][piece[0], piece[1]] if tile_rank(value.type) else value
@@ -197,7 +197,7 @@ class Unroller:
         for known in self.splats:
             if (element, lanes) in known:
                 return known[element, lanes]
-        type = piece_type(element.type, lanes)
+        type = tile_type(element.type, [lanes])
         op = BroadcastOp.create(
             operands=[element], result_types=[type], properties=_along_first_axis()
         )
