@@ -28,11 +28,6 @@ class Location:
         """The source text of the line, stripped; empty when the source is not available."""
         return linecache.getline(self.file, self.line).strip()
 
-    @property
-    def short(self) -> str:
-        """`model.py:12`, the form that the attribute `at` of an op holds."""
-        return f"{Path(self.file).name}:{self.line}"
-
     def __str__(self) -> str:
         text = self.text
         return f"{self.file}:{self.line}" + (f"\n    {text}" if text else "")

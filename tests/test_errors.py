@@ -67,7 +67,6 @@ def test_user_location_is_the_line_outside_the_package():
     assert location is not None
     assert location.file == __file__
     assert location.text == "location = user_location()"
-    assert location.short == f"test_errors.py:{location.line}"
     assert str(location).startswith(f"{__file__}:{location.line}")
 
 

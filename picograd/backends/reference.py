@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.backends.runtime import Array, Buffer, Device, Program, poison
+from picograd.backends.runtime import Array, Buffer, Device, Program, own_buffer, poison
 from picograd.dialects.dtypes import from_ir, from_numpy, tensor_type
-from picograd.errors import DeviceError
 from picograd.semantics.evaluate import evaluate
 
 
@@ -69,11 +68,4 @@ class ReferenceDevice(Device):
 
 
 def _array(buffer: Buffer) -> Array:
-    if not isinstance(buffer, ReferenceBuffer):
-        raise DeviceError(
-            "a buffer of another device was given to the reference",
-            expected="a buffer of the device 'reference'",
-            found=f"one of {buffer.device.name!r}",
-            hint="move it with .to('reference')",
-        )
-    return buffer.array
+    return own_buffer(buffer, ReferenceBuffer, "reference").array

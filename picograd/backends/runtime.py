@@ -6,7 +6,7 @@ device; each is created when it is first asked for and lives as long as the proc
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ class Buffer(Protocol):
     def nbytes(self) -> int:
         """Bytes that the contents take on this device."""
         ...
+
+
+B = TypeVar("B", bound=Buffer)
 
 
 class Program(ABC):
@@ -83,6 +86,18 @@ class Device(ABC):
     @abstractmethod
     def load(self, module: ModuleOp) -> Program:
         """A program from a module lowered by this device's pipeline."""
+
+
+def own_buffer(buffer: Buffer, kind: type[B], device: str) -> B:
+    """The buffer as one of the device's own kind. Raises DeviceError if it is on another device."""
+    if not isinstance(buffer, kind):
+        raise DeviceError(
+            f"the device {device!r} was given a buffer of another device",
+            expected=f"a buffer on the device {device!r}",
+            found=f"one on {buffer.device.name!r}",
+            hint=f"move the tensor first, with .to({device!r})",
+        )
+    return buffer
 
 
 def poison(array: Array) -> None:

@@ -14,10 +14,9 @@ from picograd.backends.llvm.emit import emit, main_of
 from picograd.backends.llvm.memory import BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
-from picograd.backends.runtime import Array, Buffer, Device
+from picograd.backends.runtime import Array, Buffer, Device, own_buffer
 from picograd.dialects.dtypes import dtype_of, from_numpy, nbytes_of, tensor_type
 from picograd.dialects.loop import memref_type
-from picograd.errors import DeviceError
 from picograd.targets import lookup
 
 # What begins a comment in a processor's assembly, where it is not "#".
@@ -78,14 +77,7 @@ class CpuDevice(Device):
         return buffer
 
     def download(self, buffer: Buffer) -> Array:
-        if not isinstance(buffer, CpuBuffer):
-            raise DeviceError(
-                "the cpu cannot read a buffer of another device",
-                expected="a buffer on the cpu",
-                found=f"a buffer on {buffer.device.name}",
-                hint="download it with the device that it is on",
-            )
-        return buffer.array.copy()
+        return own_buffer(buffer, CpuBuffer, self.name).array.copy()
 
     def load(self, module: ModuleOp) -> CpuProgram:
         """Machine code for a module of loop level.

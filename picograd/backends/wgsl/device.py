@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.backends.runtime import Array, Buffer, Device, Program
+from picograd.backends.runtime import Array, Buffer, Device, Program, own_buffer
 from picograd.backends.wgsl.pool import MemoryPool
 from picograd.backends.wgsl.program import WgslProgram
 from picograd.backends.wgsl.runtime import Binding, Memory, open_gpu
 from picograd.backends.wgsl.status import STATUS_BYTES, kernel_number
 from picograd.backends.wgsl.storage import ELEMENT_BYTES, check_dtype, pack, unpack
 from picograd.dialects import dtypes
-from picograd.errors import DeviceError, IndexOutOfRange
+from picograd.errors import IndexOutOfRange
 from picograd.targets import register
 from picograd.targets.gpu import adapter_target
 
@@ -114,14 +114,7 @@ class GpuDevice(Device):
 
     def own(self, buffer: Buffer) -> GpuBuffer:
         """The buffer, seen to be in this GPU's memory."""
-        if not isinstance(buffer, GpuBuffer):
-            raise DeviceError(
-                "the GPU was given a buffer of another device",
-                expected="a buffer on the device 'gpu'",
-                found=f"one on {buffer.device.name!r}",
-                hint="move the tensor first, with .to('gpu')",
-            )
-        return buffer
+        return own_buffer(buffer, GpuBuffer, self.name)
 
     def expect_status(self, kernel_name: str) -> None:
         """Note that a kernel with checked indices runs: the next download looks at the status."""
