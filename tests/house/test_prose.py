@@ -1,15 +1,18 @@
 """The documentation speaks of the project, its links lead somewhere, and its code runs."""
 
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from picograd.cli.files import load_python
+from picograd.cli.main import main
 from picograd.cli.own_passes import load_passes
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
+from picograd.errors import PicogradError
 from picograd.semantics.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +75,35 @@ def test_the_pass_of_the_guide_works(tmp_path: Path) -> None:
     (after,) = evaluate(module, [x])
     assert "pico.binary add" in str(module)
     np.testing.assert_array_equal(before, after)
+
+
+def errors_page() -> list[tuple[str, str, str]]:
+    """Language, title and text of the titled blocks of the page on errors."""
+    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    return re.findall(r'```(\w+) title="([^"]+)"\n(.*?)```', text, re.DOTALL)
+
+
+def test_errors_are_printed_as_their_page_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program, compared = "", 0
+    for language, title, text in errors_page():
+        if language != "text":
+            Path(title).write_text(text, "utf-8")
+            program = title
+            continue
+        if title.startswith("picograd "):
+            assert main(title.split()[1:]) == 2
+            found = capsys.readouterr().err
+        else:
+            with pytest.raises(PicogradError) as caught:
+                runpy.run_path(program)
+            assert type(caught.value).__name__ == title
+            found = f"{caught.value}\n"
+        assert found.replace(f"{tmp_path}/", "") == text
+        compared += 1
+    assert compared > 6
 
 
 def test_the_program_of_the_command_line_page_loads(tmp_path: Path) -> None:
