@@ -87,7 +87,7 @@ def _order(block: Block, ops: Sequence[Operation]) -> None:
     numbers = [
         [
             number_of[operand.owner]
-            for operand in reversed(op.operands)
+            for operand in op.operands
             if isinstance(operand, OpResult) and operand.owner in number_of
         ]
         for op in ops
@@ -100,7 +100,7 @@ def _order(block: Block, ops: Sequence[Operation]) -> None:
         top = stack[-1]
         needed = [number for number in numbers[top] if not done[number]]
         if needed and not done[top]:
-            stack.extend(needed)
+            stack.extend(reversed(needed))
             continue
         stack.pop()
         if not done[top]:
