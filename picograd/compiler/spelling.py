@@ -74,7 +74,7 @@ def _make(spec: ArgSpec, known: Mapping[str, type[Pass]]) -> Pass:
             f"pass {step.name} cannot take these options",
             expected=wanted,
             found=str(spec),
-            hint=str(error),
+            hint="give each option a value of its type: true or false, a whole number, a text",
         ) from error
 
 

@@ -37,7 +37,7 @@ def check_limits(name: str, demand: Demand, limits: Limits) -> None:
             "buffers in a kernel (max-storage-buffers-per-shader-stage)",
             demand.bindings,
             limits.max_storage_buffers,
-            "let fuse make smaller kernels: its target has a limit of buffers",
+            "split an op of so many tensors in two, or use the device 'cpu'",
         ),
         (
             "bytes in one buffer (max-storage-buffer-binding-size)",
