@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from picograd.cli.commands import Commands
+from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table
 from picograd.study import digits_bench, gemm_bench
 from picograd.study.measure import interleave, on_one_thread
@@ -29,11 +29,22 @@ def add_parser(commands: Commands) -> None:
         ("gemm", run_gemm, "relu(x @ w + b): derived by passes, scheduled by hand, in NumPy"),
     ):
         one = benchmarks.add_parser(name, help=help_text, description=help_text)
-        one.add_argument("--rounds", type=int, default=25, help="%(default)s")
+        one.add_argument(
+            "--rounds", type=int, default=25, help="turns of each contender (%(default)s)"
+        )
         one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as data")
         one.set_defaults(run=_alone(run))
+        show_examples(one, f"bench {name}", f"bench {name} --rounds 50 --json {name}.json")
+    show_examples(parser, "bench demo", "bench gemm --sizes 256 512")
     gemm = benchmarks.choices["gemm"]
-    gemm.add_argument("--sizes", type=int, nargs="+", default=[512, 1024], metavar="N")
+    gemm.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=[512, 1024],
+        metavar="N",
+        help="rows, columns and depth (512 1024)",
+    )
 
 
 def _alone(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

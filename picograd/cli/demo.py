@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from picograd.cli.commands import Commands
+from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table, progress
 from picograd.cli.files import UsageError
 from picograd.errors import DeviceError
@@ -37,9 +37,11 @@ def add_parser(commands: Commands) -> None:
         f"Exits with 1 when accuracy stays under {REQUIRED_ACCURACY:.0%} after all epochs, or the "
         "loss curves differ by more than the budget.",
     )
-    parser.add_argument("--device", choices=DEVICES, help="only this one (both)")
-    parser.add_argument("--epochs", type=int, default=digits.MAX_EPOCHS, help="%(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="%(default)s")
+    parser.add_argument("--device", choices=DEVICES, help="train on this one only (both)")
+    parser.add_argument("--epochs", type=int, default=digits.MAX_EPOCHS, help="1 to %(default)s")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the weights, the split and the order (%(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as data")
     parser.add_argument(
         "--dump",
@@ -49,6 +51,12 @@ def add_parser(commands: Commands) -> None:
         help="where the IR of every pass goes (%(default)s)",
     )
     parser.set_defaults(run=run)
+    show_examples(
+        parser,
+        "demo                          both devices, all epochs",
+        "demo --device cpu --epochs 5",
+        "demo --json result.json       the table as data",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

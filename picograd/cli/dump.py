@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import picograd
 from picograd import Tensor
-from picograd.cli.commands import Commands
+from picograd.cli.commands import Commands, show_examples
 from picograd.cli.files import UsageError, UserCode, load_python
 from picograd.compiler.spelling import nearest
 from picograd.nn import Module
@@ -30,9 +30,20 @@ def add_parser(commands: Commands) -> None:
         help="file.py:function, whose parameters have example tensors as defaults, or "
         "file.py:module, a picograd.nn.Module with `example_inputs` beside it",
     )
-    parser.add_argument("--device", default="cpu", help="cpu or gpu (%(default)s)")
-    parser.add_argument("--out", default="picograd-dump", help="the folder (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, gpu or reference (%(default)s)")
+    parser.add_argument(
+        "--out",
+        default="picograd-dump",
+        metavar="DIR",
+        help="the folder for the files (%(default)s)",
+    )
     parser.set_defaults(run=run)
+    show_examples(
+        parser,
+        "dump examples/digits.py:train_step",
+        "dump model.py:layer --device gpu --out dump-gpu",
+        "dump model.py:net             a module; model.py has example_inputs = (randn(64, 784),)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

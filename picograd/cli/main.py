@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from picograd.cli import bench, demo, dump, opt
+from picograd.cli.commands import show_examples
 from picograd.errors import PicogradError
 
 EXIT_MISTAKE = 2
@@ -49,11 +50,17 @@ def build_parser() -> argparse.ArgumentParser:
         prog="picograd",
         description="A teaching compiler for tensor programs: readable IR at every level, "
         "real code on the CPU and the GPU.",
-        epilog="Commands read and write text, so one can be piped into another.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in (demo, dump, opt, bench):
         command.add_parser(commands)
+    show_examples(
+        parser,
+        "demo                                     train a classifier, see what happened",
+        "dump model.py:layer --out dump           follow a function down to assembly",
+        "opt model.mlir --passes canonicalize     run passes on IR",
+        "COMMAND --help                           options and examples of a command",
+    )
     return parser
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.cli.commands import Commands
+from picograd.cli.commands import Commands, show_examples
 from picograd.cli.files import read_text
 from picograd.cli.own_passes import load_passes
 from picograd.cli.runs import describe_array, run_on_device, seeded_inputs
@@ -29,7 +29,7 @@ def add_parser(commands: Commands) -> None:
         "output; what --print-after-… shows goes to standard error.",
     )
     parser.add_argument("file", nargs="?", default="-", help="IR text; - is standard input")
-    parser.add_argument("--passes", default="", help="such as 'canonicalize,tile_loops{…}'")
+    parser.add_argument("--passes", default="", help="the passes, in order, separated by commas")
     parser.add_argument(
         "--load",
         action="append",
@@ -51,9 +51,21 @@ def add_parser(commands: Commands) -> None:
         dest="run_result",
         help="run the result on seeded random inputs and print the outputs",
     )
-    parser.add_argument("--device", default="reference", help="where --run runs (%(default)s)")
+    parser.add_argument(
+        "--device",
+        default="reference",
+        help="where --run runs: reference, cpu or gpu (%(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the inputs (%(default)s)")
     parser.set_defaults(run=run)
+    show_examples(
+        parser,
+        "opt model.mlir --passes canonicalize,cse,dce",
+        "opt model.mlir --passes 'outline_kernels,fuse{max_ops=8}' --print-after-change",
+        "opt loops.mlir --passes 'tile_loops{sizes=\"j=48 i=8\" exact=true}'",
+        "opt model.mlir --load my_pass.py --passes my_pass --run --device cpu",
+        "opt --list",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

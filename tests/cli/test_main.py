@@ -21,6 +21,14 @@ def test_help_names_every_command() -> None:
         assert f"    {command} " in text
 
 
+@pytest.mark.parametrize("command", ["demo", "dump", "opt", "bench", "bench demo", "bench gemm"])
+def test_every_help_ends_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    _, examples = capsys.readouterr().out.split("examples:\n")
+    assert all(line.startswith(f"  picograd {command}") for line in examples.splitlines())
+
+
 def test_an_unknown_command_is_a_mistake() -> None:
     done = picograd("optt")
     assert done.returncode == EXIT_MISTAKE
