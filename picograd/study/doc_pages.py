@@ -5,6 +5,9 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- example: begin -->      on docs/passes/NAME.md: the pass's example
     <!-- example: end -->
 
+    <!-- card: begin -->         on the same page: level, pipelines, options, what it does not do
+    <!-- card: end -->
+
     <!-- grammar: begin -->      on docs/levels/NAME.md: the docstring of the level's dialect
     <!-- grammar: end -->
 
@@ -31,9 +34,11 @@ from types import ModuleType
 
 import picograd
 from picograd import Tensor
+from picograd.compiler.pipelines import pipeline
+from picograd.compiler.spelling import describe_options
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
-from picograd.passes import PASSES
+from picograd.passes import PASSES, Pass
 from picograd.study.follow_value import excerpts_of, folded
 from picograd.study.pass_docs import read_pass_docs, summary_of
 from picograd.study.road import levels_of
@@ -62,7 +67,8 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
     docs = root / "docs"
     for name, step in PASSES.items():
         page = docs / "passes" / f"{name}.md"
-        yield page, fill(page, _read(page), "example", fold_lines(read_pass_docs(step).example()))
+        text = fill(page, _read(page), "example", fold_lines(read_pass_docs(step).example()))
+        yield page, fill(page, text, "card", card_of(step))
     for name, dialect in LEVELS.items():
         page = docs / "levels" / f"{name}.md"
         content = fence_code(inspect.getdoc(dialect) or "")
@@ -76,6 +82,34 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
 
 def _read(page: Path) -> str:
     return page.read_text(encoding="utf-8") if page.is_file() else ""
+
+
+def card_of(step: type[Pass]) -> str:
+    """What a pass declares and says of itself, as a table."""
+    docs = read_pass_docs(step)
+    rows = [
+        ("level", f"{step.level_in} → {step.level_out}" if step.is_lowering() else step.level_in),
+        ("file", f"`picograd/passes/{step.name}.py`"),
+        ("pipelines", "; ".join(_pipelines_with(step)) or "none; it is run by name"),
+        ("options", ", ".join(f"`{option}`" for option in describe_options(step)) or "none"),
+        ("requires", docs.requires),
+        ("does not", docs.does_not),
+        ("source", docs.source),
+    ]
+    table = [f"| {title} | {_in_one_cell(text)} |" for title, text in rows if text]
+    return "\n".join([table[0], "|---|---|", *table[1:]])
+
+
+def _pipelines_with(step: type[Pass]) -> Iterator[str]:
+    for device in ("cpu", "gpu"):
+        names = [one.name for one in pipeline(device)]
+        if step.name in names:
+            steps = [str(n) for n, name in enumerate(names, 1) if name == step.name]
+            yield f"{device}, step {' and '.join(steps)} of {len(names)}"
+
+
+def _in_one_cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;") if "`" not in text else text
 
 
 def _table_of_passes() -> str:

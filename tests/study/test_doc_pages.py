@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from picograd.study.doc_pages import PageError, fence_code, fill
+from picograd.passes.fuse import Fuse
+from picograd.passes.tile_loops import TileLoops
+from picograd.study.doc_pages import PageError, card_of, fence_code, fill
 
 PAGE = "# A page\n\n<!-- example: begin -->\nold\n<!-- example: end -->\n\nThe rest.\n"
 
@@ -28,3 +30,13 @@ def test_indented_blocks_are_fenced() -> None:
     assert fence_code(docstring) == (
         "Words:\n\n```text\none\n\n  two\n```\n\nMore:\n\n```mlir\nfunc.func @main() {\n}\n```\n\n"
     )
+
+
+def test_a_card_tells_where_a_pass_stands() -> None:
+    card = card_of(TileLoops)
+    assert card.startswith("| level | loop |\n|---|---|\n")
+    assert "| pipelines | cpu, step " in card
+    assert " and " in card.split("| pipelines |")[1].split(" of ")[0], "it runs twice"
+    assert "`exact: bool = false`" in card
+    assert "| source |" in card_of(Fuse)
+    assert card_of(Fuse).splitlines()[0] == "| level | kernel |"
