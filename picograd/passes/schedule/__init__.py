@@ -1,1 +1,1 @@
-"""Decisions about a loop nest: sizes of tiles, operands to copy, where running values wait."""
+"""How a loop nest is blocked: sizes of tiles and their parts, operands to copy, where sums wait."""
