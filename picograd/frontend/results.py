@@ -150,8 +150,7 @@ class Effects:
     def replay(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> object:
         """Write the changes back and return the function's result."""
         run = _Run(call, buffers, mode)
-        for cell, output in self._cells:
-            mode.write(cell, buffers[output])
+        mode.write_each((cell, buffers[output]) for cell, output in self._cells)
         for argument, output in self._arguments:
             mode.write(call.tensors[argument].cell, buffers[output])
         for tensor, output in self._kept_grads:

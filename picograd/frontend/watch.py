@@ -93,7 +93,10 @@ class Guards:
                     return False
         except (ValueError, LookupError):  # a slot is empty
             return False
-        return all(tensor.requires_grad is tracked for tensor, tracked in self._tracked)
+        for tensor, tracked in self._tracked:  # noqa: SIM110, a generator takes twice as long
+            if tensor.requires_grad is not tracked:
+                return False
+        return True
 
 
 class _Missing:

@@ -71,9 +71,10 @@ class CpuDevice(Device):
         return lambda: [CpuBuffer(*kind) for kind in kinds]
 
     def upload(self, array: Array) -> CpuBuffer:
-        type = tensor_type(np.shape(array), from_numpy(array.dtype))
-        buffer = self.allocate(type)
-        np.copyto(buffer.array, array)
+        array = np.asarray(array)  # NumPy's scalars too
+        dtype = from_numpy(array.dtype)
+        buffer = self.allocate(tensor_type(array.shape, dtype))
+        buffer.array[...] = array
         return buffer
 
     def download(self, buffer: Buffer) -> Array:

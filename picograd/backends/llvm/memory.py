@@ -58,12 +58,14 @@ def rounded(nbytes: int) -> int:
 class Shelf:
     """Free blocks of one size."""
 
-    __slots__ = ("free", "most", "size")
+    __slots__ = ("free", "give", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.free: deque[Block] = deque()
-        self.most = _CACHE_LIMIT // size
+        # A full deque drops its oldest block, which goes back to the system.
+        self.free: deque[Block] = deque(maxlen=_CACHE_LIMIT // size)
+        self.give = self.free.append
+        """Return a block that nobody uses any more."""
 
     def take(self) -> Block:
         """A block whose contents are undefined."""
@@ -71,11 +73,6 @@ class Shelf:
             return self.free.pop()
         except IndexError:
             return Block(self.size)
-
-    def give(self, block: Block) -> None:
-        """Return a block that nobody uses any more."""
-        if len(self.free) < self.most:
-            self.free.append(block)
 
 
 class BlockPool:
