@@ -47,6 +47,12 @@ def _random_array(rng: np.random.Generator, type: Attribute) -> Array:
         )
     array = cast(TensorType[Attribute] | MemRefType[Attribute], type)
     shape = array.get_shape()
+    if min(shape, default=0) < 0:
+        raise UsageError(
+            "the entry takes an argument without a fixed shape",
+            expected="sizes that are numbers",
+            found=str(array),
+        )
     dtype = dtypes.from_ir(array.element_type)
     if dtype.is_float:
         return rng.standard_normal(shape).astype(dtype.numpy)

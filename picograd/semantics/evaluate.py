@@ -48,7 +48,7 @@ def entry_of(module: ModuleOp | FuncOp) -> FuncOp:
     """`@main`, or the only function. Raises VerificationError when the module has neither."""
     if isinstance(module, FuncOp):
         return module
-    functions = [op for op in module.body.ops if isinstance(op, FuncOp)]
+    functions = [op for op in module.body.ops if isinstance(op, FuncOp) and not op.is_declaration]
     for function in functions:
         if function.sym_name.data == "main":
             return function
@@ -56,7 +56,7 @@ def entry_of(module: ModuleOp | FuncOp) -> FuncOp:
         raise VerificationError(
             "the module has no entry",
             expected="a function @main, or one function only",
-            found=", ".join("@" + f.sym_name.data for f in functions) or "no function",
+            found=", ".join("@" + f.sym_name.data for f in functions) or "no function with a body",
         )
     return functions[0]
 

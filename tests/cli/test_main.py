@@ -1,17 +1,23 @@
 """The command's front door: help, mistakes, bugs."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from picograd.cli.main import EXIT_MISTAKE, build_parser, main, report_bug
 
 
-def picograd(*words: str) -> subprocess.CompletedProcess[str]:
+def picograd(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "picograd", *words], check=False, capture_output=True, text=True
+        [sys.executable, "-m", "picograd", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
     )
 
 
@@ -73,3 +79,25 @@ def test_a_bug_is_reported_as_one(
     assert "ZeroDivisionError: a bug of ours" in shown
     assert ("Traceback" in shown) == (wanted == "1")
     assert ("this is a bug in picograd" in shown) == (wanted == "0")
+
+
+def test_no_adapter_is_explained_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "module.mlir"
+    path.write_text("func.func @main(%x: tensor<3xf32>) { func.return }")
+    hidden = {name: "/nonexistent" for name in ("VK_ICD_FILENAMES", "VK_DRIVER_FILES")}
+    done = picograd("opt", str(path), "--run", "--device", "gpu", **hidden)
+    assert done.returncode == EXIT_MISTAKE
+    assert "no GPU adapter" in done.stderr and "Traceback" not in done.stderr
+    assert "expected:" in done.stderr and "mesa-vulkan-drivers" in done.stderr
+
+
+def test_a_bug_in_the_command_shows_no_traceback(tmp_path: Path) -> None:
+    """`entry` is what a shell starts; what escapes from a command ends in the report."""
+    program = "from picograd.cli import main, opt; opt.parse_passes = None; main.entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "opt", "--passes", "dce"],
+        check=False, capture_output=True, text=True, input="",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("picograd: this is a bug in picograd: TypeError")
+    assert "Traceback" not in done.stderr and "PICOGRAD_TRACEBACK=1" in done.stderr

@@ -194,3 +194,21 @@ def test_malformed_ir_is_shown_with_a_caret(
     shown = capsys.readouterr().err
     for part in parts:
         assert part in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("func.func private @main(tensor<3xf32>) -> tensor<3xf32>", "the module has no entry"),
+        ("func.func @main(%x: tensor<?xf32>) { func.return }", "without a fixed shape"),
+        ("func.func @main(%x: i32) { func.return }", "an argument that is no array"),
+    ],
+)
+def test_what_cannot_run_is_a_mistake_and_no_bug(
+    text: str, part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "module.mlir"
+    path.write_text(text, encoding="utf-8")
+    assert main(["opt", str(path), "--run"]) == EXIT_MISTAKE
+    shown = capsys.readouterr().err
+    assert part in shown and "expected:" in shown and "found:" in shown
