@@ -27,7 +27,7 @@ import inspect
 import re
 import runpy
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -47,7 +47,6 @@ LEVELS: dict[str, ModuleType] = {
     "tensor": tensor,
     "kernel": kernel,
     "buffer": buffer,
-    "loop": loop,
 }
 
 
@@ -76,8 +75,12 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
     page = docs / "passes" / "index.md"
     yield page, fill(page, _read(page), "passes", _table_of_passes())
     yield root / "README.md", _updated_readme(root / "README.md")
-    page = docs / "guide" / "follow-a-value.md"
-    yield page, _updated_road(page)
+    road = docs / "guide" / "follow-a-value.md"
+    excerpts = _excerpts(road)
+    yield road, _filled_with(excerpts, road, list(excerpts))
+    page = docs / "levels" / "loop.md"
+    text = fill(page, _read(page), "grammar", fence_code(inspect.getdoc(loop) or ""))
+    yield page, _filled_with(excerpts, page, ["loops", "vectorized"], text)
 
 
 def _read(page: Path) -> str:
@@ -128,13 +131,23 @@ def _updated_readme(page: Path) -> str:
     return text
 
 
-def _updated_road(page: Path) -> str:
-    """The page that follows the value `hidden` of its Python block `layer.py` all the way down."""
-    text = _read(page)
-    for stage, language, excerpt in excerpts_of(traced_program(page, text, "layer"), "hidden"):
+def _excerpts(road: Path) -> dict[str, str]:
+    """What becomes of the value `hidden` of the page's Python block `layer.py`, in fences."""
+    excerpts: dict[str, str] = {}
+    module = traced_program(road, _read(road), "layer")
+    for stage, language, excerpt in excerpts_of(module, "hidden"):
         marks = [str(n) for n, line in enumerate(excerpt.splitlines(), 1) if "hidden" in line]
         note = f' hl_lines="{" ".join(marks)}"' if marks else ""
-        text = fill(page, text, stage, f"```{language}{note}\n{excerpt}\n```")
+        excerpts[stage] = f"```{language}{note}\n{excerpt}\n```"
+    return excerpts
+
+
+def _filled_with(
+    excerpts: Mapping[str, str], page: Path, stages: Sequence[str], text: str = ""
+) -> str:
+    text = text or _read(page)
+    for stage in stages:
+        text = fill(page, text, stage, excerpts[stage])
     return text
 
 
