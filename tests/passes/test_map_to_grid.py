@@ -5,7 +5,7 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.wgsl.mapping import nests_in
-from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.diagnostics import parse_module, verify_module
 from picograd.dialects import loop, new_context
 from picograd.dialects.loop_syntax import memref_type
 from picograd.passes.loops.facts import LoopFacts
@@ -200,6 +200,29 @@ def test_a_small_kernel_with_a_reduction_stays_one_launch() -> None:
     MapToGrid().apply(new_context(), module)
     (launch,) = kernel.body.block.ops
     assert mapping_of(launch) == "grid"
+
+
+def test_buffers_between_what_one_launch_gathers_come_before_it(rng: np.random.Generator) -> None:
+    fill = """
+  %b{n} = loop.alloc : memref<4xf32, "stack">
+  loop.for %k{n} = 0 to 4 {{
+    %v{n} = loop.load %x[%k{n}] : memref<4xf32>
+    loop.store %v{n}, %b{n}[3 - %k{n}] : f32, memref<4xf32, "stack">
+  }}
+  loop.for %l{n} = 0 to 4 {{
+    %w{n} = loop.load %b{n}[%l{n}] : memref<4xf32, "stack">
+    loop.store %w{n}, %y{n}[%l{n}] : f32, memref<4xf32>
+  }}"""
+    arguments = "%x: memref<4xf32>, %y0: memref<4xf32>, %y1: memref<4xf32>"
+    text = f"loop.kernel @k({arguments}) {{{fill.format(n=0)}{fill.format(n=1)}\n}}"
+    module = parse_module(text)
+    MapToGrid().apply(new_context(), module)
+    verify_module(module)
+    (kernel,) = (op for op in module.ops if isinstance(op, loop.KernelOp))
+    x, *results = rng.standard_normal((3, 4)).astype(np.float32)
+    run_kernel(kernel, [x, *results])
+    for result in results:
+        np.testing.assert_array_equal(result, x[::-1])
 
 
 def test_register_tiles_are_given_a_thread_each(rng: np.random.Generator) -> None:

@@ -38,6 +38,10 @@ def split_into_launches(kernel: KernelOp, facts: LoopFacts) -> list[ParallelOp]:
         launch = ParallelOp([constant_dim("once", 1)])
         put_around(block, list(block.ops), launch)
         return [launch]
+    # A launch gathers operations around buffers that stand between them, and may use those.
+    for op in reversed([op for op in block.ops if isinstance(op, AllocOp)]):
+        op.detach()
+        _put_first(block, op)
     launches = [_launch(block, segment) for segment in segments]
     _pass_values_on(block, launches)
     rest = [op for op in block.ops if op not in set(launches) and not isinstance(op, AllocOp)]
@@ -119,8 +123,10 @@ def _innermost(launch: ParallelOp) -> Block:
 
 def _put_first(block: Block, op: Operation) -> None:
     first = block.first_op
-    assert first is not None
-    block.insert_op_before(op, first)
+    if first is None:
+        block.add_op(op)
+    else:
+        block.insert_op_before(op, first)
 
 
 def _pass_values_on(block: Block, launches: Sequence[ParallelOp]) -> None:
