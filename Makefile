@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests run on this many processes.
 JOBS ?= 2
+# `make fuzz` looks for this long.
+MINUTES ?= 30
 DUMP ?= picograd-dump
 export PYTHON
 # Vulkan's loader complains when nobody says where its sockets may live.
@@ -14,7 +16,7 @@ RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint types unit docs docs-update serve format bench clean
+.PHONY: help venv demo test check lint types unit fuzz docs docs-update serve format bench clean
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -37,6 +39,9 @@ types: $(DEV_STAMP)
 
 unit: $(DEV_STAMP) ## the tests alone
 	$(BIN)/pytest -q -n $(JOBS)
+
+fuzz: $(DEV_STAMP) ## new random examples for the property tests, for MINUTES (30)
+	BIN=$(BIN) JOBS=$(JOBS) scripts/fuzz.sh $(MINUTES)
 
 docs: $(DEV_STAMP) ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -32,7 +32,11 @@ _PREPARES: Mapping[str, Sequence[tuple[str, Options]]] = {
     "round_up_loops": (("tile_loops", {"exact": False}),),
     "stage_operands": (),
     "insert_barriers": (("map_to_grid", {}), ("tree_reduce", {})),
-    "unroll_tiles": (("vectorize_loops", {}), ("lower_reduce", {})),
+    "unroll_tiles": (
+        ("tile_loops", {"exact": True}),
+        ("vectorize_loops", {}),
+        ("lower_reduce", {}),
+    ),
 }
 
 
