@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -389,6 +390,32 @@ def test_report_dump_and_levels(tmp_path: Path) -> None:
     for level in ("tensor", "kernel", "buffer", "loop", "target"):
         assert compiled.ir(level)
     assert (tmp_path / "index.txt").exists()
+
+
+def test_threads_share_a_compiled_function(rng: np.random.Generator, device: str) -> None:
+    """Four threads call it at once, the first time too, with inputs of their own."""
+    compiled = torch.compile(lambda x, w: ((x @ w).relu() * 2).softmax(1))
+    w = rng.standard_normal((17, 9)).astype(np.float32)
+    arrays = rng.standard_normal((4, 33, 17)).astype(np.float32)
+    weight = torch.tensor(w, device=device)
+    wrong: list[int] = []
+    finished: list[int] = []
+
+    def work(number: int) -> None:
+        x = torch.tensor(arrays[number], device=device)
+        e = np.exp(2 * np.maximum(arrays[number].astype(np.float64) @ w, 0))
+        for _ in range(25):
+            if not np.allclose(compiled(x, weight).numpy(), e / e.sum(1, keepdims=True), atol=1e-5):
+                wrong.append(number)
+        finished.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(finished) == [0, 1, 2, 3] and not wrong
+    assert len(compiled.recompilations) == 1
 
 
 def test_the_environment_asks_for_dumps_of_compiled_functions_alone(
