@@ -5,7 +5,7 @@ host, so the excerpts are the same wherever they are made.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields, replace
 
 from picograd.backends.llvm import codegen
@@ -75,9 +75,9 @@ def excerpts_of(text: str, value: str) -> Iterator[tuple[str, str, str]]:
         rf"%{value}\b",
         r"%active\[%i1, %j1 \+ t0\]",
     )
-    yield "unrolled", "mlir", matching_lines(_kernel(cpu["unroll_tiles"]), *pieces)
+    yield "unrolled", "mlir", _tersely(cpu["unroll_tiles"], *pieces)
     sums = (r"^\w+\.\d+:", r"load <8", r"llvm\.fma", r"br i1", rf"%{value}\.", "store")
-    yield "llvm", "llvm", matching_lines(lines_between(llvm, r"^k\.", r"^  store"), *sums)
+    yield "llvm", "llvm", matching_lines(lines_between(llvm, r"^k\.", r"^  store", raw=True), *sums)
     yield "assembly", "asm", _inner_loop(assembly)
     gpu, shader = _to_wgsl(text)
     copies = lines_between(gpu["stage_operands"], r"loop\.for", r"loop\.parallel \(%i,")
@@ -102,12 +102,17 @@ def excerpts_of(text: str, value: str) -> Iterator[tuple[str, str, str]]:
     yield "wgsl", "wgsl", matching_lines(shader, *lines)
 
 
-def lines_between(text: str, first: str, last: str) -> str:
-    """The lines from the first that holds `first` to the next that holds `last`, both included."""
+def lines_between(text: str, first: str, last: str, *, raw: bool = False) -> str:
+    """The lines from the first that holds `first` to the next that holds `last`, both included.
+
+    They lose the indent of the first; unless `raw`, long ones are folded, as IR may be.
+    """
     lines = text.splitlines()
     start = next(n for n, line in enumerate(lines) if re.search(first, line))
     end = next(n for n in range(start + 1, len(lines)) if re.search(last, lines[n]))
-    return _dedented(lines[start : end + 1])
+    indent = len(lines[start]) - len(lines[start].lstrip())
+    cut = [line[indent:] for line in lines[start : end + 1]]
+    return "\n".join(cut if raw else [folded(line, MOST_FOLDS) for line in cut])
 
 
 def matching_lines(text: str, *patterns: str) -> str:
@@ -122,12 +127,6 @@ def matching_lines(text: str, *patterns: str) -> str:
         elif not kept or kept[-1].strip() != "…":
             kept.append(line[: len(line) - len(line.lstrip())] + "…")
     return "\n".join(kept)
-
-
-def _dedented(lines: Sequence[str]) -> str:
-    indent = len(lines[0]) - len(lines[0].lstrip())
-    cut = (line[indent:] for line in lines)
-    return "\n".join(folded(line, MOST_FOLDS) for line in cut)
 
 
 def folded(line: str, most: int = 1000) -> str:
@@ -155,12 +154,20 @@ def _kernel(text: str) -> str:
     return lines_between(text, r"loop\.kernel", r"^  }")
 
 
+def _tersely(text: str, *patterns: str) -> str:
+    """Matching lines of the kernel; of a long list of results, the first and the last."""
+    lines = matching_lines(lines_between(text, r"loop\.kernel", r"^  }", raw=True), *patterns)
+    short = re.sub(r"(%\w+), (?:%\w+, )+(%\w+ =)", r"\1, …, \2", lines)
+    return "\n".join(folded(line, 1) for line in short.splitlines())
+
+
 def _inner_loop(assembly: str) -> str:
     """From the label of the loop that multiplies to the first store after it."""
     before, multiply, _ = assembly.partition("\tvfmadd")
     label = re.findall(r"^(\.L\w+):", before, re.MULTILINE)[-1]
     assert multiply, "the layer has no product"
-    return lines_between(assembly, rf"^{re.escape(label)}:", r"vmovups\t%ymm\d+, ").expandtabs(8)
+    lines = lines_between(assembly, rf"^{re.escape(label)}:", r"vmovups\t%ymm\d+, ", raw=True)
+    return re.sub(r"^\t(\w+)\t", lambda found: f"    {found[1]:14}", lines, flags=re.MULTILINE)
 
 
 def _stages(text: str, device: str, target: str) -> dict[str, str]:
