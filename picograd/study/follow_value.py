@@ -90,7 +90,7 @@ def excerpts_of(text: str, value: str) -> Iterator[tuple[str, str, str]]:
         rf"%{value} =",
         r"%active\[",
     )
-    yield "threads", "mlir", matching_lines(_kernel(gpu["vectorize_loops"]), *threads)
+    yield "threads", "mlir", _tersely(gpu["vectorize_loops"], *threads)
     lines = (
         r"^//|^@|^var|^fn|^}",
         r"\(grid\)|\(workgroup\)|// loop k",
@@ -138,7 +138,7 @@ def folded(line: str, most: int = 1000) -> str:
     parts: list[str] = []
     while len(line) > LINE:
         breaks = [
-            found.start() for found in re.finditer(r"(?<=,) | (?=->|writes|attributes)", line)
+            found.start() for found in re.finditer(r"(?<=,) (?!\")| (?=->|writes|attributes)", line)
         ]
         place = max((at for at in breaks if len(indent) < at <= LINE), default=0)
         if not place or len(parts) == most:
