@@ -10,10 +10,16 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).resolve().parent) + "/"
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
+# Packages that people install may lie inside the standard library's folder, under these names.
+_INSTALLED = ("/site-packages/", "/dist-packages/")
+# What pip makes of the entry point of the command.
+_LAUNCHER = str(Path(sysconfig.get_path("scripts")) / "picograd")
 
 
 @dataclass(frozen=True)
@@ -34,17 +40,22 @@ class Location:
 
 
 def user_location() -> Location | None:
-    """The innermost frame of the current call stack outside the picograd package.
+    """The innermost frame of the current call stack outside picograd and the standard library.
 
-    Returns None where there is none (a thread that picograd itself started).
+    Returns None where there is none (the command, or a thread that picograd itself started).
     """
     frame = inspect.currentframe()
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith((_PACKAGE, "<frozen ")):
-            return Location(file, frame.f_lineno)
+        if _is_the_users(frame.f_code.co_filename):
+            return Location(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+def _is_the_users(file: str) -> bool:
+    if file.startswith(_STANDARD_LIBRARY):
+        return any(folder in file for folder in _INSTALLED)
+    return not file.startswith((_PACKAGE, "<frozen ")) and file != _LAUNCHER
 
 
 class PicogradError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -68,6 +69,12 @@ def test_user_location_is_the_line_outside_the_package():
     assert location.file == __file__
     assert location.text == "location = user_location()"
     assert str(location).startswith(f"{__file__}:{location.line}")
+
+
+def test_user_location_is_never_in_the_standard_library():
+    # Of the frames of such a thread, none is the user's.
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(user_location).result() is None
 
 
 def test_location_without_source_has_no_text():

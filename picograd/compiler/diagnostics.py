@@ -18,6 +18,9 @@ from picograd.errors import ParseFailure, PicogradError, VerificationError
 _EXCERPT_LINES = 5
 """Lines of IR shown before and after the op that an error is about."""
 
+_EXCERPT_WIDTH = 160
+"""Characters of a line that an excerpt shows."""
+
 
 def parse_module(text: str, name: str = "input") -> ModuleOp:
     """The module that the text spells, verified.
@@ -160,9 +163,14 @@ def excerpt(op: Operation, lines: int = _EXCERPT_LINES) -> str:
     printed = printer.text.getvalue().splitlines()
     first = printer.first_line
     start, end = max(0, first - lines), min(len(printed), first + lines + 1)
-    shown = [("  > " if n == first else "    ") + printed[n] for n in range(start, end)]
+    shown = [("  > " if n == first else "    ") + _cut(printed[n]) for n in range(start, end)]
     cut = [*(["    …"] if start else []), *shown, *(["    …"] if end < len(printed) else [])]
     return "\n".join(["in the IR:", *cut])
+
+
+def _cut(line: str) -> str:
+    """A line that fits a screen: a function of a whole model lists hundreds of arguments."""
+    return line if len(line) <= _EXCERPT_WIDTH else line[: _EXCERPT_WIDTH - 2] + " …"
 
 
 def message_of(error: BaseException) -> str:

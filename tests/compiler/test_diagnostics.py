@@ -150,3 +150,13 @@ def test_an_excerpt_is_short_and_marks_the_op() -> None:
     assert len(lines) < 16
     (marked,) = [line for line in lines if line.startswith("  > ")]
     assert marked.strip("> ").startswith("%v100 ")
+
+
+def test_an_excerpt_cuts_long_lines() -> None:
+    arguments = "".join(f", %x{n}: tensor<2xf32>" for n in range(100))
+    module = parse_module(GOOD.replace("%x: tensor<2xf32>", f"%x: tensor<2xf32>{arguments}", 1))
+    (function,) = module.ops
+    assert "%x99" in str(module)
+    lines = excerpt(function).splitlines()
+    assert max(map(len, lines)) < 170
+    assert any(line.endswith("…") and "%x2:" in line for line in lines)
