@@ -4,9 +4,14 @@ The figures are WebGPU's default limits, so that code compiled for them runs on 
 backend registers a target with the limits of its device once it has one.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from picograd.targets.cpu import usable_cores
 from picograd.targets.target import Target
+
+CORES: Mapping[str, int] = {"DiscreteGPU": 128, "IntegratedGPU": 16, "CPU": usable_cores()}
+"""Cores by WebGPU's type of adapter, which is all it tells: about what such machines have."""
 
 
 def default_target() -> Target:
@@ -17,7 +22,7 @@ def default_target() -> Target:
         vector_bits=32,
         vector_registers=128,
         fma=True,
-        cores=16,
+        cores=CORES["IntegratedGPU"],
         l1_bytes=16 * 1024,
         l2_bytes=1024 * 1024,
         l3_bytes=0,
@@ -35,6 +40,7 @@ def default_target() -> Target:
 
 def adapter_target(
     *,
+    adapter_type: str,
     storage_buffers: int,
     max_binding_bytes: int,
     workgroup_bytes: int,
@@ -43,8 +49,10 @@ def adapter_target(
     max_workgroups: int,
 ) -> Target:
     """The default target with the limits of one adapter. Sizes are in bytes."""
+    target = default_target()
     return replace(
-        default_target(),
+        target,
+        cores=CORES.get(adapter_type, target.cores),
         storage_buffers=storage_buffers,
         max_binding_bytes=max_binding_bytes,
         workgroup_bytes=workgroup_bytes,

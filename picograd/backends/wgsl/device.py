@@ -66,6 +66,7 @@ class GpuDevice(Device):
         register(
             "gpu",
             adapter_target(
+                adapter_type=self.gpu.adapter_type,
                 # One binding is set aside for the status word.
                 storage_buffers=limits.max_storage_buffers - 1,
                 max_binding_bytes=limits.max_binding_bytes,

@@ -103,6 +103,7 @@ class Gpu:
         self._pipelines: dict[tuple[bytes, bool], Pipeline] = {}
         info = adapter.info
         self.name = f"{info['device']} ({info['backend_type']})"
+        self.adapter_type: str = info["adapter_type"]
         self.limits = _limits(self._device.limits)
 
     def check_process(self) -> None:

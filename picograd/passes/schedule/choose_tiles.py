@@ -56,6 +56,9 @@ GPU_SIDE = 8
 GPU_DEPTH = 16
 """The depth of a block that a workgroup stages at a time."""
 
+GPU_GROUPS = 4
+"""Workgroups for each core: while one waits for memory, the core runs another."""
+
 
 def leaf_nests(kernel: KernelOp) -> list[Nest]:
     """The parallel loops of a kernel that hold no others."""
@@ -141,7 +144,7 @@ def _invocation_tile(contraction: Contraction, target: Target, facts: LoopFacts)
     sides = [extent_of(dim, facts) for dim in (contraction.row, contraction.lane)]
     for tile in GPU_TILES:
         blocks = batch * prod(ceil(side / (GPU_SIDE * tile)) for side in sides)
-        if blocks >= target.cores:
+        if blocks >= GPU_GROUPS * target.cores:
             return tile
     return GPU_TILES[-1]
 
