@@ -13,6 +13,7 @@ import linecache
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 _PACKAGE = str(Path(__file__).resolve().parent) + "/"
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
@@ -110,6 +111,20 @@ class AxisError(PicogradError, IndexError):
 
 class IndexOutOfRange(PicogradError, IndexError):
     """An index value outside the axis that it indexes."""
+
+    @classmethod
+    def in_data(cls, index: int, size: int, *, place: str = "", where: object = "") -> Self:
+        """An index that was read from a tensor, for an axis of `size`; `place` is where it stood.
+
+        Every device and evaluator says it with these words.
+        """
+        return cls(
+            f"index {index} read from a tensor is out of range for an axis of size {size}",
+            expected=f"0 <= index < {size}",
+            found=f"{index} {place}".rstrip(),
+            hint="check the labels or indices that gather, scatter or embedding are given",
+            where=where,
+        )
 
 
 class GradientError(PicogradError, RuntimeError):

@@ -292,13 +292,20 @@ def check_passes(text: str, passes: Sequence[Pass], *, seed: int = 0) -> ModuleO
         printed = str(module)
         again = parse_module(printed)
         if not module.is_structurally_equivalent(again) or str(again) != printed:
-            raise VerificationError(f"{step} leaves IR that does not parse back", found=printed)
+            raise VerificationError(
+                f"{step} leaves IR that does not parse back",
+                expected="text that parses to an equal module",
+                found=printed,
+                hint="compare what the ops print with what their parsers read",
+            )
         found = [array.copy() for array in inputs]
         run_kernel(kernel, found)
         for number, (array, wanted) in enumerate(zip(found, expected, strict=True)):
             if not np.allclose(array, wanted, rtol=1e-4, atol=1e-4, equal_nan=True):
                 raise VerificationError(
                     f"{step} changes argument {number}",
+                    expected="the values that the module computed before the pass",
+                    hint="evaluate the module before and after the pass on these inputs",
                     found=f"a difference of {np.max(np.abs(array - wanted))}",
                     where=printed,
                 )

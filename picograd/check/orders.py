@@ -140,6 +140,7 @@ class Walk:
                     f"no pass establishes {fact!r} at {self._level} level",
                     expected="a pass that declares it under `establishes`",
                     found=f"none for {self._machine}",
+                    hint="declare the fact under `establishes` of the pass that makes it true",
                 )
             step = self._rng.choice(makers)
             self._establish(step.requires)

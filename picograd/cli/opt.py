@@ -124,9 +124,10 @@ def describe_pass(step: type[Pass]) -> str:
 def print_run(module: ModuleOp, device: str, seed: int) -> None:
     """Run the module on seeded inputs and print what goes in and what comes out."""
     inputs = seeded_inputs(module, seed)
+    # First run, then print: of a run that fails, only the error is shown.
+    outputs: Sequence[NDArray[Any]] = run_on_device(module, device, list(inputs.values()))
     for name, array in inputs.items():
         print(f"in  {name}: {describe_array(array)}")
-    outputs: Sequence[NDArray[Any]] = run_on_device(module, device, list(inputs.values()))
     for number, array in enumerate(outputs):
         print(f"out {number}: {describe_array(array)}")
         with np.printoptions(precision=6, threshold=64, edgeitems=3, linewidth=96):

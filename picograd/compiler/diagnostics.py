@@ -32,7 +32,11 @@ def parse_module(text: str, name: str = "input") -> ModuleOp:
         module = Parser(new_context(), text, name).parse_module()
     except ParseError as error:
         start, end = _first_use(error.msg, text) or (error.span.start, error.span.end)
-        raise ParseFailure(_first_line(error.msg), where=_caret(start, end, text, name)) from error
+        raise ParseFailure(
+            _first_line(error.msg),
+            hint="compare the line with the grammar of its level, in docs/levels",
+            where=_caret(start, end, text, name),
+        ) from error
     except (VerifyException, DiagnosticException, PicogradError) as error:
         # The parser builds ops as it reads, and some of them refuse to be built.
         raise VerificationError(message_of(error), where=name) from error
@@ -123,6 +127,7 @@ def _check_block(block: Block, visible: set[SSAValue]) -> None:
                     f"{op.name} uses operand {name} where it is not defined",
                     expected="a value defined earlier in this region or in one around it",
                     found=_definition(operand),
+                    hint="move the definition before the use, or out of a region that hides it",
                     where=excerpt(op),
                 )
         inner: set[SSAValue] = set() if op.has_trait(IsolatedFromAbove) else visible

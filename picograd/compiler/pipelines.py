@@ -108,5 +108,6 @@ def pipeline(device: str) -> tuple[Pass, ...]:
             f"there is no pipeline for a device called {device!r}",
             expected="one of " + ", ".join(repr(name) for name in _PIPELINES),
             found=repr(device),
+            hint="name one of these devices",
         )
     return _PIPELINES[device]()

@@ -44,6 +44,7 @@ def read_idx(path: str | Path) -> NDArray[Any]:
             expected="two zero bytes, an element type, a rank, and the sizes",
             found=data[:4].hex(" ") or "an empty file",
             where=user_location(),
+            hint="name one of the four IDX files of the data set; .gz files are read too",
         )
     shape = np.frombuffer(data, ">i4", rank, 4)
     dtype, count = _IDX_TYPES[kind], int(np.prod(shape, dtype=np.int64))
@@ -53,6 +54,7 @@ def read_idx(path: str | Path) -> NDArray[Any]:
             expected=f"{start + count * dtype.itemsize} bytes for the shape {shape.tolist()}",
             found=f"{len(data)} bytes",
             where=user_location(),
+            hint="download the file again",
         )
     array = np.frombuffer(data, dtype, count, start).reshape(shape)
     return array.astype(dtype.newbyteorder("="))
@@ -86,6 +88,7 @@ def load_mnist(
             expected=f"{len(pixels)} labels",
             found=len(classes),
             where=user_location(),
+            hint="name the images and labels of the same part of the data set",
         )
     return (pixels / 255).astype(np.float32), classes.astype(np.int64)
 

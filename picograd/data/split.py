@@ -30,6 +30,7 @@ def hold_out(x: NDArray[Any], y: NDArray[Any], count: int, seed: int = 0) -> Spl
             expected=f"as many labels as examples, and at most {len(x)} held out",
             found=f"{len(x)} examples, {len(y)} labels, {count} held out",
             where=user_location(),
+            hint="hold out fewer examples, or pass as many labels as examples",
         )
     order = np.random.default_rng(seed).permutation(len(x))
     keep, test = order[: len(x) - count], order[len(x) - count :]

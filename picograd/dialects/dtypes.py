@@ -102,6 +102,7 @@ def from_ir(element_type: Attribute) -> DType:
             f"{element_type} is no element type of picograd",
             expected="one of " + ", ".join(str(d.ir) for d in DTYPES),
             found=element_type,
+            hint="convert the values to one of these types first",
         )
     return result
 

@@ -279,6 +279,7 @@ def check_axis(what: str, axis: int, rank: int) -> None:
             f"{what}: axis {axis} does not exist in a tensor of rank {rank}",
             expected=f"an axis from 0 to {rank - 1}" if rank else "no axis: the tensor has rank 0",
             found=axis,
+            hint="name an axis of the operand; counting starts at 0",
         )
 
 
@@ -291,6 +292,7 @@ def check_axes(what: str, axes: Sequence[int], rank: int) -> None:
             f"{what}: axes are listed in ascending order, each once",
             expected=sorted(set(axes)),
             found=list(axes),
+            hint="sort the axes and name each once",
         )
 
 
@@ -301,6 +303,7 @@ def check_length(what: str, name: str, values: Sequence[int], rank: int, least: 
             f"{what}: `{name}` holds one number for every axis, none below {least}",
             expected=f"{rank} numbers",
             found=list(values),
+            hint="write one number for each axis of the operand",
         )
 
 
@@ -311,6 +314,7 @@ def check_shape(what: str, shape: Sequence[int]) -> None:
             f"{what}: picograd's tensors have static shapes",
             expected="sizes of 0 or more",
             found=["?" if size < -(2**62) else size for size in shape],
+            hint="write the sizes out; a program is compiled once for each shape",
         )
 
 

@@ -78,6 +78,7 @@ class ReshapeOp(TensorOp):
                 "reshape keeps the number of elements",
                 expected=f"{prod(x.get_shape())} elements, as in {list(x.get_shape())}",
                 found=f"{prod(shape)} elements in {list(shape)}",
+                hint="choose sizes with the same product",
             )
         return tensor_type(shape, x.element_type)
 
@@ -104,6 +105,7 @@ class PermuteOp(TensorOp):
                 "permute lists every axis once",
                 expected=f"a permutation of {list(range(len(shape)))}",
                 found=list(permutation),
+                hint="name every axis of the operand exactly once",
             )
         return tensor_type([shape[axis] for axis in permutation], x.element_type)
 
@@ -132,6 +134,7 @@ class BroadcastOp(TensorOp):
                 f"a tensor of shape {list(old)} does not broadcast to {list(shape)}",
                 expected="sizes, from the right, that are equal or 1",
                 found=f"{list(old)} -> {list(shape)}",
+                hint="reshape the operand so that its sizes line up from the right",
             )
         return tensor_type(shape, x.element_type)
 
@@ -181,6 +184,7 @@ class SliceOp(TensorOp):
                     f"slice leaves axis {axis}, which has {size} elements",
                     expected=f"0 <= start <= limit <= {size}",
                     found=f"start {start}, limit {limit}",
+                    hint="stay within the axis: slice does not clamp",
                 )
         sizes = [-(-(b - a) // s) for a, b, s in zip(starts, limits, steps, strict=True)]
         return tensor_type(sizes, x.element_type)
@@ -249,7 +253,10 @@ class PadOp(TensorOp):
         shape, value = x.get_shape(), properties["value"]
         if scalar_type(value) != x.element_type:
             raise DTypeError(
-                "pad: the value has the operand's dtype", expected=x.element_type, found=value
+                "pad: the value has the operand's dtype",
+                expected=x.element_type,
+                found=value,
+                hint="write the value with the operand's dtype",
             )
         low, high, interior = (ints(properties[n]) for n in ("low", "high", "interior"))
         check_length("pad", "low", low, len(shape), 0)
@@ -278,7 +285,12 @@ class ConcatOp(TensorOp):
     def infer(cls, operand_types: Sequence[AnyTensor], properties: Properties) -> AnyTensor:
         axis = int_value(properties["axis"])
         if not operand_types:
-            raise ShapeError("concat needs at least one tensor", expected="1 or more", found=0)
+            raise ShapeError(
+                "concat needs at least one tensor",
+                expected="1 or more",
+                found=0,
+                hint="pass the tensors to join",
+            )
         first, shape = operand_types[0], operand_types[0].get_shape()
         check_axis("concat", axis, len(shape))
         for type in operand_types[1:]:
@@ -295,6 +307,7 @@ class ConcatOp(TensorOp):
                     f"concat along axis {axis}: all other sizes are equal",
                     expected=[*shape[:axis], "any", *shape[axis + 1 :]],
                     found=list(other),
+                    hint="slice, pad or reshape the tensors so that only that axis differs",
                 )
         total = sum(type.get_shape()[axis] for type in operand_types)
         return tensor_type((*shape[:axis], total, *shape[axis + 1 :]), first.element_type)
@@ -394,6 +407,7 @@ def _check_index(what: str, x: AnyTensor, index: AnyTensor, axis: int) -> None:
             f"{what}: the index has the operand's rank",
             expected=f"rank {len(data)}, as {list(data)}",
             found=f"rank {len(at)}, {list(at)}",
+            hint="reshape or broadcast the index first",
         )
     check_axis(what, axis, len(data))
     if data[:axis] + data[axis + 1 :] != at[:axis] + at[axis + 1 :]:

@@ -107,7 +107,10 @@ class ArgReduceOp(TensorOp):
         index = from_ir(properties.get("element_type", int64.ir))
         if index.name not in ("int32", "int64"):
             raise DTypeError(
-                f"{what}: the index is int32 or int64", expected="i32 or i64", found=index.ir
+                f"{what}: the index is int32 or int64",
+                expected="i32 or i64",
+                found=index.ir,
+                hint="write `as i32`, or nothing for i64",
             )
         return tensor_type(shape[:axis] + shape[axis + 1 :], index)
 

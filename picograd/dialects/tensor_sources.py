@@ -123,12 +123,18 @@ class RandomBitsOp(TensorOp):
         (state,) = operand_types
         dtype = dtype_of(state)
         if dtype.name != "int32":
-            raise DTypeError("random_bits: the state is int32", expected="int32", found=dtype.name)
+            raise DTypeError(
+                "random_bits: the state is int32",
+                expected="int32",
+                found=dtype.name,
+                hint="pass the state as four int32 words",
+            )
         if state.get_shape() != (4,):
             raise ShapeError(
                 "random_bits: the state is (key low, key high, counter low, counter high)",
                 expected=[4],
                 found=list(state.get_shape()),
+                hint="pass the state as four int32 words",
             )
         shape = ints(properties["shape"])
         check_shape("random_bits", shape)

@@ -144,6 +144,7 @@ class Arithmetic(TensorCore):
                 "div rounds in one way only",
                 expected="rounding_mode None or 'floor'",
                 found=repr(rounding_mode),
+                hint="leave rounding_mode out for true division, or pass 'floor'",
             )
         )
 

@@ -122,6 +122,7 @@ class Conversions(TensorCore):
                     "only integer tensors are indices",
                     expected="int32 or int64",
                     found=self.dtype.name,
+                    hint="convert with .long() if the values are whole",
                 )
             )
         return int(self._scalar("int()"))

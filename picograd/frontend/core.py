@@ -287,6 +287,7 @@ class TensorCore:
                     "a gradient has the shape and dtype of its tensor",
                     expected=f"{list(self.shape)} {self.dtype.name}",
                     found=f"{list(value.shape)} {value.dtype.name}",
+                    hint="reshape the gradient or convert it with .to(dtype)",
                 )
             )
         trace = SETTINGS.trace
@@ -329,6 +330,7 @@ class TensorCore:
                         "the gradient given to backward() does not fit the tensor",
                         expected=f"{list(self.shape)} {self.dtype.name}",
                         found=f"{list(gradient.shape)} {gradient.dtype.name}",
+                        hint="pass one like the tensor, for instance torch.ones_like(tensor)",
                     )
                 )
             seed = gradient.read().value

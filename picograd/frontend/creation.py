@@ -87,6 +87,7 @@ def _array(data: object, dtype: DType | None) -> NDArray[Any]:
                 "the data is not rectangular",
                 expected="nested lists of equal lengths",
                 found=type(data).__name__,
+                hint="pad or cut the inner lists to one length",
             )
         ) from error
     if array.dtype.kind not in "biuf":
@@ -213,6 +214,7 @@ def arange(
                 "arange never reaches its end",
                 expected="a step other than 0 that leads from start to end",
                 found=f"start {first}, end {last}, step {step}",
+                hint="change the sign of the step, or swap start and end",
             )
         )
     whole = all(isinstance(number, int) for number in (first, last, step))

@@ -111,7 +111,12 @@ class Elementwise(TensorCore):
         bounds = [bound for bound in (low, high) if bound is not None]
         if not bounds:
             raise located(
-                OptionError("clamp without bounds", expected="min, max or both", found="neither")
+                OptionError(
+                    "clamp without bounds",
+                    expected="min, max or both",
+                    found="neither",
+                    hint="pass min=, max= or both",
+                )
             )
         common_device((self, *bounds))
         dtype, ops = result_type(self, *bounds), self.builder()
@@ -141,6 +146,7 @@ class Elementwise(TensorCore):
                     "gelu knows two ways to compute",
                     expected="approximate='none' or 'tanh'",
                     found=repr(approximate),
+                    hint="pass one of these, or leave it out for the exact form",
                 )
             )
         return self.wrap(function(self.builder(), self.read()))

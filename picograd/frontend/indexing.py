@@ -94,6 +94,7 @@ class Indexing(TensorCore):
                     "the bool mask does not fit the tensor",
                     expected=f"the first axes of {list(self.shape)}",
                     found=list(mask.shape),
+                    hint="make the mask from the tensor itself, as in x[x > 0] = 1",
                 )
             )
         if isinstance(value, TensorCore) and value.ndim:
@@ -128,6 +129,7 @@ def _fitting(ops: Tape, value: Operand, target: TensorCore, shape: tuple[int, ..
                 "the value does not fit into what it is assigned to",
                 expected=f"a shape that broadcasts to {list(shape)}",
                 found=list(given),
+                hint="reshape or expand the value to the shape of the indexed part",
             )
         )
     return as_var(ops, value, target.dtype, shape)
@@ -192,10 +194,17 @@ def _without_ellipsis(items: list[IndexItem], rank: int) -> list[IndexItem]:
                 f"too many indices for a tensor of rank {rank}",
                 expected=f"at most {rank}",
                 found=used,
+                hint="drop indices, or add axes with None or unsqueeze()",
             )
         )
     if len(dots) > 1:
-        raise located(IndexOutOfRange("an index has one '...' at most", found=len(dots)))
+        raise located(
+            IndexOutOfRange(
+                "an index has one '...' at most",
+                found=len(dots),
+                hint="write the other axes out with :",
+            )
+        )
     rest: list[IndexItem] = [slice(None)] * (rank - used)
     at = dots[0] if dots else len(items)
     return [*items[:at], *rest, *items[at + 1 :]]
@@ -224,6 +233,7 @@ def _position(item: object, axis: int, size: int) -> int:
                 f"a {type(item).__name__} is no index",
                 expected="integers, slices, None, '...', an integer tensor or a bool mask",
                 found=type(item).__name__,
+                hint="convert it to one of these",
             )
         ) from error
     if not -size <= position < size:
@@ -232,6 +242,7 @@ def _position(item: object, axis: int, size: int) -> int:
                 f"index {position} is out of range for axis {axis}, which has {size} elements",
                 expected=f"an index from {-size} to {size - 1}",
                 found=position,
+                hint="index within the axis; negative indices count from its end",
             )
         )
     return position % size
@@ -267,6 +278,7 @@ def _picker_var(
                 f"an index is out of range for an axis of {size} elements",
                 expected=f"indices from {-size} to {size - 1}",
                 found=f"{at.min()} to {at.max()}",
+                hint="clamp or filter the indices first; negative ones count from the end",
             )
         )
     return ops.constant(np.where(at < 0, at + size, at))

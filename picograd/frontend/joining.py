@@ -82,6 +82,7 @@ def stack(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
                 "stack needs tensors of one shape",
                 expected=f"{list(first.shape)} every time",
                 found=[list(x.shape) for x in tensors],
+                hint="reshape the tensors first, or join them along an existing axis with cat()",
             )
         )
     axis = normalize_axis(dim, first.ndim + 1)
@@ -91,7 +92,12 @@ def stack(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
 def _first(tensors: Sequence[TensorCore], name: str) -> Tensor:
     if not tensors:
         raise located(
-            ShapeError(f"{name} needs at least one tensor", expected="1 or more", found=0)
+            ShapeError(
+                f"{name} needs at least one tensor",
+                expected="1 or more",
+                found=0,
+                hint="pass the tensors to join",
+            )
         )
     return checked(tensors[0], name)
 
@@ -115,6 +121,7 @@ def embedding(weight: Tensor, index: Tensor) -> Tensor:
                 "embedding looks rows up in a matrix",
                 expected="a weight of two axes and integer indices",
                 found=f"weight {list(weight.shape)}, index {index.dtype.name}",
+                hint="pass the indices first and the weight second; convert indices with .long()",
             )
         )
     shape = (*index.shape, weight.shape[1])

@@ -115,7 +115,12 @@ def draw(
 def _float_dtype(dtype: DType | None) -> DType:
     if dtype is not None and not dtype.is_float:
         raise located(
-            DTypeError("random floats have a float dtype", expected="float32", found=dtype.name)
+            DTypeError(
+                "random floats have a float dtype",
+                expected="float32",
+                found=dtype.name,
+                hint="draw float32 and convert with .to(dtype)",
+            )
         )
     return dtype or DEFAULT_FLOAT
 
@@ -180,6 +185,7 @@ def randint(
                 "randint has no numbers to draw from",
                 expected="low < high <= low + 2**31",
                 found=f"low {low}, high {high}",
+                hint="widen the range from low to high, or keep it within 2**31",
             )
         )
 

@@ -39,6 +39,7 @@ def normalize_axis(axis: int, rank: int) -> int:
                 f"axis {axis} does not exist in a tensor of rank {rank}",
                 expected=f"an axis from {-size} to {size - 1}",
                 found=axis,
+                hint="name an axis of the tensor; negative ones count from the end",
             )
         )
     return axis % size
@@ -51,7 +52,14 @@ def normalize_axes(axes: Axes, rank: int) -> tuple[int, ...]:
     listed = list(axes) if isinstance(axes, Sequence) else [as_int(axes)]
     normal = [normalize_axis(axis, rank) for axis in listed]
     if len(set(normal)) != len(normal):
-        raise located(AxisError("an axis is named twice", expected="each axis once", found=listed))
+        raise located(
+            AxisError(
+                "an axis is named twice",
+                expected="each axis once",
+                found=listed,
+                hint="drop the repeated axis; a negative axis may be the same as another",
+            )
+        )
     return tuple(sorted(normal)) if normal and rank else tuple(range(rank))
 
 

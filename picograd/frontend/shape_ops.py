@@ -43,6 +43,7 @@ def complete_shape(shape: Sequence[int], elements: int) -> tuple[int, ...]:
                 f"{elements} elements do not fill the shape {list(shape)}",
                 expected="sizes whose product is the number of elements; one may be -1",
                 found=list(shape),
+                hint="choose sizes with that product, or let one be -1",
             )
         )
     return tuple(elements // known if size == -1 else size for size in shape)
@@ -94,6 +95,7 @@ class ShapeOps(TensorCore):
                     "flatten: start_dim comes after end_dim",
                     expected="start_dim <= end_dim",
                     found=f"{start_dim} and {end_dim}",
+                    hint="swap start_dim and end_dim",
                 )
             )
         merged = prod(self.shape[first : last + 1])
@@ -108,6 +110,7 @@ class ShapeOps(TensorCore):
                     "permute lists every axis once",
                     expected=f"a permutation of {list(range(self.ndim))}",
                     found=list(shape_argument(dims)),
+                    hint="name every axis of the tensor exactly once",
                 )
             )
         return self.with_views(PermuteView(tuple(order)))
@@ -160,6 +163,7 @@ class ShapeOps(TensorCore):
                     f"a tensor of shape {list(self.shape)} does not expand to {list(wanted)}",
                     expected="sizes, from the right, that are equal, or 1 before",
                     found=f"{list(self.shape)} -> {list(wanted)}",
+                    hint="expand axes of size 1 only; to repeat values, join copies with cat()",
                 )
             )
         return self.with_views(ExpandView(target))
@@ -198,6 +202,7 @@ class ShapeOps(TensorCore):
                     f"narrow leaves axis {axis}, which has {size} elements",
                     expected=f"0 <= start <= start + length <= {size}",
                     found=f"start {start}, length {length}",
+                    hint="choose start and length within the axis",
                 )
             )
         starts = [first if a == axis else 0 for a in range(self.ndim)]
@@ -210,7 +215,12 @@ class ShapeOps(TensorCore):
         size = self.shape[axis]
         if split_size < 1:
             raise located(
-                ShapeError("split sizes are positive", expected="1 or more", found=split_size)
+                ShapeError(
+                    "split sizes are positive",
+                    expected="1 or more",
+                    found=split_size,
+                    hint="pass a positive size for the parts",
+                )
             )
         starts = range(0, max(size, 1), split_size)
         return tuple(self.narrow(axis, a, min(split_size, size - a)) for a in starts)

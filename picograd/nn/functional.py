@@ -65,6 +65,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
                 "linear: the input's last axis has one element for each column of the weight",
                 expected="input [..., in] and weight [out, in]",
                 found=f"input {list(input.shape)} and weight {list(weight.shape)}",
+                hint="give the layer as many in_features as the input's last axis has elements",
             )
         )
     product = input @ weight.T
@@ -87,6 +88,7 @@ def layer_norm(
                 "layer_norm normalizes the last axes",
                 expected=f"a tensor whose shape ends in {list(normalized_shape)}",
                 found=list(input.shape),
+                hint="pass the sizes of the input's last axes as normalized_shape",
             )
         )
     axes = range(input.ndim - count, input.ndim)
@@ -104,6 +106,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
                 "mse_loss compares tensors of one shape",
                 expected=list(input.shape),
                 found=list(target.shape),
+                hint="reshape the target like the input",
             )
         )
     return _reduced((input - target).square(), reduction)
@@ -121,6 +124,7 @@ def nll_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
                 "the class indices do not fit the scores",
                 expected=f"indices {list(expected)} for scores {list(input.shape)}",
                 found=list(target.shape),
+                hint="pass one class index for each row of scores, without an axis for classes",
             )
         )
     if not target.dtype.is_int:
@@ -180,5 +184,6 @@ def _reduced(each: Tensor, reduction: str) -> Tensor:
                     "a loss is reduced in one of three ways",
                     expected="'mean', 'sum' or 'none'",
                     found=repr(reduction),
+                    hint="pass one of these as reduction",
                 )
             )

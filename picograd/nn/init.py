@@ -75,6 +75,7 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
                 "fan in and fan out are counted for weights",
                 expected="at least two axes",
                 found=list(tensor.shape),
+                hint="initialize vectors with uniform_ or zeros_",
             )
         )
     field = prod(tensor.shape[2:])

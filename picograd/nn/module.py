@@ -45,6 +45,7 @@ class Module(Watched):
                 f"{type(self).__name__} has no forward",
                 expected="a method `forward`",
                 found="a call of the module",
+                hint="define forward(self, …) in the class, or call a part of the module",
             )
         )
 
@@ -146,6 +147,7 @@ class Module(Watched):
                         f"`{name}` has another shape in the state",
                         expected=list(mine[name].shape),
                         found=list(state[name].shape),
+                        hint="load into a model that was built with the same sizes",
                     )
                 )
         with set_recording(False):
@@ -192,6 +194,7 @@ class Module(Watched):
                     "modules have floating point parameters",
                     expected="float32 or float64",
                     found=dtype.name,
+                    hint="pass a float dtype; convert single tensors with Tensor.to",
                 )
             )
         for tensor in self._state().values():

@@ -42,6 +42,7 @@ class Adam(Optimizer):
                     "Adam does not work with these settings",
                     expected="numbers of 0 or more, betas below 1",
                     found=f"lr={lr}, betas={betas}, eps={eps}, weight_decay={weight_decay}",
+                    hint="pass lr, eps and weight_decay of 0 or more, and betas in [0, 1)",
                 )
             )
         super().__init__(

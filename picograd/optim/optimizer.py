@@ -44,6 +44,7 @@ class Optimizer(Watched):
                     "an optimizer without parameters",
                     expected="model.parameters(), or a list of tensors",
                     found="nothing",
+                    hint="pass the list itself; a generator is empty once it was used",
                 )
             )
         groups = given if isinstance(given[0], Mapping) else [{"params": given}]
@@ -65,11 +66,17 @@ class Optimizer(Watched):
                         "an optimizer changes leaf tensors",
                         expected="parameters, or tensors made with requires_grad=True",
                         found=type(tensor).__name__,
+                        hint="pass the leaves themselves, for instance model.parameters()",
                     )
                 )
             if id(tensor) in known:
                 raise located(
-                    OptionError("a parameter appears twice", expected="each once", found="twice")
+                    OptionError(
+                        "a parameter appears twice",
+                        expected="each once",
+                        found="twice",
+                        hint="pass each parameter once, also where modules share it",
+                    )
                 )
             known.add(id(tensor))
         self.param_groups.append({**self.defaults, **group, "params": tensors})
@@ -142,7 +149,12 @@ class Optimizer(Watched):
         mine = [len(group["params"]) for group in self.param_groups]
         if sizes != mine:
             raise located(
-                OptionError("the saved groups have other sizes", expected=mine, found=sizes)
+                OptionError(
+                    "the saved groups have other sizes",
+                    expected=mine,
+                    found=sizes,
+                    hint="load into an optimizer that was made for the same parameters",
+                )
             )
         for group, other in zip(self.param_groups, saved["param_groups"], strict=True):
             group.update({key: value for key, value in other.items() if key != "params"})

@@ -28,6 +28,7 @@ class SGD(Optimizer):
                     "SGD does not work with these settings",
                     expected="numbers of 0 or more; nesterov with momentum",
                     found=f"lr={lr}, momentum={momentum}, weight_decay={weight_decay}",
+                    hint="pass numbers of 0 or more, and a momentum above 0 with nesterov",
                 )
             )
         super().__init__(

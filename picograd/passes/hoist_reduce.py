@@ -125,6 +125,7 @@ class HoistReduce(Pass):
                 "hoist_reduce needs both loop and above, or neither",
                 expected='for example hoist_reduce{loop="k0" above="i0"}',
                 found=f"loop={self.loop!r} above={self.above!r}",
+                hint="name both loops, or neither to let the pass choose",
             )
         check_names("hoist_reduce", [name for name in (self.loop, self.above) if name], op)
         target = lookup(self.target)

@@ -99,6 +99,7 @@ def outline(function: FuncOp) -> None:
                 expected="pico.* ops and one func.return",
                 found=op.name,
                 where=f"@{function.sym_name.data}",
+                hint="lower or remove the op first; the pass runs at tensor level",
             )
         if not is_free(op):
             outlined[op.result] = _outline(op, op.result, label_of(op), outlined)

@@ -113,6 +113,7 @@ class StageOperands(Pass):
                 "stage_operands cannot copy into this memory space",
                 expected=", ".join(SPACES),
                 found=repr(self.space),
+                hint="pass one of these as space",
             )
         layout = parse_sizes("layout", self.layout)
         check_names("stage_operands", [*layout, *([self.at] if self.at else [])], op)

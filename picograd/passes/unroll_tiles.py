@@ -82,7 +82,10 @@ class UnrollTiles(Pass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.width < 0:
             raise OptionError(
-                "unroll_tiles needs a number of lanes", expected="0 or more", found=self.width
+                "unroll_tiles needs a number of lanes",
+                expected="0 or more",
+                found=self.width,
+                hint="pass the lanes of a machine vector, or 0 for the target's",
             )
         for kernel in kernels(op):
             bits = smallest_tile_bits(kernel)

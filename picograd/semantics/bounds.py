@@ -165,9 +165,14 @@ def analyse(
                     f"{op.name} has no error bound",
                     expected="a module of tensor level",
                     found=op.name,
+                    hint="analyse the module before it is lowered",
                 )
             values[op.results[0]] = rule(op, [values[v] for v in op.operands], accuracy)
-    raise VerificationError("the function does not return", expected="func.return")
+    raise VerificationError(
+        "the function does not return",
+        expected="func.return",
+        hint="end the function with func.return",
+    )
 
 
 def compare(
@@ -188,6 +193,7 @@ def compare(
             "the outputs do not have the module's shapes",
             expected=[list(e.value.shape) for e in expected],
             found=[list(o.shape) for o in outputs],
+            hint="pass the outputs of this module, in the order of its results",
         )
     elements = undetermined = excesses = 0
     worst: Excess | None = None

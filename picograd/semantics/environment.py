@@ -57,6 +57,7 @@ class Environment:
                 f"{op.name} has no evaluation rule",
                 expected="an op of one of picograd's levels",
                 found=op.name,
+                hint="lower or remove the op, or add its row to the level's table",
             )
         handler(op, self)
 

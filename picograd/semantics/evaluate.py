@@ -33,6 +33,7 @@ def _launch(op: LaunchOp, environment: Environment) -> None:
         "loop.launch names no kernel of its module",
         expected=f"a loop.kernel @{name} beside the function",
         found="none of that name",
+        hint="define the kernel, or launch one that is there",
     )
 
 
@@ -57,6 +58,7 @@ def entry_of(module: ModuleOp | FuncOp) -> FuncOp:
             "the module has no entry",
             expected="a function @main, or one function only",
             found=", ".join("@" + f.sym_name.data for f in functions) or "no function with a body",
+            hint="name the entry function @main",
         )
     return functions[0]
 
@@ -102,6 +104,7 @@ def _check_count(expected: int, found: int) -> None:
             "the number of inputs is not the number of arguments",
             expected=f"{expected} inputs",
             found=f"{found} inputs",
+            hint="pass one array for each argument",
         )
 
 
@@ -114,10 +117,14 @@ def _admit(array: Array, type: Attribute, position: int, precision: Precision) -
             f"input {position} has the wrong shape",
             expected=list(shaped.get_shape()),
             found=list(array.shape),
+            hint="pass an array of the argument's shape",
         )
     wide = precision == "float64" and dtype.is_float and array.dtype == np.float64
     if array.dtype != dtype.numpy and not wide:
         raise DTypeError(
-            f"input {position} has the wrong dtype", expected=dtype.name, found=array.dtype
+            f"input {position} has the wrong dtype",
+            expected=dtype.name,
+            found=array.dtype,
+            hint="convert the array with astype",
         )
     return array.astype(numpy_dtype(shaped.element_type, precision), copy=False)

@@ -339,11 +339,7 @@ class _Evaluator:
         size = op.size.value.data
         wrong = (values < 0) | (values >= size)
         if wrong.any():
-            raise IndexOutOfRange(
-                "an index value lies outside the axis that it indexes",
-                expected=f"0 to {size - 1}",
-                found=values[wrong][0],
-            )
+            raise IndexOutOfRange.in_data(int(values[wrong][0]), size)
         self.set(op.result, frame, values)
 
     # Elements and tiles

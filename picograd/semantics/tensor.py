@@ -253,10 +253,11 @@ def check_index(what: str, index: Array, size: int) -> None:
     outside = (index < 0) | (index >= size)
     if outside.any():
         place = [int(i) for i in np.argwhere(outside)[0]]
-        raise IndexOutOfRange(
-            f"{what}: an index is out of range",
-            expected=f"0 <= index < {size}",
-            found=f"{index[tuple(place)]} at position {place} of the index",
+        raise IndexOutOfRange.in_data(
+            int(index[tuple(place)]),
+            size,
+            place=f"at position {place} of the index",
+            where=what,
         )
 
 

@@ -74,7 +74,12 @@ def time_matmul(size: int, name: str, steps: Sequence[Pass], *, seconds: float =
     """
     gpu = device("gpu")
     if not isinstance(gpu, GpuDevice):
-        raise DeviceError("the device 'gpu' is not the WGSL backend's", found=type(gpu).__name__)
+        raise DeviceError(
+            "the device 'gpu' is not the WGSL backend's",
+            expected=GpuDevice.__name__,
+            found=type(gpu).__name__,
+            hint="measure before another device is registered under this name",
+        )
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(s).astype(np.float32) for s in ((size, size), (size, size), size)]
     start = time.perf_counter()

@@ -160,7 +160,7 @@ def test_the_rest_of_the_pipeline_starts_at_the_modules_level() -> None:
         (["--passes", "fuse{max=3}"], ["pass fuse has no option 'max'"]),
         (["--passes", "fuse"], ["pass fuse is out of order", "outline_kernels"]),
         (["--passes", "tile_loops,fuse"], ["pass tile_loops is out of order"]),
-        (["--run", "--device", "tpu"], ["tpu", "'cpu'"]),
+        (["--run", "--device", "tpu"], ["tpu", "'cpu'", "help:"]),
     ],
 )
 def test_mistakes_are_explained(

@@ -89,12 +89,7 @@ class CpuProgram(Program):
             shelf.give(block)
         if context[_STATUS]:
             index, size = context[_STATUS + 1], context[_STATUS + 2]
-            raise IndexOutOfRange(
-                "an index read from a tensor is out of range",
-                expected=f"0 to {size - 1}",
-                found=index - 2**64 if index >= 2**63 else index,
-                hint="check the labels or indices that gather, scatter or embedding are given",
-            )
+            raise IndexOutOfRange.in_data(index - 2**64 if index >= 2**63 else index, size)
 
     def _addresses(self, buffers: Sequence[Buffer]) -> list[int]:
         """Where the buffers lie. This runs dozens of times in a call, so errors are found late."""

@@ -129,10 +129,5 @@ class GpuDevice(Device):
             return
         self.gpu.write(self.status, np.zeros(STATUS_BYTES // 4, np.int32))
         kernel = self._kernel_names.get(number & 0xFFFFFFFF, "?")
-        raise IndexOutOfRange(
-            f"index {index} is out of range for an axis of size {size}",
-            expected=f"an index from 0 to {size - 1}",
-            found=str(index),
-            hint="check the index tensor that was given to gather, scatter or embedding",
-            where=f"kernel @{kernel} on the GPU (reported at the first read-back after it)",
-        )
+        where = f"kernel @{kernel} on the GPU (reported at the first read-back after it)"
+        raise IndexOutOfRange.in_data(index, size, where=where)

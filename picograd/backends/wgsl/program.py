@@ -196,6 +196,7 @@ class WgslProgram(Program):
                 "the program was called with a wrong number of buffers",
                 expected=str(len(self._arguments)),
                 found=str(len(buffers)),
+                hint="pass one buffer for each argument of @main",
             )
         memories: list[Memory] = []
         for position, (given, expected) in enumerate(zip(buffers, self._arguments, strict=True)):
@@ -205,6 +206,7 @@ class WgslProgram(Program):
                     f"argument {position} has the wrong shape",
                     expected=str(list(expected.get_shape())),
                     found=str(list(own.type.get_shape())),
+                    hint="upload an array of the shape that the program was compiled for",
                 )
             wanted = from_ir(expected.element_type)
             # int64 lives on the GPU as int32, so the two are one here.
@@ -213,6 +215,7 @@ class WgslProgram(Program):
                     f"argument {position} has the wrong dtype",
                     expected=wanted.name,
                     found=own.dtype.name,
+                    hint="upload an array of the dtype that the program was compiled for",
                 )
             memories.append(own.memory)
         return memories
@@ -256,5 +259,6 @@ def _entry(module: ModuleOp) -> FuncOp:
             "the module has no entry function",
             expected="@main, or one function",
             found=", ".join(f"@{op.sym_name.data}" for op in functions) or "no function",
+            hint="name the entry function @main",
         )
     return main[0]

@@ -71,7 +71,11 @@ def _apply_first(op: Operation, rules: Sequence[Rule], worklist: "_Worklist") ->
         value = rule(op, build)
         if value is None:
             if build.inserted:
-                raise PassError(f"rule {rule} built ops and then did not match", where=op.name)
+                raise PassError(
+                    f"rule {rule} built ops and then did not match",
+                    where=op.name,
+                    hint="let the rule match before it builds",
+                )
             continue
         worklist.extend(reversed(build.inserted))
         _replace(op, value, worklist)

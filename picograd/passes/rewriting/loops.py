@@ -154,6 +154,7 @@ def parse_sizes(option: str, text: str) -> dict[str, int]:
                 f"{option} cannot be read",
                 expected="loop names with positive sizes, each once, such as 'j=48 i=8'",
                 found=repr(text),
+                hint="write name=size pairs separated by spaces",
             )
         sizes[matched[1]] = int(matched[2])
     return sizes

@@ -226,6 +226,7 @@ class Unroller:
                 "unroll_tiles folds tiles with one axis only",
                 expected="a tile with one axis",
                 found=op.value.type,
+                hint="fold one axis at a time",
             )
         kind = op.kind.data
         groups: dict[Attribute, list[SSAValue]] = {}
@@ -248,6 +249,7 @@ class Unroller:
                 "unroll_tiles cannot split a shuffle",
                 expected=f"machine vectors of at most {self.widths.width} lanes",
                 found=str(op).strip(),
+                hint="run unroll_tiles once, with a width of at least that many lanes",
             )
         left, right = self.flat(op.operands)
         picked = ShuffleOp(left, right, op.lanes.get_values())
