@@ -47,8 +47,11 @@ class Program(ABC):
     """What the backend produced, by file suffix: `{"ll": …, "s": …}` or `{"wgsl": …}`."""
     launches: int
     """Kernels that one call launches."""
-    scratch_bytes: int
-    """Bytes of kernel scratch (packed panels, partial sums) that one call needs."""
+
+    @property
+    @abstractmethod
+    def scratch_bytes(self) -> int:
+        """Bytes of kernel scratch (packed panels, partial sums) that one call needs."""
 
     @abstractmethod
     def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> None:

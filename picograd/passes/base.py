@@ -4,6 +4,7 @@ The fields of a pass are its options, spelled alike in Python (`TileLoops(sizes=
 the command line (`tile_loops{sizes="j=48"}`).
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -81,6 +82,6 @@ class Pass(ModulePass):
         """Whether the pass leaves the module at another level than it found it at."""
         return cls.level_in != cls.level_out
 
+    @abstractmethod
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         """Rewrite `op` in place; it verifies before, and must verify after."""
-        raise NotImplementedError(f"{type(self).__name__} has no apply")

@@ -51,7 +51,7 @@ class CpuProgram(Program):
         self._thread_stride = _line(emitted.thread_scratch_bytes)
 
     @property
-    def scratch_bytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def scratch_bytes(self) -> int:
         """Bytes of local buffers of a call, for the number of threads that would serve it now."""
         threads = self._pool.threads if self._emitted.parallel else 1
         return self._emitted.scratch_bytes + threads * self._emitted.thread_scratch_bytes

@@ -99,8 +99,12 @@ class WgslProgram(Program):
         self._arguments = [memref_type(argument) for argument in main.args]
         self.texts = {"wgsl": "\n".join(code.text for code in self._codes.values())}
         self.launches = len(self._launches)
-        self.scratch_bytes = sum(sum(code.scratch_bytes) for code in self._codes.values())
         self._checked = sorted({n.code.name for n in self._launches if n.code.uses_status})
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the local buffers that kernels keep in global memory."""
+        return sum(sum(code.scratch_bytes) for code in self._codes.values())
 
     # Planning
 
