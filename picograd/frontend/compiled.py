@@ -14,11 +14,14 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from picograd.backends.runtime import Buffer
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.backends.runtime import Array, Buffer
 from picograd.compiler.dump import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.dialects.dtypes import AnyTensor
@@ -117,6 +120,24 @@ class Version:
                 )
 
 
+@dataclass(frozen=True)
+class Traced:
+    """A function as a module of tensor level, and what the module's arguments were in the call."""
+
+    module: ModuleOp
+    inputs: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """What tracing a call gave: the module, and what replays its effects on Python's objects."""
+
+    module: ModuleOp
+    trace: Trace
+    effects: Effects
+    watcher: Watcher
+
+
 class CompiledFunction(Generic[P, R]):
     """A function that runs as compiled graphs. Made by `compile`."""
 
@@ -194,6 +215,14 @@ class CompiledFunction(Generic[P, R]):
         return version
 
     def _trace(self, key: Hashable, call: Call, bound: inspect.BoundArguments) -> Version:
+        graph = self._graph(call, bound)
+        device = graph.trace.device
+        dump = self._dump if self._dump is not None else folder_from_environment(device)
+        executable = compile_module(graph.module, device, passes=self._passes, dump=dump)
+        return Version(key, executable, graph.trace, graph.effects, graph.watcher, call)
+
+    def _graph(self, call: Call, bound: inspect.BoundArguments) -> _Graph:
+        """Run the function on stand-ins, and keep the ops that it asks for."""
         watcher = Watcher()
         watcher.function(self.function)
         for name, argument in bound.arguments.items():
@@ -216,9 +245,27 @@ class CompiledFunction(Generic[P, R]):
             trace.restore()
         module = trace.module(effects.outputs)
         effects.release()
-        dump = self._dump if self._dump is not None else folder_from_environment(device)
-        executable = compile_module(module, device, passes=self._passes, dump=dump)
-        return Version(key, executable, trace, effects, watcher, call)
+        return _Graph(module, trace, effects, watcher)
+
+    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced:
+        """The graph that a call with these arguments would compile, and its inputs; nothing runs.
+
+        Raises what a first call raises while it traces.
+        """
+        if SETTINGS.trace is not None:
+            raise located(
+                TraceError(
+                    "trace() is called inside a compiled function",
+                    expected="a call from outside, with tensors that have values",
+                    found="a trace in progress",
+                    hint="call the compiled function itself; it becomes part of this graph",
+                )
+            )
+        call = take_apart(self._arguments(args, kwargs))
+        graph = self._graph(call, self._bind(args, kwargs))
+        mode = eager(graph.trace.device)
+        inputs = Inputs(graph.trace.sources).fetch(call, mode)
+        return Traced(graph.module, tuple(mode.download(value) for value in inputs))
 
     def _find_device(self, call: Call, watcher: Watcher) -> str:
         tensors = [*call.tensors, *watcher.tensors]
