@@ -21,9 +21,10 @@ from typing import cast
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Block, SSAValue
 
 from picograd.dialects.dtypes import AnyTensor, dtype_of
+from picograd.dialects.kernel import YieldOp
 from picograd.dialects.tensor import (
     ArgReduceOp,
     BinaryOp,
@@ -64,7 +65,9 @@ __all__ = [
     "Comparison",
     "Excess",
     "analyse",
+    "analyse_block",
     "compare",
+    "judge",
 ]
 
 CAP = 0.01
@@ -151,19 +154,27 @@ def analyse(
 
     `inputs` are exact, of the arguments' dtypes. Raises VerificationError for ops of other levels.
     """
-    function = entry_of(module)
+    return analyse_block(entry_of(module).body.block, inputs, accuracy)
+
+
+def analyse_block(block: Block, inputs: Sequence[Array], accuracy: Accuracy = CPU) -> list[Bounded]:
+    """What the block of a function or of a kernel returns or yields, with error bounds.
+
+    `inputs` are exact, of the block's arguments' dtypes. Raises VerificationError for ops that are
+    not of tensor level.
+    """
     values: dict[SSAValue, Bounded] = {}
-    for argument, array in zip(function.args, inputs, strict=True):
+    for argument, array in zip(block.args, inputs, strict=True):
         values[argument] = exact(np.asarray(array))
     with np.errstate(all="ignore"):
-        for op in function.body.block.ops:
-            if isinstance(op, ReturnOp):
+        for op in block.ops:
+            if isinstance(op, ReturnOp | YieldOp):
                 return [values[value] for value in op.operands]
             rule = BOUNDS.get(type(op))  # pyright: ignore[reportArgumentType]
             if rule is None:
                 raise VerificationError(
                     f"{op.name} has no error bound",
-                    expected="a module of tensor level",
+                    expected="ops of tensor level",
                     found=op.name,
                     hint="analyse the module before it is lowered",
                 )
@@ -187,7 +198,21 @@ def compare(
 
     Raises ShapeError when the outputs do not have the shapes that the module returns.
     """
-    expected = analyse(module, inputs, accuracy)
+    types = [cast(AnyTensor, type) for type in entry_of(module).function_type.outputs]
+    return judge(analyse(module, inputs, accuracy), types, outputs, cap=cap)
+
+
+def judge(
+    expected: Sequence[Bounded],
+    types: Sequence[AnyTensor],
+    outputs: Sequence[Array],
+    *,
+    cap: float = CAP,
+) -> Comparison:
+    """Hold arrays, whose types a module declares as `types`, against what they should be.
+
+    Raises ShapeError when the shapes differ.
+    """
     if [e.value.shape for e in expected] != [o.shape for o in outputs]:
         raise ShapeError(
             "the outputs do not have the module's shapes",
@@ -198,7 +223,6 @@ def compare(
     elements = undetermined = excesses = 0
     worst: Excess | None = None
     used = 0.0
-    types = [cast(AnyTensor, type) for type in entry_of(module).function_type.outputs]
     for position, (bound, found) in enumerate(zip(expected, outputs, strict=True)):
         largest = largest_number(dtype_of(types[position]))
         unsure = bound.doubtful | bound.lost
