@@ -10,6 +10,8 @@ from picograd import (
     nn,
     optim,
 )
+from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.pipelines import pipeline
 from picograd.dialects.dtypes import (
     DType as dtype,
 )
@@ -171,6 +173,7 @@ from picograd.frontend.tensor import (
 __all__ = [
     "CompiledFunction",
     "Generator",
+    "Pipeline",
     "Tensor",
     "abs",
     "add",
@@ -253,6 +256,7 @@ __all__ = [
     "ones_like",
     "optim",
     "permute",
+    "pipeline",
     "pow",
     "prod",
     "promote_types",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table
+from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
 from picograd.study import digits_bench, gemm_bench
 from picograd.study.measure import interleave, on_one_thread
 
@@ -32,9 +33,15 @@ def add_parser(commands: Commands) -> None:
         one.add_argument(
             "--rounds", type=int, default=25, help="turns of each contender (%(default)s)"
         )
+        add_pipeline_options(one)
         one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as data")
         one.set_defaults(run=_alone(run))
-        show_examples(one, f"bench {name}", f"bench {name} --rounds 50 --json {name}.json")
+        show_examples(
+            one,
+            f"bench {name}",
+            f"bench {name} --rounds 50 --json {name}.json",
+            f"bench {name} --load my_pass.py --insert 'my_pass after canonicalize'",
+        )
     show_examples(parser, "bench demo", "bench gemm --sizes 256 512")
     gemm = benchmarks.choices["gemm"]
     gemm.add_argument(
@@ -59,7 +66,8 @@ def _alone(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Names
 
 def run_demo(arguments: argparse.Namespace) -> int:
     """`picograd bench demo`."""
-    seconds = interleave(digits_bench.contenders(), arguments.rounds)
+    passes = chosen_pipeline(arguments, "cpu")
+    seconds = interleave(digits_bench.contenders(passes=passes), arguments.rounds)
     report("The digits training step, batch 64, one thread", seconds, "compiled")
     write_json(arguments.json, {"demo": ratios(seconds, "compiled")})
     return 0
@@ -68,8 +76,9 @@ def run_demo(arguments: argparse.Namespace) -> int:
 def run_gemm(arguments: argparse.Namespace) -> int:
     """`picograd bench gemm`."""
     results: dict[str, dict[str, dict[str, float]]] = {}
+    passes = chosen_pipeline(arguments, "cpu")
     for size in arguments.sizes:
-        seconds = interleave(gemm_bench.contenders(size), arguments.rounds)
+        seconds = interleave(gemm_bench.contenders(size, passes), arguments.rounds)
         gigaflops = {name: 2e-9 * size**3 / value for name, value in seconds.items()}
         report(f"relu(x @ w + b), n = {size}, float32, one thread", seconds, "derived", gigaflops)
         results[str(size)] = ratios(seconds, "derived")

@@ -13,6 +13,7 @@ import picograd
 from picograd import Tensor
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.files import UsageError, UserCode, load_python
+from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
 from picograd.compiler.spelling import nearest
 from picograd.nn import Module
 
@@ -37,21 +38,24 @@ def add_parser(commands: Commands) -> None:
         metavar="DIR",
         help="the folder for the files (%(default)s)",
     )
+    add_pipeline_options(parser)
     parser.set_defaults(run=run)
     show_examples(
         parser,
         "dump examples/digits.py:train_step",
         "dump model.py:layer --device gpu --out dump-gpu",
         "dump model.py:net             a module; model.py has example_inputs = (randn(64, 784),)",
+        "dump model.py:layer --load my_pass.py --insert 'my_pass after canonicalize'",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The command itself."""
     folder = Path(arguments.out)
+    passes = chosen_pipeline(arguments, arguments.device)
     with default_device(arguments.device):
         path, function, examples = find_target(arguments.target)
-        compiled = picograd.compile(function, device=arguments.device, dump=folder)
+        compiled = picograd.compile(function, arguments.device, passes, folder)
         with UserCode(path):
             compiled(*examples)
     written = sorted(file for file in folder.rglob("*") if file.is_file())

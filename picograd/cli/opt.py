@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.files import read_text
-from picograd.cli.own_passes import load_passes
+from picograd.cli.own_passes import add_load_option, load_passes
 from picograd.cli.runs import describe_array, run_on_device, seeded_inputs
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import PassRecord, run_pipeline
@@ -30,13 +30,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("file", nargs="?", default="-", help="IR text; - is standard input")
     parser.add_argument("--passes", default="", help="the passes, in order, separated by commas")
-    parser.add_argument(
-        "--load",
-        action="append",
-        default=[],
-        metavar="FILE.py",
-        help="a Python file that defines passes; may be repeated",
-    )
+    add_load_option(parser)
     parser.add_argument("--list", action="store_true", help="describe all passes and stop")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(

@@ -1,17 +1,30 @@
-"""Passes that the command line may name: picograd's own, and those in files of the user's."""
+"""Passes on the command line: picograd's own, installed ones, and those in files of the user's.
 
+`dump` and `bench` compile with the device's pipeline; with `--insert` passes are put into it, and
+with `--passes` others take its place. `--load` adds the passes of a Python file to those known.
+"""
+
+import argparse
+import re
 from collections.abc import Iterable
 
 from picograd.cli.files import UsageError, load_python
-from picograd.passes import PASSES, Pass
+from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.pipelines import pipeline
+from picograd.compiler.registry import Registry
+from picograd.passes import Pass
+
+_INSERTION = re.compile(r"\s*(?P<steps>.+?)\s+(?P<side>before|after)\s+(?P<name>\S+)\s*")
+_NUMBERED = re.compile(r"(?P<name>\w+)#(?P<number>\d+)")
 
 
-def load_passes(files: Iterable[str]) -> dict[str, type[Pass]]:
-    """All known passes: picograd's own, then those defined in the named Python files.
+def load_passes(files: Iterable[str]) -> Registry:
+    """All known passes, with those defined in the named Python files among them.
 
     Raises UsageError when a file defines no pass, or one whose name is taken.
     """
-    known = dict(PASSES)
+    installed = Registry()
+    given: dict[str, type[Pass]] = {}
     for file in files:
         module = load_python(file)
         found = [
@@ -26,15 +39,84 @@ def load_passes(files: Iterable[str]) -> dict[str, type[Pass]]:
                 f"{file} defines no pass",
                 expected="a frozen dataclass that derives from picograd.passes.Pass",
                 found="none",
-                hint="docs/writing-a-pass.md shows a small one",
+                hint="`picograd new pass` writes a small one; docs/guide/first-pass.md explains it",
             )
         for step in found:
-            if step.name in known:
+            if step.name in installed or step.name in given:
                 raise UsageError(
                     f"{file} defines a pass called {step.name}, and that name is taken",
                     expected="a name of its own",
                     found=step.name,
                     hint="rename it: the name is the class variable `name`",
                 )
-            known[step.name] = step
-    return known
+            given[step.name] = step
+    return Registry(given)
+
+
+def add_load_option(parser: argparse.ArgumentParser) -> None:
+    """Let a command take `--load`."""
+    parser.add_argument(
+        "--load",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="a Python file that defines passes; may be repeated",
+    )
+
+
+def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command that compiles take `--load`, `--passes` and `--insert`."""
+    add_load_option(parser)
+    parser.add_argument(
+        "--passes",
+        metavar="LIST",
+        help="run these passes in place of the device's pipeline, separated by commas",
+    )
+    parser.add_argument(
+        "--insert",
+        action="append",
+        default=[],
+        metavar="'PASSES before|after NAME'",
+        help="put passes into the pipeline, next to the one called NAME (NAME#2: the second of "
+        "that name); may be repeated",
+    )
+
+
+def chosen_pipeline(arguments: argparse.Namespace, device: str) -> Pipeline | None:
+    """The pipeline that the options of `add_pipeline_options` ask for; None: the device's own.
+
+    Raises UsageError for an insertion that cannot be read, OptionError for an unknown pass.
+    """
+    if arguments.passes is None and not arguments.insert and not arguments.load:
+        return None
+    known = load_passes(arguments.load)
+    if arguments.passes is None and not arguments.insert:
+        loaded = ", ".join(name for name in known if known[name].__module__.startswith("picograd_"))
+        raise UsageError(
+            f"--load brings {loaded}, and nothing says where to run it",
+            expected="--insert 'PASSES before|after NAME', or --passes LIST",
+            found="neither",
+            hint=f"such as --insert '{loaded.partition(',')[0]} after canonicalize'",
+        )
+    steps = pipeline(device) if arguments.passes is None else as_passes(arguments.passes, known)
+    for insertion in arguments.insert:
+        steps = _inserted(steps, insertion, known)
+    return steps
+
+
+def _inserted(steps: Pipeline, insertion: str, known: Registry) -> Pipeline:
+    found = _INSERTION.fullmatch(insertion)
+    if found is None:
+        raise UsageError(
+            f"cannot read --insert {insertion!r}",
+            expected="'PASSES before NAME' or 'PASSES after NAME'",
+            found=repr(insertion),
+            hint="such as --insert 'my_pass after canonicalize'",
+        )
+    added = as_passes(found["steps"], known)
+    numbered = _NUMBERED.fullmatch(found["name"])
+    name, number = found["name"], None
+    if numbered is not None:
+        name, number = numbered["name"], int(numbered["number"])
+    put = steps.before if found["side"] == "before" else steps.after
+    return put(name, *added, number=number)

@@ -14,6 +14,7 @@ from picograd.backends.runtime import Buffer, Device, Program
 from picograd.backends.runtime import device as find_device
 from picograd.compiler.driver import Instrument, PassRecord, run_pipeline
 from picograd.compiler.dump import Dump
+from picograd.compiler.pass_list import Passes, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import buffer
 from picograd.dialects.dtypes import nbytes_of, tensor_type
@@ -163,7 +164,7 @@ def compile_module(
     module: ModuleOp,
     device: str,
     *,
-    passes: Sequence[Pass] | None = None,
+    passes: Passes | None = None,
     dump: str | Path | None = None,
     instruments: Sequence[Instrument] = (),
 ) -> Executable:
@@ -177,11 +178,11 @@ def compile_module(
     backend, and DeviceError where there is no such device.
     """
     found = find_device(device)
-    steps = tuple(pipeline(device) if passes is None else passes)
+    steps = pipeline(device) if passes is None else as_passes(passes)
     written = Dump(Path(dump)) if dump is not None else None
     watched = bool(instruments) or written is not None
     machine = lookup(device) if device in names() else None
-    key = (device, machine, tuple(map(str, steps)), _named_key(module))
+    key = (device, machine, _spelled(steps), _named_key(module))
     with _lock:
         known = _cache.get(key)
     if known is not None and not watched:
@@ -199,6 +200,11 @@ def clear_cache() -> None:
     """Forget all compiled modules."""
     with _lock:
         _cache.clear()
+
+
+def _spelled(steps: Sequence[Pass]) -> Hashable:
+    """Which passes run. Two classes of one name differ: a file of the user's may be loaded anew."""
+    return tuple((type(step), str(step)) for step in steps)
 
 
 def _named_key(module: ModuleOp) -> Hashable:

@@ -5,6 +5,7 @@ Every pass has a page in docs/passes; `picograd opt --list` describes them in a 
 
 from collections.abc import Callable
 
+from picograd.compiler.pass_list import Pipeline
 from picograd.errors import DeviceError
 from picograd.passes.base import Pass
 from picograd.passes.canonicalize import Canonicalize
@@ -101,8 +102,13 @@ _PIPELINES: dict[str, Callable[[], tuple[Pass, ...]]] = {
 }
 
 
-def pipeline(device: str) -> tuple[Pass, ...]:
-    """The passes for a device. Raises DeviceError for a name that is no device's."""
+def pipeline(device: str) -> Pipeline:
+    """The passes for a device: "cpu", "gpu" or "reference", which has none.
+
+    Passes of one's own are put among them with `before` and `after`:
+    `compile(f, passes=pipeline("cpu").after("canonicalize", MyPass()))`. Raises DeviceError for a
+    name that is no device's.
+    """
     if device not in _PIPELINES:
         raise DeviceError(
             f"there is no pipeline for a device called {device!r}",
@@ -110,4 +116,4 @@ def pipeline(device: str) -> tuple[Pass, ...]:
             found=repr(device),
             hint="name one of these devices",
         )
-    return _PIPELINES[device]()
+    return Pipeline(_PIPELINES[device]())

@@ -13,7 +13,7 @@ import logging
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
@@ -24,6 +24,7 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd.backends.runtime import Array, Buffer
 from picograd.compiler.dump import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
+from picograd.compiler.pass_list import Passes, Pipeline, as_passes
 from picograd.dialects.dtypes import AnyTensor
 from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
 from picograd.frontend.arguments import Call, is_number, is_parameter, map_leaves, take_apart
@@ -40,7 +41,6 @@ from picograd.frontend.tape import BarrierNode
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.trace import Trace, grad_type
 from picograd.frontend.watch import Guards, Watcher, positional_names, signature_of
-from picograd.passes.base import Pass
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -145,7 +145,7 @@ class CompiledFunction(Generic[P, R]):
         self,
         function: Callable[P, R],
         device: str | None,
-        passes: Sequence[Pass] | None,
+        passes: Passes | None,
         dump: str | Path | None,
     ) -> None:
         update_wrapper(cast(Any, self), cast(Any, function), updated=())
@@ -153,7 +153,7 @@ class CompiledFunction(Generic[P, R]):
         self.recompilations: list[str] = []
         """Why the function was traced, once for each version."""
         self._device = device
-        self._passes = passes
+        self._passes = None if passes is None else _passes_of(passes)
         self._dump = dump
         self._signature = signature_of(function)
         self._positional = positional_names(self._signature)
@@ -308,6 +308,15 @@ class CompiledFunction(Generic[P, R]):
         return self._current().executable
 
 
+def _passes_of(passes: Passes) -> Pipeline:
+    """The passes asked for; a name that nobody knows is a mistake in the line that asks."""
+    try:
+        return as_passes(passes)
+    except PicogradError as error:
+        located(error)
+        raise
+
+
 def _watch(watcher: Watcher, label: str, leaf: object) -> object:
     """Name an argument's tensors and guard a module's numbers."""
     is_input = is_number(leaf) or (isinstance(leaf, TensorCore) and not is_parameter(leaf))
@@ -374,30 +383,31 @@ def _as_passed(
 def compile(
     function: Callable[P, R],
     device: str | None = None,
-    passes: Sequence[Pass] | None = None,
+    passes: Passes | None = None,
     dump: str | Path | None = None,
 ) -> CompiledFunction[P, R]: ...
 @overload
 def compile(
     function: None = None,
     device: str | None = None,
-    passes: Sequence[Pass] | None = None,
+    passes: Passes | None = None,
     dump: str | Path | None = None,
 ) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
 def compile(
     function: Callable[P, R] | None = None,
     device: str | None = None,
-    passes: Sequence[Pass] | None = None,
+    passes: Passes | None = None,
     dump: str | Path | None = None,
 ) -> CompiledFunction[P, R] | Callable[[Callable[P, R]], CompiledFunction[P, R]]:
     """The function or module, to be traced at its first call and run as one compiled graph.
 
     Forward, `backward()` and `optimizer.step()` may all be inside. `device` is where it runs: by
-    default where its tensors are. `passes` replaces the device's pipeline, and `dump` names a
-    folder for the IR after every pass (by default PICOGRAD_DUMP names one for all functions, in
-    which each gets a folder of its own). Without `function` it is a decorator with settings:
-    `@compile(device="gpu")`. Raises TraceError, when called, for Python that depends on values,
-    such as `if x > 0`.
+    default where its tensors are. `passes` replaces the device's pipeline: passes, or their names;
+    `picograd.pipeline` gives the device's own, to put passes of yours into. `dump` names a folder
+    for the IR after every pass (by default PICOGRAD_DUMP names one for all functions, in which each
+    gets a folder of its own). Without `function` it is a decorator with settings:
+    `@compile(device="gpu")`. Raises OptionError for passes that nobody knows and, when called,
+    TraceError for Python that depends on values, such as `if x > 0`.
     """
     if function is None:
         return lambda given: CompiledFunction(given, device, passes, dump)

@@ -11,10 +11,11 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd.backends.runtime import device
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
+from picograd.compiler.pass_list import Passes, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.errors import PicogradError
 from picograd.passes import PASSES
-from picograd.study.measure import Action
+from picograd.study.measure import OWN_PASSES, Action
 
 Array = NDArray[Any]
 
@@ -57,10 +58,10 @@ class Runner:
         return self.device.download(self.output)
 
 
-def derived(size: int) -> ModuleOp:
-    """The plain program, lowered by the CPU's pipeline."""
+def derived(size: int, passes: Passes | None = None) -> ModuleOp:
+    """The plain program, lowered by `passes`: by default the CPU's pipeline."""
     module = parse_module(PLAIN.replace("N", str(size)), "the plain program")
-    run_pipeline(module, pipeline("cpu"))
+    run_pipeline(module, pipeline("cpu") if passes is None else as_passes(passes))
     return module
 
 
@@ -80,8 +81,13 @@ def scheduled_by_hand(size: int) -> ModuleOp:
     return module
 
 
-def prepare(size: int) -> tuple[list[Array], dict[str, tuple[Action, Callable[[], Array]]]]:
-    """Random inputs, and for each contender how to run it and where its result is."""
+def prepare(
+    size: int, passes: Passes | None = None
+) -> tuple[list[Array], dict[str, tuple[Action, Callable[[], Array]]]]:
+    """Random inputs, and for each contender how to run it and where its result is.
+
+    `passes` adds a contender that these passes derive.
+    """
     rng = np.random.default_rng(size)
     shapes = [(size, size), (size, size), (size,)]
     x, w, b = inputs = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
@@ -92,15 +98,16 @@ def prepare(size: int) -> tuple[list[Array], dict[str, tuple[Action, Callable[[]
         np.add(y, b, out=y)
         np.maximum(y, 0, out=y)
 
-    ours = Runner(derived(size), inputs, y)
-    by_hand = Runner(scheduled_by_hand(size), inputs, y)
+    runners = {"derived": Runner(derived(size), inputs, y)}
+    if passes is not None:
+        runners[OWN_PASSES] = Runner(derived(size, passes), inputs, y)
+    runners["scheduled by hand"] = Runner(scheduled_by_hand(size), inputs, y)
     return inputs, {
-        "derived": (ours, ours.result),
-        "scheduled by hand": (by_hand, by_hand.result),
+        **{name: (runner, runner.result) for name, runner in runners.items()},
         "NumPy": (in_numpy, lambda: y),
     }
 
 
-def contenders(size: int) -> Mapping[str, Action]:
+def contenders(size: int, passes: Passes | None = None) -> Mapping[str, Action]:
     """One call of each computes the whole product into memory that is at hand already."""
-    return {name: run for name, (run, _) in prepare(size)[1].items()}
+    return {name: run for name, (run, _) in prepare(size, passes)[1].items()}

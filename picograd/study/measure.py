@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 Action = Callable[[], object]
 
+# What the contender is called that passes of the user's have compiled.
+OWN_PASSES = "with own passes"
+
 # What keeps a process on one thread: NumPy's BLAS in its usual builds, and picograd's own pool. The
 # libraries read these when they are loaded, so they must be set before Python starts.
 ONE_THREAD = {

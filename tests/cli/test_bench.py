@@ -8,6 +8,7 @@ import pytest
 
 import picograd
 from picograd.cli.main import main
+from picograd.compiler.pipelines import pipeline
 from picograd.study.digits import Trainer, split_digits
 from picograd.study.digits_bench import numpy_twin
 from picograd.study.gemm_bench import ScheduleError, prepare, scheduled_by_hand
@@ -67,3 +68,10 @@ def test_bench_gemm_reports_ratios(tmp_path: Path, capsys: pytest.CaptureFixture
     result = json.loads(file.read_text(encoding="utf-8"))["gemm"]["512"]
     assert list(result) == ["derived", "scheduled by hand", "NumPy"]
     assert all(row["seconds"] > 0 for row in result.values())
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_bench_compares_passes_of_the_users_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "with own passes" in prepare(512, pipeline("cpu").after("canonicalize", "dce"))[1]
+    assert main(["bench", "gemm", "--rounds", "1", "--passes", "fuze"]) == 2
+    assert "did you mean 'fuse'" in capsys.readouterr().err
