@@ -1,0 +1,20 @@
+"""The table of functions: every public function, what it computes in NumPy, and samples of it.
+
+table        what a row holds
+cases        ready-made inputs: the shapes, views and values on which most functions go wrong
+
+A family of functions is a file with `FUNCTIONS`; the tests in tests/check/functions run all rows on
+every device, and docs/functions.md is made from them.
+"""
+
+from __future__ import annotations
+
+from picograd.check.functions import elementwise
+from picograd.check.functions.table import Function
+
+FAMILIES: dict[str, tuple[Function, ...]] = {
+    "Element by element": elementwise.FUNCTIONS,
+}
+"""The rows by the title of their family, in the order of the page."""
+
+FUNCTIONS: tuple[Function, ...] = tuple(row for rows in FAMILIES.values() for row in rows)
