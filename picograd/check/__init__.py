@@ -1,6 +1,7 @@
 """Checking the compiler: random modules, random legal orders of passes.
 
-generator    a Hypothesis strategy of tensor-level modules, valid by construction
+programs     random tensor-level modules, valid by construction, from a seed
+generator    the same as a Hypothesis strategy, which shrinks them
 makers       how it appends one op of each class
 orders       random legal orders of passes, and prefixes that lead to a pass
 """

@@ -10,21 +10,34 @@ is ever thrown away. Everything shrinks to fewer ops, the first kinds, and small
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-import numpy as np
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
-from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Region, SSAValue
+from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.makers import MAKERS
-from picograd.check.sketch import DTYPES, SIZES, Sketch
-from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, tensor_type, type_of
-from picograd.dialects.literals import Array
+from picograd.check.programs import Sample, draw_module
+from picograd.check.sketch import DTYPES, SIZES
+from picograd.dialects.dtypes import DType
 
-_NAMES = ("hidden", "loss", None, None)
-# Elementwise ops, reductions and broadcasts are what programs mostly consist of.
-_OFTEN = ("unary", "binary", "binary", "reduce", "broadcast")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Choices that Hypothesis makes, and shrinks to the first options and the least numbers."""
+
+    draw: st.DrawFn
+
+    def choose(self, options: Sequence[T]) -> T:
+        return self.draw(st.sampled_from(options))
+
+    def number(self, least: int, most: int) -> int:
+        return self.draw(st.integers(least, most))
+
+    def several(self, options: Sequence[T], least: int, most: int) -> list[T]:
+        return self.draw(st.lists(st.sampled_from(options), min_size=least, max_size=most))
 
 
 @st.composite
@@ -37,41 +50,15 @@ def modules(
     dtypes: Sequence[DType] = DTYPES,
     sizes: Sequence[int] = SIZES,
 ) -> ModuleOp:
-    """A module with one function `@main` of up to four arguments and results.
-
-    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS`); a kind may append
-    helpers of other kinds. Values are of `dtypes`, the first more often, and of int32 and int64 for
-    indices; the sizes of arguments are among `sizes`.
-    """
-    sketch = Sketch(draw, dtypes=dtypes, sizes=sizes)
-    kinds = (*(name for name in _OFTEN if name in makers), *makers)
-    for _ in range(sketch.number(1, 3)):
-        sketch.argument(tensor_type(sketch.shape(), sketch.dtype()))
-    for name in draw(st.lists(st.sampled_from(kinds), min_size=fewest_ops, max_size=most_ops)):
-        MAKERS[name](sketch)
-    name_some(sketch)
-    outputs = [sketch.values[-1]]
-    for _ in range(sketch.number(0, 2)):
-        outputs.append(sketch.choose(tuple(reversed(sketch.values))))
-    return finish(sketch, outputs)
-
-
-class Sample:
-    """A module and inputs for it. No dataclass, of which Hypothesis would print all fields: failing
-    samples are printed as IR.
-    """
-
-    def __init__(self, module: ModuleOp, seed: int) -> None:
-        self.module = module
-        self.seed = seed
-
-    @property
-    def inputs(self) -> list[Array]:
-        """Arrays for the arguments, the same at each call."""
-        return random_inputs(self.module, self.seed)
-
-    def __repr__(self) -> str:
-        return f"the module below with the inputs of seed {self.seed}\n{self.module}\n"
+    """A module with one function `@main`; for the options see `draw_module`."""
+    return draw_module(
+        Drawn(draw),
+        fewest_ops=fewest_ops,
+        most_ops=most_ops,
+        makers=makers,
+        dtypes=dtypes,
+        sizes=sizes,
+    )
 
 
 @st.composite
@@ -84,52 +71,11 @@ def samples(
     dtypes: Sequence[DType] = DTYPES,
     sizes: Sequence[int] = SIZES,
 ) -> Sample:
-    """Modules with inputs; for the options see `modules`."""
+    """Modules with inputs; for the options see `draw_module`."""
     drawn = modules(
         fewest_ops=fewest_ops, most_ops=most_ops, makers=makers, dtypes=dtypes, sizes=sizes
     )
     return Sample(draw(drawn), draw(st.integers(0, 2**16)))
 
 
-def finish(sketch: Sketch, outputs: Sequence[SSAValue]) -> ModuleOp:
-    """The module whose `@main` returns `outputs`."""
-    sketch.block.add_op(ReturnOp(*outputs))
-    types = [value.type for value in outputs]
-    names = [DictionaryAttr({"pico.name": StringAttr(f"x{a.index}")}) for a in sketch.block.args]
-    function = FuncOp(
-        "main",
-        (list(sketch.block.arg_types), types),
-        Region(sketch.block),
-        arg_attrs=ArrayAttr(names),
-    )
-    return ModuleOp([function])
-
-
-def random_inputs(module: ModuleOp, seed: int) -> list[Array]:
-    """Arrays for the arguments of a module's one function; some seeds bring NaN and infinity."""
-    rng = np.random.default_rng(seed)
-    (function,) = (op for op in module.ops if isinstance(op, FuncOp))
-    with_special = seed % 4 == 3
-    return [_random(rng, type_of(argument), with_special) for argument in function.args]
-
-
-def _random(rng: np.random.Generator, type: AnyTensor, with_special: bool) -> Array:
-    shape, dtype = type.get_shape(), dtype_of(type)
-    if dtype.is_bool:
-        return rng.random(shape) < 0.5
-    if dtype.is_int:
-        return rng.integers(-9, 10, shape, dtype=dtype.numpy)
-    values = np.asarray(rng.normal(0.0, 2.0, shape), dtype.numpy)
-    flat = values.reshape(-1)
-    # Ties and signed zeros are common in real data; NaN and infinity are not.
-    special = [0.0, -0.0, 1.0, -1.0] + ([np.nan, np.inf, -np.inf] if with_special else [])
-    for position in rng.integers(0, max(1, flat.size), min(2, flat.size)):
-        flat[position] = rng.choice(special)
-    return values
-
-
-def name_some(sketch: Sketch) -> None:
-    """Give some results names, as a user's program does."""
-    for value in sketch.values:
-        if value.name_hint is None:
-            value.name_hint = sketch.choose(_NAMES)
+__all__ = ["Drawn", "Sample", "modules", "samples"]

@@ -1,12 +1,15 @@
-"""A function that is being drawn: the values so far, and choices that Hypothesis can shrink."""
+"""A function that is being drawn: the values so far, and choices that somebody makes.
+
+Who chooses is a `Source`: Hypothesis, which can shrink what it chose (`generator`), or a seeded
+random number generator, for tools that run where Hypothesis is not installed (`programs`).
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
-from hypothesis import strategies as st
 from xdsl.ir import Block, SSAValue
 
 from picograd.dialects.dtypes import (
@@ -33,11 +36,27 @@ MOST_ELEMENTS = 256
 """No value has more elements, so that thousands of samples run in a minute."""
 
 
+class Source(Protocol):
+    """Who makes the choices."""
+
+    def choose(self, options: Sequence[T]) -> T:
+        """One of some options; the first is the simplest."""
+        ...
+
+    def number(self, least: int, most: int) -> int:
+        """A whole number; the least is the simplest."""
+        ...
+
+    def several(self, options: Sequence[T], least: int, most: int) -> list[T]:
+        """From `least` to `most` of some options, each as often as it comes."""
+        ...
+
+
 @dataclass
 class Sketch:
     """A function that is being drawn: its block, and the values that later ops may read."""
 
-    draw: st.DrawFn
+    source: Source
     block: Block = field(default_factory=Block)
     values: list[SSAValue] = field(default_factory=list[SSAValue])
     dtypes: Sequence[DType] = DTYPES
@@ -45,7 +64,7 @@ class Sketch:
 
     def choose(self, options: Sequence[T]) -> T:
         """One of some options; shrinks to the first."""
-        return self.draw(st.sampled_from(options))
+        return self.source.choose(options)
 
     def dtype(self) -> DType:
         """A dtype, half of the time the first."""
@@ -53,11 +72,11 @@ class Sketch:
 
     def shape(self) -> tuple[int, ...]:
         """A shape of rank up to 4 and few elements."""
-        return _small(self.draw(st.lists(st.sampled_from(self.sizes), max_size=4)))
+        return _small(self.source.several(self.sizes, 0, 4))
 
     def number(self, least: int, most: int) -> int:
         """A whole number; shrinks to the least."""
-        return self.draw(st.integers(least, most))
+        return self.source.number(least, most)
 
     def argument(self, type: AnyTensor) -> SSAValue:
         """A new argument of the function."""

@@ -64,7 +64,7 @@ class Registry(Mapping[str, type[Pass]]):
 def load_entry(entry: EntryPoint) -> type[Pass]:
     """The pass that an installed package offers. Raises PassError where it offers none."""
     try:
-        found: Any = entry.load()
+        loaded: Any = entry.load()
     except Exception as error:
         raise PassError(
             f"the installed pass {entry.name!r} cannot be imported: "
@@ -74,11 +74,12 @@ def load_entry(entry: EntryPoint) -> type[Pass]:
             hint="mend the package, or uninstall it",
             where=_origin(entry),
         ) from error
+    found: object = loaded
     if not isinstance(found, type) or not issubclass(found, Pass):
         raise PassError(
             f"the installed pass {entry.name!r} is no pass",
             expected="a frozen dataclass that derives from picograd.passes.Pass",
-            found=repr(found),
+            found=str(loaded),
             hint=f"let the entry point name the class, as in {entry.module}:MyPass",
             where=_origin(entry),
         )

@@ -90,7 +90,7 @@ def test_passes_take_the_place_of_the_pipeline(mine: str) -> None:
         (["--load", "MINE"], "nothing says where to run it"),
         (["--insert", "cse"], "cannot read --insert"),
         (["--insert", "cse after fuze"], "did you mean 'fuse'"),
-        (["--insert", "cze after fuse"], "did you mean 'cse'"),
+        (["--insert", "canonicalise after fuse"], "did you mean 'canonicalize'"),
         (["--insert", "cse after tile_loops"], "runs tile_loops 2 times"),
     ],
 )
