@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from xdsl.ir import SSAValue
 
+from picograd.check import makers_order, makers_windows
 from picograd.check.sketch import (
     MOST_ELEMENTS,
     Sketch,
@@ -421,5 +422,9 @@ MAKERS: Mapping[str, Maker] = {
     "repeat": _repeat,
     "redundant": _redundant,
     "smooth": _smooth,
+    "windows": makers_windows.windows,
+    "convolution": makers_windows.convolution,
+    "scan": makers_order.scan,
+    "argsort": makers_order.argsort,
 }
 """By name, so that a test may ask for some only; the first are drawn more often (see `modules`)."""

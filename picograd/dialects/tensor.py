@@ -14,12 +14,16 @@ Grammar (`%x` is a value, `[…]` a list of integers, `T` a type such as `tensor
     pico.cast %x to f32 : T -> T
     pico.reduce KIND %x axes […] : T -> T       add mul max min and or
     pico.argreduce KIND %x axis 1 : T -> T      max min
+    pico.scan KIND %x axis 1 exclusive : T          add mul max min
+    pico.argsort %x axis 1 descending : T -> T
     pico.matmul %a, %b : T, T -> T
+    pico.convolution %x, %w strides […] low […] high […] dilations […] groups 1 : T, T -> T
     pico.reshape %x to […] : T -> T             views: they move elements, nothing else
     pico.permute %x by […] : T -> T
     pico.broadcast %x to […] : T -> T
     pico.slice %x from […] to […] step […] : T -> T
     pico.reverse %x axes […] : T
+    pico.windows %x axis 1 size 3 stride 1 dilation 1 : T -> T
     pico.pad %x with 0.0 : f32 low […] high […] interior […] : T -> T
     pico.concat %a, %b, … axis 0 : T, T, … -> T
     pico.gather %x at %index axis 0 : T, T -> T
@@ -73,14 +77,17 @@ from picograd.dialects.tensor_move import (
     ScatterOp,
     SliceOp,
 )
+from picograd.dialects.tensor_order import ArgSortOp, ScanKind, ScanKindAttr, ScanOp
 from picograd.dialects.tensor_reduce import ArgReduceOp, MatmulOp, ReduceOp
 from picograd.dialects.tensor_sources import ConstantOp, IotaOp, RandomBitsOp
+from picograd.dialects.tensor_windows import ConvolutionOp, WindowsOp, window_span
 
 __all__ = [
     "OPS",
     "ArgReduceKind",
     "ArgReduceKindAttr",
     "ArgReduceOp",
+    "ArgSortOp",
     "BinaryKind",
     "BinaryKindAttr",
     "BinaryOp",
@@ -91,6 +98,7 @@ __all__ = [
     "CompareOp",
     "ConcatOp",
     "ConstantOp",
+    "ConvolutionOp",
     "GatherOp",
     "IotaOp",
     "MatmulOp",
@@ -103,6 +111,9 @@ __all__ = [
     "ReduceOp",
     "ReshapeOp",
     "ReverseOp",
+    "ScanKind",
+    "ScanKindAttr",
+    "ScanOp",
     "ScatterKind",
     "ScatterKindAttr",
     "ScatterOp",
@@ -112,11 +123,13 @@ __all__ = [
     "UnaryKind",
     "UnaryKindAttr",
     "UnaryOp",
+    "WindowsOp",
     "int_array",
     "int_attr",
     "int_value",
     "ints",
     "is_view",
+    "window_span",
 ]
 
 OPS: tuple[type[TensorOp], ...] = (
@@ -130,16 +143,29 @@ OPS: tuple[type[TensorOp], ...] = (
     CastOp,
     ReduceOp,
     ArgReduceOp,
+    ScanOp,
+    ArgSortOp,
     MatmulOp,
+    ConvolutionOp,
     ReshapeOp,
     PermuteOp,
     BroadcastOp,
     SliceOp,
     ReverseOp,
+    WindowsOp,
     PadOp,
     ConcatOp,
     GatherOp,
     ScatterOp,
 )
 
-Pico = Dialect("pico", list(OPS), list(KIND_ATTRIBUTES))
+Pico = Dialect("pico", list(OPS), [*KIND_ATTRIBUTES, ScanKindAttr])
+
+
+def moves_elements(op: TensorOp) -> bool:
+    """Whether the result holds elements of the operands as they are (and constants), whatever their
+    dtype: nothing is computed, nothing rounded.
+    """
+    if isinstance(op, ScatterOp):
+        return op.kind.data == ScatterKind.SET
+    return op.IS_VIEW or isinstance(op, ConstantOp | SelectOp | PadOp | ConcatOp | GatherOp)

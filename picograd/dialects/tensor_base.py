@@ -388,5 +388,5 @@ class TensorOp(IRDLOperation):
 
 
 def is_view(op: Operation) -> bool:
-    """Whether op is a reshape, permute, broadcast, slice or reverse: an index map only."""
+    """Whether op is a reshape, permute, broadcast, slice, reverse or windows: an index map only."""
     return isinstance(op, TensorOp) and op.IS_VIEW

@@ -35,9 +35,9 @@ builtin.module {
 
 Requires: nothing.
 
-Does not: compute a matmul or a reduction twice, or anything that costs more than it saves; put
-arithmetic on the operands of a matmul (each element would be computed many times over), two matmuls
-or a reduction and a matmul into one kernel; or fuse a scatter. A kernel that binds more buffers
+Does not: compute a matmul, a convolution or a reduction twice, or anything that costs more than it
+saves; put arithmetic on the operands of a matmul or convolution (each element would be computed
+many times over), or one of these and another, or a reduction, into one kernel; or fuse a scatter. A kernel that binds more buffers
 than the target has is left to the backend, which names the limit.
 
 Source: the greedy fusion of XLA and of TVM's Relay (Chen et al., OSDI 2018), extended to rows.

@@ -27,12 +27,14 @@ from picograd.dialects.dtypes import AnyTensor, dtype_of
 from picograd.dialects.kernel import YieldOp
 from picograd.dialects.tensor import (
     ArgReduceOp,
+    ArgSortOp,
     BinaryOp,
     BroadcastOp,
     CastOp,
     CompareOp,
     ConcatOp,
     ConstantOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
@@ -42,14 +44,17 @@ from picograd.dialects.tensor import (
     ReduceOp,
     ReshapeOp,
     ReverseOp,
+    ScanOp,
     ScatterOp,
     SelectOp,
     SliceOp,
     TensorOp,
     UnaryOp,
+    WindowsOp,
 )
 from picograd.errors import ShapeError, VerificationError
 from picograd.semantics import bounds_elementwise as elementwise
+from picograd.semantics import bounds_order, bounds_windows
 from picograd.semantics import bounds_others as others
 from picograd.semantics.accuracy import ACCURACY, CPU, Accuracy
 from picograd.semantics.bounded import Array, Bounded, exact, largest_number
@@ -87,12 +92,16 @@ BOUNDS: dict[type[TensorOp], BoundRule] = {
     CastOp: elementwise.cast,
     ReduceOp: others.reduce,
     ArgReduceOp: others.argreduce,
+    ScanOp: bounds_order.scan,
+    ArgSortOp: bounds_order.argsort,
     MatmulOp: others.matmul,
+    ConvolutionOp: bounds_windows.convolution,
     ReshapeOp: others.move,
     PermuteOp: others.move,
     BroadcastOp: others.move,
     SliceOp: others.move,
     ReverseOp: others.move,
+    WindowsOp: others.move,
     PadOp: others.padded,
     ConcatOp: others.concat,
     GatherOp: others.gather,

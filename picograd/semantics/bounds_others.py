@@ -36,7 +36,7 @@ from picograd.semantics.bounded import (
 )
 from picograd.semantics.tensor import EVALUATE, evaluate_op, pad
 
-_EXACT_SUM = {"float16": 2.0**11, "float32": 2.0**24, "float64": 2.0**53}
+EXACT_SUM = {"float16": 2.0**11, "float32": 2.0**24, "float64": 2.0**53}
 """Sums of integers below this number are exact in any order."""
 
 
@@ -112,7 +112,7 @@ def scatter(op: ScatterOp, operands: Sequence[Bounded], accuracy: Accuracy) -> B
     dtype = dtype_of(op.result.type)
     total = apply(x.magnitude, updates.magnitude)
     count = int(apply(np.ones(x.value.shape), np.ones(updates.value.shape)).max(initial=1.0))
-    error = error + _sum_rounding([x, updates], total, count, dtype.name, unit_roundoff(dtype))
+    error = error + sum_rounding([x, updates], total, count, dtype.name, unit_roundoff(dtype))
     lost = unknown | np.isinf(error)
     return settle(
         value, error, dtype, lost=lost, doubtful=lost, peak=total + error,
@@ -120,13 +120,13 @@ def scatter(op: ScatterOp, operands: Sequence[Bounded], accuracy: Accuracy) -> B
     )  # fmt: skip
 
 
-def _sum_rounding(
+def sum_rounding(
     terms: Sequence[Bounded], total: Array, count: int, dtype: str, unit: float
 ) -> Array:
     """The rounding of sums of `count` terms of magnitude `total` in all; 0 for small integers."""
     integral = all(bool(((t.value == np.rint(t.value)) & (t.error == 0)).all()) for t in terms)
     general = accumulated(count) * unit * total
-    return np.where(total < _EXACT_SUM[dtype], 0.0, general) if integral else general
+    return np.where(total < EXACT_SUM[dtype], 0.0, general) if integral else general
 
 
 def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded:
@@ -147,7 +147,7 @@ def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         count = prod(x.value.shape[axis] for axis in axes)
         total = x.magnitude.sum(axes)
         error = x.error.sum(axes)
-        error = error + _sum_rounding([x], total, count, dtype.name, unit_roundoff(dtype))
+        error = error + sum_rounding([x], total, count, dtype.name, unit_roundoff(dtype))
         peak = total + error
     else:
         error, peak, underflows = _product_error(x, value, axes, unit_roundoff(dtype))
@@ -213,7 +213,7 @@ def matmul(op: MatmulOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
     total = a.magnitude @ b.magnitude
     error = a.error @ (b.magnitude + b.error) + a.magnitude @ b.error
     # One more than the sum's: each product is rounded too.
-    error = error + _sum_rounding([a, b], total, count + 1, dtype.name, unit_roundoff(dtype))
+    error = error + sum_rounding([a, b], total, count + 1, dtype.name, unit_roundoff(dtype))
     lost = _rows_or_columns(a.lost, b.lost)
     lost = (
         lost

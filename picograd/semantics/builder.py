@@ -21,6 +21,7 @@ from picograd.dialects.tensor import (
     ArgReduceKind,
     ArgReduceKindAttr,
     ArgReduceOp,
+    ArgSortOp,
     BinaryKind,
     BinaryKindAttr,
     BinaryOp,
@@ -30,6 +31,7 @@ from picograd.dialects.tensor import (
     CompareKindAttr,
     CompareOp,
     ConcatOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
@@ -41,6 +43,8 @@ from picograd.dialects.tensor import (
     ReduceOp,
     ReshapeOp,
     ReverseOp,
+    ScanKind,
+    ScanOp,
     ScatterKind,
     ScatterKindAttr,
     ScatterOp,
@@ -50,6 +54,7 @@ from picograd.dialects.tensor import (
     UnaryKind,
     UnaryKindAttr,
     UnaryOp,
+    WindowsOp,
     int_array,
     int_attr,
 )
@@ -155,8 +160,27 @@ class Ops(ABC, Generic[V]):
         properties = {"kind": ArgReduceKindAttr(ArgReduceKind(kind)), "axis": int_attr(axis)}
         return self.emit(ArgReduceOp, (x,), properties)
 
+    def scan(self, kind: ScanKind | str, x: V, axis: int, *, exclusive: bool = False) -> V:
+        return self.emit(ScanOp, (x,), ScanOp.properties_of(kind, axis, exclusive=exclusive))
+
+    def argsort(self, x: V, axis: int, *, descending: bool = False) -> V:
+        return self.emit(ArgSortOp, (x,), ArgSortOp.properties_of(axis, descending=descending))
+
     def matmul(self, a: V, b: V) -> V:
         return self.emit(MatmulOp, (a, b))
+
+    def convolution(
+        self,
+        x: V,
+        w: V,
+        strides: Sequence[int],
+        low: Sequence[int],
+        high: Sequence[int],
+        dilations: Sequence[int],
+        groups: int,
+    ) -> V:
+        properties = ConvolutionOp.properties_of(strides, low, high, dilations, groups)
+        return self.emit(ConvolutionOp, (x, w), properties)
 
     # Views; each returns its operand when there is nothing to do
 
@@ -195,6 +219,10 @@ class Ops(ABC, Generic[V]):
 
     def reverse(self, x: V, axes: Sequence[int]) -> V:
         return self.emit(ReverseOp, (x,), {"axes": int_array(axes)})
+
+    def windows(self, x: V, axis: int, size: int, stride: int = 1, dilation: int = 1) -> V:
+        properties = WindowsOp.properties_of(axis, size, stride, dilation)
+        return self.emit(WindowsOp, (x,), properties)
 
     # Moving elements
 

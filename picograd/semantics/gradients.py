@@ -14,13 +14,13 @@ evenly among ties.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import pi, sqrt
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, int64
+from picograd.dialects.dtypes import DType, dtype_of, int64
 from picograd.dialects.tensor import (
     ArgReduceOp,
+    ArgSortOp,
     BinaryKind,
     BinaryOp,
     BroadcastOp,
@@ -28,6 +28,7 @@ from picograd.dialects.tensor import (
     CompareOp,
     ConcatOp,
     ConstantOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
@@ -38,6 +39,7 @@ from picograd.dialects.tensor import (
     ReduceOp,
     ReshapeOp,
     ReverseOp,
+    ScanOp,
     ScatterKind,
     ScatterOp,
     SelectOp,
@@ -45,53 +47,18 @@ from picograd.dialects.tensor import (
     TensorOp,
     UnaryKind,
     UnaryOp,
+    WindowsOp,
     int_value,
     ints,
 )
-from picograd.dialects.tensor_base import Properties, kind_of
+from picograd.dialects.tensor_base import kind_of
+from picograd.semantics import gradients_order, gradients_windows
 from picograd.semantics.builder import Ops
+from picograd.semantics.gradient_call import Call, NotDifferentiable, Rule
+
+__all__ = ["GRADIENTS", "Call", "NotDifferentiable", "Rule", "embed"]
 
 V = TypeVar("V")
-V_co = TypeVar("V_co", covariant=True)
-
-
-class Call(Protocol[V_co]):
-    """One execution of an op, as its rule sees it.
-
-    Values are asked for one by one: what a rule does not ask for need not be kept, and may have
-    been changed in place since.
-    """
-
-    @property
-    def properties(self) -> Properties: ...
-
-    @property
-    def operand_types(self) -> Sequence[AnyTensor]: ...
-
-    @property
-    def result_type(self) -> AnyTensor: ...
-
-    def operand(self, index: int) -> V_co:
-        """The operand's value when the op ran. Raises GradientError if it was overwritten since."""
-        ...
-
-    def result(self) -> V_co:
-        """The op's result. Raises GradientError if it was overwritten since."""
-        ...
-
-    def needs(self, index: int) -> bool:
-        """Whether anybody wants this operand's gradient."""
-        ...
-
-
-Rule: TypeAlias = Callable[[Ops[Any], Call[Any], Any], Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class NotDifferentiable:
-    """Why an op has no gradient rule."""
-
-    reason: str
 
 
 def _shape(call: Call[V], index: int) -> tuple[int, ...]:
@@ -425,12 +392,16 @@ GRADIENTS: dict[type[TensorOp], Rule | NotDifferentiable] = {
     CastOp: _cast,
     ReduceOp: _reduce,
     ArgReduceOp: NotDifferentiable("its result is an index"),
+    ScanOp: gradients_order.scan,
+    ArgSortOp: NotDifferentiable("its result is indices"),
     MatmulOp: _matmul,
+    ConvolutionOp: gradients_windows.convolution,
     ReshapeOp: _reshape,
     PermuteOp: _permute,
     BroadcastOp: _broadcast,
     SliceOp: _slice,
     ReverseOp: _reverse,
+    WindowsOp: gradients_windows.windows,
     PadOp: _pad,
     ConcatOp: _concat,
     GatherOp: _gather,

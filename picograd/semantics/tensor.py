@@ -21,6 +21,7 @@ from picograd.dialects.literals import array_of, scalar_value
 from picograd.dialects.tensor import (
     ArgReduceKind,
     ArgReduceOp,
+    ArgSortOp,
     BinaryKind,
     BinaryOp,
     BroadcastOp,
@@ -29,6 +30,7 @@ from picograd.dialects.tensor import (
     CompareOp,
     ConcatOp,
     ConstantOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
@@ -39,6 +41,7 @@ from picograd.dialects.tensor import (
     ReduceOp,
     ReshapeOp,
     ReverseOp,
+    ScanOp,
     ScatterKind,
     ScatterOp,
     SelectOp,
@@ -46,11 +49,14 @@ from picograd.dialects.tensor import (
     TensorOp,
     UnaryKind,
     UnaryOp,
+    WindowsOp,
     int_value,
     ints,
 )
 from picograd.errors import IndexOutOfRange
+from picograd.semantics.ordering import argsort, scan
 from picograd.semantics.philox import random_bits
+from picograd.semantics.sliding import convolve, windows
 
 Array: TypeAlias = NDArray[Any]
 Arrays: TypeAlias = Sequence[Array]
@@ -204,8 +210,21 @@ def _argreduce(op: ArgReduceOp, operands: Arrays, precision: Precision) -> Array
     return np.asarray(choose(operands[0], axis=int_value(op.axis)), index)
 
 
+def _scan(op: ScanOp, operands: Arrays, precision: Precision) -> Array:
+    return scan(op.kind.data, operands[0], int_value(op.axis), exclusive=op.exclusive is not None)
+
+
+def _argsort(op: ArgSortOp, operands: Arrays, precision: Precision) -> Array:
+    order = argsort(operands[0], int_value(op.axis), descending=op.descending is not None)
+    return order.astype(numpy_dtype(op.result.type.element_type, precision))
+
+
 def _matmul(op: MatmulOp, operands: Arrays, precision: Precision) -> Array:
     return np.matmul(operands[0], operands[1])
+
+
+def _convolution(op: ConvolutionOp, operands: Arrays, precision: Precision) -> Array:
+    return convolve(op, operands[0], operands[1])
 
 
 def _reshape(op: ReshapeOp, operands: Arrays, precision: Precision) -> Array:
@@ -227,6 +246,11 @@ def _slice(op: SliceOp, operands: Arrays, precision: Precision) -> Array:
 
 def _reverse(op: ReverseOp, operands: Arrays, precision: Precision) -> Array:
     return np.flip(operands[0], ints(op.axes))
+
+
+def _windows(op: WindowsOp, operands: Arrays, precision: Precision) -> Array:
+    numbers = (op.axis, op.size, op.stride, op.dilation)
+    return windows(operands[0], *map(int_value, numbers))
 
 
 def pad(op: PadOp, x: Array, value: Any) -> Array:
@@ -294,12 +318,16 @@ EVALUATE: dict[type[TensorOp], Rule] = {
     CastOp: _cast,
     ReduceOp: _reduce,
     ArgReduceOp: _argreduce,
+    ScanOp: _scan,
+    ArgSortOp: _argsort,
     MatmulOp: _matmul,
+    ConvolutionOp: _convolution,
     ReshapeOp: _reshape,
     PermuteOp: _permute,
     BroadcastOp: _broadcast,
     SliceOp: _slice,
     ReverseOp: _reverse,
+    WindowsOp: _windows,
     PadOp: _pad,
     ConcatOp: _concat,
     GatherOp: _gather,

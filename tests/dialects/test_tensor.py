@@ -30,12 +30,14 @@ from picograd.dialects.literals import literal
 from picograd.dialects.tensor import (
     OPS,
     ArgReduceOp,
+    ArgSortOp,
     BinaryOp,
     BroadcastOp,
     CastOp,
     CompareOp,
     ConcatOp,
     ConstantOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
@@ -47,15 +49,17 @@ from picograd.dialects.tensor import (
     ReduceOp,
     ReshapeOp,
     ReverseOp,
+    ScanOp,
     ScatterOp,
     SelectOp,
     SliceOp,
     TensorOp,
     UnaryOp,
+    WindowsOp,
     int_array,
     is_view,
 )
-from picograd.errors import AxisError, DTypeError, PicogradError, ShapeError
+from picograd.errors import AxisError, DTypeError, OptionError, PicogradError, ShapeError
 from picograd.semantics.samples import SAMPLES
 
 
@@ -137,6 +141,7 @@ def test_views_are_the_five_index_maps():
         BroadcastOp(x, (4, 2, 3)),
         SliceOp(x, (0, 1), (2, 3)),
         ReverseOp(x, (1,)),
+        WindowsOp(x, 1, 2),
     ]
     assert all(is_view(op) for op in views)
     others = [UnaryOp("neg", x), PadOp(x, (0, 0), (1, 1)), ConcatOp([x, x], 0)]
@@ -155,7 +160,19 @@ def test_views_are_the_five_index_maps():
         (lambda: ReduceOp("add", value(2, 3, 4), (0, 2)), "tensor<3xf32>"),
         (lambda: ReduceOp("add", value(), ()), "tensor<f32>"),
         (lambda: ArgReduceOp("max", value(2, 3), 1), "tensor<2xi64>"),
+        (lambda: ScanOp("max", value(2, 3, dtype=int32), 1), "tensor<2x3xi32>"),
+        (lambda: ScanOp("mul", value(0), 0, exclusive=True), "tensor<0xf32>"),
+        (lambda: ArgSortOp(value(2, 3), 1, descending=True), "tensor<2x3xi64>"),
         (lambda: MatmulOp(value(5, 2, 3), value(5, 3, 4)), "tensor<5x2x4xf32>"),
+        (lambda: WindowsOp(value(2, 9), 1, 3, 2, 2), "tensor<2x3x3xf32>"),
+        (
+            lambda: ConvolutionOp(value(2, 4, 9), value(6, 2, 3), (2,), (1,), (0,), (2,), 2),
+            "tensor<2x6x3xf32>",
+        ),
+        (
+            lambda: ConvolutionOp(value(0, 1, 3, 3), value(0, 1, 3, 3), *[(1, 1)] * 4),
+            "tensor<0x0x3x3xf32>",
+        ),
         (lambda: ReshapeOp(value(), (1, 1)), "tensor<1x1xf32>"),
         (lambda: PermuteOp(value(2, 3, 4), (2, 0, 1)), "tensor<4x2x3xf32>"),
         (lambda: BroadcastOp(value(3, 1), (2, 3, 4)), "tensor<2x3x4xf32>"),
@@ -212,6 +229,11 @@ def test_result_types(build: Callable[[], TensorOp], expected: str):
         (lambda: ReduceOp("and", value(2), (0,)), DTypeError, "reduce and"),
         (lambda: ArgReduceOp("min", value(0), 0), ShapeError, "empty axis"),
         (lambda: ArgReduceOp("min", value(), 0), AxisError, "rank 0"),
+        (lambda: ScanOp("add", value(), 0), AxisError, "rank 0"),
+        (lambda: ScanOp("add", value(2, dtype=bool_), 0), DTypeError, "scan add does not take"),
+        (lambda: ScanOp("max", value(2), 0, exclusive=True), OptionError, "no value for no"),
+        (lambda: ArgSortOp(value(2), 1), AxisError, "axis 1"),
+        (lambda: ArgSortOp(value(2, dtype=bool_), 0), DTypeError, "argsort does not take"),
         (
             lambda: MatmulOp(value(2, 3), value(4, 5)),
             ShapeError,
@@ -221,6 +243,41 @@ def test_result_types(build: Callable[[], TensorOp], expected: str):
         (lambda: MatmulOp(value(2, 1, 3), value(1, 3, 1)), ShapeError, "batch sizes"),
         (
             lambda: MatmulOp(value(2, 3), value(3, 2, dtype=float64)),
+            DTypeError,
+            "float32 and float64",
+        ),
+        (lambda: WindowsOp(value(2, 4), 1, 3, 1, 2), ShapeError, "span 5"),
+        (lambda: WindowsOp(value(2, 4), 1, 0), ShapeError, "none below 1"),
+        (lambda: WindowsOp(value(2, 4), 2, 1), AxisError, "axis 2"),
+        (
+            lambda: ConvolutionOp(value(1, 3, 5), value(2, 2, 3), (1,), (0,), (0,), (1,)),
+            ShapeError,
+            "3 input channels",
+        ),
+        (
+            lambda: ConvolutionOp(value(1, 4, 5), value(3, 2, 3), (1,), (0,), (0,), (1,), 2),
+            ShapeError,
+            "2 channels in each of 2 groups",
+        ),
+        (
+            lambda: ConvolutionOp(value(1, 2, 3), value(2, 2, 3), (1,), (0,), (1,), (2,)),
+            ShapeError,
+            "(?s)padded input.*span 5",
+        ),
+        (
+            lambda: ConvolutionOp(value(1, 2, 3), value(2, 2, 3, 3), (1,), (0,), (0,), (1,)),
+            ShapeError,
+            "one rank",
+        ),
+        (
+            lambda: ConvolutionOp(value(1, 2, 3), value(2, 2, 3), (0,), (0,), (0,), (1,)),
+            ShapeError,
+            "strides",
+        ),
+        (
+            lambda: ConvolutionOp(
+                value(1, 2, 3), value(2, 2, 3, dtype=float64), (1,), (0,), (0,), (1,)
+            ),
             DTypeError,
             "float32 and float64",
         ),

@@ -229,6 +229,17 @@ def test_negated_comparisons_turn_round_for_integers_only() -> None:
             "pico.reduce max %x axes [1, 2]",
         ),
         (
+            (
+                "%a = pico.pad %x with 0.0 : f32 low [0, 0, 2] high [0, 0, 1] interior [0, 0, 0]"
+                " : tensor<2x3x5xf32> -> tensor<2x3x8xf32>\n"
+                "%y = pico.convolution %a, %w strides [1] low [0] high [1] dilations [1] groups 1"
+                " : tensor<2x3x8xf32>, tensor<4x3x3xf32> -> tensor<2x4x7xf32>"
+            ),
+            "%x: tensor<2x3x5xf32>, %w: tensor<4x3x3xf32>",
+            "tensor<2x4x7xf32>",
+            "pico.convolution %x, %w strides [1] low [2] high [2] dilations [1] groups 1",
+        ),
+        (
             "%y = pico.permute %x by [1, 0] : tensor<1x7xf32> -> tensor<7x1xf32>",
             "%x: tensor<1x7xf32>",
             "tensor<7x1xf32>",

@@ -83,6 +83,30 @@ def test_without_epilogue_the_matmul_stays_alone() -> None:
     ) == ["matmul", "relu"]
 
 
+CONVOLUTION_RELU = """
+func.func @main(%x: tensor<2x3x6x6xf32>, %w: tensor<4x3x3x3xf32>, %b: tensor<4xf32>) -> tensor<2x4x3x3xf32> {
+  %zero = pico.constant dense<0.0> : tensor<2x4x6x6xf32>
+  %hidden = pico.convolution %x, %w strides [1, 1] low [1, 1] high [1, 1] dilations [1, 1] groups 1
+    : tensor<2x3x6x6xf32>, tensor<4x3x3x3xf32> -> tensor<2x4x6x6xf32>
+  %column = pico.reshape %b to [4, 1, 1] : tensor<4xf32> -> tensor<4x1x1xf32>
+  %wide = pico.broadcast %column to [2, 4, 6, 6] : tensor<4x1x1xf32> -> tensor<2x4x6x6xf32>
+  %biased = pico.binary add %hidden, %wide : tensor<2x4x6x6xf32>
+  %active = pico.binary maximum %biased, %zero : tensor<2x4x6x6xf32>
+  %rows = pico.windows %active axis 2 size 2 stride 2 dilation 1 : tensor<2x4x6x6xf32> -> tensor<2x4x3x2x6xf32>
+  %all = pico.windows %rows axis 4 size 2 stride 2 dilation 1 : tensor<2x4x3x2x6xf32> -> tensor<2x4x3x2x3x2xf32>
+  %y = pico.reduce max %all axes [3, 5] : tensor<2x4x3x2x3x2xf32> -> tensor<2x4x3x3xf32>
+  func.return %y : tensor<2x4x3x3xf32>
+}
+"""  # noqa: E501
+
+
+def test_bias_and_activation_join_a_convolution_and_a_pool_stays_outside() -> None:
+    convolution, pool = fused(CONVOLUTION_RELU)
+    assert convolution.label.data == "convolution_relu"
+    assert pool.label.data == "max"
+    assert [v.name_hint for v in convolution.inputs] == ["x", "w", "b"]
+
+
 def softmax(shape: str, rest: str, column: str, axis: int) -> str:
     return f"""
       func.func @main(%x: tensor<{shape}xf32>) -> tensor<{shape}xf32> {{

@@ -315,6 +315,45 @@ def test_batched_matmul_of_transposed_operands() -> None:
     check([normal(2, 3, 4), normal(2, 5, 4, seed=1)], body)
 
 
+CONVOLUTIONS = [
+    ((2, 3, 7), (4, 3, 3), (1,), (1,), (1,), (1,), 1),
+    ((2, 4, 5, 6), (6, 2, 2, 3), (2, 1), (1, 0), (0, 2), (1, 2), 2),
+    ((1, 2, 3), (2, 2, 1), (1,), (4,), (0,), (1,), 1),
+    ((1, 1, 1), (1, 1, 1), (1,), (0,), (0,), (1,), 1),
+    ((1, 3, 4), (6, 1, 2), (1,), (0,), (0,), (1,), 3),
+    ((1, 1, 1), (1, 1, 1), (10,), (5,), (0,), (1,), 1),
+    ((2, 0, 4), (3, 0, 2), (1,), (0,), (0,), (1,), 1),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=repr)
+def test_convolution(case: Any, dtype: Any) -> None:
+    data, kernel, *numbers = case
+    x, w = (normal(*data) * 4).astype(dtype), (normal(*kernel, seed=1) * 4).astype(dtype)
+    check([x, w], lambda add, a, b: [add(t.ConvolutionOp(a, b, *numbers))])
+
+
+def test_convolution_reads_its_input_through_views() -> None:
+    def body(add: Add, x: SSAValue, w: SSAValue) -> list[SSAValue]:
+        swapped = add(t.PermuteOp(x, (1, 0, 2)))
+        return [add(t.ConvolutionOp(swapped, w, (1,), (1,), (2,), (1,)))]
+
+    check([normal(3, 2, 5), normal(4, 3, 3, seed=1)], body)
+
+
+@pytest.mark.parametrize("shape", [(3, 9), (9,), (2, 9, 3)])
+def test_windows(shape: tuple[int, ...]) -> None:
+    axis = shape.index(9)
+
+    def body(add: Add, x: SSAValue) -> list[SSAValue]:
+        # Elements that cost something are computed once, though several windows hold them.
+        wide = add(t.WindowsOp(add(t.UnaryOp("exp", x)), axis, 3, 2, 2))
+        return [wide, add(t.ReduceOp("max", wide, (axis + 1,)))]
+
+    check([normal(*shape)], body)
+
+
 # Sources and data movement
 
 
@@ -871,3 +910,46 @@ def test_random_kernels(seed: int) -> None:
     shapes = [random.pick(SHAPES) for _ in range(3)]
     inputs = [(normal(*shape, seed=seed + n) * 0.5) for n, shape in enumerate(shapes)]
     check(inputs, random.body, tolerance=2e-4)
+
+
+# Scans and sorts
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kind", ["add", "mul", "max", "min"])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_scan(kind: str, axis: int, dtype: Any) -> None:
+    x = (normal(5, 4) * 2).astype(dtype)
+    check([x], lambda add, a: [add(t.ScanOp(kind, a, axis))])
+    if kind in ("add", "mul"):
+        check([x], lambda add, a: [add(t.ScanOp(kind, a, axis, exclusive=True))])
+
+
+def test_scan_carries_one_total_along_each_row() -> None:
+    module = check([normal(3, 7)], lambda add, a: [add(t.ScanOp("add", a, 1))])
+    (sequence,) = loops(module, loop.ForOp)
+    assert len(sequence.inits) == 1
+    assert isinstance(sequence.parent_op(), loop.ParallelOp)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("descending", [False, True])
+def test_argsort(descending: bool, axis: int) -> None:
+    def body(add: Add, a: SSAValue) -> list[SSAValue]:
+        return [add(t.ArgSortOp(a, axis, descending=descending))]
+
+    x = integers(5, 6, low=0, high=3).astype(np.float32)
+    check([x], body)
+    x[2, 4] = x[2, 5] = x[4, 4] = np.nan
+    check([x], body)
+    check([integers(4, 3, low=-2, high=2)], body)
+
+
+def test_scan_and_argsort_amid_other_ops() -> None:
+    def body(add: Add, a: SSAValue) -> list[SSAValue]:
+        sums = add(t.ScanOp("add", add(t.UnaryOp("neg", a)), 1), "sums")
+        order = add(t.ArgSortOp(sums, 0), "order")
+        total = add(t.ReduceOp("add", sums, (0,)))
+        return [add(t.UnaryOp("tanh", sums)), total, add(t.GatherOp(sums, order, 0)), order]
+
+    check([normal(5, 3)], body)

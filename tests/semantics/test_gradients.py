@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from picograd.dialects.dtypes import int64
-from picograd.dialects.tensor import OPS, BinaryKind, ReduceKind, UnaryKind
+from picograd.dialects.tensor import OPS, BinaryKind, ReduceKind, ScanKind, UnaryKind
 from picograd.frontend.cells import Value
 from picograd.frontend.eager import eager
 from picograd.frontend.tape import LeafNode, Tape, Var, backward
@@ -97,6 +97,7 @@ def test_every_op_has_a_rule_or_a_reason() -> None:
         "RandomBitsOp",
         "CompareOp",
         "ArgReduceOp",
+        "ArgSortOp",
     }
 
 
@@ -260,3 +261,97 @@ def test_operands_that_nobody_wants_are_not_computed(rng: np.random.Generator) -
     assert node is not None
     parts = node.backward(MODE, MODE.constant(np.ones((2, 2))))  # type: ignore[attr-defined]
     assert parts[0] is not None and parts[1] is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "size", "stride", "dilation"),
+    [
+        ((1,), 0, 1, 1, 1),
+        ((7,), 0, 3, 1, 1),
+        ((7,), 0, 2, 3, 1),
+        ((7,), 0, 2, 2, 3),
+        ((7,), 0, 5, 2, 1),
+        ((2, 6, 3), 1, 6, 1, 1),
+        ((3, 0, 5), 2, 3, 2, 2),
+    ],
+)
+def test_windows(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    axis: int,
+    size: int,
+    stride: int,
+    dilation: int,
+) -> None:
+    check(lambda ops, x: ops.windows(x, axis, size, stride, dilation), rng.standard_normal(shape))
+
+
+@pytest.mark.parametrize(
+    ("data", "kernel", "strides", "low", "high", "dilations", "groups"),
+    [
+        ((1, 1, 1), (1, 1, 1), (1,), (0,), (0,), (1,), 1),
+        ((2, 3, 6), (2, 3, 3), (1,), (1,), (1,), (1,), 1),
+        # What the strides leave over at the end belongs to no window.
+        ((2, 2, 8), (3, 2, 3), (3,), (0,), (0,), (1,), 1),
+        ((1, 2, 9), (2, 2, 2), (4,), (1,), (2,), (3,), 1),
+        # More padding than the kernel reaches.
+        ((1, 2, 3), (2, 2, 2), (1,), (3,), (0,), (1,), 1),
+        ((1, 1, 2), (1, 1, 1), (1,), (2,), (4,), (1,), 1),
+        # No window but the one in the padding, on either side of the input.
+        ((1, 1, 1), (1, 1, 1), (10,), (5,), (0,), (1,), 1),
+        ((2, 4, 5), (6, 2, 2), (2,), (0,), (1,), (1,), 2),
+        ((1, 3, 4), (6, 1, 3), (1,), (1,), (1,), (1,), 3),
+        ((2, 2, 3, 4), (2, 2, 2, 3), (1, 2), (1, 0), (0, 2), (1, 1), 1),
+        ((1, 4, 4, 3), (4, 2, 2, 2), (2, 1), (1, 1), (1, 0), (2, 1), 2),
+        ((1, 1, 2, 3, 2), (2, 1, 2, 2, 1), (1, 1, 2), (0, 1, 0), (1, 0, 1), (1, 2, 1), 1),
+        ((0, 2, 3), (2, 2, 2), (1,), (0,), (0,), (1,), 1),
+        ((2, 0, 3), (2, 0, 2), (1,), (0,), (0,), (1,), 1),
+        ((1, 2, 0), (2, 2, 2), (1,), (1,), (1,), (1,), 1),
+    ],
+)
+def test_convolution(
+    rng: np.random.Generator,
+    data: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    low: tuple[int, ...],
+    high: tuple[int, ...],
+    dilations: tuple[int, ...],
+    groups: int,
+) -> None:
+    check(
+        lambda ops, x, w: ops.convolution(x, w, strides, low, high, dilations, groups),
+        rng.standard_normal(data),
+        rng.standard_normal(kernel),
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kind", list(ScanKind))
+def test_scan(rng: np.random.Generator, kind: ScanKind, axis: int) -> None:
+    make = distinct if kind in ("max", "min") else away_from_integers
+    check(lambda ops, x: ops.scan(kind, x, axis), make(rng, 3, 4))
+    check(lambda ops, x: ops.scan(kind, x, axis), make(rng, 1, 1))
+    if kind in ("add", "mul"):
+        check(lambda ops, x: ops.scan(kind, x, axis, exclusive=True), make(rng, 4, 3))
+        check(lambda ops, x: ops.scan(kind, x, axis, exclusive=True), make(rng, 1, 1))
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("zeros", [(0,), (2,), (4,), (1, 3), (0, 1, 4)])
+def test_scan_of_products_that_hold_zeros(
+    rng: np.random.Generator, zeros: tuple[int, ...], exclusive: bool
+) -> None:
+    x = away_from_integers(rng, 5)
+    x[list(zeros)] = 0.0
+    check(lambda ops, x: ops.scan("mul", x, 0, exclusive=exclusive), x)
+
+
+def test_scan_of_nothing() -> None:
+    found, _ = gradients(lambda ops, x: ops.scan("mul", x, 0), [np.zeros((0, 3))])
+    assert found[0].shape == (0, 3)
+
+
+def test_scan_gives_the_last_of_equal_extrema_the_gradient() -> None:
+    found, weights = gradients(lambda ops, x: ops.scan("max", x, 0), [np.array([2.0, 2.0, 1.0])])
+    np.testing.assert_allclose(found[0], [weights[0], weights[1] + weights[2], 0.0])

@@ -21,6 +21,7 @@ from picograd.dialects.tensor import (
     CastOp,
     CompareOp,
     ConcatOp,
+    ConvolutionOp,
     GatherOp,
     MatmulOp,
     PadOp,
@@ -29,6 +30,7 @@ from picograd.dialects.tensor import (
     ScatterOp,
     TensorOp,
     UnaryOp,
+    WindowsOp,
     int_value,
     ints,
 )
@@ -233,6 +235,46 @@ def test_argreduce_takes_the_first_tie_and_the_first_nan():
     assert run(ArgReduceOp, "max", rows, 1).tolist() == [1, 0, 1, 0]
     assert run(ArgReduceOp, "min", rows, 1).tolist() == [0, 0, 1, 0]
     assert run(ArgReduceOp, "max", rows, 1).dtype == np.int64
+
+
+@pytest.mark.parametrize("sample", SAMPLES[ConvolutionOp], ids=repr)
+def test_a_convolution_is_the_sum_that_defines_it(sample: Any):
+    x, w = (array.astype(np.float64) for array in sample.inputs)
+    strides, low, high, dilations = (
+        ints(sample.properties[name]) for name in ("strides", "low", "high", "dilations")
+    )
+    groups = int_value(sample.properties["groups"])
+    padded = np.pad(x, [(0, 0), (0, 0), *zip(low, high, strict=True)])
+    (found,) = evaluate(sample.module(), sample.inputs, precision="float64")
+    channels, outputs = w.shape[1], w.shape[0] // groups
+    expected = np.zeros(found.shape)
+    with np.errstate(invalid="ignore"):
+        for o, k in itertools.product(range(w.shape[0]), np.ndindex(w.shape[2:])):
+            first = o // max(1, outputs) * channels
+            picked = padded[:, first : first + channels]
+            for axis, (offset, stride, dilation) in enumerate(
+                zip(k, strides, dilations, strict=True)
+            ):
+                at = offset * dilation + np.arange(expected.shape[2 + axis]) * stride
+                picked = np.take(picked, at, 2 + axis)
+            expected[:, o] += np.einsum("nc...,c->n...", picked, w[(o, slice(None), *k)])
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("sample", SAMPLES[WindowsOp], ids=repr)
+def test_windows_hold_what_their_definition_says(sample: Any):
+    (x,) = sample.inputs
+    axis, size, stride, dilation = (
+        int_value(sample.properties[name]) for name in ("axis", "size", "stride", "dilation")
+    )
+    (found,) = evaluate(sample.module(), [x])
+    count = found.shape[axis]
+    assert found.shape == (*x.shape[:axis], count, size, *x.shape[axis + 1 :])
+    # One more window would reach beyond the axis.
+    assert count * stride + (size - 1) * dilation >= x.shape[axis]
+    for o, k in itertools.product(range(count), range(size)):
+        element = np.take(np.take(found, o, axis), k, axis)
+        assert same(element, np.take(x, o * stride + k * dilation, axis))
 
 
 def test_matmul_stays_in_its_dtype():

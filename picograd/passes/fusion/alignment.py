@@ -18,7 +18,7 @@ from typing import TypeAlias
 from xdsl.ir import SSAValue
 
 from picograd.dialects.dtypes import type_of
-from picograd.dialects.tensor import MatmulOp, TensorOp
+from picograd.dialects.tensor import TensorOp
 from picograd.passes.fusion.body import Body
 from picograd.passes.fusion.strides import (
     OPERAND_STRIDES,
@@ -102,7 +102,7 @@ def _check(body: Body, alignment: Alignment, results: Sequence[SSAValue]) -> Non
         raise Misaligned
     if len({alignment.row_axes(value) for value in results}) > 1:
         raise Misaligned
-    if body.count(MatmulOp) and any(_size(value) != alignment.rows for value in results):
+    if body.products and any(_size(value) != alignment.rows for value in results):
         raise Misaligned
 
 

@@ -13,9 +13,12 @@ from picograd.dialects.kernel import FusedOp
 from picograd.dialects.literals import splat_value
 from picograd.dialects.tensor import (
     ArgReduceOp,
+    ArgSortOp,
     ConstantOp,
+    ConvolutionOp,
     MatmulOp,
     ReduceOp,
+    ScanOp,
     ScatterOp,
     TensorOp,
 )
@@ -101,16 +104,25 @@ class Body:
     @cached_property
     def reductions(self) -> tuple[TensorOp, ...]:
         """Ops that read many elements for each that they make."""
-        return tuple(op for op in self.ops if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp))
+        return tuple(
+            op
+            for op in self.ops
+            if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp | ConvolutionOp)
+        )
+
+    @cached_property
+    def products(self) -> tuple[MatmulOp | ConvolutionOp, ...]:
+        """Matmuls and convolutions: each element of their operands takes part in many products."""
+        return tuple(op for op in self.ops if isinstance(op, MatmulOp | ConvolutionOp))
 
     def count(self, op_class: type[TensorOp]) -> int:
         """How many ops of a class there are."""
         return sum(isinstance(op, op_class) for op in self.ops)
 
     @cached_property
-    def has_scatter(self) -> bool:
-        """Whether an op writes elements in sequence."""
-        return any(isinstance(op, ScatterOp) for op in self.ops)
+    def is_sequential(self) -> bool:
+        """Whether an op writes elements in sequence: its result is filled as a whole."""
+        return any(isinstance(op, ScatterOp | ScanOp | ArgSortOp) for op in self.ops)
 
     def buffers(self) -> int:
         """Storage buffers that the kernel binds: inputs, outputs, and constants that are no single

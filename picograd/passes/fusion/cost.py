@@ -14,6 +14,7 @@ from picograd.dialects.tensor import (
     BinaryKind,
     BinaryOp,
     ConcatOp,
+    ConvolutionOp,
     GatherOp,
     MatmulOp,
     PadOp,
@@ -94,7 +95,7 @@ def repeated_work(body: Body, alignment: Alignment) -> int:
 
 def _wanted_of(op: TensorOp, operand: SSAValue, wanted: int) -> int:
     """How many elements of an operand `wanted` elements of the result ask for."""
-    if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp):
+    if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp | ConvolutionOp):
         return elements(operand)
     if isinstance(op, PadOp | ConcatOp):
         return wanted * elements(operand) // max(1, elements(op.result))

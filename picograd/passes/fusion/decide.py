@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
-from picograd.dialects.tensor import MatmulOp
 from picograd.passes.fusion.alignment import align
 from picograd.passes.fusion.body import Body
 from picograd.passes.fusion.cost import LAUNCH, elements, repeated_work, traffic_of, work_of
@@ -78,7 +77,7 @@ class _Decision:
     def _meeting_points(self, group: Group) -> Iterable[object]:
         """Where a group may meet siblings: keys that are equal for those worth trying."""
         body = self._graph.body_of(group)
-        alignment = None if not _is_fusible(body) or body.count(MatmulOp) else align(body)
+        alignment = None if not _is_fusible(body) or body.products else align(body)
         if alignment is None or not body.outputs:
             return
         rows = alignment.row_axes(body.results[0])
@@ -171,7 +170,7 @@ class _Decision:
         most = self._limits.buffers
         if most and body.buffers() > most:
             return None
-        if len(body.ops) > self._limits.ops or not _matmul_reads_memory(body):
+        if len(body.ops) > self._limits.ops or not _product_reads_memory(body):
             return None
         alignment = align(body)
         if alignment is None:
@@ -184,15 +183,15 @@ class _Decision:
 
 def _is_fusible(body: Body) -> bool:
     """Whether a body may be part of another: neither scatters nor empty results."""
-    return not body.has_scatter and all(map(elements, body.outputs))
+    return not body.is_sequential and all(map(elements, body.outputs))
 
 
-def _matmul_reads_memory(body: Body) -> bool:
-    """Whether a matmul, if any, is the only reduction and its operands are views of inputs."""
-    matmuls = [op for op in body.ops if isinstance(op, MatmulOp)]
-    if not matmuls:
+def _product_reads_memory(body: Body) -> bool:
+    """Whether a matmul or convolution, if any, is the only reduction and its operands are views of
+    inputs."""
+    if not body.products:
         return True
     if len(body.reductions) > 1:
         return False
-    operands: tuple[SSAValue, ...] = body.operands(matmuls[0])
+    operands: tuple[SSAValue, ...] = body.operands(body.products[0])
     return all(body.is_load(operand) for operand in operands)

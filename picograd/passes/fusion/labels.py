@@ -7,6 +7,7 @@ from xdsl.ir import SSAValue
 from picograd.dialects.literals import splat_value
 from picograd.dialects.tensor import (
     ArgReduceOp,
+    ArgSortOp,
     BinaryKind,
     BinaryOp,
     BroadcastOp,
@@ -14,6 +15,7 @@ from picograd.dialects.tensor import (
     CompareOp,
     ConcatOp,
     ConstantOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
@@ -21,6 +23,7 @@ from picograd.dialects.tensor import (
     RandomBitsOp,
     ReduceKind,
     ReduceOp,
+    ScanOp,
     ScatterOp,
     SelectOp,
     TensorOp,
@@ -33,7 +36,18 @@ from picograd.passes.fusion.cost import elements
 LONGEST = 4
 """Words in a label."""
 
-_NOTABLE = (MatmulOp, GatherOp, ScatterOp, ConcatOp, PadOp, RandomBitsOp, ArgReduceOp)
+_NOTABLE = (
+    MatmulOp,
+    ConvolutionOp,
+    GatherOp,
+    ScatterOp,
+    ScanOp,
+    ArgSortOp,
+    ConcatOp,
+    PadOp,
+    RandomBitsOp,
+    ArgReduceOp,
+)
 
 
 def label_for(body: Body) -> str:

@@ -1,7 +1,7 @@
 """How the axes of an op's operands and of its result step through the rows of a kernel.
 
 Two tables: from the result to the operands, and, where that is certain, from an operand that covers
-all rows to the result. Reductions and matmuls are missing in the second: what they need of a row
+all rows to the result. Reductions and products are missing in the second: what they need of a row
 says nothing of where their result goes; it is where alignment starts.
 """
 
@@ -16,6 +16,7 @@ from picograd.dialects.tensor import (
     CompareOp,
     ConcatOp,
     ConstantOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
@@ -29,6 +30,7 @@ from picograd.dialects.tensor import (
     SliceOp,
     TensorOp,
     UnaryOp,
+    WindowsOp,
     int_value,
     ints,
 )
@@ -109,6 +111,17 @@ def _matmul_operands(op: MatmulOp, strides: Strides) -> Sequence[Strides]:
     return (*batch, row, None), (*batch, None, column)
 
 
+def _convolution_operands(op: ConvolutionOp, strides: Strides) -> Sequence[Strides]:
+    batch, output, *places = strides
+    within = (None,) * (len(places) + 1)
+    return (batch, *within), (output, *within)
+
+
+def _windows_operand(op: WindowsOp, strides: Strides) -> Sequence[Strides]:
+    axis = int_value(op.axis)
+    return ((*strides[:axis], None, *strides[axis + 2 :]),)
+
+
 def _no_operands(op: TensorOp, strides: Strides) -> Sequence[Strides]:
     return ()
 
@@ -134,6 +147,8 @@ OPERAND_STRIDES: Mapping[type[TensorOp], ToOperands] = {
     ReduceOp: _reduce_operand,
     ArgReduceOp: _reduce_operand,
     MatmulOp: _matmul_operands,
+    ConvolutionOp: _convolution_operands,
+    WindowsOp: _windows_operand,
     RandomBitsOp: _state_operand,
     ConstantOp: _no_operands,
     IotaOp: _no_operands,
@@ -165,6 +180,13 @@ def _moved_result(
     return strides
 
 
+def _windows_result(op: WindowsOp, operand: int, strides: Strides) -> Strides:
+    axis = int_value(op.axis)
+    if strides[axis] is not None:
+        raise Misaligned
+    return (*strides[:axis], None, None, *strides[axis + 1 :])
+
+
 def _gather_result(op: GatherOp, operand: int, strides: Strides) -> Strides:
     if operand == 0 and strides[int_value(op.axis)] is not None:
         raise Misaligned
@@ -185,6 +207,7 @@ RESULT_STRIDES: Mapping[type[TensorOp], ToResult] = {
     PadOp: _moved_result,
     ConcatOp: _moved_result,
     GatherOp: _gather_result,
+    WindowsOp: _windows_result,
 }
 
 

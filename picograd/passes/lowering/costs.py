@@ -7,11 +7,14 @@ from xdsl.ir import Operation
 
 from picograd.dialects.tensor import (
     ArgReduceOp,
+    ArgSortOp,
     BinaryKind,
     BinaryOp,
+    ConvolutionOp,
     MatmulOp,
     RandomBitsOp,
     ReduceOp,
+    ScanOp,
     ScatterOp,
     UnaryKind,
     UnaryOp,
@@ -21,6 +24,8 @@ LOOP_COST = 1000
 """An element that takes a loop of its own."""
 COSTLY = 12
 """From here on a value that several loops read is worth a buffer."""
+
+_LOOPS = (ReduceOp, ArgReduceOp, ScanOp, ArgSortOp, MatmulOp, ConvolutionOp, ScatterOp)
 
 _CHEAP_UNARY = frozenset(
     {
@@ -37,7 +42,7 @@ _CHEAP_UNARY = frozenset(
 
 def own_cost(op: Operation) -> int:
     """The cost of an op itself, its operands' left out."""
-    if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp | ScatterOp):
+    if isinstance(op, _LOOPS):
         return LOOP_COST
     if isinstance(op, RandomBitsOp):
         return 10 * COSTLY

@@ -17,20 +17,18 @@ from picograd.dialects.literals import splat_value
 from picograd.dialects.tensor import (
     ArgReduceKind,
     ArgReduceOp,
-    BinaryKind,
     BinaryOp,
     CastOp,
     CompareOp,
     ConcatOp,
     ConstantOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
     PadOp,
     RandomBitsOp,
     ReduceOp,
-    ScatterKind,
-    ScatterOp,
     SelectOp,
     UnaryOp,
     int_value,
@@ -46,7 +44,8 @@ from picograd.passes.lowering.arithmetic import (
     unary,
     width_of,
 )
-from picograd.passes.lowering.elements import At, Elements, Rule, shape_of
+from picograd.passes.lowering.checked import checked
+from picograd.passes.lowering.elements import At, Rule, shape_of
 from picograd.passes.lowering.indices import (
     Condition,
     Index,
@@ -55,8 +54,15 @@ from picograd.passes.lowering.indices import (
     quotient,
     remainder,
 )
-from picograd.passes.lowering.nest import Scope, dims_of
+from picograd.passes.lowering.nest import dims_of
+from picograd.passes.lowering.ordered import FILL, extreme, filled
 from picograd.passes.lowering.philox import ROUNDS, chosen_word, first_counter, one_round
+from picograd.passes.lowering.products import (
+    close_reduction,
+    convolution,
+    matmul,
+    open_reduction,
+)
 
 # Sources
 
@@ -124,34 +130,15 @@ def _cast(op: CastOp, index: Index, at: At) -> SSAValue:
 # Reductions
 
 
-def _open_reduction(
-    at: At, op: Operation, shape: Sequence[int], axes: Sequence[int]
-) -> tuple[Scope, dict[int, Linear]] | None:
-    """The body of a reduction over some axes, and each axis's index; None when all are 1."""
-    looped = [axis for axis in axes if shape[axis] != 1]
-    if not looped:
-        return None
-    label = ("reduce", at.elements.plan.position(op.results[0]))
-    extents = [shape[axis] for axis in looped]
-    scope = at.elements.open(at.scope, label, extents, sequential=True)
-    variables = dict(zip(looped, map(Linear.of, scope.block.args), strict=True))
-    return scope, {axis: variables.get(axis, Linear.of(0)) for axis in axes}
-
-
-def _close_reduction(at: At, kind: str, scope: Scope, value: SSAValue) -> SSAValue:
-    scope.block.add_op(loop.YieldOp(value))
-    return at.add(loop.ReduceOp(kind, dims_of(scope), [value.type], body=scope.block))
-
-
 def _reduce(op: ReduceOp, index: Index, at: At) -> SSAValue:
     shape, axes = shape_of(op.x), ints(op.axes)
-    opened = _open_reduction(at, op, shape, axes)
+    opened = open_reduction(at, op, shape, axes)
     if opened is None:
         return at.element(op.x, _merge(shape, dict.fromkeys(axes, Linear.of(0)), index))
     scope, inner = opened
     body = At(at.elements, scope, at.guard)
     value = body.element(op.x, _merge(shape, inner, index))
-    return _close_reduction(at, op.kind.data.value, scope, value)
+    return close_reduction(at, op.kind.data.value, scope, value)
 
 
 def _merge(shape: Sequence[int], some: dict[int, Linear], others: Iterable[Linear]) -> Index:
@@ -160,24 +147,10 @@ def _merge(shape: Sequence[int], some: dict[int, Linear], others: Iterable[Linea
     return tuple(some[axis] if axis in some else next(rest) for axis in range(len(shape)))
 
 
-def _matmul(op: MatmulOp, index: Index, at: At) -> SSAValue:
-    *batch, row, column = index
-    shape = shape_of(op.a)
-    opened = _open_reduction(at, op, shape, (len(shape) - 1,))
-    if opened is None:
-        body, inner = at, Linear.of(0)
-    else:
-        body, inner = At(at.elements, opened[0], at.guard), opened[1][len(shape) - 1]
-    left = body.element(op.a, (*batch, row, inner))
-    right = body.element(op.b, (*batch, inner, column))
-    product = binary(body, BinaryKind.MUL, left, right)
-    return product if opened is None else _close_reduction(at, "add", opened[0], product)
-
-
 def _argreduce(op: ArgReduceOp, index: Index, at: At) -> SSAValue:
     shape, axis = shape_of(op.x), int_value(op.axis)
     position_type, value_type = op.result.type.element_type, op.x.type.element_type
-    opened = _open_reduction(at, op, shape, (axis,))
+    opened = open_reduction(at, op, shape, (axis,))
     if opened is None:
         return at.constant(0, position_type)
     scope, inner = opened
@@ -185,7 +158,8 @@ def _argreduce(op: ArgReduceOp, index: Index, at: At) -> SSAValue:
     value = body.element(op.x, _merge(shape, inner, index))
     position = body.add(loop.IndexOp(inner[axis], position_type))
     scope.block.add_op(loop.YieldOp(value, position))
-    worst = _worst(op.kind.data, value_type)
+    # The element that no other is worse than.
+    worst = extreme(-1 if op.kind.data is ArgReduceKind.MAX else 1, value_type)
     last = 2 ** (width_of(position_type) - 1) - 1
     reduction = loop.ReduceOp(
         None,
@@ -197,15 +171,6 @@ def _argreduce(op: ArgReduceOp, index: Index, at: At) -> SSAValue:
     )
     at.scope.block.add_op(reduction)
     return reduction.results[1]
-
-
-def _worst(kind: ArgReduceKind, type: Attribute) -> float:
-    """The element that no other is worse than."""
-    sign = -1 if kind is ArgReduceKind.MAX else 1
-    if is_float(type):
-        return sign * float("inf")
-    half = 2 ** (width_of(type) - 1)
-    return -half if sign < 0 else half - 1
 
 
 class _Combiner:
@@ -297,85 +262,13 @@ def _concat(op: ConcatOp, index: Index, at: At) -> SSAValue:
     return result
 
 
-def _checked(index: SSAValue, place: Index, size: int, at: At) -> Linear:
-    """The position that an element of an index tensor names, checked to be below `size`.
-
-    It is looked up as far out as its own index allows: once a row, not once an element.
-    """
-    elements = at.elements
-    index, place = elements.resolve(index, place)
-    leaves = {leaf for e in place for leaf in e.values()}
-    leaves.update(leaf for condition in at.guard for leaf in condition.expression.values())
-    at = At(elements, elements.settle(at.scope, leaves, far=True), at.guard)
-    value = at.element(index, place)
-    if at.guard:
-        # What is read out of bounds must not count as an index out of range.
-        value = select(at, at.holds(at.guard), value, at.constant(0, value.type))
-    if size == 0:
-        # Nothing is in range: every index is an error.
-        value = at.constant(-1, value.type)
-    key = ("checked", value, size)
-    found = at.scope.recall(key)
-    if found is not None:
-        return Linear.of(found[1])
-    position = at.add(loop.CheckedIndexOp(value, max(1, size)))
-    at.scope.memo[key] = (position, 1)
-    elements.ranges[position] = (0, max(0, size - 1))
-    elements.homes[position] = at.scope
-    return Linear.of(position)
-
-
 def _gather(op: GatherOp, index: Index, at: At) -> SSAValue:
     axis = int_value(op.axis)
     size = shape_of(op.x)[axis]
-    position = _checked(op.index, index, size, at)
+    position = checked(op.index, index, size, at)
     if 0 in shape_of(op.x):
         return at.constant(0, op.result.type.element_type)
     return at.element(op.x, (*index[:axis], position, *index[axis + 1 :]))
-
-
-def _scatter(op: ScatterOp, index: Index, at: At) -> SSAValue:
-    """A scatter is a loop with stores: the whole result goes to a buffer, at the kernel's top."""
-    elements, root = at.elements, at.elements.root
-    shape = shape_of(op.result)
-    local = elements.allocate(op.result, root, range(len(shape)), {})
-    scatter_into(op, local.memref, elements)
-    root.locals[op.result] = local
-    return at.element(op.result, index)
-
-
-def scatter_into(op: ScatterOp, memref: SSAValue, elements: Elements) -> None:
-    """Fill a buffer with a scatter's result, at the top of the kernel.
-
-    First a copy of x; then, in parallel over all axes but one and in order along that one, the
-    updates.
-    """
-    shape, axis = shape_of(op.result), int_value(op.axis)
-    name = elements.plan.position(op.result)
-    root = elements.root
-    scopes, index = elements.open_all(root, f"copy {name}", shape, range(len(shape)))
-    inner = scopes[-1] if scopes else root
-    full = tuple(index[n] for n in range(len(shape)))
-    element = elements.element(op.x, full, inner, ())
-    inner.block.add_op(loop.StoreOp(element, memref, full))
-    elements.close_all(scopes)
-
-    updates = shape_of(op.index)
-    others = [n for n in range(len(shape)) if n != axis]
-    scopes, index = elements.open_all(root, f"scatter {name}", updates, others)
-    outer = scopes[-1] if scopes else root
-    steps = elements.open(outer, "scatter", (updates[axis],), sequential=True)
-    source = tuple({**index, axis: Linear.of(steps.block.args[0])}[n] for n in range(len(shape)))
-    at = At(elements, steps, ())
-    target = list(source)
-    target[axis] = _checked(op.index, source, shape[axis], at)
-    update = at.element(op.updates, source)
-    if op.kind.data is ScatterKind.ADD:
-        before = at.add(loop.LoadOp(memref, target))
-        update = binary(at, BinaryKind.ADD, before, update)
-    steps.block.add_ops([loop.StoreOp(update, memref, target), loop.YieldOp()])
-    outer.block.add_op(loop.ForOp(dims_of(steps)[0], body=steps.block))
-    elements.close_all(scopes)
 
 
 RULES: dict[type[Operation], Rule] = {
@@ -389,10 +282,11 @@ RULES: dict[type[Operation], Rule] = {
     CastOp: _cast,
     ReduceOp: _reduce,
     ArgReduceOp: _argreduce,
-    MatmulOp: _matmul,
+    MatmulOp: matmul,
+    ConvolutionOp: convolution,
     PadOp: _pad,
     ConcatOp: _concat,
     GatherOp: _gather,
-    ScatterOp: _scatter,
+    **dict.fromkeys(FILL, filled),
 }
 """How one element of each op's result is computed. Rules take the op, the index and the place."""

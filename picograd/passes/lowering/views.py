@@ -11,6 +11,8 @@ from picograd.dialects.tensor import (
     ReverseOp,
     SliceOp,
     TensorOp,
+    WindowsOp,
+    int_value,
     ints,
 )
 from picograd.passes.lowering.indices import Index, Ranges, delinearize, linearize
@@ -57,11 +59,18 @@ def _reverse(op: ReverseOp, index: Index, ranges: Ranges) -> Index:
     )
 
 
+def _windows(op: WindowsOp, index: Index, ranges: Ranges) -> Index:
+    axis = int_value(op.axis)
+    place = index[axis] * int_value(op.stride) + index[axis + 1] * int_value(op.dilation)
+    return (*index[:axis], place, *index[axis + 2 :])
+
+
 VIEWS: dict[type[TensorOp], Callable[[Any, Index, Ranges], Index]] = {
     ReshapeOp: _reshape,
     PermuteOp: _permute,
     BroadcastOp: _broadcast,
     SliceOp: _slice,
     ReverseOp: _reverse,
+    WindowsOp: _windows,
 }
 """For each view op: the operand's index of the element at an index of the result."""

@@ -13,6 +13,7 @@ from picograd.dialects.tensor import (
     CastOp,
     CompareOp,
     ConstantOp,
+    ConvolutionOp,
     IotaOp,
     MatmulOp,
     SelectOp,
@@ -44,7 +45,7 @@ def fold(op: TensorOp, build: Build) -> SSAValue | None:
     """An op on constants. An index out of range is left to be reported when the program runs."""
     if isinstance(op, IotaOp) or size_of(op.result) > FOLDED_ELEMENTS:
         return None
-    if isinstance(op, MatmulOp) and prod((*shape_of(op.a), shape_of(op.b)[-1])) > FOLDED_PRODUCTS:
+    if _products(op) > FOLDED_PRODUCTS:
         return None
     operands: list[Array] = []
     for operand in op.operands:
@@ -57,6 +58,15 @@ def fold(op: TensorOp, build: Build) -> SSAValue | None:
     except IndexOutOfRange:
         return None
     return build(ConstantOp(literal(value, dtype_of(type_of(op.result)))))
+
+
+def _products(op: TensorOp) -> int:
+    """How many multiplications a matmul or a convolution takes."""
+    if isinstance(op, MatmulOp):
+        return size_of(op.result) * shape_of(op.a)[-1]
+    if isinstance(op, ConvolutionOp):
+        return size_of(op.result) * prod(shape_of(op.w)[1:])
+    return 0
 
 
 def fold_splats(

@@ -14,10 +14,11 @@ from picograd.dialects.tensor import (
     ReverseOp,
     SliceOp,
     TensorOp,
+    WindowsOp,
 )
 from picograd.passes.rewriting.greedy import Build
 
-_KEEP_A_SPLAT = (BroadcastOp, PermuteOp, ReshapeOp, ReverseOp, SliceOp)
+_KEEP_A_SPLAT = (BroadcastOp, PermuteOp, ReshapeOp, ReverseOp, SliceOp, WindowsOp)
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:

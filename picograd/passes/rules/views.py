@@ -13,6 +13,7 @@ from picograd.dialects.tensor import (
     ReshapeOp,
     ReverseOp,
     SliceOp,
+    WindowsOp,
     int_value,
     ints,
 )
@@ -195,7 +196,20 @@ def concat_pieces(op: ConcatOp, build: Build) -> SSAValue | None:
     return build(ConcatOp(pieces, axis))
 
 
-def view_of_splat(op: PermuteOp | ReshapeOp | ReverseOp | SliceOp, build: Build) -> SSAValue | None:
+def windows_of_one(op: WindowsOp, build: Build) -> SSAValue | None:
+    """Windows of one element are a slice of those elements, and an axis of size 1."""
+    if int_value(op.size) != 1:
+        return None
+    axis, shape = int_value(op.axis), shape_of(op.x)
+    steps = [int_value(op.stride) if a == axis else 1 for a in range(len(shape))]
+    return build(
+        ReshapeOp(build(SliceOp(op.x, [0] * len(shape), shape, steps)), op.result.type.get_shape())
+    )
+
+
+def view_of_splat(
+    op: PermuteOp | ReshapeOp | ReverseOp | SliceOp | WindowsOp, build: Build
+) -> SSAValue | None:
     """Any view of a broadcast number is the number broadcast to the view's shape."""
     inner = defining(op.x)
     if not isinstance(inner, BroadcastOp) or shape_of(inner.x) or splat_in(inner.x) is None:
@@ -220,6 +234,7 @@ RULES: dict[type[Operation], tuple[Rule, ...]] = {
     BroadcastOp: (broadcast_nothing, broadcast_of_broadcast),
     SliceOp: (slice_nothing, slice_of_slice, slice_of_pad, slice_of_concat, view_of_splat),
     ReverseOp: (reverse_nothing, reverse_of_reverse, view_of_splat),
+    WindowsOp: (windows_of_one, view_of_splat),
     PadOp: (pad_nothing, pad_of_pad, pad_of_splat),
     ConcatOp: (concat_pieces,),
 }

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from picograd.dialects.tensor import (
     ArgReduceOp,
+    ArgSortOp,
     BinaryOp,
     BroadcastOp,
     CastOp,
     CompareOp,
     ConcatOp,
     ConstantOp,
+    ConvolutionOp,
     GatherOp,
     IotaOp,
     MatmulOp,
@@ -24,13 +26,15 @@ from picograd.dialects.tensor import (
     ReduceOp,
     ReshapeOp,
     ReverseOp,
+    ScanOp,
     ScatterOp,
     SelectOp,
     SliceOp,
     TensorOp,
     UnaryOp,
+    WindowsOp,
 )
-from picograd.semantics.samples import elementwise, movement, reductions
+from picograd.semantics.samples import elementwise, movement, order, reductions, sliding
 from picograd.semantics.samples.movement import out_of_range_samples
 from picograd.semantics.samples.sample import Sample
 
@@ -45,12 +49,16 @@ SAMPLES: dict[type[TensorOp], tuple[Sample, ...]] = {
     CastOp: tuple(elementwise.casts()),
     ReduceOp: tuple(reductions.reduces()),
     ArgReduceOp: tuple(reductions.argreduces()),
+    ScanOp: tuple(order.scans()),
+    ArgSortOp: tuple(order.argsorts()),
     MatmulOp: tuple(reductions.matmuls()),
+    ConvolutionOp: tuple(sliding.convolutions()),
     ReshapeOp: tuple(movement.reshapes()),
     PermuteOp: tuple(movement.permutes()),
     BroadcastOp: tuple(movement.broadcasts()),
     SliceOp: tuple(movement.slices()),
     ReverseOp: tuple(movement.reverses()),
+    WindowsOp: tuple(sliding.windows()),
     PadOp: tuple(movement.pads()),
     ConcatOp: tuple(movement.concats()),
     GatherOp: tuple(movement.gathers()),

@@ -1,0 +1,49 @@
+"""Error bounds of convolutions: an inner product's, taken along windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from picograd.dialects.dtypes import dtype_of
+from picograd.dialects.tensor import ConvolutionOp
+from picograd.semantics.accuracy import Accuracy
+from picograd.semantics.bounded import Array, Bounded, discrete, settle, unit_roundoff
+from picograd.semantics.bounds_others import sum_rounding
+from picograd.semantics.sliding import convolve
+from picograd.semantics.tensor import evaluate_op
+
+
+def convolution(op: ConvolutionOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded:
+    """Bounds of `pico.convolution` (Higham, Accuracy and Stability, section 3.1)."""
+    x, w = operands
+    value = evaluate_op(op, [x.value, w.value], "float64")
+    if not x.is_float:
+        return discrete(value, _meets(op, x.doubtful, w.doubtful))
+    dtype = dtype_of(op.result.type)
+    total = convolve(op, x.magnitude, w.magnitude)
+    error = convolve(op, x.error, w.magnitude + w.error) + convolve(op, x.magnitude, w.error)
+    # One more than the sum's: each product is rounded too.
+    count = prod(w.value.shape[1:]) + 1
+    error = error + sum_rounding([x, w], total, count, dtype.name, unit_roundoff(dtype))
+    lost = _meets(op, x.lost, w.lost)
+    # An infinity times a factor of unknown sign; the zeros around x are known to be zeros.
+    lost |= _both(op, ~np.isfinite(x.value), w.straddles_zero)
+    lost |= _both(op, x.straddles_zero, ~np.isfinite(w.value))
+    return settle(
+        value, error, dtype, lost=lost, doubtful=lost, peak=total + error,
+        nonfinite=accuracy.nonfinite,
+    )  # fmt: skip
+
+
+def _meets(op: ConvolutionOp, x: Array, w: Array) -> Array:
+    """Elements whose window holds a true element, or whose kernel does, even beside x."""
+    everywhere = convolve(op, np.ones(x.shape), w.astype(np.float64), padding=1)
+    return (convolve(op, x.astype(np.float64), np.ones(w.shape)) > 0) | (everywhere > 0)
+
+
+def _both(op: ConvolutionOp, x: Array, w: Array) -> Array:
+    """Elements in which a true element of x meets a true one of w."""
+    return convolve(op, x.astype(np.float64), w.astype(np.float64)) > 0
