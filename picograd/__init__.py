@@ -153,6 +153,10 @@ from picograd.frontend.joining import (
 from picograd.frontend.labels import (
     name,
 )
+from picograd.frontend.ladder import (
+    get_mode,
+    set_mode,
+)
 from picograd.frontend.promotion import (
     promote_types,
     result_type,
@@ -221,6 +225,7 @@ __all__ = [
     "full_like",
     "gather",
     "ge",
+    "get_mode",
     "gt",
     "index_select",
     "int",
@@ -275,6 +280,7 @@ __all__ = [
     "scatter_add",
     "set_default_device",
     "set_grad_enabled",
+    "set_mode",
     "sigmoid",
     "sign",
     "sin",

@@ -67,7 +67,7 @@ class ReferenceDevice(Device):
     def download(self, buffer: Buffer) -> Array:
         return _array(buffer).copy()
 
-    def load(self, module: ModuleOp) -> ReferenceProgram:
+    def load(self, module: ModuleOp, *, cached: bool = True) -> ReferenceProgram:
         return ReferenceProgram(module)
 
 

@@ -87,8 +87,11 @@ class Device(ABC):
         """The contents as a fresh array, after every program that writes them has finished."""
 
     @abstractmethod
-    def load(self, module: ModuleOp) -> Program:
-        """A program from a module lowered by this device's pipeline."""
+    def load(self, module: ModuleOp, *, cached: bool = True) -> Program:
+        """A program from a module lowered by this device's pipeline.
+
+        Without `cached`, kernels that the device knows from other programs are made anew.
+        """
 
 
 def own_buffer(buffer: Buffer, kind: type[B], device: str) -> B:

@@ -167,12 +167,14 @@ def compile_module(
     passes: Passes | None = None,
     dump: str | Path | None = None,
     instruments: Sequence[Instrument] = (),
+    cached: bool = True,
 ) -> Executable:
     """Compile a module for the device "reference", "cpu" or "gpu". The module is left as it is.
 
     `passes` replaces the device's pipeline. `dump` is a folder for the IR after every pass. A
     module that has been compiled before, with the same passes and device, is not compiled again,
-    unless its IR is to be dumped or watched.
+    unless its IR is to be dumped or watched. Without `cached` it is compiled in any case, down to
+    the backend's own caches, and forgotten.
 
     Raises what the driver raises (PipelineError, PassError), LimitError and CompileError of the
     backend, and DeviceError where there is no such device.
@@ -183,13 +185,16 @@ def compile_module(
     watched = bool(instruments) or written is not None
     machine = lookup(device) if device in names() else None
     key = (device, machine, _spelled(steps), _named_key(module))
+    if cached and not watched:
+        with _lock:
+            known = _cache.get(key)
+        if known is not None:
+            return known
+    executable = _compile(module.clone(), found, steps, written, instruments, cached)
+    if watched or not cached:
+        return executable
     with _lock:
-        known = _cache.get(key)
-    if known is not None and not watched:
-        return known
-    executable = _compile(module.clone(), found, steps, written, instruments)
-    with _lock:
-        return executable if watched else _cache.setdefault(key, executable)
+        return _cache.setdefault(key, executable)
 
 
 _cache: dict[Hashable, Executable] = {}
@@ -219,6 +224,7 @@ def _compile(
     steps: tuple[Pass, ...],
     dump: Dump | None,
     instruments: Sequence[Instrument],
+    cached: bool,
 ) -> Executable:
     start = time.perf_counter()
     inputs, outputs = _signature(module)
@@ -229,7 +235,7 @@ def _compile(
     records = run_pipeline(module, steps, instruments=watching, facts=_history(module))
     # The module is this compilation's own, and nothing changes it from here on: no copy.
     snapshots.levels[level_of(module)] = module
-    program = device.load(module)
+    program = device.load(module, cached=cached)
     if dump is not None:
         dump.finish(program.texts)
     planned = intermediate_bytes(module)

@@ -117,3 +117,8 @@ def pipeline(device: str) -> Pipeline:
             hint="name one of these devices",
         )
     return Pipeline(_PIPELINES[device]())
+
+
+def unfused(passes: Pipeline) -> Pipeline:
+    """The same passes without the one that joins kernels: each op stays a kernel of its own."""
+    return Pipeline(step for step in passes if not isinstance(step, Fuse))

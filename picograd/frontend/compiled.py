@@ -2,8 +2,9 @@
 one graph.
 
 The key of a call is the structure of its arguments with shapes, dtypes and devices of tensors,
-beside the switch for gradients. Within a key the guards decide: see `watch`. When no traced
-version fits, the function is traced again, and the logger "picograd" says why.
+beside the switch for gradients and the mode. Within a key the guards decide: see `watch`. When no
+traced version fits, the function is traced again, and the logger "picograd" says why. In the modes
+that run op by op (see `ladder`) it is called like any other function.
 """
 
 from __future__ import annotations
@@ -11,27 +12,30 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import update_wrapper
+from datetime import datetime
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.backends.runtime import Array, Buffer
+from picograd.backends.runtime import Array
 from picograd.compiler.dump import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.compiler.pass_list import Passes, Pipeline, as_passes
-from picograd.dialects.dtypes import AnyTensor
+from picograd.compiler.pipelines import pipeline, unfused
 from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
 from picograd.frontend.arguments import Call, is_number, is_parameter, map_leaves, take_apart
 from picograd.frontend.cells import Cell
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.devices import default_device
 from picograd.frontend.eager import eager
+from picograd.frontend.ladder import LADDER, Rung, running_on
 from picograd.frontend.modes import SETTINGS, set_trace
 from picograd.frontend.numbers import live_number
 from picograd.frontend.problems import located
@@ -39,8 +43,9 @@ from picograd.frontend.results import Effects
 from picograd.frontend.sources import Inputs
 from picograd.frontend.tape import BarrierNode
 from picograd.frontend.tensor import Tensor
-from picograd.frontend.trace import Trace, grad_type
-from picograd.frontend.watch import Guards, Watcher, positional_names, signature_of
+from picograd.frontend.trace import Trace
+from picograd.frontend.version import Key, Making, Version
+from picograd.frontend.watch import Watcher, positional_names, signature_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,76 +53,6 @@ R = TypeVar("R")
 _LOG = logging.getLogger("picograd")
 _MANY = 8
 """So many versions of one function, for the same arguments, earn a warning."""
-
-
-class Version:
-    """One traced and compiled version of a function, and what must hold for it to be used."""
-
-    def __init__(
-        self,
-        key: Hashable,
-        executable: Executable,
-        trace: Trace,
-        effects: Effects,
-        watcher: Watcher,
-        call: Call,
-    ) -> None:
-        self.key = key
-        self.executable = executable
-        self._effects = effects
-        self._inputs = Inputs(trace.sources)
-        self._guards = Guards(watcher.guards)
-        self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
-        self._captured = frozenset(self._inputs.cells)
-        self._storages = [(tensor, tensor.cell, tensor.views) for tensor in watcher.tensors]
-        self._grads: list[tuple[TensorCore, AnyTensor | None]] = list(trace.grads_read.items())
-        self._changed = {trace.argument_cells.get(cell, cell) for cell in trace.mutated}
-        self._kept = (call.kept, watcher)  # objects whose identity the key or a guard uses
-
-    def mismatch(self, call: Call) -> str | None:
-        """Why this version does not fit the call; None when it does."""
-        guard = self._guards.broken()
-        if guard is not None:
-            return str(guard)
-        for tensor, cell, views in self._storages:
-            if tensor.cell is not cell or tensor.views != views:
-                return f"`{cell.name or 'a captured tensor'}` shows other storage now"
-        for cell, type, device in self._cells:
-            if (cell.type is not type and cell.type != type) or cell.device != device:
-                return f"`{cell.name or 'a captured tensor'}` is now a {cell.type} on {cell.device}"
-        for tensor, type in self._grads:
-            present = tensor.grad_slot
-            if (None if present is None else grad_type(present)) != type:
-                now = "None" if present is None else str(grad_type(present))
-                return f"the gradient of `{tensor.cell.name}` is now {now}"
-        return None
-
-    def run(self, call: Call) -> object:
-        """Run the compiled code, replay the effects, and return the function's result."""
-        if self._changed:
-            self._check_aliases(call)
-        mode = eager(self.executable.device.name)
-        inputs = self._inputs.fetch(call, mode)
-        try:
-            buffers = self.executable.run(cast(list[Buffer], inputs))
-        except PicogradError as error:
-            located(error)
-            raise
-        return self._effects.replay(call, buffers, mode)
-
-    def _check_aliases(self, call: Call) -> None:
-        """Raise TraceError if storage that changes is reached in two ways."""
-        for index, tensor in enumerate(call.tensors):
-            changed = index in self._changed or tensor.cell in self._changed
-            if changed and tensor.cell in self._captured:
-                raise located(
-                    TraceError(
-                        "a tensor that the function changes is an argument and captured as well",
-                        expected="one way to reach it",
-                        found=f"an argument of type {tensor.cell.type}, also held by a variable",
-                        hint="only pass it, or only close over it",
-                    )
-                )
 
 
 @dataclass(frozen=True)
@@ -157,15 +92,20 @@ class CompiledFunction(Generic[P, R]):
         self._dump = dump
         self._signature = signature_of(function)
         self._positional = positional_names(self._signature)
-        self._versions: dict[Hashable, list[Version]] = {}
+        self._versions: dict[Key, list[Version]] = {}
         self._last: Version | None = None
         self._lock = threading.Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if SETTINGS.trace is not None:
             return self.function(*args, **kwargs)  # part of the graph being traced
-        call = take_apart(self._arguments(args, kwargs))
-        key = (call.key, SETTINGS.recording)
+        arguments = self._arguments(args, kwargs)
+        call = take_apart(arguments)
+        rung = LADDER.rung
+        if not rung.is_traced:
+            with running_on(self._place(call, arguments)):
+                return self.function(*args, **kwargs)
+        key = Key(call.key, SETTINGS.recording, rung)
         version = self._find(key, call)
         if version is None:
             with self._lock:
@@ -184,7 +124,7 @@ class CompiledFunction(Generic[P, R]):
         bound.apply_defaults()
         return bound
 
-    def _find(self, key: Hashable, call: Call) -> Version | None:
+    def _find(self, key: Key, call: Call) -> Version | None:
         last = self._last
         # Equal keys usually hold the same objects: comparing them takes less time than a hash.
         if last is not None and last.key == key and last.mismatch(call) is None:
@@ -195,12 +135,10 @@ class CompiledFunction(Generic[P, R]):
         return None
 
     def _compile(
-        self, key: Hashable, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, key: Key, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Version:
-        reason = "the call has new kinds of arguments" if self._versions else "it is the first call"
+        reason = self._reason(key, call)
         versions = self._versions.setdefault(key, [])
-        if versions:
-            reason = versions[-1].mismatch(call) or reason
         self.recompilations.append(reason)
         name = getattr(self.function, "__name__", type(self.function).__name__)
         _LOG.info("compiling %s: %s", name, reason)
@@ -210,23 +148,39 @@ class CompiledFunction(Generic[P, R]):
                 "an argument of the function.",
                 stacklevel=4,
             )
-        version = self._trace(key, call, self._bind(args, kwargs))
+        version = self._trace(key, call, self._bind(args, kwargs), reason)
         versions.append(version)
         return version
 
-    def _trace(self, key: Hashable, call: Call, bound: inspect.BoundArguments) -> Version:
+    def _reason(self, key: Key, call: Call) -> str:
+        """Why no version fits the call."""
+        known = {key: versions for key, versions in self._versions.items() if versions}
+        if not known:
+            return "it is the first call"
+        mismatch = known[key][-1].mismatch(call) if key in known else None
+        if mismatch is not None:
+            return mismatch
+        if any(key._replace(rung=other) in known for other in Rung):
+            return f"the mode is {str(key.rung)!r} now"
+        if key._replace(recording=not key.recording) in known:
+            return f"gradients are {'recorded now' if key.recording else 'not recorded'}"
+        return "the call has new kinds of arguments"
+
+    def _trace(self, key: Key, call: Call, bound: inspect.BoundArguments, reason: str) -> Version:
+        start = time.perf_counter()
         graph = self._graph(call, bound)
         device = graph.trace.device
+        passes = pipeline(device) if self._passes is None else self._passes
+        if key.rung is Rung.GRAPH:
+            passes = unfused(passes)
         dump = self._dump if self._dump is not None else folder_from_environment(device)
-        executable = compile_module(graph.module, device, passes=self._passes, dump=dump)
-        return Version(key, executable, graph.trace, graph.effects, graph.watcher, call)
+        executable = compile_module(graph.module, device, passes=passes, dump=dump)
+        making = Making(reason, datetime.now().astimezone(), time.perf_counter() - start, dump)
+        return Version(key, executable, graph.trace, graph.effects, graph.watcher, call, making)
 
     def _graph(self, call: Call, bound: inspect.BoundArguments) -> _Graph:
         """Run the function on stand-ins, and keep the ops that it asks for."""
-        watcher = Watcher()
-        watcher.function(self.function)
-        for name, argument in bound.arguments.items():
-            map_leaves(argument, lambda leaf, path, name=name: _watch(watcher, name + path, leaf))
+        watcher = self._watcher(bound.arguments)
         for tensor in watcher.tensors:
             if tensor.cell.name is None:
                 tensor.cell.name = _readable(watcher.labels[id(tensor)], self.function)
@@ -266,6 +220,25 @@ class CompiledFunction(Generic[P, R]):
         mode = eager(graph.trace.device)
         inputs = Inputs(graph.trace.sources).fetch(call, mode)
         return Traced(graph.module, tuple(mode.download(value) for value in inputs))
+
+    def _watcher(self, arguments: Mapping[str, object]) -> Watcher:
+        """What the function depends on beside the tensors and numbers among its arguments."""
+        watcher = Watcher()
+        watcher.function(self.function)
+        for name, argument in arguments.items():
+            map_leaves(argument, lambda leaf, path, name=name: _watch(watcher, name + path, leaf))
+        return watcher
+
+    def _place(self, call: Call, arguments: Mapping[str, object]) -> str:
+        """Where a call that is not traced runs: where it would run if it were."""
+        device = self._device
+        if device is None and call.tensors:
+            device = call.tensors[0].device
+        if device is None:
+            device = self._find_device(call, self._watcher(arguments))
+        for name, argument in arguments.items():
+            map_leaves(argument, partial(_check_device, device, name))
+        return device
 
     def _find_device(self, call: Call, watcher: Watcher) -> str:
         tensors = [*call.tensors, *watcher.tensors]
@@ -339,15 +312,7 @@ def _stand_ins(trace: Trace, call: Call, arguments: Mapping[str, object]) -> dic
     def stand_in(leaf: object, path: str) -> object:
         if isinstance(leaf, TensorCore) and not is_parameter(leaf):
             index = next(tensors)
-            if leaf.device != trace.device:
-                raise located(
-                    DeviceError(
-                        "an argument is on another device than the compiled function",
-                        expected=f"tensors on {trace.device!r}",
-                        found=f"`{path}` on {leaf.device!r}",
-                        hint=f"move it with .to({trace.device!r})",
-                    )
-                )
+            _check_device(trace.device, path, leaf)
             if leaf.cell not in cells:
                 cells[leaf.cell] = trace.argument(index, leaf.cell.type, path)
             history = History(_outside_node(leaf, path) if leaf.requires_grad else None)
@@ -361,6 +326,20 @@ def _stand_ins(trace: Trace, call: Call, arguments: Mapping[str, object]) -> dic
         name: map_leaves(value, lambda leaf, path, name=name: stand_in(leaf, name + path))
         for name, value in arguments.items()
     }
+
+
+def _check_device(device: str, name: str, leaf: object, path: str = "") -> object:
+    """Raise DeviceError for a tensor among the arguments that is elsewhere."""
+    if isinstance(leaf, TensorCore) and not is_parameter(leaf) and leaf.device != device:
+        raise located(
+            DeviceError(
+                "an argument is on another device than the compiled function",
+                expected=f"tensors on {device!r}",
+                found=f"`{name}{path}` on {leaf.device!r}",
+                hint=f"move it with .to({device!r})",
+            )
+        )
+    return leaf
 
 
 def _outside_node(leaf: TensorCore, path: str) -> BarrierNode:

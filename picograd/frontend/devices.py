@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from picograd.frontend.eager import eager
+from picograd.frontend.ladder import LADDER
 from picograd.frontend.modes import SETTINGS
 
 
@@ -15,12 +16,12 @@ class _Default:
 def default_device() -> str:
     """Where new tensors live now.
 
-    It is the device of the trace in progress, else that of `set_default_device`, else that of the
-    environment variable PICOGRAD_DEVICE, else "cpu".
+    It is the device of the compiled function that is being traced or run, else that of
+    `set_default_device`, else that of the environment variable PICOGRAD_DEVICE, else "cpu".
     """
     if SETTINGS.trace is not None:
         return SETTINGS.trace.device
-    return _Default.device or os.environ.get("PICOGRAD_DEVICE") or "cpu"
+    return LADDER.device or _Default.device or os.environ.get("PICOGRAD_DEVICE") or "cpu"
 
 
 def set_default_device(device: str | None) -> None:

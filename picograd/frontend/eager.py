@@ -2,7 +2,8 @@
 
 The first call of an op on operands of given types compiles a function that holds just this op;
 later calls only run it. So eager tensors and compiled functions compute with the same code
-generator.
+generator. In the lower modes of the ladder nothing is kept (`immediate`), or NumPy computes in the
+device's place (`reference`).
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.errors import PicogradError, TraceError
 from picograd.frontend.cells import Cell, Value
+from picograd.frontend.ladder import LADDER, Rung
 from picograd.frontend.modes import SETTINGS, Mode, RuntimeValue
 from picograd.frontend.problems import located
 from picograd.semantics.builder import Array, Ops
+
+_REFERENCE = "reference"
 
 
 class EagerMode(Mode):
@@ -46,26 +50,46 @@ class EagerMode(Mode):
         buffers = cast(Sequence[runtime.Buffer], operands)
         types = tuple(buffer.type for buffer in buffers)
         key = (op, types, tuple(properties.items()))
-        try:
-            executable = self._executables.get(key)
-            if executable is None:
-                executable = compile_module(single_op_module(op, types, properties), self.device)
-                self._executables[key] = executable
-            return executable.run(buffers)[0]
-        except PicogradError as error:
-            located(error)
-            raise
+        return self._run(key, lambda: single_op_module(op, types, properties), buffers)
 
     def compose(
         self, key: Hashable, function: Callable[[Ops[Any], Any], Any], operand: Value
     ) -> Value:
         buffer = cast(runtime.Buffer, operand)
-        whole = (key, buffer.type)
-        if whole not in self._executables:
+
+        def module() -> ModuleOp:
             ops = BlockOps([buffer.type])
-            result = function(ops, ops.block.args[0])
-            self._executables[whole] = compile_module(ops.module([result]), self.device)
-        return self._executables[whole].run([buffer])[0]
+            return ops.module([function(ops, ops.block.args[0])])
+
+        return self._run((key, buffer.type), module, [buffer])
+
+    def _run(
+        self, key: Hashable, module: Callable[[], ModuleOp], operands: Sequence[runtime.Buffer]
+    ) -> runtime.Buffer:
+        """The one result of a small program on these operands, in the way of this thread's mode."""
+        rung = LADDER.rung
+        try:
+            if rung is Rung.IMMEDIATE:
+                executable = compile_module(module(), self.device, cached=False)
+            elif rung is Rung.REFERENCE and self.device != _REFERENCE:
+                return self._on_reference(key, module, operands)
+            else:
+                executable = self._executables.get(key)
+                if executable is None:
+                    executable = compile_module(module(), self.device)
+                    self._executables[key] = executable
+            return executable.run(operands)[0]
+        except PicogradError as error:
+            located(error)
+            raise
+
+    def _on_reference(
+        self, key: Hashable, module: Callable[[], ModuleOp], operands: Sequence[runtime.Buffer]
+    ) -> runtime.Buffer:
+        """The result as NumPy computes it, brought here; the operands are fetched from here."""
+        numpy = eager(_REFERENCE)
+        arrays = [numpy._device.upload(self._device.download(operand)) for operand in operands]
+        return self._device.upload(numpy._device.download(numpy._run(key, module, arrays)))
 
     def constant(self, array: Array) -> Value:
         try:

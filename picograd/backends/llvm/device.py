@@ -80,8 +80,8 @@ class CpuDevice(Device):
     def download(self, buffer: Buffer) -> Array:
         return own_buffer(buffer, CpuBuffer, self.name).array.copy()
 
-    def load(self, module: ModuleOp) -> CpuProgram:
-        """Machine code for a module of loop level.
+    def load(self, module: ModuleOp, *, cached: bool = True) -> CpuProgram:
+        """Machine code for a module of loop level, which is made anew in any case.
 
         Raises CompileError for operations that the passes of the CPU's pipeline should have
         lowered.

@@ -105,8 +105,8 @@ class GpuDevice(Device):
             self._check_status(words)
         return unpack(data, tuple(own.type.get_shape()), own.dtype)
 
-    def load(self, module: ModuleOp) -> Program:
-        return WgslProgram(self, module)
+    def load(self, module: ModuleOp, *, cached: bool = True) -> Program:
+        return WgslProgram(self, module, cached=cached)
 
     def synchronize(self) -> None:
         """Wait until all submitted work has finished; raises IndexOutOfRange like `download`."""

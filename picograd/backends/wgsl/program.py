@@ -70,8 +70,10 @@ class WgslProgram(Program):
     cannot run.
     """
 
-    def __init__(self, device: GpuDevice, module: ModuleOp) -> None:
+    def __init__(self, device: GpuDevice, module: ModuleOp, *, cached: bool = True) -> None:
+        """Without `cached`, pipelines that other programs use already are made anew."""
         self._device = device
+        self._shares_pipelines = cached
         self._lock = threading.Lock()
         self._leases: list[int] = []
         main = _entry(module)
@@ -167,7 +169,9 @@ class WgslProgram(Program):
                 sources.append(status)
             if 0 in dispatch.workgroups:
                 continue
-            pipeline = self._device.gpu.create_pipeline(dispatch.text, len(sources), dispatch.name)
+            pipeline = self._device.gpu.create_pipeline(
+                dispatch.text, len(sources), dispatch.name, cached=self._shares_pipelines
+            )
             launches.append(_Launch(dispatch, pipeline, sources))
         return launches
 

@@ -203,17 +203,26 @@ class Gpu:
         return self._staging
 
     def create_pipeline(
-        self, text: str, bindings: int, label: str, *, checked: bool = True
+        self,
+        text: str,
+        bindings: int,
+        label: str,
+        *,
+        checked: bool = True,
+        cached: bool = True,
     ) -> Pipeline:
         """Compile WGSL with one entry point `main` over `bindings` read-write storage buffers.
 
         `checked` keeps wgpu's own bounds checks and limits on loops; leave it out only for text
-        that is proved to need neither. Equal texts share one pipeline for the life of the process.
+        that is proved to need neither. Equal texts share one pipeline for the life of the process,
+        unless one of its own is asked for with `cached=False`.
         Raises CompileError with the driver's message when the text is rejected.
         """
         self.check_process()
         key = (hashlib.sha256(text.encode()).digest(), checked)
         with self._lock:
+            if not cached:
+                return self._compile(text, bindings, label, checked)
             if key not in self._pipelines:
                 self._pipelines[key] = self._compile(text, bindings, label, checked)
             return self._pipelines[key]
