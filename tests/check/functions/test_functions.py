@@ -1,0 +1,72 @@
+"""Every row of the table of functions, on every device, eagerly and compiled, against NumPy.
+
+One test runs all cases of a row on one device in one mode; compiled, they are one function, forward
+and backward. Messages name function, case, inputs, expected and found.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+import picograd
+from picograd.check.functions import FUNCTIONS
+from picograd.check.functions.expected import Expected, expect, samples_of
+from picograd.check.functions.judging import differences, report
+from picograd.check.functions.running import Found, run_compiled, run_eagerly
+from picograd.check.functions.table import Function, base_of
+
+ROWS = {row.name: row for row in FUNCTIONS}
+DEVICES = ["reference", "cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
+
+
+@pytest.fixture(autouse=True)
+def reference_by_default() -> Iterator[None]:
+    picograd.set_default_device("reference")
+    yield
+    picograd.set_default_device(None)
+
+
+@lru_cache(maxsize=4)
+def expected_of(name: str) -> list[Expected]:
+    return [expect(sample) for sample in samples_of(ROWS[name])]
+
+
+def runnable(row: Function, device: str) -> list[Expected]:
+    """The cases of a row that a device has the dtypes for."""
+    if device in row.devices:
+        pytest.skip(f"{row.name} does not run on {device}: {row.devices[device]}")
+    every = expected_of(row.name)
+    return every if device != "gpu" else [one for one in every if fits_32_bits(one)]
+
+
+def fits_32_bits(expected: Expected) -> bool:
+    """GPUs have neither float64 nor integers beyond 32 bits."""
+    case, limits = expected.sample.case, np.iinfo(np.int32)
+    bases = [base_of(given) for given in case.inputs]
+    integers = [base for base in bases if base.dtype == np.int64]
+    return (
+        all(base.dtype != np.float64 for base in bases)
+        and "torch.float64" not in case.options.values()
+        and all(base.min(initial=0) >= limits.min for base in integers)
+        and all(base.max(initial=0) <= limits.max for base in integers)
+    )
+
+
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ROWS)
+def test_results_and_gradients(name: str, device: str, mode: str) -> None:
+    row = ROWS[name]
+    cases = runnable(row, device)
+    samples = [one.sample for one in cases]
+    picograd.set_default_device(device)
+    found: list[Found] = (run_eagerly if mode == "eager" else run_compiled)(samples)
+    accuracy = "gpu" if device == "gpu" else "cpu"
+    wrong = [
+        message
+        for one, got in zip(cases, found, strict=True)
+        for message in differences(one, got, accuracy, finite_only=device == "gpu")
+    ]
+    assert not wrong, report(wrong)
