@@ -131,6 +131,10 @@ class GradientError(PicogradError, RuntimeError):
     """A backward pass that cannot be taken."""
 
 
+class StateError(PicogradError, RuntimeError):
+    """A saved state that does not fit the module or optimizer, or cannot be read."""
+
+
 class TraceError(PicogradError, RuntimeError):
     """Code that cannot be traced, such as a Python branch on a traced value."""
 

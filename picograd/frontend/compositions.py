@@ -18,9 +18,11 @@ def relu(ops: Tape, x: Var) -> Var:
 
 
 def sigmoid(ops: Tape, x: Var) -> Var:
-    """1 / (1 + exp(-x)), computed as (1 + tanh(x / 2)) / 2, which never overflows."""
-    half = ops.scale(ops.unary("tanh", ops.scale(x, 0.5)), 0.5)
-    return ops.add(half, ops.full_like(half, 0.5))
+    """1 / (1 + exp(-x)): the power never overflows, and small values keep all their digits."""
+    positive = ops.compare("gt", x, ops.full_like(x, 0))
+    power = ops.unary("exp", ops.select(positive, ops.neg(x), x))
+    one = ops.full_like(x, 1)
+    return ops.div(ops.select(positive, one, power), ops.add(power, one))
 
 
 def gelu(ops: Tape, x: Var) -> Var:

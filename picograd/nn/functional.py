@@ -2,59 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from picograd.errors import DTypeError, OptionError, ShapeError
-from picograd.frontend import compositions
+from picograd.errors import OptionError, ShapeError
 from picograd.frontend.joining import embedding as _rows
+from picograd.frontend.joining import where as _where
 from picograd.frontend.problems import located
-from picograd.frontend.promotion import common_device, require_float
 from picograd.frontend.tensor import Tensor
+from picograd.nn.activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softshrink,
+    softsign,
+    tanh,
+    tanhshrink,
+    threshold,
+)
+from picograd.nn.attention import scaled_dot_product_attention
+from picograd.nn.classification import cross_entropy, nll_loss
+from picograd.nn.distances import cosine_similarity, normalize, pairwise_distance
+from picograd.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d
+from picograd.nn.loss_functions import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    margin_ranking_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+)
+from picograd.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 
 __all__ = [
+    "alpha_dropout",
+    "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "elu",
     "embedding",
+    "gaussian_nll_loss",
     "gelu",
+    "glu",
+    "group_norm",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "instance_norm",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
+    "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
+    "margin_ranking_loss",
+    "mish",
     "mse_loss",
     "nll_loss",
+    "normalize",
+    "pairwise_distance",
+    "poisson_nll_loss",
+    "prelu",
     "relu",
+    "relu6",
+    "rms_norm",
+    "scaled_dot_product_attention",
+    "selu",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "triplet_margin_loss",
 ]
-
-
-def relu(input: Tensor) -> Tensor:
-    """max(x, 0)."""
-    return input.relu()
-
-
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """x times the normal distribution function."""
-    return input.gelu(approximate)
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return input.sigmoid()
-
-
-def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
-    return input.tanh()
-
-
-def softmax(input: Tensor, dim: int) -> Tensor:
-    """exp(x) / sum(exp(x)) along `dim`."""
-    return input.softmax(dim)
-
-
-def log_softmax(input: Tensor, dim: int) -> Tensor:
-    """The logarithm of the softmax along `dim`."""
-    return input.log_softmax(dim)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -72,118 +133,23 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product if bias is None else product + bias
 
 
-def layer_norm(
-    input: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    """The input with mean 0 and variance 1 over its last axes, then times `weight` plus `bias`."""
-    require_float(input, "layer_norm")
-    count = len(normalized_shape)
-    if count == 0 or input.shape[input.ndim - count :] != tuple(normalized_shape):
-        raise located(
-            ShapeError(
-                "layer_norm normalizes the last axes",
-                expected=f"a tensor whose shape ends in {list(normalized_shape)}",
-                found=list(input.shape),
-                hint="pass the sizes of the input's last axes as normalized_shape",
-            )
-        )
-    axes = range(input.ndim - count, input.ndim)
-    result = input.wrap(compositions.layer_norm(input.builder(), input.read(), axes, eps))
-    if weight is not None:
-        result = result * weight
-    return result if bias is None else result + bias
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """Rows of `weight`, one for each index; no gradient reaches the row `padding_idx`.
 
-
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The squared difference, averaged by default; both have one shape."""
-    if input.shape != target.shape:
-        raise located(
-            ShapeError(
-                "mse_loss compares tensors of one shape",
-                expected=list(input.shape),
-                found=list(target.shape),
-                hint="reshape the target like the input",
-            )
-        )
-    return _reduced((input - target).square(), reduction)
-
-
-def nll_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The negative of what log-probabilities [N, C, …] give to the classes `target` [N, …]."""
-    common_device((input, target))
-    require_float(input, "nll_loss")
-    axis = 0 if input.ndim == 1 else 1
-    expected = (*input.shape[:axis], *input.shape[axis + 1 :])
-    if input.ndim == 0 or target.shape != expected:
-        raise located(
-            ShapeError(
-                "the class indices do not fit the scores",
-                expected=f"indices {list(expected)} for scores {list(input.shape)}",
-                found=list(target.shape),
-                hint="pass one class index for each row of scores, without an axis for classes",
-            )
-        )
-    if not target.dtype.is_int:
-        raise located(
-            DTypeError(
-                "class indices are integers",
-                expected="int64",
-                found=target.dtype.name,
-                hint="convert them: target.long()",
-            )
-        )
-    ops = input.builder()
-    picked = input.wrap(compositions.picked(ops, input.read(), target.read(), axis))
-    return _reduced(-picked, reduction)
-
-
-def cross_entropy(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The cross entropy of scores, the input [N, C, …], and classes.
-
-    `target` holds class indices [N, …] (integers), or probabilities of the input's shape.
+    Raises IndexOutOfRange when it runs.
     """
-    axis = 0 if input.ndim == 1 else 1
-    logarithms = input.log_softmax(axis)
-    if not target.dtype.is_float:
-        return nll_loss(logarithms, target, reduction)
-    if target.shape != input.shape:
+    rows = _rows(weight, input)
+    if padding_idx is None:
+        return rows
+    count = weight.shape[0]
+    if not -count <= padding_idx < count:
         raise located(
-            ShapeError(
-                "class probabilities have the shape of the scores",
-                expected=list(input.shape),
-                found=list(target.shape),
-                hint="class indices must be integers: target.long()",
+            OptionError(
+                "padding_idx names no row of the table",
+                expected=f"{-count} <= padding_idx < {count}",
+                found=padding_idx,
+                hint="pass the index that pads the sequences",
             )
         )
-    each = -(logarithms * target).sum(axis)
-    if reduction == "mean":
-        return each.sum() / max(each.numel(), 1)
-    return _reduced(each, reduction)
-
-
-def embedding(input: Tensor, weight: Tensor) -> Tensor:
-    """Rows of `weight`, one for each index. Raises IndexOutOfRange when it runs."""
-    return _rows(weight, input)
-
-
-def _reduced(each: Tensor, reduction: str) -> Tensor:
-    match reduction:
-        case "mean":
-            return each.mean()
-        case "sum":
-            return each.sum()
-        case "none":
-            return each
-        case _:
-            raise located(
-                OptionError(
-                    "a loss is reduced in one of three ways",
-                    expected="'mean', 'sum' or 'none'",
-                    found=repr(reduction),
-                    hint="pass one of these as reduction",
-                )
-            )
+    is_padding = (input == padding_idx % count).unsqueeze(-1)
+    return _where(is_padding, rows.detach(), rows)

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from math import sqrt
 
 from picograd.dialects.dtypes import DType
-from picograd.frontend.creation import ones, zeros
-from picograd.frontend.random import randn
+from picograd.errors import OptionError
+from picograd.frontend.creation import zeros
+from picograd.frontend.modes import set_recording
+from picograd.frontend.problems import located
+from picograd.frontend.reductions import normalize_axis
 from picograd.frontend.tensor import Tensor
 from picograd.nn import functional, init
 from picograd.nn.module import Module, Parameter
@@ -50,66 +53,6 @@ class Linear(Module):
         )
 
 
-class ReLU(Module):
-    """max(x, 0)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.relu()
-
-
-class GELU(Module):
-    """x times the normal distribution function."""
-
-    def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
-        self.approximate = approximate
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.gelu(self.approximate)
-
-
-class Sigmoid(Module):
-    """1 / (1 + exp(-x))."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.sigmoid()
-
-
-class Tanh(Module):
-    """The hyperbolic tangent."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.tanh()
-
-
-class Softmax(Module):
-    """exp(x) / sum(exp(x)) along `dim`."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.softmax(self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class LogSoftmax(Module):
-    """The logarithm of the softmax along `dim`."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.log_softmax(self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
 class Flatten(Module):
     """Merge the axes from `start_dim` to `end_dim`; by default all but the first."""
 
@@ -132,56 +75,86 @@ class Identity(Module):
         return x
 
 
-class LayerNorm(Module):
-    """Mean 0 and variance 1 over the last axes, then times weight plus bias."""
+class Unflatten(Module):
+    """Split one axis into several."""
 
-    weight: Parameter | None
-    bias: Parameter | None
-
-    def __init__(
-        self,
-        normalized_shape: int | Sequence[int],
-        eps: float = 1e-5,
-        elementwise_affine: bool = True,
-        bias: bool = True,
-        device: str | None = None,
-        dtype: DType | None = None,
-    ) -> None:
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
-        whole = isinstance(normalized_shape, int)
-        self.normalized_shape = (normalized_shape,) if whole else tuple(normalized_shape)
-        self.eps = eps
-        self.weight = self.bias = None
-        if elementwise_affine:
-            self.weight = Parameter(ones(self.normalized_shape, device=device, dtype=dtype))
-            if bias:
-                self.bias = Parameter(zeros(self.normalized_shape, device=device, dtype=dtype))
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        axis = normalize_axis(self.dim, input.ndim)
+        before, after = input.shape[:axis], input.shape[axis + 1 :]
+        return input.reshape(*before, *self.unflattened_size, *after)
 
     def extra_repr(self) -> str:
-        affine = self.weight is not None
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}"
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class CosineSimilarity(Module):
+    """The cosine of the angle between vectors along `dim`."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return functional.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class PairwiseDistance(Module):
+    """The p-norm of differences along the last axis."""
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        super().__init__()
+        self.norm, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return functional.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
 
 
 class Embedding(Module):
-    """Rows of a table, looked up by index; normally distributed at first."""
+    """Rows of a table, looked up by index; normally distributed at first.
+
+    The row `padding_idx` is zero at first and gets no gradient.
+    """
 
     def __init__(
         self,
         num_embeddings: int,
         embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
         device: str | None = None,
         dtype: DType | None = None,
     ) -> None:
         super().__init__()
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise located(
+                OptionError(
+                    "padding_idx names no row of the table",
+                    expected=f"{-num_embeddings} <= padding_idx < {num_embeddings}",
+                    found=padding_idx,
+                    hint="pass the index that pads the sequences",
+                )
+            )
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
-        self.weight = Parameter(randn(num_embeddings, embedding_dim, device=device, dtype=dtype))
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        self.weight = Parameter(zeros(num_embeddings, embedding_dim, device=device, dtype=dtype))
+        self.reset_parameters()
 
-    def forward(self, index: Tensor) -> Tensor:
-        return functional.embedding(index, self.weight)
+    def reset_parameters(self) -> None:
+        """Draw new values."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with set_recording(False):
+                self.weight[self.padding_idx] = 0
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
-        return f"{self.num_embeddings}, {self.embedding_dim}"
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
-from picograd.dialects.dtypes import DType
-from picograd.errors import DTypeError, OptionError, ShapeError
+from picograd.dialects.dtypes import DType, float16, float32, float64
+from picograd.errors import DTypeError, OptionError, StateError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes import SETTINGS, set_recording
 from picograd.frontend.problems import located
@@ -26,6 +27,13 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+class IncompatibleKeys(NamedTuple):
+    """The names that a module and a state do not share."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
 class Module(Watched):
     """Base of all modules.
 
@@ -33,7 +41,8 @@ class Module(Watched):
     """
 
     training: bool = True
-    _buffer_names: frozenset[str] = frozenset()
+    _buffer_names: Mapping[str, bool] = MappingProxyType({})
+    """The names of buffers, in order, and whether each is saved with the state."""
 
     def __init__(self) -> None:
         self.training = True
@@ -102,58 +111,123 @@ class Module(Watched):
         """All parameters, each once."""
         return (parameter for _, parameter in self.named_parameters())
 
-    def register_buffer(self, name: str, value: Tensor) -> None:
-        """An attribute that belongs to the state, but is not trained."""
-        self._buffer_names = self._buffer_names | {name}
-        setattr(self, name, value)
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """An attribute that moves with the module but is not trained; None is none yet.
+
+        It belongs to the state unless `persistent` is False.
+        """
+        self._check_name(name)
+        self._buffer_names = {**self._buffer_names, name: persistent}
+        setattr(self, name, tensor)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Set an attribute that is a parameter, or None."""
+        self._check_name(name)
+        setattr(self, name, param)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Set an attribute that is a module, or None."""
+        self._check_name(name)
+        setattr(self, name, module)
+
+    def _check_name(self, name: str) -> None:
+        taken = name not in vars(self) and hasattr(type(self), name)
+        if not name or "." in name or taken:
+            raise located(
+                OptionError(
+                    f"{name!r} cannot name a part of a module",
+                    expected="a name without dots that the class does not use for itself",
+                    found=f"{name!r} in {type(self).__name__}",
+                    hint="choose another name",
+                )
+            )
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """All buffers, with their paths."""
+        """All buffers, each once, with their paths."""
+        seen: set[int] = set()
         for path, module in self.named_modules(prefix):
-            for name in sorted(module._buffer_names):
-                yield _join(path, name), getattr(module, name)
+            for name in module._buffer_names:
+                value = getattr(module, name)
+                if value is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    yield _join(path, name), value
+
+    def buffers(self) -> Iterator[Tensor]:
+        """All buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers())
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path such as `net.0`. Raises OptionError where there is none."""
+        module = self
+        for name in target.split(".") if target else ():
+            found = vars(module).get(name)
+            if not isinstance(found, Module):
+                raise located(
+                    OptionError(
+                        f"{type(self).__name__} has no module `{target}`",
+                        expected=", ".join(path for path, _ in self.named_modules() if path),
+                        found=target,
+                        hint="named_modules() lists the paths",
+                    )
+                )
+            module = found
+        return module
 
     # State
 
-    def _state(self) -> dict[str, Tensor]:
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
+    def _state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """What is saved, under every path that leads to it."""
+        for name, value in vars(self).items():
+            if isinstance(value, Parameter):
+                yield _join(prefix, name), value
+        for name, persistent in self._buffer_names.items():
+            value = getattr(self, name)
+            if persistent and value is not None:
+                yield _join(prefix, name), value
+        for name, child in self.named_children():
+            yield from child._state(_join(prefix, name))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers by path, detached; they share storage with the module."""
-        return {name: value.detach() for name, value in self._state().items()}
+        return {name: value.detach() for name, value in self._state()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True) -> None:
-        """Copy values into the parameters and buffers.
+    def load_state_dict(
+        self, state_dict: Mapping[str, Tensor], strict: bool = True
+    ) -> IncompatibleKeys:
+        """Copy values into the parameters and buffers, and tell which names did not fit.
 
-        Raises OptionError when, being strict, names are missing or unknown; ShapeError when
-        shapes differ.
+        Raises StateError, before anything is copied, when shapes differ, or when, being strict,
+        names are missing or unexpected.
         """
-        mine = self._state()
-        missing = [name for name in mine if name not in state]
-        unknown = [name for name in state if name not in mine]
-        if strict and (missing or unknown):
+        mine = dict(self._state())
+        keys = IncompatibleKeys(
+            [name for name in mine if name not in state_dict],
+            [name for name in state_dict if name not in mine],
+        )
+        common = [name for name in mine if name in state_dict]
+        faults = [
+            f"{name} is {list(state_dict[name].shape)} and should be {list(mine[name].shape)}"
+            for name in common
+            if mine[name].shape != state_dict[name].shape
+        ]
+        if strict and keys.unexpected_keys:
+            faults.insert(0, "unexpected: " + ", ".join(keys.unexpected_keys))
+        if strict and keys.missing_keys:
+            faults.insert(0, "missing: " + ", ".join(keys.missing_keys))
+        if faults:
             raise located(
-                OptionError(
+                StateError(
                     f"the state does not fit {type(self).__name__}",
                     expected=", ".join(mine),
-                    found=f"missing: {missing}, unknown: {unknown}",
-                    hint="pass strict=False to load what fits",
+                    found="; ".join(faults),
+                    hint="load into a model that was built the same way; strict=False passes "
+                    "over names, not over shapes",
                 )
             )
-        for name in [name for name in mine if name in state]:
-            if mine[name].shape != state[name].shape:
-                raise located(
-                    ShapeError(
-                        f"`{name}` has another shape in the state",
-                        expected=list(mine[name].shape),
-                        found=list(state[name].shape),
-                        hint="load into a model that was built with the same sizes",
-                    )
-                )
         with set_recording(False):
-            for name, value in mine.items():
-                if name in state:
-                    value.copy_(state[name].to(device=value.device))
+            for name in common:
+                mine[name].copy_(state_dict[name].to(device=mine[name].device))
+        return keys
 
     def train(self, mode: bool = True) -> Self:
         """Set `training` here and in all modules inside."""
@@ -197,9 +271,25 @@ class Module(Watched):
                     hint="pass a float dtype; convert single tensors with Tensor.to",
                 )
             )
-        for tensor in self._state().values():
+        for tensor in (*self.parameters(), *self.buffers()):
             move_storage(tensor, dtype if tensor.dtype.is_float else None, device)
         return self
+
+    def float(self) -> Self:
+        """Parameters and buffers in float32."""
+        return self.to(float32)
+
+    def double(self) -> Self:
+        """Parameters and buffers in float64."""
+        return self.to(float64)
+
+    def half(self) -> Self:
+        """Parameters and buffers in float16."""
+        return self.to(float16)
+
+    def cpu(self) -> Self:
+        """Parameters and buffers on the device "cpu"."""
+        return self.to("cpu")
 
     def apply(self, function: Callable[[Module], object]) -> Self:
         """Call a function on all modules inside, then on this one."""
@@ -215,12 +305,17 @@ class Module(Watched):
         return ""
 
     def __repr__(self) -> str:
-        lines = [
-            f"  ({name}): " + repr(child).replace("\n", "\n  ")
-            for name, child in self.named_children()
-        ]
-        head = f"{type(self).__name__}({self.extra_repr()}"
-        return head + (("\n" + "\n".join(lines) + "\n)") if lines else ")")
+        name, extra = type(self).__name__, self.extra_repr()
+        inner = self.repr_of_children()
+        if not inner:
+            return f"{name}({extra})"
+        lines = [*(extra.split("\n") if extra else ()), *inner]
+        body = "\n".join(lines).replace("\n", "\n  ")
+        return f"{name}(\n  {body}\n)"
+
+    def repr_of_children(self) -> list[str]:
+        """The lines that show the modules inside."""
+        return [f"({name}): {child!r}" for name, child in self.named_children()]
 
 
 def _join(path: str, name: str) -> str:
@@ -250,53 +345,3 @@ def move_storage(tensor: Tensor, dtype: DType | None, device: str | None) -> Non
     cell.version += 1
     tensor.requires_grad_(tracked)
     tensor.grad = moved_grad
-
-
-class Sequential(Module):
-    """Modules one after another; their names are their numbers."""
-
-    def __init__(self, *modules: Module) -> None:
-        super().__init__()
-        for number, module in enumerate(modules):
-            setattr(self, str(number), module)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for module in self.children():
-            x = module(x)
-        return x
-
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
-
-
-class ModuleList(Module):
-    """A list of modules whose parameters count as the owner's."""
-
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        super().__init__()
-        for module in modules:
-            self.append(module)
-
-    def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        setattr(self, str(len(self)), module)
-        return self
-
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Module]: ...
-    def __getitem__(self, index: int | slice) -> Module | Sequence[Module]:
-        return list(self.children())[index]

@@ -67,9 +67,11 @@ def test_gelu(rng: np.random.Generator) -> None:
 
 
 def test_extremes_of_activations() -> None:
-    x = torch.tensor([-1e4, -100.0, 100.0, 1e4, float("nan")])
+    x = torch.tensor([-1e4, -1000.0, 100.0, 1e4, float("nan")])
     np.testing.assert_array_equal(x.sigmoid().numpy(), [0, 0, 1, 1, np.nan])
     np.testing.assert_array_equal(x.relu().numpy(), [0, 0, 100, 1e4, np.nan])
+    small = torch.tensor([-80.0, -20.0], dtype=torch.float64).sigmoid().numpy()
+    np.testing.assert_allclose(small, np.exp([-80.0, -20.0]), rtol=1e-8)  # and not 0
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1, 1), (None, 0.5), (0, None), (1, -1)])

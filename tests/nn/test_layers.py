@@ -92,9 +92,9 @@ def test_cross_entropy(rng: np.random.Generator, reduction: str) -> None:
     x, y = rng.standard_normal((6, 4)) * 20, rng.integers(0, 4, 6)
     each = -log_softmax(x)[np.arange(6), y]
     expected = {"mean": each.mean(), "sum": each.sum(), "none": each}[reduction]
-    result = nn.CrossEntropyLoss(reduction)(torch.tensor(x), torch.tensor(y))
+    result = nn.CrossEntropyLoss(reduction=reduction)(torch.tensor(x), torch.tensor(y))
     np.testing.assert_allclose(result.numpy(), expected, rtol=1e-12)
-    again = nn.NLLLoss(reduction)(torch.tensor(log_softmax(x)), torch.tensor(y))
+    again = nn.NLLLoss(reduction=reduction)(torch.tensor(log_softmax(x)), torch.tensor(y))
     np.testing.assert_allclose(again.numpy(), expected, rtol=1e-12)
 
 

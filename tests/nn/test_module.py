@@ -7,7 +7,7 @@ import pytest
 
 import picograd as torch
 from picograd import nn
-from picograd.errors import DTypeError, OptionError, ShapeError
+from picograd.errors import DTypeError, OptionError, StateError
 
 
 class Net(nn.Module):
@@ -39,7 +39,7 @@ def test_state_goes_round() -> None:
     torch.manual_seed(1)
     a, b = Net(), Net()
     state = a.state_dict()
-    assert list(state) == ["scale", "first.weight", "first.bias", "body.1.weight", "mean"]
+    assert list(state) == ["scale", "mean", "first.weight", "first.bias", "body.1.weight"]
     assert not any(value.requires_grad for value in state.values())
     b.load_state_dict(state)
     x = torch.rand(5, 3)
@@ -51,12 +51,15 @@ def test_state_that_does_not_fit() -> None:
     net = Net()
     state = net.state_dict()
     del state["scale"]
-    with pytest.raises(OptionError, match="does not fit Net") as caught:
+    with pytest.raises(StateError, match="does not fit Net") as caught:
         net.load_state_dict({**state, "other": torch.ones(1)})
     assert "scale" in str(caught.value) and "other" in str(caught.value)
-    net.load_state_dict(state, strict=False)
-    with pytest.raises(ShapeError, match="another shape"):
-        net.load_state_dict({**net.state_dict(), "scale": torch.ones(2)})
+    assert net.load_state_dict({**state, "other": torch.ones(1)}, strict=False) == (
+        ["scale"],
+        ["other"],
+    )
+    with pytest.raises(StateError, match=r"scale is \[2\] and should be \[1\]"):
+        net.load_state_dict({**net.state_dict(), "scale": torch.ones(2)}, strict=False)
 
 
 def test_modes_reach_all_modules() -> None:
