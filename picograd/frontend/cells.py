@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TypeAlias
 
 from xdsl.ir import SSAValue
@@ -14,15 +15,26 @@ from xdsl.ir import SSAValue
 from picograd.backends.runtime import Buffer
 from picograd.dialects.dtypes import AnyTensor
 
-Value: TypeAlias = Buffer | SSAValue
-"""What a cell holds: memory on a device, or a value of the graph being traced."""
+
+class Lifted(ABC):
+    """A value inside of a function transformation: what it stands for around it, and more."""
+
+    @property
+    @abstractmethod
+    def type(self) -> AnyTensor:
+        """The type that the transformed function sees."""
+
+
+Value: TypeAlias = Buffer | SSAValue | Lifted
+"""What a cell holds: memory on a device, a value of the graph being traced, or a lifted one."""
 
 
 class Cell:
     """The storage that a tensor and its views share.
 
-    `version` counts changes in place, as PyTorch's `_version`. `trace` is the trace that made the
-    cell, or None for storage that outlives traces. `name` is what dumps call it.
+    `version` counts changes in place, as PyTorch's `_version`. `trace` is the trace or
+    transformation that made the cell, or None for storage that outlives them all. `name` is what
+    dumps call it.
     """
 
     __slots__ = ("__weakref__", "device", "name", "trace", "type", "value", "version")

@@ -19,7 +19,7 @@ from picograd.errors import DTypeError, GradientError, ShapeError, TraceError
 from picograd.frontend.cells import Cell
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.devices import default_device
-from picograd.frontend.eager import eager
+from picograd.frontend.eager import current, eager
 from picograd.frontend.modes import SETTINGS
 from picograd.frontend.printing import array_text
 from picograd.frontend.problems import located
@@ -58,15 +58,16 @@ class Conversions(TensorCore):
 
     def download(self, what: str) -> NDArray[Any]:
         """The elements as a fresh array; `what` names the caller in errors. Raises TraceError."""
-        if SETTINGS.trace is not None:
-            self._refuse_value(what)
-        mode = eager(self.device)
-        return mode.download(self.read().value)
+        mode = current(self.device)
+        array = mode.revealed(self.read().value)
+        if array is None:
+            self._refuse_value(what, mode.unseen)
+        return array
 
-    def _refuse_value(self, what: str) -> NoReturn:
+    def _refuse_value(self, what: str, unseen: str) -> NoReturn:
         raise located(
             TraceError(
-                f"{what} of a tensor inside a compiled function, which has no value while traced",
+                f"{what} of a tensor {unseen}",
                 expected="operations on tensors only",
                 found=f"{what} of a tensor of shape {list(self.shape)}",
                 hint=_NO_VALUE_HINT,
@@ -75,7 +76,7 @@ class Conversions(TensorCore):
 
     def __format__(self, spec: str) -> str:
         """A 0-d tensor formats as its number: f"{loss:.3f}"."""
-        if self.ndim == 0 and SETTINGS.trace is None:
+        if self.ndim == 0 and current(self.device).runs_now:
             return format(self._scalar("format()"), spec)
         return format(repr(self), spec)
 
@@ -136,9 +137,12 @@ class Conversions(TensorCore):
         if self.requires_grad:
             node = None if SETTINGS.trace is not None else self.grad_fn
             suffix += ", requires_grad=True" if node is None else f", grad_fn=<{node.name}>"
-        if self.cell.trace is not None or SETTINGS.trace is not None:
+        mode = current(self.device)
+        visible = mode.runs_now and self.cell.trace in (None, mode.scope)
+        array = mode.revealed(self.read().value) if visible else None
+        if array is None:
             return f"tensor(<traced {list(self.shape)} {self.dtype.name}>)"
-        return f"tensor({array_text(self.download('repr()'), 'tensor(')}{suffix})"
+        return f"tensor({array_text(array, 'tensor(')}{suffix})"
 
     # To other dtypes and devices
 

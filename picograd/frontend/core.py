@@ -21,7 +21,7 @@ from picograd.frontend.cells import Cell, Value
 from picograd.frontend.eager import current
 from picograd.frontend.modes import SETTINGS, RuntimeValue, set_recording
 from picograd.frontend.problems import located
-from picograd.frontend.tape import CallNode, LeafNode, Node, Stamp, Tape, Var, backward
+from picograd.frontend.tape import CallNode, LeafNode, Node, Stamp, Tape, Var
 from picograd.frontend.views import Layout, ReshapeView, View, dense, reshaped_strides
 from picograd.semantics.builder import Ops, V
 
@@ -117,6 +117,9 @@ class TensorCore:
     def read(self) -> Var:
         """The tensor's present value and where it came from."""
         mode = current(self.device)
+        lifted = mode.lift(self)
+        if lifted is not None:
+            return lifted
         base, node, recording = mode.read(self.cell), self.history.node, SETTINGS.recording
         stamp = Stamp(self.cell, self.cell.version)
         if not self.views:
@@ -295,58 +298,23 @@ class TensorCore:
             trace.writes_grad(self)
         self.grad_slot = value
 
-    def accumulate_grad(self, grad: Value) -> None:
-        """Add to `.grad`, in place when there is one. The backward pass calls this."""
+    def accumulate_grad(self, grad: Var) -> None:
+        """Add to `.grad`: in place, unless the sum is to be differentiated again.
+
+        The backward pass calls this.
+        """
         mode = current(self.device)
         present = self.grad
-        with set_recording(False):
-            if present is None:
-                self.grad = self._make(mode.new_cell(grad), (), History(), 0)
-            else:
-                present.write_(Var(mode.add(present.read().value, grad)))
-        mode.suggest_name(self, grad)
-
-    def backward(self, gradient: TensorCore | None = None, retain_graph: bool = False) -> None:
-        """Add the gradient of this tensor to `.grad` of every leaf it depends on.
-
-        `gradient` weights the elements; a tensor of one element needs none. Raises GradientError
-        when nothing requires a gradient, or a value needed was changed in place or freed.
-        """
-        node = self.read().node
-        if node is None:
-            raise located(
-                GradientError(
-                    "backward() on a tensor that does not require a gradient",
-                    expected="a tensor computed from one with requires_grad=True",
-                    found="a tensor without grad_fn",
-                    hint="was it computed under no_grad(), or from detached tensors?",
-                )
-            )
-        mode = current(self.device)
-        if gradient is not None:
-            if (gradient.shape, gradient.dtype) != (self.shape, self.dtype):
-                raise located(
-                    ShapeError(
-                        "the gradient given to backward() does not fit the tensor",
-                        expected=f"{list(self.shape)} {self.dtype.name}",
-                        found=f"{list(gradient.shape)} {gradient.dtype.name}",
-                        hint="pass one like the tensor, for instance torch.ones_like(tensor)",
-                    )
-                )
-            seed = gradient.read().value
-        elif all(size == 1 for size in self.shape):
-            seed = mode.full(self.shape, 1, self.dtype)
+        records = grad.node is not None or (present is not None and present.requires_grad)
+        tape = Tape(mode, records)
+        if present is None or records:
+            total = grad if present is None else tape.add(present.read(), grad)
+            total = not_a_leaf(tape, total)
+            self.grad = self._make(mode.new_cell(total.value), (), History(total.node), 0)
         else:
-            raise located(
-                GradientError(
-                    "backward() without a gradient needs a tensor of one element",
-                    expected="a scalar, such as a loss",
-                    found=f"shape {list(self.shape)}",
-                    hint="reduce it first (.sum(), .mean()), or pass gradient=…",
-                )
-            )
-        with set_recording(False):
-            backward(node, seed, retain_graph=retain_graph)
+            with set_recording(False):
+                present.write_(tape.add(present.read(), grad))
+        mode.suggest_name(self, grad.value)
 
 
 def _layout_of(cell: Cell, views: Sequence[View]) -> Layout:

@@ -111,14 +111,7 @@ class EagerMode(Mode):
 
     def read(self, cell: Cell) -> Value:
         if cell.trace is not None:
-            raise located(
-                TraceError(
-                    "a tensor of a compiled function is used after the function was traced",
-                    expected="tensors that the compiled function returned",
-                    found=f"a traced {cell.type} that was kept in a variable",
-                    hint="return the tensor from the compiled function",
-                )
-            )
+            raise escaped(cell)
         return cell.value
 
     def write(self, cell: Cell, value: Value) -> None:
@@ -136,12 +129,35 @@ class EagerMode(Mode):
     def runtime(self, number: RuntimeValue) -> Value:
         return self.constant(number.array(()))
 
+    @property
+    def scope(self) -> Mode | None:
+        return None
+
+    @property
+    def runs_now(self) -> bool:
+        return True
+
+    def revealed(self, value: Value) -> Array | None:
+        return self.download(value)
+
     def here(self) -> str | None:
         return None
 
     @contextmanager
     def placed_at(self, at: str | None) -> Generator[None]:
         yield
+
+
+def escaped(cell: Cell) -> TraceError:
+    """The error for a tensor that is used after the function that made it was traced."""
+    return located(
+        TraceError(
+            "a tensor of a compiled or transformed function is used outside of it",
+            expected="tensors that the function returned",
+            found=f"a {cell.type} from inside, which was kept in a variable",
+            hint="return the tensor from the function",
+        )
+    )
 
 
 @cache

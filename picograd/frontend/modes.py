@@ -70,6 +70,36 @@ class Mode(Ops[Value]):
         """
         return function(self, operand)
 
+    @property
+    def scope(self) -> Mode | None:
+        """The trace or transformation that this is; None for a device."""
+        return self
+
+    def lift(self, tensor: Any) -> Any:
+        """The value of a tensor from around this transformation; None for one of its own.
+
+        Only transformations lift: everybody else reads the tensor's cell.
+        """
+        return None
+
+    @property
+    def runs_now(self) -> bool:
+        """Whether ops run when they are built, so that values can be looked at."""
+        return False
+
+    def revealed(self, value: Value) -> Array | None:
+        """The elements of a value; None when it has none that could be looked at."""
+        return None
+
+    @property
+    def unseen(self) -> str:
+        """Why a value here has no elements to look at, as the end of a sentence."""
+        return "inside a compiled function, which has no value while traced"
+
+    def random_words(self, words: int) -> int:
+        """How many words the generator moves on by for a draw that takes `words` of them."""
+        return words
+
     @abstractmethod
     def here(self) -> str | None:
         """The user's line as ops carry it (`model.py:12`); None where ops carry none."""
@@ -101,7 +131,7 @@ class _Settings(threading.local):
 
 
 SETTINGS = _Settings()
-"""This thread's trace in progress, and whether gradients are recorded."""
+"""This thread's trace or transformation in progress, and whether gradients are recorded."""
 
 
 @contextmanager
@@ -117,7 +147,7 @@ def set_recording(recording: bool) -> Generator[None]:
 
 @contextmanager
 def set_trace(trace: Mode | None) -> Generator[None]:
-    """Send the ops of the block into a trace, or to their device when `trace` is None."""
+    """Send the block's ops into a trace or transformation; to their device when it is None."""
     before = SETTINGS.trace
     SETTINGS.trace = trace
     try:

@@ -97,6 +97,7 @@ def draw(
 ) -> Tensor:
     """Numbers by a recipe, which has a name and uses so many words; scaled, then shifted."""
     ops, source, shape = builder_for(device), generator or default_generator, tuple(shape)
+    words = ops.mode.random_words(words)
     state = ops.mode.runtime(
         RuntimeValue("random_state", int32, (4,), lambda numbers: source.take(words))
     )

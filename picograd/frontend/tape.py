@@ -1,18 +1,17 @@
-"""The gradient tape: what ran, and the backward pass over it.
+"""The gradient tape: what ran, as a graph of nodes.
 
 `Tape` is a builder of ops over `Var`s. Each op goes to the mode beneath; when it depends on a
-tensor that requires a gradient, a `Node` remembers the call. `backward` visits nodes from the
-newest to the oldest and asks `semantics.gradients` for the rule of each.
+tensor that requires a gradient, a `Node` remembers the call. The backward pass over the nodes
+stands in `frontend.backward`.
 """
 
 from __future__ import annotations
 
-import heapq
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TypeAlias
 
 from xdsl.ir import Attribute
 
@@ -20,7 +19,7 @@ from picograd.dialects.dtypes import AnyTensor, dtype_of
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import GradientError
 from picograd.frontend.cells import Cell, Value
-from picograd.frontend.eager import current, eager
+from picograd.frontend.eager import eager
 from picograd.frontend.modes import SETTINGS, Mode
 from picograd.frontend.problems import located
 from picograd.semantics.builder import Array, Ops
@@ -49,10 +48,16 @@ class Node:
 
     order: int
     name: str
-    trace: object | None
-    """The trace in which the node was made; None outside of traces."""
+    trace: Mode | None
+    """The trace or transformation in which the node was made; None outside of them."""
     device: str
     """Where its value lives."""
+    hooks: tuple[Hook, ...] = ()
+    """What looks at the gradient of the node's value once it is complete, and may replace it."""
+
+    def sources(self) -> Sequence[Node]:
+        """The nodes that gradients go on to."""
+        return ()
 
 
 @dataclass(slots=True)
@@ -64,13 +69,16 @@ class Var:
     stamp: Stamp | None = None
 
 
+Hook: TypeAlias = Callable[[Var], Var | None]
+
+
 class Leaf(Protocol):
     """What gathers gradients: a tensor made by the user with `requires_grad=True`."""
 
     @property
     def device(self) -> str: ...
 
-    def accumulate_grad(self, grad: Value) -> None: ...
+    def accumulate_grad(self, grad: Var) -> None: ...
 
 
 class LeafNode(Node):
@@ -83,7 +91,8 @@ class LeafNode(Node):
         self.device = leaf.device
         self._leaf = weakref.ref(leaf)
 
-    def accumulate(self, grad: Value) -> None:
+    def accumulate(self, grad: Var) -> None:
+        """Add to the leaf's `.grad`; a gradient with a node of its own stays differentiable."""
         leaf = self._leaf()
         if leaf is not None:  # otherwise nobody is left to read the gradient
             leaf.accumulate_grad(grad)
@@ -115,13 +124,19 @@ class MoveNode(Node):
         self.source = source
         self.source_device = source_device
 
-    def backward(self, grad: Value) -> Value:
+    def sources(self) -> Sequence[Node]:
+        return (self.source,)
+
+    def backward(self, grad: Var) -> Var:
         """The gradient on the device that the tensor came from."""
-        return eager(self.source_device).constant(eager(self.device).download(grad))
+        value = eager(self.source_device).constant(eager(self.device).download(grad.value))
+        if grad.node is None:
+            return Var(value)
+        return Var(value, MoveNode(grad.node, self.device, self.source_device))
 
 
 class CallNode(Node):
-    """One recorded call of an op; it is the `Call` that gradient rules see."""
+    """One recorded call of an op: the `Call` that gradient rules see, through the backward pass."""
 
     def __init__(
         self,
@@ -134,7 +149,7 @@ class CallNode(Node):
         self.order = next(_order)
         self.op = op
         self.name = _backward_name(op, properties)
-        self.trace = SETTINGS.trace
+        self.trace = mode.scope
         self.device = mode.device
         self.at = mode.here()
         self.properties = properties
@@ -145,20 +160,24 @@ class CallNode(Node):
             for operand, type in zip(operands, self.operand_types, strict=True)
         ]
         self._operands: list[Var] | None = list(operands)
+        # Without this node: the two would keep each other alive.
         self._result: Var | None = Var(result)
 
-    def needs(self, index: int) -> bool:
-        return self.edges[index] is not None
+    def sources(self) -> Sequence[Node]:
+        return [edge for edge in self.edges if edge is not None]
 
-    def operand(self, index: int) -> Value:
+    def operand(self, index: int) -> Var:
+        """An operand as the op saw it. Raises GradientError if it changed since or was freed."""
         if self._operands is None:
             self._refuse_second_pass()
         return self._saved(self._operands[index], self.operand_types[index])
 
-    def result(self) -> Value:
+    def result(self) -> Var:
+        """The op's result. Raises GradientError if it changed since or was freed."""
         if self._result is None:
             self._refuse_second_pass()
-        return self._saved(self._result, self.result_type)
+        saved = self._saved(self._result, self.result_type)
+        return Var(saved.value, self, saved.stamp)
 
     def stamp_result(self, value: Value, stamp: Stamp) -> None:
         """Tie the result, if `value` is it, to the first storage that holds it."""
@@ -170,14 +189,7 @@ class CallNode(Node):
         """Forget the values; a second backward pass is an error from now on."""
         self._operands = self._result = None
 
-    def backward(self, ops: Mode, grad: Value) -> Sequence[Value | None]:
-        """The gradients of the operands."""
-        rule = GRADIENTS[self.op]
-        assert not isinstance(rule, NotDifferentiable)
-        with ops.placed_at(self.at):
-            return rule(ops, self, grad)
-
-    def _saved(self, var: Var, type: AnyTensor) -> Value:
+    def _saved(self, var: Var, type: AnyTensor) -> Var:
         if var.stamp is not None and not var.stamp.is_current:
             raise located(
                 GradientError(
@@ -187,7 +199,7 @@ class CallNode(Node):
                     hint="change a copy (.clone()), or change it after backward()",
                 )
             )
-        return var.value
+        return var
 
     def _refuse_second_pass(self) -> NoReturn:
         raise located(
@@ -207,10 +219,14 @@ def _backward_name(op: type[TensorOp], properties: Mapping[str, Attribute]) -> s
 
 
 class Tape(Ops[Var]):
-    """Builds ops in a mode, and records those that a gradient will flow through."""
+    """Builds ops in a mode, and records those that a gradient will flow through.
 
-    def __init__(self, mode: Mode) -> None:
+    `records` overrules the thread's switch for recording gradients.
+    """
+
+    def __init__(self, mode: Mode, records: bool | None = None) -> None:
         self.mode = mode
+        self._records = records
 
     def emit(
         self,
@@ -220,7 +236,8 @@ class Tape(Ops[Var]):
         name_hint: str | None = None,
     ) -> Var:
         value = self.mode.emit(op, [operand.value for operand in operands], properties, name_hint)
-        if not SETTINGS.recording or all(operand.node is None for operand in operands):
+        records = SETTINGS.recording if self._records is None else self._records
+        if not records or all(operand.node is None for operand in operands):
             return Var(value)
         if isinstance(GRADIENTS[op], NotDifferentiable) or not self.mode.dtype_of(value).is_float:
             return Var(value)
@@ -242,55 +259,3 @@ def detached(var: Var) -> Var:
 def unstamped(var: Var) -> Var:
     """The same value, free of its storage: an operation in place keeps its old operand."""
     return Var(var.value, var.node)
-
-
-def backward(root: Node, grad: Value, *, retain_graph: bool) -> None:
-    """Add the gradients of `root`'s value, weighted with `grad`, to the leaves it depends on.
-
-    Raises GradientError when a needed value was changed in place or freed by an earlier pass.
-    """
-    pending: dict[Node, Value] = {root: grad}
-    # Leaves have order 0: they come last, with all their gradients summed. Arrival breaks ties.
-    arrival = count()
-    queue = [(-root.order, next(arrival), root)]
-    while queue:
-        _, _, node = heapq.heappop(queue)
-        for edge, part in _edge_gradients(node, pending.pop(node)):
-            if edge in pending:
-                pending[edge] = current(edge.device).add(pending[edge], part)
-            else:
-                pending[edge] = part
-                heapq.heappush(queue, (-edge.order, next(arrival), edge))
-        if isinstance(node, CallNode) and not retain_graph:
-            node.release()
-
-
-def _edge_gradients(node: Node, grad: Value) -> list[tuple[Node, Value]]:
-    """The nodes that a node's operands come from, with their gradients."""
-    if isinstance(node, LeafNode):
-        node.accumulate(grad)
-        return []
-    if isinstance(node, BarrierNode):
-        node.refuse()
-    _check_trace(node)
-    if isinstance(node, MoveNode):
-        return [(node.source, node.backward(grad))]
-    assert isinstance(node, CallNode)
-    parts = node.backward(current(node.device), grad)
-    return [
-        (edge, part)
-        for edge, part in zip(node.edges, parts, strict=True)
-        if edge is not None and part is not None
-    ]
-
-
-def _check_trace(node: Node) -> None:
-    if node.trace is not SETTINGS.trace:
-        raise located(
-            GradientError(
-                "backward() inside a compiled function reaches ops that ran outside of it",
-                expected="forward and backward in the same compiled function",
-                found=f"{node.name} from outside",
-                hint="compute the loss inside the compiled function, or detach() what it is given",
-            )
-        )
