@@ -23,6 +23,14 @@ builtin.module {
     %y = pico.binary add %best, %one : tensor<4xi32>
     func.return %y : tensor<4xi32>
   }
+Each op on float16, bfloat16, int8, int16 or uint8 becomes the op on float32 or int32. Where the
+machine holds narrow types in memory (a CPU), operands are cast before the op and its result after
+it, with one rounding; uint8 is held as the i8 of the same bits. Where it does not (a GPU, above),
+values are held widened, and each result is rounded, or wrapped, to what the narrow type can hold.
+Ops that only move elements leave them as they are held.
+
+64-bit integers become 32-bit ones where the machine has none.
+
 }
 ```
 
@@ -39,7 +47,7 @@ Source: the type legalization of code generators (LLVM's SelectionDAG), with err
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
@@ -103,102 +111,95 @@ def legalize(function: FuncOp, target: Target) -> None:
     function.function_type = FunctionType.from_lists(list(block.arg_types), results)
 
 
-def _legalize_op(op: TensorOp, target: Target) -> None:
-    """Replace an op by the same one on narrow types; its operands are narrow already."""
-    where = _place_of(op)
-    _check_float64(op.result.type, op.name, where, target)
-    _check_shift(op, target, where)
-    properties = _narrow_properties(op, target, where)
-    result = op.infer([type_of(operand) for operand in op.operands], properties)
-    if result == op.result.type and properties == op.properties:
-        return
-    new = type(op).create(
-        operands=op.operands,
-        result_types=[result],
-        properties=properties,
-        attributes=op.attributes,
-    )
-    new.results[0].name_hint = op.result.name_hint
-    Rewriter.insert_op(new, InsertPoint.before(op))
-    op.result.replace_all_uses_with(new.results[0])
-    Rewriter.erase_op(op)
+class _Legalizer:
+    """Rewrites the ops of a function in order; knows which values stand for narrow dtypes."""
 
+    def __init__(self, target: Target, ops: list[TensorOp]) -> None:
+        self._target = target
+        self._dtypes: dict[SSAValue, DType] = {}
+        self._narrow = Narrow(target, ops[0]) if ops else None
 
-def _narrow_value(value: SSAValue, what: str, where: str, target: Target) -> None:
-    """Change the type of an argument in place."""
-    type = type_of(value)
-    _check_float64(type, what, where, target)
-    narrow = _narrow_type(type, target)
-    if narrow != type:
-        Rewriter.replace_value_with_new_type(value, narrow)
+    def _dtype(self, value: SSAValue) -> DType:
+        """The dtype that a value had in the program."""
+        return self._dtypes.get(value) or dtype_of(type_of(value))
 
+    def argument(self, value: SSAValue) -> None:
+        """Change the type of an argument in place."""
+        type, dtype = type_of(value), dtype_of(type_of(value))
+        check_float64(type, f"argument %{value.name_hint or '?'}", "", self._target)
+        held = held_dtype(dtype, self._target)
+        if held is not dtype:
+            value = Rewriter.replace_value_with_new_type(value, tensor_type(type.get_shape(), held))
+        if dtype.is_narrow:
+            self._dtypes[value] = dtype
 
-def _is_wide(dtype: DType, target: Target) -> bool:
-    return dtype.name == "int64" and not target.int64
+    def op(self, op: TensorOp) -> None:
+        """Replace an op by ops on legal types; its operands are legal already."""
+        where = place_of(op)
+        check_float64(op.result.type, op.name, where, self._target)
+        check_shift(op, self._target, where)
+        dtype = dtype_of(op.result.type)
+        assert self._narrow is not None
+        self._narrow.move_to(op)
+        if not any(self._dtype(value).is_narrow for value in (*op.operands, op.result)):
+            new = self._rebuilt(op, op.operands, narrow_properties(op, self._target, where))
+        elif moves_elements(op):
+            new = self._rebuilt(op, op.operands, self._held_properties(op, dtype))
+        elif isinstance(op, CastOp):
+            new = self._cast(self._narrow, op.x, dtype)
+        else:
+            new = self._computed(self._narrow, op, dtype, where)
+        if new is op.result:
+            return
+        name_after(new, op.result)
+        if dtype.is_narrow:
+            self._dtypes[new] = dtype
+        op.result.replace_all_uses_with(new)
+        Rewriter.erase_op(op)
 
-
-def _narrow_type(type: AnyTensor, target: Target) -> AnyTensor:
-    return tensor_type(type.get_shape(), int32) if _is_wide(dtype_of(type), target) else type
-
-
-def _narrow_properties(op: TensorOp, target: Target, where: str) -> dict[str, Attribute]:
-    """The properties of an op, with those that name or hold 64-bit integers narrowed."""
-    properties = dict(op.properties)
-    if target.int64:
-        return properties
-    if isinstance(op, ConstantOp):
-        properties["value"] = _narrow_literal(op.value, target, where)
-    elif isinstance(op, IotaOp | CastOp | ArgReduceOp):
-        if _is_wide(dtype_of(op.result.type), target):
-            properties["element_type"] = int32.ir
-    elif isinstance(op, PadOp) and _is_wide(dtype_of(op.result.type), target):
-        value = cast(IntegerAttr, op.value).value.data
-        _check_range([value], where)
-        properties["value"] = scalar_attr(value, int32.ir)
-    return properties
-
-
-def _narrow_literal(value: Literal, target: Target, where: str) -> Literal:
-    if not _is_wide(dtype_of(cast(AnyTensor, value.type)), target):
-        return value
-    array = array_of(value)
-    if array.size:
-        _check_range([int(array.min()), int(array.max())], where)
-    return literal(array.astype(np.int32))
-
-
-def _check_range(numbers: Sequence[int], where: str) -> None:
-    for number in numbers:
-        if not _LIMITS.min <= number <= _LIMITS.max:
-            raise DTypeError(
-                "a constant does not fit the 32-bit integers that the target has",
-                expected=f"numbers from {_LIMITS.min} to {_LIMITS.max}",
-                found=number,
-                hint="use smaller integers, or run on a device with 64-bit integers (cpu)",
-                where=where,
-            )
-
-
-def _check_float64(type: AnyTensor, what: str, where: str, target: Target) -> None:
-    if not target.float64 and dtype_of(type).name == "float64":
-        raise DTypeError(
-            f"{what} is float64, which the target {target.name!r} does not have",
-            expected="float32",
-            found="float64",
-            hint="convert to float32 (x.float()) before this, or run on the cpu",
-            where=where,
+    def _rebuilt(
+        self, op: TensorOp, operands: Sequence[SSAValue], properties: dict[str, Attribute]
+    ) -> SSAValue:
+        """The op with other operands and properties; its own result when nothing changes."""
+        result = op.infer([type_of(operand) for operand in operands], properties)
+        same = result == op.result.type and properties == op.properties
+        if same and tuple(operands) == tuple(op.operands):
+            return op.result
+        new = type(op).create(
+            operands=operands,
+            result_types=[result],
+            properties=properties,
+            attributes=op.attributes,
         )
 
+    def _cast(self, narrow: Narrow, x: SSAValue, dtype: DType) -> SSAValue:
+        """A cast from or to a narrow dtype, by way of those that are computed with."""
+        source = self._dtype(x)
+        wide = narrow.widen(x, source) if source.is_narrow else x
+        if not dtype.is_narrow:
+            return narrow.cast(wide, held_dtype(dtype, self._target))
+        wide = narrow.cast(wide, compute_dtype(dtype))
+        if source.is_float and dtype.is_int:
+            return narrow.narrow(narrow.clamp(wide, dtype), dtype, fits=True)
+        return narrow.narrow(wide, dtype, fits=source.is_bool)
 
-def _check_shift(op: TensorOp, target: Target, where: str) -> None:
-    is_shift = isinstance(op, BinaryOp) and op.kind.data == BinaryKind.SHR
-    if is_shift and _is_wide(dtype_of(op.result.type), target):
-        raise DTypeError(
-            "a 64-bit shift to the right has no 32-bit equivalent",
-            expected="int32 operands",
-            found="int64 operands",
-            hint="cast to int32 first, or run on a device with 64-bit integers (cpu)",
-            where=where,
+    def _computed(self, narrow: Narrow, op: TensorOp, dtype: DType, where: str) -> SSAValue:
+        """An op that computes, on widened operands; its result is narrowed if it was narrow."""
+        operands: list[SSAValue] = []
+        for value in op.operands:
+            known = self._dtype(value)
+            wide = narrow.widen(value, known) if known.is_narrow else value
+            if isinstance(op, BinaryOp) and op.kind.data == BinaryKind.SHR and known.is_signed:
+                wide = narrow.low_bits(wide, known)
+            operands.append(wide)
+        properties = narrow_properties(op, self._target, where)
+        if isinstance(op, IotaOp):
+            properties["element_type"] = int32.ir
+        result = self._rebuilt(op, operands, properties)
+        if isinstance(op, IotaOp) and dtype.is_float:
+            result = narrow.cast(result, float32)
+        return (
+            narrow.narrow(result, dtype, fits=result_fits(op, dtype)) if dtype.is_narrow else result
         )
 
 

@@ -182,8 +182,12 @@ def _select(op: SelectOp, operands: Arrays, precision: Precision) -> Array:
 
 
 def convert(x: Array, dtype: np.dtype[np.generic]) -> Array:
-    """`pico.cast`: float to int truncates and saturates, NaN gives 0; bool is `!= 0`."""
-    if dtype.kind == "b":
+    """`pico.cast`: float to int truncates and saturates, NaN gives 0; bool is `!= 0`.
+
+    Half floats are reached from float32: what is wider is rounded to that first.
+    """
+    target = dtype_of_numpy(dtype)
+    if target.is_bool:
         return x != 0
     if x.dtype.kind != "f" or dtype.kind == "f":
         return x.astype(dtype, copy=False)

@@ -17,11 +17,12 @@ from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects import buffer, loop
 from picograd.dialects.affine import Linear
-from picograd.dialects.tensor import ReshapeOp, ScatterOp, TensorOp
+from picograd.dialects.tensor import ReshapeOp, TensorOp
 from picograd.passes.lowering.costs import LOOP_COST, own_cost
 from picograd.passes.lowering.elements import Elements, shape_of
 from picograd.passes.lowering.indices import Index
 from picograd.passes.lowering.nest import Local, Scope, close_parallel, rename_loops
+from picograd.passes.lowering.ordered import FILL
 from picograd.passes.lowering.placement import Plan, StoreLoop
 from picograd.passes.lowering.rules import RULES, scatter_into
 
@@ -107,7 +108,8 @@ def _lower_once(kernel: buffer.KernelOp, plan: Plan) -> tuple[Elements, list[Sto
             _Nesting(elements, item, stores).build(elements.root, 0, [])
         else:
             memref = elements.arguments[kernel.write_arguments[item.number]]
-            scatter_into(cast(ScatterOp, item.value.owner), memref, elements)
+            op = cast(Operation, item.value.owner)
+            FILL[type(op)](op, memref, elements)
             elements.root.locals[item.value] = Local(memref, {}, item.place)
     return elements, stores
 
@@ -120,11 +122,7 @@ def _output(kernel: buffer.KernelOp, op: buffer.WriteOp) -> Output:
     number = kernel.write_arguments.index(op.target)
     value = op.value
     owner = value.owner
-    if (
-        isinstance(owner, ReshapeOp)
-        and _takes_loops(owner)
-        and not isinstance(owner.x.owner, ScatterOp)
-    ):
+    if isinstance(owner, ReshapeOp) and _takes_loops(owner) and type(owner.x.owner) not in FILL:
         groups = _joined_axes(shape_of(owner.x), shape_of(value))
         if groups is not None:
             sizes = shape_of(owner.x)
@@ -184,7 +182,7 @@ def _in_order(
     """Nests and scatters, so that what is computed first in the kernel is stored first."""
     items: list[Nest | Output] = []
     for output in sorted(outputs, key=lambda output: -len(output.axes)):
-        if isinstance(output.value.owner, ScatterOp):
+        if type(output.value.owner) in FILL:
             items.append(output)
             continue
         for n, item in enumerate(items):
