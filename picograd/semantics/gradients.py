@@ -55,6 +55,7 @@ from picograd.dialects.tensor_base import kind_of
 from picograd.semantics import gradients_order, gradients_windows
 from picograd.semantics.builder import Ops
 from picograd.semantics.gradient_call import Call, NotDifferentiable, Rule
+from picograd.semantics.gradients_products import products_of_others
 
 __all__ = ["GRADIENTS", "Call", "NotDifferentiable", "Rule", "embed"]
 
@@ -182,16 +183,21 @@ def _pow(ops: Ops[V], call: Call[V], grad: V) -> Sequence[V | None]:
     a: V | None = None
     b: V | None = None
     if call.needs(0):
-        # b * a**(b - 1), which is 0 for b = 0 even where a**-1 is infinite.
-        lower = ops.binary(BinaryKind.POW, base, ops.sub(exponent, ops.full_like(exponent, 1)))
+        # b * a**(b - 1), which is 0 for b = 0. There the lower power must be finite, also for its
+        # own derivative, so the exponent stays 0.
+        less = _where_nonzero(
+            ops, exponent, ops.sub(exponent, ops.full_like(exponent, 1)), exponent
+        )
+        lower = ops.binary(BinaryKind.POW, base, less)
         slope = ops.mul(grad, ops.mul(exponent, lower))
         a = _where_nonzero(ops, exponent, slope, zero)
     if call.needs(1):
         # a**b * log(a), which is 0 for a = 0 and b >= 0 although log(0) is infinite.
-        slope = ops.mul(grad, ops.mul(call.result(), ops.unary("log", base)))
         at_zero = ops.binary(
             BinaryKind.AND, ops.compare("eq", base, zero), ops.compare("ge", exponent, zero)
         )
+        logarithm = ops.unary("log", ops.select(at_zero, ops.full_like(base, 1), base))
+        slope = ops.mul(grad, ops.mul(call.result(), logarithm))
         b = ops.select(at_zero, zero, slope)
     return a, b
 
@@ -254,28 +260,14 @@ def _reduce(ops: Ops[V], call: Call[V], grad: V) -> Sequence[V | None]:
     if kind == ReduceKind.ADD:
         return (ops.broadcast_along(grad, shape, axes),)
     if kind == ReduceKind.MUL:
-        return (_product(ops, call.operand(0), grad, axes),)
+        others = products_of_others(ops, call.operand(0), axes)
+        return (ops.mul(ops.broadcast_along(grad, shape, axes), others),)
     if kind in (ReduceKind.MAX, ReduceKind.MIN):
         chosen = ops.compare("eq", call.operand(0), ops.broadcast_along(call.result(), shape, axes))
         mask = ops.cast(chosen, ops.dtype_of(grad))
         share = ops.div(grad, ops.reduce("add", mask, axes))
         return (ops.mul(ops.broadcast_along(share, shape, axes), mask),)
     return (None,)
-
-
-def _product(ops: Ops[V], x: V, grad: V, axes: Sequence[int]) -> V:
-    """The gradient of a product: grad times the product of all other factors, zeros among them."""
-    shape, zero, one = ops.shape_of(x), ops.full_like(x, 0), ops.full_like(x, 1)
-    is_zero = ops.compare("eq", x, zero)
-    zeros = ops.broadcast_along(
-        ops.reduce("add", ops.select(is_zero, one, zero), axes), shape, axes
-    )
-    factors = ops.select(is_zero, one, x)
-    rest = ops.div(ops.broadcast_along(ops.reduce("mul", factors, axes), shape, axes), factors)
-    # Another zero than x itself makes the product of the others 0.
-    others = ops.select(is_zero, ops.sub(zeros, one), zeros)
-    rest = ops.select(ops.compare("eq", others, zero), rest, zero)
-    return ops.mul(ops.broadcast_along(grad, shape, axes), rest)
 
 
 def _matmul(ops: Ops[V], call: Call[V], grad: V) -> Sequence[V | None]:
