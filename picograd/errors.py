@@ -101,6 +101,10 @@ class DTypeError(PicogradError, RuntimeError):
     """An element type that the operation does not take."""
 
 
+class OperandError(DTypeError, TypeError):
+    """Something else where a tensor, or a number, is needed, or a dtype without the operation."""
+
+
 class DeviceError(PicogradError, RuntimeError):
     """A device that is absent, or values on devices that differ."""
 
@@ -147,8 +151,8 @@ class PipelineError(PicogradError):
     """Passes in an order that their levels or requirements forbid."""
 
 
-class OptionError(PicogradError, ValueError):
-    """An unknown option, or an option value that does not parse."""
+class OptionError(PicogradError, ValueError, RuntimeError):
+    """An unknown option, or an option value that does not parse; PyTorch raises either."""
 
 
 class ParseFailure(PicogradError):

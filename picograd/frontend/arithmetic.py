@@ -8,7 +8,7 @@ import numpy as np
 
 from picograd.dialects.dtypes import DType
 from picograd.dialects.tensor import BinaryKind
-from picograd.errors import DTypeError, OptionError, ShapeError
+from picograd.errors import DTypeError, OperandError, OptionError, ShapeError
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
@@ -37,12 +37,12 @@ def is_operand(value: object) -> bool:
 
 
 def plain(operand: object) -> Operand:
-    """The operand, a NumPy scalar as Python number. Raises DTypeError for alien types."""
+    """The operand, a NumPy scalar as Python number. Raises OperandError for alien types."""
     if isinstance(operand, np.generic):
         return cast(bool | float, cast(Any, operand).item())
     if not isinstance(operand, TensorCore | bool | int | float):
         raise located(
-            DTypeError(
+            OperandError(
                 f"a {type(operand).__name__} is no operand of tensor arithmetic",
                 expected="a tensor or a number",
                 found=type(operand).__name__,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from picograd.errors import DTypeError, ShapeError
+from picograd.errors import DTypeError, OperandError, ShapeError
 from picograd.frontend.arithmetic import plain
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.problems import located
@@ -20,10 +20,10 @@ from picograd.frontend.tensor import Tensor
 
 
 def checked(x: object, name: str) -> Tensor:
-    """The tensor x. Raises DTypeError, which names the function, for anything else."""
+    """The tensor x. Raises OperandError, which names the function, for anything else."""
     if not isinstance(x, Tensor):
         raise located(
-            DTypeError(
+            OperandError(
                 f"{name} takes a tensor",
                 expected="a tensor as first argument",
                 found=type(x).__name__,

@@ -10,7 +10,16 @@ from typing import Any, cast
 import numpy as np
 
 import picograd
-from picograd.check.functions.table import Case, Function, View, base_of, resolve, shown
+from picograd.check.functions.table import (
+    Case,
+    ErrorCase,
+    Function,
+    Input,
+    View,
+    base_of,
+    resolve,
+    shown,
+)
 from picograd.dialects.literals import Array
 
 NUMPY_DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
@@ -186,3 +195,17 @@ def traced(sample: Sample) -> tuple[Any, tuple[Array, ...]]:
 
     graph = picograd.compile(function).trace(leaves_of(picograd, sample.case))
     return graph.module, graph.inputs
+
+
+def call_wrongly(torch: Any, row: Function, error: ErrorCase) -> None:
+    """Make the mistake of an error sample, and run what it returns; the error is the caller's."""
+    given: list[object] = []
+    for one in error.inputs:
+        if isinstance(one, View | np.ndarray | np.generic):
+            leaf = torch.tensor(np.array(base_of(cast(Input, one)), order="C"))
+            given.append(shown(cast(Input, one), leaf))
+        else:
+            given.append(one)
+    for result in listed(row.call(torch, *given, **options_of(torch, error.options))):
+        if hasattr(result, "detach"):
+            array_of(result.detach())

@@ -65,6 +65,10 @@ class View:
 Input: TypeAlias = Array | View
 
 
+Formula: TypeAlias = Callable[..., Any]
+"""A function of arrays, or of tensors of either library."""
+
+
 def base_of(given: Input) -> Array:
     """The elements of the leaf behind an input."""
     return given.base if isinstance(given, View) else np.asarray(given)
@@ -97,7 +101,8 @@ class ErrorCase:
     """A call that raises, in both libraries, an error of this type; `match` is found in ours."""
 
     label: str
-    inputs: tuple[Input, ...]
+    inputs: tuple[object, ...]
+    """Arrays and views become tensors; anything else is passed as it is."""
     raises: type[Exception]
     options: Mapping[str, object] = field(default_factory=dict[str, object])
     match: str = ""
@@ -111,9 +116,9 @@ class Function:
 
     name: str
     """As the user writes it: "torch.softmax", "F.conv2d", "Tensor.add_", "nn.Linear"."""
-    call: Callable[..., Any]
+    call: Formula
     """call(torch, *tensors, **options): a tensor, or a tuple or list of tensors."""
-    numpy: Callable[..., Any]
+    numpy: Formula
     """numpy(*arrays, **options), floats in float64: the same results, computed in NumPy."""
     cases: Callable[[np.random.Generator], Sequence[Case]]
     errors: tuple[ErrorCase, ...] = ()

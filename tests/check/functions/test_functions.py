@@ -14,8 +14,9 @@ import picograd
 from picograd.check.functions import FUNCTIONS
 from picograd.check.functions.expected import Expected, expect, samples_of
 from picograd.check.functions.judging import differences, report
-from picograd.check.functions.running import Found, run_compiled, run_eagerly
+from picograd.check.functions.running import Found, call_wrongly, run_compiled, run_eagerly
 from picograd.check.functions.table import Function, base_of
+from picograd.errors import PicogradError
 
 ROWS = {row.name: row for row in FUNCTIONS}
 DEVICES = ["reference", "cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
@@ -70,3 +71,18 @@ def test_results_and_gradients(name: str, device: str, mode: str) -> None:
         for message in differences(one, got, accuracy, finite_only=device == "gpu")
     ]
     assert not wrong, report(wrong)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", [row.name for row in FUNCTIONS if row.errors])
+def test_mistakes(name: str, device: str) -> None:
+    row = ROWS[name]
+    if device in row.devices:
+        pytest.skip(f"{row.name} does not run on {device}: {row.devices[device]}")
+    picograd.set_default_device(device)
+    for error in row.errors:
+        with pytest.raises(error.raises, match=error.match) as raised:
+            call_wrongly(picograd, row, error)
+            print(f"nothing was raised by {row.name}, {error.label!r}")
+        mistake = raised.value
+        assert isinstance(mistake, PicogradError) and mistake.hint, f"{error.label}: {mistake!r}"
