@@ -23,6 +23,7 @@ from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.tile_loops import TileLoops
@@ -43,6 +44,7 @@ def _cpu() -> tuple[Pass, ...]:
         Fuse(target="cpu"),
         # Buffers: where values lie in memory.
         LowerKernelsToBuffers(),
+        ReuseInPlace(),
         PlanBuffers(target="cpu"),
         # Loops: how a kernel runs.
         LowerBuffersToLoops(),
@@ -70,6 +72,7 @@ def _gpu() -> tuple[Pass, ...]:
         OutlineKernels(),
         Fuse(target="gpu"),
         LowerKernelsToBuffers(),
+        ReuseInPlace(),
         PlanBuffers(target="gpu"),
         LowerBuffersToLoops(),
         # A block for each workgroup, staged in its memory, and a register tile for each thread,

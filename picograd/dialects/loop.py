@@ -4,7 +4,7 @@ Element and tile arithmetic is upstream `arith` and `math`; `loop_tiles` holds w
 
 Grammar (linear expressions and lanes: see `affine`; T is an element type or a register tile):
 
-    kernel   ::= "loop.kernel" @name "(" (%arg ":" memref),* ")" attrs? "{" op* "}"
+    kernel   ::= "loop.kernel" @name "(" (%arg ":" memref),* ")" "guarded"? attrs? "{" op* "}"
     launch   ::= "loop.launch" @name "(" %buffer,* ")" ":" memref,*
     parallel ::= "loop.parallel" dims ("mapping" mapping)? attrs? body
     reduce   ::= %r "=" "loop.reduce" kind dims ("init" %v)? ":" T attrs? body
@@ -36,11 +36,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import MemRefType, StringAttr, SymbolNameConstraint, SymbolRefAttr
+from xdsl.dialects.builtin import (
+    MemRefType,
+    StringAttr,
+    SymbolNameConstraint,
+    SymbolRefAttr,
+    UnitAttr,
+)
 from xdsl.ir import Block, Dialect, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
+    opt_prop_def,
     prop_def,
     region_def,
     traits_def,
@@ -106,11 +113,19 @@ class KernelOp(IRDLOperation):
 
     name = "loop.kernel"
     sym_name = prop_def(SymbolNameConstraint())
+    guarded = opt_prop_def(UnitAttr)
     body = region_def("single_block")
     traits = traits_def(IsolatedFromAbove(), NoTerminator(), SymbolOpInterface())
 
-    def __init__(self, name: str, body: Block):
-        super().__init__(properties={"sym_name": StringAttr(name)}, regions=[Region(body)])
+    def __init__(self, name: str, body: Block, *, guarded: bool = False):
+        """A `guarded` kernel does nothing once an index read from a tensor was out of range."""
+        super().__init__(
+            properties={
+                "sym_name": StringAttr(name),
+                "guarded": UnitAttr() if guarded else None,
+            },
+            regions=[Region(body)],
+        )
 
     @property
     def written(self) -> set[SSAValue]:
@@ -126,7 +141,7 @@ class KernelOp(IRDLOperation):
         printer.print_symbol_name(self.sym_name.data)
         printer.print_string("(")
         printer.print_list(self.body.block.args, printer.print_block_argument)
-        printer.print_string(")")
+        printer.print_string(")" if self.guarded is None else ") guarded")
         print_notes(printer, self)
         printer.print_string(" ")
         printer.print_region(self.body, print_entry_block_args=False, print_empty_block=False)
@@ -135,8 +150,9 @@ class KernelOp(IRDLOperation):
     def parse(cls, parser: Parser) -> KernelOp:
         name = parser.parse_symbol_name()
         arguments = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_argument)
+        guarded = parser.parse_optional_keyword("guarded") is not None
         notes = parse_notes(parser)
-        op = cls(name.data, parser.parse_region(arguments).detach_block(0))
+        op = cls(name.data, parser.parse_region(arguments).detach_block(0), guarded=guarded)
         op.attributes |= notes
         return op
 

@@ -26,6 +26,7 @@ from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.tile_loops import TileLoops
@@ -46,6 +47,7 @@ PASSES: dict[str, type[Pass]] = {
         Fuse,
         LowerKernelsToBuffers,
         # Buffer level.
+        ReuseInPlace,
         PlanBuffers,
         LowerBuffersToLoops,
         # Loop level.

@@ -111,6 +111,8 @@ def _outline_constants(kernel: buffer.KernelOp) -> buffer.KernelOp:
         kernel.writes,
         kernel.detach_region(kernel.body),
         kernel.absorbed_names,
+        updates=kernel.updates,
+        guarded=kernel.guarded is not None,
     )
     new.attributes |= kernel.attributes
     Rewriter.replace_op(kernel, new)

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation
 
-from picograd.dialects.buffer import outputs_of
+from picograd.dialects.buffer import outputs_of, stored_in
 from picograd.dialects.dtypes import AnyTensor, from_ir
 from picograd.dialects.loop import KernelOp, LaunchOp
 from picograd.errors import DTypeError, ShapeError, VerificationError
@@ -69,7 +69,8 @@ def evaluate(
     """The results of the entry function on `inputs`, as fresh arrays.
 
     At the buffer and loop levels the arguments marked `buffer.output` are no inputs: they are
-    allocated here, poisoned, and returned. `precision="float64"` computes all floats in float64 and
+    allocated here, poisoned, and returned. An input that a result is stored in is copied first, so
+    that the caller's array stays as it is. `precision="float64"` computes all floats in float64 and
     returns them so.
 
     Raises ShapeError or DTypeError when inputs do not fit the arguments, IndexOutOfRange for an
@@ -85,6 +86,10 @@ def evaluate(
         environment.values[argument] = _admit(array, argument.type, position, precision)
     for argument in outputs:
         environment.values[argument] = poisoned(_shaped(argument.type), precision)
+    for result, place in stored_in(function).items():
+        held = function.args[place]
+        environment.values[held] = environment.values[held].copy()
+        environment.values[function.args[result]] = environment.values[held]
     with np.errstate(all="ignore"):
         environment.run(function.body.block)
     terminator = function.body.block.last_op

@@ -21,7 +21,7 @@ from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from picograd.backends.llvm import types
 from picograd.backends.llvm.emit_control import Kernel, symbol
-from picograd.backends.llvm.function import ARENA, Function
+from picograd.backends.llvm.function import ARENA, STATUS, Function
 from picograd.dialects import buffer
 from picograd.dialects.literals import array_of
 from picograd.dialects.loop import KernelOp, LaunchOp, memref_type
@@ -118,10 +118,25 @@ def _kernel_text(kernel: Kernel, op: KernelOp) -> tuple[list[str], int]:
         parameters.append(name)
         role = "writes" if argument in op.written else "reads"
         f.comment(f"{role} {name}: {argument.type}")
+    if op.guarded is not None:
+        _return_after_failure(f)
     kernel.block(f, op.body.block)
     given = "".join(f"ptr noalias {name}, " for name in parameters)
     header = f'define internal void @"{symbol(kernel.name)}"({given}ptr %context) #0 {{'
     return f.finish(header), f.scratch.high
+
+
+def _return_after_failure(f: Function) -> None:
+    """Let the kernel end at once when an index has been out of range before."""
+    f.comment("guarded")
+    status = f.context_field(STATUS)
+    failure = f.assign("failure", f"load i64, ptr {status}, align 8")
+    failed = f.assign("failed", f"icmp ne i64 {failure}, 0")
+    stop, go_on = f.fresh_label("stop"), f.fresh_label("go_on")
+    f.emit(f"br i1 {failed}, label %{stop}, label %{go_on}")
+    f.start(stop)
+    f.emit("ret void")
+    f.start(go_on)
 
 
 class _Main:

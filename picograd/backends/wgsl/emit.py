@@ -138,9 +138,12 @@ class _DispatchEmitter:
         self.used = _values_used_by(launch)
         candidates = [*kernel.body.block.args, *(alloc.memref for alloc in scratch)]
         self.buffers = [n for n, memref in enumerate(candidates) if memref in self.used]
-        self.memory = MemoryWriter(self.writer, [candidates[n] for n in self.buffers])
+        # Not a `return` at the top: barriers must be reached by all threads, whatever they read.
+        self.guarded = kernel.guarded is not None
+        live = "pg_live" if self.guarded else ""
+        self.memory = MemoryWriter(self.writer, [candidates[n] for n in self.buffers], live)
         self.in_thread = False
-        self.uses_status = False
+        self.uses_status = self.guarded
 
     # The shader as a whole
 
@@ -192,6 +195,7 @@ class _DispatchEmitter:
         lines += [f"var<workgroup> {a.name}: {a.declared_type};" for a in self.memory.shared]
         lines += self.writer.helpers.declarations()
         row = "" if workgroups[1] == 1 else f" + i32(pg_workgroup.y) * {workgroups[0]}i"
+        live = ["  let pg_live = atomicLoad(&pg_status[0]) == 0i;"] if self.guarded else []
         lines += [
             f"@compute @workgroup_size({self.threads})",
             "fn main(",
@@ -200,6 +204,7 @@ class _DispatchEmitter:
             ") {",
             f"  let pg_group = i32(pg_workgroup.x){row};",
             "  let pg_thread = i32(pg_local);",
+            *live,
             *self.writer.lines,
             "}",
         ]

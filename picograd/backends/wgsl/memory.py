@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xdsl.ir import SSAValue
+from xdsl.ir import BlockArgument, SSAValue
 
 from picograd.backends.wgsl.arrays import (
     Array,
@@ -28,8 +28,10 @@ class MemoryWriter:
     `in_bounds` says whether every access so far is proved to stay inside its buffer.
     """
 
-    def __init__(self, writer: Writer, bound: Sequence[SSAValue]) -> None:
+    def __init__(self, writer: Writer, bound: Sequence[SSAValue], store_if: str = "") -> None:
+        """Stores to the kernel's arguments take place only if `store_if` holds, where given."""
         self.writer = writer
+        self._store_if = store_if
         self.bound = tuple(bound)
         self.shared: list[SharedArray] = []
         self.in_bounds = True
@@ -99,9 +101,12 @@ class MemoryWriter:
         value = self.writer.names[op.value]
         if value_type(op.value.type) == "bool":
             value = f"select(0u, 1u, {value})"
-        condition = self._inside(op) if op.clip is not None else ""
+        conditions = [self._inside(op)] if op.clip is not None else []
+        if self._store_if and isinstance(op.memref, BlockArgument):
+            conditions.append(self._store_if)
+        head = self.writer.guarded([condition for condition in conditions if condition])
         store = f"{self._place(op)} = {value};"
-        self.writer.line(f"if ({condition}) {{ {store} }}" if condition else store)
+        self.writer.line(f"{head} {store} }}" if head else store)
 
     def _inside(self, op: LoadOp | StoreOp) -> str:
         """The condition under which a padded load or clipped store takes place."""

@@ -259,7 +259,7 @@ def _name_buffers(kernel: buffer.KernelOp, body: Block) -> None:
     taken = {argument.name_hint for argument in kernel.block.args}
     for letters, arguments in (
         ("abcdefgh", kernel.read_arguments),
-        ("yzuvw", kernel.write_arguments),
+        ("yzuvw", kernel.write_arguments[len(kernel.updates) :]),
     ):
         names = (
             letter if number == 1 else f"{letter}{number}"

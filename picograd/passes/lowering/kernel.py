@@ -24,7 +24,7 @@ from picograd.passes.lowering.indices import Index
 from picograd.passes.lowering.nest import Local, Scope, close_parallel, rename_loops
 from picograd.passes.lowering.ordered import FILL
 from picograd.passes.lowering.placement import Plan, StoreLoop
-from picograd.passes.lowering.rules import RULES, scatter_into
+from picograd.passes.lowering.rules import RULES
 
 FRAMES_PER_OP = 8
 """Python calls that nest when an element is pulled through one op, rounded up."""
@@ -75,7 +75,7 @@ def lower_kernel(kernel: buffer.KernelOp, name: str) -> loop.KernelOp:
         elif not _reorder(plan, elements, stores) and not plan.place_one(elements.sites, stores):
             break
     rename_loops(elements.root.block)
-    result = loop.KernelOp(name, elements.root.block)
+    result = loop.KernelOp(name, elements.root.block, guarded=kernel.guarded is not None)
     if kernel.absorbed_names:
         names = [StringAttr(absorbed) for absorbed in kernel.absorbed_names]
         result.attributes["absorbs"] = ArrayAttr(names)
@@ -179,7 +179,7 @@ def _joined_axes(old: Sequence[int], new: Sequence[int]) -> list[list[int]] | No
 def _in_order(
     kernel: buffer.KernelOp, outputs: Sequence[Output], plan: Plan
 ) -> Iterator[Nest | Output]:
-    """Nests and scatters, so that what is computed first in the kernel is stored first."""
+    """Nests and filled results, so that what is computed first in the kernel is stored first."""
     items: list[Nest | Output] = []
     for output in sorted(outputs, key=lambda output: -len(output.axes)):
         if type(output.value.owner) in FILL:
