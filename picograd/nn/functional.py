@@ -37,6 +37,15 @@ from picograd.nn.activations import (
 )
 from picograd.nn.attention import scaled_dot_product_attention
 from picograd.nn.classification import cross_entropy, nll_loss
+from picograd.nn.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    fold,
+    unfold,
+)
 from picograd.nn.distances import cosine_similarity, normalize, pairwise_distance
 from picograd.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d
 from picograd.nn.loss_functions import (
@@ -56,13 +65,35 @@ from picograd.nn.loss_functions import (
     triplet_margin_loss,
 )
 from picograd.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from picograd.nn.padding import interpolate, pad
+from picograd.nn.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
+)
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
     "alpha_dropout",
+    "avg_pool1d",
+    "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -71,6 +102,7 @@ __all__ = [
     "dropout2d",
     "elu",
     "embedding",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -82,6 +114,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -90,10 +123,13 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
     "mish",
     "mse_loss",
     "nll_loss",
     "normalize",
+    "pad",
     "pairwise_distance",
     "poisson_nll_loss",
     "prelu",
@@ -115,6 +151,7 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "unfold",
 ]
 
 

@@ -20,23 +20,33 @@ V = TypeVar("V")
 
 
 def windows(ops: Ops[V], call: Call[V], grad: V) -> Sequence[V | None]:
-    """An element's gradient is the sum over the windows that hold it.
-
-    Either all windows' k-th elements are one strided slice of the operand, or each window is one:
-    the sum is taken over the fewer of these.
-    """
-    shape = call.operand_types[0].get_shape()
-    axis, size, stride, dilation = (
-        int_value(call.properties[name]) for name in ("axis", "size", "stride", "dilation")
+    """An element's gradient is the sum over the windows that hold it."""
+    axis, stride, dilation = (
+        int_value(call.properties[name]) for name in ("axis", "stride", "dilation")
     )
-    count = call.result_type.get_shape()[axis]
+    length = call.operand_types[0].get_shape()[axis]
+    return (overlap_add(ops, grad, axis, length, stride, dilation),)
+
+
+def overlap_add(ops: Ops[V], x: V, axis: int, length: int, stride: int, dilation: int) -> V:
+    """Windows along `axis`, the elements of each along the axis after it, added up at their places
+    in an axis of `length` elements: the transpose of `pico.windows`.
+
+    Either all windows' k-th elements are one strided slice of the result, or each window is one:
+    the sum is taken over the fewer of these. Windows side by side need no sum.
+    """
+    shape = ops.shape_of(x)
+    count, size = shape[axis : axis + 2]
+    if dilation == 1 and stride == size:
+        joined = ops.reshape(x, (*shape[:axis], count * size, *shape[axis + 2 :]))
+        return _embedded(ops, joined, axis, length, 0, 1)
     by_element = size <= count
     between, step = (dilation, stride) if by_element else (stride, dilation)
     parts: list[V] = []
     for number in range(size if by_element else count):
-        part = _one_of(ops, grad, axis + 1 if by_element else axis, number)
-        parts.append(_embedded(ops, part, axis, shape[axis], number * between, step))
-    return (reduce(ops.add, parts),)
+        part = _one_of(ops, x, axis + 1 if by_element else axis, number)
+        parts.append(_embedded(ops, part, axis, length, number * between, step))
+    return reduce(ops.add, parts)
 
 
 def _one_of(ops: Ops[V], x: V, axis: int, position: int) -> V:
@@ -99,24 +109,42 @@ def convolution(ops: Ops[V], call: Call[V], grad: V) -> Sequence[V | None]:
 
 def _of_input(ops: Ops[V], geometry: _Geometry, grad: V, w: V) -> V:
     """x[n, c, i] gets grad[n, o, j] * w[o, c, k] where i = j * stride + k * dilation - low."""
-    data, kernel, groups = geometry.data, geometry.kernel, geometry.groups
+    data, kernel = geometry.data, geometry.kernel
     if 0 in data:
         return ops.full(data, 0, ops.dtype_of(grad))
-    # For the reversed kernel it is a convolution of the spread gradient.
     reach = [window_span(kernel[2 + a], geometry.dilations[a]) - 1 for a in geometry.spatial]
     low = [reach[a] - geometry.low[a] for a in geometry.spatial]
     high = [data[2 + a] + geometry.low[a] - geometry.spread[a] for a in geometry.spatial]
-    gaps = [0, 0, *(stride - 1 for stride in geometry.strides)]
-    nothing = [0] * len(data)
-    spread = ops.pad(grad, nothing, nothing, gaps)
+    return transposed_convolution(
+        ops, grad, w, geometry.strides, low, high, geometry.dilations, geometry.groups
+    )
+
+
+def transposed_convolution(
+    ops: Ops[V],
+    x: V,
+    w: V,
+    strides: Sequence[int],
+    low: Sequence[int],
+    high: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+) -> V:
+    """x [N, O, *out], its elements spread by `strides`, convolved with the kernel w [O, C / groups,
+    *K] reversed and its channels swapped.
+
+    `low` and `high` zeros surround the spread x; where they are negative it is cropped.
+    """
+    kernel = ops.shape_of(w)
+    nothing = [0] * len(kernel)
+    spread = ops.pad(x, nothing, nothing, [0, 0, *(stride - 1 for stride in strides)])
     spread, low, high = _cropped(ops, spread, low, high)
     outputs, channels = kernel[0] // groups, kernel[1]
     parts = ops.reshape(w, (groups, outputs, channels, *kernel[2:]))
     swapped = ops.permute(parts, [0, 2, 1, *range(3, len(kernel) + 1)])
     swapped = ops.reshape(swapped, (groups * channels, outputs, *kernel[2:]))
-    reversed_ = ops.reverse(swapped, range(2, len(kernel)))
-    ones = [1] * len(low)
-    return ops.convolution(spread, reversed_, ones, low, high, geometry.dilations, groups)
+    turned = ops.reverse(swapped, range(2, len(kernel)))
+    return ops.convolution(spread, turned, [1] * len(low), low, high, dilations, groups)
 
 
 def _of_kernel(ops: Ops[V], geometry: _Geometry, grad: V, x: V) -> V:

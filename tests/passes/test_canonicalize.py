@@ -240,6 +240,16 @@ def test_negated_comparisons_turn_round_for_integers_only() -> None:
             "pico.convolution %x, %w strides [1] low [2] high [2] dilations [1] groups 1",
         ),
         (
+            (
+                "%a = pico.windows %x axis 0 size 2 stride 2 dilation 1"
+                " : tensor<6x3xf32> -> tensor<3x2x3xf32>\n"
+                "%y = pico.reshape %a to [3, 6] : tensor<3x2x3xf32> -> tensor<3x6xf32>"
+            ),
+            "%x: tensor<6x3xf32>",
+            "tensor<3x6xf32>",
+            "pico.reshape %x to [3, 6]",
+        ),
+        (
             "%y = pico.permute %x by [1, 0] : tensor<1x7xf32> -> tensor<7x1xf32>",
             "%x: tensor<1x7xf32>",
             "tensor<7x1xf32>",

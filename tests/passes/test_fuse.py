@@ -103,7 +103,7 @@ func.func @main(%x: tensor<2x3x6x6xf32>, %w: tensor<4x3x3x3xf32>, %b: tensor<4xf
 def test_bias_and_activation_join_a_convolution_and_a_pool_stays_outside() -> None:
     convolution, pool = fused(CONVOLUTION_RELU)
     assert convolution.label.data == "convolution_relu"
-    assert pool.label.data == "max"
+    assert pool.label.data == "reduce_max"
     assert [v.name_hint for v in convolution.inputs] == ["x", "w", "b"]
 
 

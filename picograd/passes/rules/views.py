@@ -196,6 +196,16 @@ def concat_pieces(op: ConcatOp, build: Build) -> SSAValue | None:
     return build(ConcatOp(pieces, axis))
 
 
+def windows_side_by_side(op: WindowsOp, build: Build) -> SSAValue | None:
+    """Windows that follow each other are a reshape, of what is left without the rest."""
+    axis, shape = int_value(op.axis), shape_of(op.x)
+    if int_value(op.dilation) != 1 or int_value(op.stride) != int_value(op.size):
+        return None
+    limits = list(shape)
+    limits[axis] -= shape[axis] % int_value(op.size)
+    return build(ReshapeOp(build(SliceOp(op.x, [0] * len(shape), limits)), shape_of(op.result)))
+
+
 def windows_of_one(op: WindowsOp, build: Build) -> SSAValue | None:
     """Windows of one element are a slice of those elements, and an axis of size 1."""
     if int_value(op.size) != 1:
@@ -234,7 +244,7 @@ RULES: dict[type[Operation], tuple[Rule, ...]] = {
     BroadcastOp: (broadcast_nothing, broadcast_of_broadcast),
     SliceOp: (slice_nothing, slice_of_slice, slice_of_pad, slice_of_concat, view_of_splat),
     ReverseOp: (reverse_nothing, reverse_of_reverse, view_of_splat),
-    WindowsOp: (windows_of_one, view_of_splat),
+    WindowsOp: (windows_side_by_side, windows_of_one, view_of_splat),
     PadOp: (pad_nothing, pad_of_pad, pad_of_splat),
     ConcatOp: (concat_pieces,),
 }
