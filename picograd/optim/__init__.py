@@ -1,7 +1,9 @@
 """Optimizers, as in `torch.optim`."""
 
+from picograd.optim import lr_scheduler
 from picograd.optim.adam import Adam, AdamW
 from picograd.optim.optimizer import Optimizer
+from picograd.optim.rmsprop import Adagrad, RMSprop
 from picograd.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]

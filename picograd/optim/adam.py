@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from picograd.errors import OptionError
+from picograd.frontend.core import Operand
 from picograd.frontend.modes import set_trace
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
@@ -35,6 +36,9 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         if lr < 0 or eps < 0 or weight_decay < 0 or not all(0 <= beta < 1 for beta in betas):
             raise located(
@@ -46,35 +50,51 @@ class Adam(Optimizer):
                 )
             )
         super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
+                "maximize": maximize,
+            },
         )
 
     def update(self, group: Group, params: Sequence[Tensor]) -> None:
         for counter, members in self._by_counter(params):
-            self._advance(counter, group["betas"])
+            self._advance(counter, self._rates(group))
             for parameter in members:
                 self._update_one(group, parameter)
 
+    def _rates(self, group: Group) -> list[Operand]:
+        """How far both means move towards the new value: 1 - beta."""
+        return [self.setting(group, "betas", place, from_one=True) for place in (0, 1)]
+
     def _update_one(self, group: Group, parameter: Tensor) -> None:
-        lr, (beta1, beta2) = self.learning_rate(group), group["betas"]
-        gradient = parameter.grad
-        assert gradient is not None
+        lr, (rate1, rate2) = self.learning_rate(group), self._rates(group)
+        beta2: Operand = self.setting(group, "betas", 1)
+        gradient = self.gradient(group, parameter)
         decay = group["weight_decay"]
         if decay and self.decoupled:
             parameter.sub_(parameter * decay, alpha=lr)
         elif decay:
             gradient = gradient.add(parameter, alpha=decay)
         state = self.state_for(parameter, ["exp_avg", "exp_avg_sq"])
-        mean = state["exp_avg"].lerp_(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        mean = state["exp_avg"].lerp_(gradient, rate1)
+        square = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=rate2)
+        if group["amsgrad"]:
+            # The largest of the means so far; not corrected, as in PyTorch.
+            largest = self.state_for(parameter, ["max_exp_avg_sq"])["max_exp_avg_sq"]
+            square = largest.copy_(largest.maximum(square))
         spread = (square / state["bias_correction2"]).sqrt().add_(group["eps"])
         size = state["bias_correction1"].reciprocal() * lr
         parameter.addcdiv_(mean, spread, value=-size)
 
-    def _advance(self, counter: Mapping[str, Tensor], betas: Sequence[float]) -> None:
+    def _advance(self, counter: Mapping[str, Tensor], rates: Sequence[Operand]) -> None:
         counter["step"].add_(1)
-        for name, beta in zip(_COUNTERS[1:], betas, strict=True):
-            counter[name].add_((1 - counter[name]) * (1 - beta))
+        for name, rate in zip(_COUNTERS[1:], rates, strict=True):
+            counter[name].add_(counter[name].neg().add_(1).mul(rate))
 
     def _by_counter(self, params: Sequence[Tensor]) -> list[tuple[dict[str, Tensor], list[Tensor]]]:
         """The parameters in sets that share their counters; fresh ones get new counters."""
@@ -116,5 +136,8 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

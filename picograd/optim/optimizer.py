@@ -9,8 +9,8 @@ and overwrites.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast, overload
 
 from picograd.errors import OptionError
 from picograd.frontend.core import Operand
@@ -35,6 +35,8 @@ class Optimizer(Watched):
         self, params: Iterable[Tensor] | Iterable[Mapping[str, Any]], defaults: Mapping[str, Any]
     ) -> None:
         self.defaults = dict(defaults)
+        self.live: tuple[str, ...] = ("lr",)
+        """The settings that are inputs of compiled steps: others are constants there."""
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         given = list(cast(Iterable[Any], params))
@@ -82,9 +84,9 @@ class Optimizer(Watched):
         self.param_groups.append({**self.defaults, **group, "params": tensors})
 
     def watched(self) -> Iterable[tuple[str, Any, Any]]:
-        slots: list[tuple[str, Any, Any]] = []
+        slots: list[tuple[str, Any, Any]] = [("live", vars(self), "live")]
         for number, group in enumerate(self.param_groups):
-            constants = [key for key in group if key not in ("params", "lr")]
+            constants = [key for key in group if key not in ("params", "initial_lr", *self.live)]
             slots += [(f"param_groups.{number}.{key}", group, key) for key in constants]
         return slots
 
@@ -94,13 +96,25 @@ class Optimizer(Watched):
             for parameter in group["params"]:
                 clear_grad(parameter, set_to_none)
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], Tensor]) -> Tensor: ...
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Change every parameter that has a gradient.
+
+        A closure computes the loss and the gradients first; its result is returned.
+        """
+        loss: Tensor | None = None
+        if closure is not None:
+            with set_recording(True):
+                loss = closure()
         with set_recording(False):
             for group in self.param_groups:
                 params = [p for p in group["params"] if p.grad is not None]
                 if params:
                     self.update(group, params)
+        return loss
 
     @abstractmethod
     def update(self, group: Group, params: Sequence[Tensor]) -> None:
@@ -108,7 +122,27 @@ class Optimizer(Watched):
 
     def learning_rate(self, group: Group) -> Operand:
         """The group's learning rate; an input of the graph inside of a compiled function."""
-        return setting("lr", lambda: group["lr"], ("lr", id(group)))
+        return setting("lr", lambda: float(group["lr"]), ("lr", id(group)))
+
+    def setting(
+        self, group: Group, key: str, place: int | None = None, *, from_one: bool = False
+    ) -> Operand:
+        """A setting, a part of it, or 1 minus that; an input of the graph if it is `live`."""
+
+        def read() -> float:
+            value = float(group[key] if place is None else group[key][place])
+            return 1 - value if from_one else value
+
+        if key not in self.live:
+            return read()
+        name = key if place is None else f"{key}{place}"
+        return setting(name, read, (key, place, from_one, id(group)))
+
+    def gradient(self, group: Group, parameter: Tensor) -> Tensor:
+        """The direction to go against: the gradient, or its negative when maximizing."""
+        gradient = parameter.grad
+        assert gradient is not None
+        return -gradient if group["maximize"] else gradient
 
     def state_for(self, parameter: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """The parameter's state: tensors of its shape, zero at first, which outlive any trace."""

@@ -56,6 +56,61 @@ CASES: dict[str, tuple[Make, Rule]] = {
 }
 
 
+THEIRS: dict[str, Callable[[Any, Any], Any]] = {
+    "dampening": lambda o, p: o.SGD(p, 0.1, 0.9, 0.5, 0.1),
+    "maximize": lambda o, p: o.SGD(p, 0.01, 0.5, maximize=True),
+    "amsgrad": lambda o, p: o.Adam(p, 0.1, amsgrad=True, weight_decay=0.1),
+    "adamw upwards": lambda o, p: o.AdamW(p, 0.01, maximize=True),
+    "rmsprop": lambda o, p: o.RMSprop(p, 0.02, weight_decay=0.1),
+    "rmsprop with momentum": lambda o, p: o.RMSprop(p, 0.02, 0.9, momentum=0.5, centered=True),
+    "adagrad": lambda o, p: o.Adagrad(p, 0.1, 0.1, 0.1, 0.5),
+    "groups": lambda o, p: o.SGD([{"params": p[:1], "lr": 0.2}, {"params": p[1:]}], 0.1, 0.9),
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+def test_steps_are_those_of_pytorch(rng: np.random.Generator, name: str) -> None:
+    theirs = pytest.importorskip("torch", reason="the steps are compared with PyTorch's")
+    arrays = [rng.standard_normal(shape) for shape in ((), (3,), (2, 2))]
+
+    def run(library: Any, compiled: bool) -> list[np.ndarray]:
+        params = [library.tensor(a, requires_grad=True) for a in arrays]
+        optimizer = THEIRS[name](library.optim, params)
+
+        def step() -> Any:
+            optimizer.zero_grad()
+            parts = [(p * p).sum() + (p * p * p).sum() / 9 for p in params]
+            total = parts[0] + parts[1] + parts[2]
+            total.backward()
+            optimizer.step()
+            return total
+
+        function = library.compile(step) if compiled else step
+        for _ in range(7):
+            function()
+        return [p.detach().numpy() for p in params]
+
+    expected = run(theirs, False)
+    for compiled in (False, True):
+        for ours, other in zip(run(torch, compiled), expected, strict=True):
+            np.testing.assert_allclose(ours, other, rtol=1e-6)
+
+
+def test_a_closure_computes_the_loss() -> None:
+    p = torch.ones(1, requires_grad=True)
+    optimizer = optim.RMSprop([p], lr=0.5)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = (p * 2).sum()
+        loss.backward()
+        return loss
+
+    with torch.no_grad():
+        assert float(optimizer.step(closure)) == 2
+    assert p.item() < 1
+
+
 def run_rule(rule: Rule, arrays: Sequence[np.ndarray], steps: int) -> list[np.ndarray]:
     """The arrays after some steps on the loss sum(p**4) / 4."""
     arrays, states = list(arrays), [{} for _ in arrays]
@@ -232,6 +287,12 @@ def test_errors() -> None:
         optim.SGD([p], lr=-1)
     with pytest.raises(OptionError, match="these settings"):
         optim.Adam([p], betas=(1.0, 0.9))
+    with pytest.raises(OptionError, match="these settings"):
+        optim.SGD([p], momentum=0.9, dampening=0.1, nesterov=True)
+    with pytest.raises(OptionError, match="these settings"):
+        optim.RMSprop([p], alpha=-1)
+    with pytest.raises(OptionError, match="these settings"):
+        optim.Adagrad([p], lr_decay=-1)
     with pytest.raises(OptionError, match="other sizes"):
         optim.SGD([p]).load_state_dict(
             {"state": {}, "param_groups": [{"params": [0, 1], "lr": 1.0}]}
