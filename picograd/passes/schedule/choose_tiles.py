@@ -102,7 +102,9 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     rows, columns = register_tile(contraction, target, facts)
     depth_dim = max(contraction.reduction.dims, key=lambda dim: extent_of(dim, facts))
     depth = even_blocks(
-        extent_of(depth_dim, facts), target.l1_bytes // 4 // (rows * item), SIMD_STEP
+        extent_of(depth_dim, facts),
+        target.l1_bytes // 4 // (rows * item),
+        max(SHORTEST_STEP, target.lanes(contraction.nest.bits)),
     )
     height = target.l2_bytes // 2 // (min(depth, extent_of(depth_dim, facts)) * item)
     # The third cache is shared, and what a virtual machine tells about it is often too much.
@@ -115,8 +117,10 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     }
 
 
-SIMD_STEP = 8
-"""Depths of blocks are multiples of this, so that transposed tiles fit into them."""
+SHORTEST_STEP = 8
+"""Depths of blocks are multiples of this and of a vector's lanes: a transposed operand is packed in
+square tiles, which must fit into the blocks. Column by column, rows whose length is a power of two
+would fall into the same few lines of the cache."""
 
 
 def even_blocks(extent: int, size: int, step: int) -> int:

@@ -53,6 +53,16 @@ def test_tiles_fit_the_registers_and_the_output() -> None:
         assert height * vectors + vectors + 1 <= registers
 
 
+@pytest.mark.parametrize(
+    ("spelling", "lanes"), [(AVX512, 16), (AVX2, 8), ("cpu:vector_bits=128", 4)]
+)
+def test_square_tiles_of_a_transposed_operand_fit_the_blocks(spelling: str, lanes: int) -> None:
+    target = lookup(spelling)
+    for size in (1024, 1000, 777):
+        depth = by_name(block_sizes(kernel_of(linear_relu(32, size, size)), target))["i j"]["k"]
+        assert depth % lanes == 0 and depth % 8 == 0
+
+
 def test_blocks_are_even_multiples() -> None:
     rng = np.random.default_rng(9)
     for _ in range(200):
