@@ -130,10 +130,6 @@ class _Axis:
     """Padding before and after, and size, stride and dilation of the windows; None where windows
     are of different sizes, the shorter ones filled up with places outside."""
 
-    @property
-    def has_padding(self) -> bool:
-        return self.regular is None or any(self.regular[:2])
-
 
 class _Pool:
     """The options of a pool."""
@@ -154,12 +150,11 @@ class _Pool:
         self.stride = per_axis(what, "stride", strides, axes, 1)
         self.padding = per_axis(what, "padding", padding, axes, 0)
         self.dilation = per_axis(what, "dilation", dilation, axes, 1)
-        spans = [window_span(k, d) for k, d in zip(self.size, self.dilation, strict=True)]
-        if any(margin > span // 2 for margin, span in zip(self.padding, spans, strict=True)):
+        if any(margin > size // 2 for margin, size in zip(self.padding, self.size, strict=True)):
             raise located(
                 ShapeError(
                     f"{what}: a window lies in the padding",
-                    expected=f"padding of at most half a window, {[s // 2 for s in spans]}",
+                    expected=f"padding of at most half a window, {[size // 2 for size in self.size]}",
                     found=list(self.padding),
                     hint="pad the input with F.pad() first, or take a larger window",
                 )
@@ -258,7 +253,7 @@ def _greatest(
     elements = _split(ops, x.read(), axes, _least(x.dtype))
     last = len(ops.shape_of(elements)) - 1
     # The gradient goes where the value was picked, to one element of several equal ones.
-    position = ops.argreduce("max", detached(elements), last)
+    position = _inside(ops, ops.argreduce("max", detached(elements), last), axes, x.shape[2:])
     values = _batched(x, compositions.picked(ops, elements, position, last), alone)
     if not indices:
         return values
@@ -286,20 +281,30 @@ def _indices(ops: Tape, position: Var, axes: Sequence[_Axis], sizes: Sequence[in
     return total
 
 
+def _inside(ops: Tape, position: Var, axes: Sequence[_Axis], sizes: Sequence[int]) -> Var:
+    """The positions, where windows begin in the padding none before the first in the input.
+
+    That changes those of windows that hold nothing but the least number, as the padding does.
+    """
+    first, before = np.zeros((), np.int64), False
+    for windows, size in zip(axes, sizes, strict=True):
+        inside = (windows.places >= 0) & (windows.places < size)
+        starts = inside.argmax(1)
+        before = before or bool(starts.any())
+        first = first[..., None] * windows.places.shape[1] + starts
+    if not before:
+        return position
+    least = ops.broadcast(ops.constant(first), ops.shape_of(position))
+    return ops.binary("maximum", position, least)
+
+
 def _place(ops: Tape, windows: _Axis, element: Var, axis: int, shape: Sequence[int]) -> Var:
     """Where along a spatial axis the element of each window is."""
     numbers = windows.places[:, 0].reshape([-1 if a == axis else 1 for a in range(len(shape))])
     start = ops.broadcast(ops.constant(numbers), shape)
     if windows.regular is None:
         return ops.add(start, element)
-    before, _, _, _, dilation = windows.regular
-    step = ops.full_like(element, dilation)
-    place = ops.add(start, ops.mul(element, step))
-    if not before:
-        return place
-    # A window of nothing but the least number: the first of its elements is the first in the input.
-    outside = ops.compare("lt", place, ops.full_like(place, 0))
-    return ops.select(outside, ops.binary("remainder", place, step), place)
+    return ops.add(start, ops.mul(element, ops.full_like(element, windows.regular[-1])))
 
 
 def _adaptive_axes(
