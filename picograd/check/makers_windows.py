@@ -35,7 +35,7 @@ def convolution(sketch: Sketch) -> None:
         lambda v: (
             dtype_of(type_of(v)) == dtype_of(type_of(x))
             and len(type_of(v).get_shape()) == len(shape)
-            and type_of(v).get_shape()[1] == shape[1]
+            and type_of(v).get_shape()[1:2] == shape[1:2]
             and 0 not in type_of(v).get_shape()[2:]
         )
     )

@@ -154,7 +154,7 @@ class _Pool:
             raise located(
                 ShapeError(
                     f"{what}: a window lies in the padding",
-                    expected=f"padding of at most half a window, {[size // 2 for size in self.size]}",
+                    expected=f"at most half a window, {[size // 2 for size in self.size]}",
                     found=list(self.padding),
                     hint="pad the input with F.pad() first, or take a larger window",
                 )
