@@ -9,11 +9,12 @@ every device, and docs/functions.md is made from them.
 
 from __future__ import annotations
 
-from picograd.check.functions import elementwise
+from picograd.check.functions import binary, elementwise
 from picograd.check.functions.table import Function
 
 FAMILIES: dict[str, tuple[Function, ...]] = {
     "Element by element": elementwise.FUNCTIONS,
+    "Two operands": binary.FUNCTIONS,
 }
 """The rows by the title of their family, in the order of the page."""
 

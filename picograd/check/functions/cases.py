@@ -8,6 +8,7 @@ Every generator draws from the `rng` that it is given, so that a seed repeats it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,6 +87,22 @@ def case(
     return Case(label, arrays, options, gradient)
 
 
+def differing(cases: Sequence[Case], reason: str, *labels: str) -> list[Case]:
+    """The cases, some of which (all by default) PyTorch is not asked about, for this reason."""
+    chosen = labels or tuple(one.label for one in cases)
+    return [replace(one, differs=reason) if one.label in chosen else one for one in cases]
+
+
+def without_gradient(cases: Sequence[Case], *labels: str) -> list[Case]:
+    """The cases, some of which have a derivative by convention only, such as PyTorch's."""
+    return [replace(one, gradient=one.gradient and one.label not in labels) for one in cases]
+
+
+def labelled(cases: Sequence[Case], prefix: str) -> list[Case]:
+    """The cases under other labels, so that they may stand beside others of the same kinds."""
+    return [replace(one, label=f"{prefix}, {one.label}") for one in cases]
+
+
 def elementwise_cases(
     rng: np.random.Generator,
     arity: int = 1,
@@ -104,18 +121,19 @@ def elementwise_cases(
 
     `domain`: the range of ordinary floats, for all operands or one for each. `kinks`: where the
     derivative jumps, which the case "ties" meets exactly; `ties`: the derivative also jumps where
-    two operands are equal. `floats`, `integers`, `bools`: what the function takes. `overflow`: the
+    two operands are equal. `floats`, `integers`, `bools`: what the function takes; without floats
+    the shapes are tried with integers. `overflow`: the
     case "integer overflow" with the extremes of int32 and int64, for functions that wrap around.
     `nonfinite`: whether NaN and infinities are tried.
     """
     made = _Elementwise(rng, arity, _ranges(domain, arity), kinks, dict(options or {}))
-    cases: list[Case] = []
+    cases = made.shapes(np.float32 if floats else np.int64)
     if floats:
-        cases += made.floats(ties)
+        cases += made.ordinary(ties)
         if nonfinite:
             cases += made.special()
     if integers:
-        cases += made.integers()
+        cases += made.integers(floats)
     if overflow:
         cases += made.overflow()
     if bools:
@@ -154,6 +172,8 @@ class _Elementwise:
         """Operands of one shape that are nowhere close to one another."""
         arrays: list[Array] = []
         for within in self._ranges:
+            if np.dtype(dtype).kind in "iu":
+                within = (float(np.ceil(within[0])), float(np.floor(within[1])))
             array = drawn(self._rng, shape, within, self._kinks, dtype)
             for other in arrays:
                 close = np.abs(array.astype(np.float64) - other) < _NEAR
@@ -164,31 +184,35 @@ class _Elementwise:
             arrays.append(array)
         return arrays
 
-    def floats(self, ties: bool) -> list[Case]:
+    def shapes(self, dtype: DTypeLike) -> list[Case]:
+        def arrays(*shape: int) -> list[Array]:
+            return self._arrays(shape, dtype)
+
+        first, *others = arrays(2, 3)
         cases = [
-            self._of("rank 0", self._arrays(())),
-            self._of("empty", self._arrays((0, 3))),
-            self._of("size 1", self._arrays((1,))),
-            self._of("odd sizes", self._arrays((3, 5))),
-            self._of("rank 3", self._arrays((2, 1, 3))),
-            self._of("permuted view", [View(a, "permuted") for a in self._arrays((3, 2))]),
-            self._of("expanded view", [View(self._arrays((2, 3))[0], "expanded"), *self._rest()]),
-            self._of("sliced view", [View(a, "sliced") for a in self._arrays((3, 2))]),
+            self._of("rank 0", arrays()),
+            self._of("empty", arrays(0, 3)),
+            self._of("size 1", arrays(1)),
+            self._of("odd sizes", arrays(3, 5)),
+            self._of("rank 3", arrays(2, 1, 3)),
+            self._of("permuted view", [View(one, "permuted") for one in arrays(3, 2)]),
+            self._of("expanded view", [View(first, "expanded"), *others]),
+            self._of("sliced view", [View(one, "sliced") for one in arrays(3, 2)]),
         ]
         if self._arity > 1:
             shapes = [(3, 1), (1, 4), (2, 1, 1)]
-            arrays = [self._arrays(shapes[i % 3])[i] for i in range(self._arity)]
-            cases.append(self._of("broadcast", arrays))
-            small = [self._arrays(() if i else (3,))[i] for i in range(self._arity)]
-            cases.append(self._of("rank 0 among others", small))
-        tied = self._tied()
-        smooth = not self._kinks and not ties
-        cases.append(self._of("ties", [tied] * self._arity, gradient=smooth))
-        cases.append(self._of("double", self._arrays((2, 2), np.float64)))
+            spread = [arrays(*shapes[i % 3])[i] for i in range(self._arity)]
+            cases.append(self._of("broadcast", spread))
+            mixed = [arrays(*([] if i else [3]))[i] for i in range(self._arity)]
+            cases.append(self._of("rank 0 among others", mixed))
         return cases
 
-    def _rest(self) -> list[Input]:
-        return list(self._arrays((2, 3))[1:])
+    def ordinary(self, ties: bool) -> list[Case]:
+        smooth = not self._kinks and not ties
+        return [
+            self._of("ties", [self._tied()] * self._arity, gradient=smooth),
+            self._of("double", self._arrays((2, 2), np.float64)),
+        ]
 
     def _tied(self) -> Array:
         low = max(within[0] for within in self._ranges)
@@ -207,7 +231,7 @@ class _Elementwise:
             self._of("negative zero", signs, gradient=False),
         ]
 
-    def integers(self) -> list[Case]:
+    def integers(self, floats: bool) -> list[Case]:
         ranges = [(np.ceil(low), np.floor(high)) for low, high in self._ranges]
         cases = [
             self._of(
@@ -216,7 +240,7 @@ class _Elementwise:
             for name, dtype in (("int64", np.int64), ("int32", np.int32))
         ]
         if self._arity > 1:
-            types = (np.float32, np.int64, np.int32)
+            types = (np.float32 if floats else np.int32, np.int64, np.int32)
             mixed = [
                 drawn(self._rng, (3, 3), within, self._kinks, dtype)
                 for within, dtype in zip(ranges, types, strict=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from picograd.check.functions.cases import elementwise_cases
+from picograd.check.functions.cases import differing, elementwise_cases, labelled
 from picograd.check.functions.table import Case, ErrorCase, Formula, Function, by_name, in_place
 from picograd.dialects.literals import Array
 
@@ -33,18 +33,26 @@ def unary(
     also: Sequence[str] = (),
     errors: Sequence[ErrorCase] = (NO_TENSOR,),
     differentiable: bool = True,
-    differences: str = "",
+    at_nan: str = "",
     **given: Any,
 ) -> Function:
-    """A row of a function of one tensor; `given` goes to `elementwise_cases`."""
+    """A row of a function of one tensor; `given` goes to `elementwise_cases`.
+
+    `at_nan` says what differs from PyTorch where the element is NaN.
+    """
+
+    def cases(rng: np.random.Generator) -> list[Case]:
+        made = elementwise_cases(rng, **given)
+        return differing(made, at_nan, "NaN and infinity") if at_nan else made
+
     return Function(
         name,
         by_name(name) if call is None else call,
         numpy,
-        lambda rng: elementwise_cases(rng, **given),
+        cases,
         tuple(errors),
         differentiable,
-        differences,
+        at_nan,
         also=tuple(also),
     )
 
@@ -64,10 +72,7 @@ def _gelu_cases(rng: np.random.Generator) -> list[Case]:
     by_tanh = elementwise_cases(
         rng, integers=False, nonfinite=False, options={"approximate": "tanh"}
     )
-    renamed = [
-        Case(f"by tanh, {one.label}", one.inputs, one.options, one.gradient) for one in by_tanh[3:6]
-    ]
-    return [*exact, *renamed]
+    return [*exact, *labelled(by_tanh[3:6], "by tanh")]
 
 
 def _clamped(x: Array, min: float | None = None, max: float | None = None) -> Array:
@@ -79,12 +84,11 @@ def _clamp_cases(rng: np.random.Generator) -> list[Case]:
     cases = elementwise_cases(rng, kinks=(-0.5, 1), options=both)
     below = elementwise_cases(rng, kinks=(0.25,), options={"min": 0.25})
     above = elementwise_cases(rng, kinks=(0,), options={"max": 0})
-    return [
-        *cases,
-        *(Case(f"min only, {c.label}", c.inputs, c.options, c.gradient) for c in below[3:5]),
-        *(Case(f"max only, {c.label}", c.inputs, c.options, c.gradient) for c in above[3:5]),
-    ]
+    cases = differing(cases, _CLAMP_AT_NAN, "NaN and infinity")
+    return [*cases, *labelled(below[3:5], "min only"), *labelled(above[3:5], "max only")]
 
+
+_CLAMP_AT_NAN = "The gradient of clamp passes where the element is NaN; PyTorch's is 0 there."
 
 FUNCTIONS: tuple[Function, ...] = (
     unary("torch.exp", np.exp),
@@ -98,12 +102,18 @@ FUNCTIONS: tuple[Function, ...] = (
     unary("torch.sigmoid", _sigmoid, also=("F.sigmoid",)),
     unary(
         "torch.relu",
-        lambda x: np.where(x <= 0, x * 0, x),
+        lambda x: np.maximum(x, 0),
         also=("F.relu",),
         kinks=(0,),
         overflow=True,
     ),
-    unary("Tensor.relu_", lambda x: np.maximum(x, 0), in_place("relu_"), kinks=(0,)),
+    unary(
+        "Tensor.relu_",
+        lambda x: np.maximum(x, 0),
+        in_place("relu_"),
+        kinks=(0,),
+        errors=(ErrorCase("an argument too many", (np.ones(3), 2.0), TypeError, match="argument"),),
+    ),
     Function(
         "F.gelu",
         by_name("F.gelu"),
@@ -115,8 +125,21 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
     ),
     unary("torch.neg", np.negative, also=("Tensor.__neg__",), overflow=True),
-    unary("torch.abs", np.abs, also=("Tensor.__abs__",), kinks=(0,), overflow=True),
-    unary("torch.sign", np.sign, kinks=(0,), overflow=True),
+    unary(
+        "torch.abs",
+        np.abs,
+        also=("Tensor.__abs__",),
+        kinks=(0,),
+        overflow=True,
+        at_nan="The gradient of abs is NaN where the element is; PyTorch's is 0.",
+    ),
+    unary(
+        "torch.sign",
+        np.sign,
+        kinks=(0,),
+        overflow=True,
+        at_nan="The sign of NaN is NaN, as in NumPy; PyTorch's is 0.",
+    ),
     unary("torch.floor", np.floor, kinks=_WHOLE, overflow=True),
     unary("torch.ceil", np.ceil, kinks=_WHOLE, overflow=True),
     unary("torch.round", np.round, kinks=_HALVES, overflow=True),
@@ -137,6 +160,7 @@ FUNCTIONS: tuple[Function, ...] = (
         by_name("torch.clamp"),
         _clamped,
         _clamp_cases,
-        (ErrorCase("no bounds", (np.ones(3, np.float32),), ValueError, match="bounds"),),
+        (ErrorCase("no bounds", (np.ones(3, np.float32),), RuntimeError, match="bounds"),),
+        differences=_CLAMP_AT_NAN,
     ),
 )
