@@ -5,8 +5,10 @@ imported when a tensor is first put on their device.
 """
 
 from picograd import (
+    autograd,
     data,
     errors,
+    func,
     nn,
     optim,
 )
@@ -173,6 +175,12 @@ from picograd.frontend.random import (
 from picograd.frontend.tensor import (
     Tensor,
 )
+from picograd.io import (
+    load_pickle as load,
+)
+from picograd.io import (
+    save_pickle as save,
+)
 
 __all__ = [
     "CompiledFunction",
@@ -190,6 +198,7 @@ __all__ = [
     "argmax",
     "argmin",
     "as_tensor",
+    "autograd",
     "bool",
     "broadcast_to",
     "cat",
@@ -223,6 +232,7 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "func",
     "gather",
     "ge",
     "get_mode",
@@ -232,10 +242,12 @@ __all__ = [
     "int8",
     "int32",
     "int64",
+    "io",
     "is_grad_enabled",
     "is_tensor",
     "isnan",
     "le",
+    "load",
     "log",
     "log_softmax",
     "logical_not",
@@ -277,6 +289,7 @@ __all__ = [
     "result_type",
     "round",
     "rsqrt",
+    "save",
     "scatter_add",
     "set_default_device",
     "set_grad_enabled",
@@ -300,6 +313,7 @@ __all__ = [
     "uint8",
     "unbind",
     "unsqueeze",
+    "utils",
     "var",
     "where",
     "zeros",

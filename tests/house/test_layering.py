@@ -19,18 +19,21 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("passes", "backends"),
     ("compiler",),
     ("frontend",),
-    ("nn", "optim", "data"),
+    ("nn", "optim", "data", "io", "utils", "autograd", "func"),
     ("picograd",),  # the package's own __init__.py: what `import picograd` gives
     ("check", "study", "cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Within a row, these may use those: emitters ask the passes' analyses for the ranges of indices,
-# optimizers update the parameters of modules, and the tools on top, which nobody else uses, use one
+# optimizers update the parameters of modules, `func.functional_call` replaces them, and the tools on top, which nobody else uses, use one
 # another.
 PEERS = {
     ("backends", "passes"),
     ("optim", "nn"),
+    ("io", "nn"),
+    ("utils", "data"),
+    ("func", "nn"),
     ("cli", "study"),
     ("cli", "check"),
     ("study", "check"),
