@@ -9,8 +9,10 @@ from picograd import (
     data,
     errors,
     func,
+    io,
     nn,
     optim,
+    utils,
 )
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
