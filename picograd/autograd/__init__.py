@@ -1,0 +1,15 @@
+"""Gradients asked for by name, as `torch.autograd`: `grad`, `backward`, and checks of both."""
+
+from picograd.autograd.check import gradcheck, gradgradcheck
+from picograd.autograd.gradients import backward, grad
+from picograd.frontend.grad_mode import enable_grad, no_grad, set_grad_enabled
+
+__all__ = [
+    "backward",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "no_grad",
+    "set_grad_enabled",
+]
