@@ -109,8 +109,10 @@ class DeviceError(PicogradError, RuntimeError):
     """A device that is absent, or values on devices that differ."""
 
 
-class AxisError(PicogradError, IndexError):
-    """An axis outside the rank of the tensor, or named twice."""
+class AxisError(PicogradError, IndexError, RuntimeError):
+    """An axis outside the rank of the tensor, named twice, or without elements where some are
+    needed; PyTorch raises either.
+    """
 
 
 class IndexOutOfRange(PicogradError, IndexError):

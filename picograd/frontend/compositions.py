@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import pi, prod, sqrt
+from math import inf, pi, prod, sqrt
 
 from picograd.frontend.tape import Tape, Var, detached
 
@@ -52,6 +52,14 @@ def variance(ops: Tape, x: Var, axes: Sequence[int], correction: float) -> Var:
     return _divided(ops, total, max(count(ops, x, axes) - correction, 0))
 
 
+def root(ops: Tape, x: Var) -> Var:
+    """The square root; where it is 0 its gradient is 0 as well, not infinite."""
+    zero = ops.full_like(x, 0)
+    at_zero = ops.compare("eq", x, zero)
+    safe = ops.select(at_zero, ops.full_like(x, 1), x)
+    return ops.select(at_zero, zero, ops.unary("sqrt", safe))
+
+
 def count(ops: Tape, x: Var, axes: Sequence[int]) -> int:
     """How many elements a reduction along the axes combines."""
     return prod(ops.shape_of(x)[axis] for axis in axes)
@@ -95,9 +103,17 @@ def log_softmax(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
 
 
 def logsumexp(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
-    """log(sum(exp(x))) along the axes, shifted by the maximum so that nothing overflows."""
-    small, largest = shifted(ops, x, axes)
-    return ops.add(ops.unary("log", ops.reduce("add", ops.unary("exp", small), axes)), largest)
+    """log(sum(exp(x))) along the axes, shifted by the maximum so that nothing overflows.
+
+    A row with an infinite maximum is not shifted: inf - inf would be NaN.
+    """
+    if count(ops, x, axes) == 0:
+        return ops.unary("log", ops.reduce("add", x, axes))  # of no powers: -inf
+    largest = ops.reduce("max", detached(x), axes)
+    infinite = ops.compare("eq", ops.unary("abs", largest), ops.full_like(largest, inf))
+    moved = ops.select(infinite, ops.full_like(largest, 0), largest)
+    small = ops.sub(x, ops.broadcast_along(moved, ops.shape_of(x), axes))
+    return ops.add(ops.unary("log", ops.reduce("add", ops.unary("exp", small), axes)), moved)
 
 
 def picked(ops: Tape, x: Var, index: Var, axis: int) -> Var:
@@ -120,3 +136,41 @@ def wrapped_index(ops: Tape, index: Var, size: int) -> Var:
     """An index in which negative numbers count from the end."""
     negative = ops.compare("lt", index, ops.full_like(index, 0))
     return ops.select(negative, ops.add(index, ops.full_like(index, size)), index)
+
+
+def trunc(ops: Tape, x: Var) -> Var:
+    """The whole part, rounded towards 0; integers as they are."""
+    if not ops.dtype_of(x).is_float:
+        return x
+    negative = ops.compare("lt", x, ops.full_like(x, 0))
+    return ops.select(negative, ops.unary("ceil", x), ops.unary("floor", x))
+
+
+def fmod(ops: Tape, a: Var, b: Var) -> Var:
+    """The remainder of truncated division, which has the sign of `a`.
+
+    The op's remainder has the sign of `b`: of floats it is taken of the magnitudes, for then it is
+    exact; of integers it is moved over, since the lowest one has no magnitude.
+    """
+    zero = ops.full_like(a, 0)
+    negative = ops.compare("lt", a, zero)
+    if ops.dtype_of(a).is_float:
+        size = ops.select(negative, ops.neg(a), a)
+        rest = ops.binary("remainder", size, ops.unary("abs", b))
+        return ops.select(negative, ops.neg(rest), rest)
+    rest = ops.binary("remainder", a, b)
+    other_side = ops.compare("ne", negative, ops.compare("lt", rest, zero))
+    some = ops.compare("ne", rest, zero)
+    return ops.select(ops.binary("and", some, other_side), ops.sub(rest, b), rest)
+
+
+def truncated_quotient(ops: Tape, a: Var, b: Var) -> Var:
+    """a / b rounded towards 0; of integers by 0 it is 0."""
+    if ops.dtype_of(a).is_float:
+        return trunc(ops, ops.div(a, b))
+    quotient = ops.binary("floordiv", a, b)
+    zero, one = ops.full_like(a, 0), ops.full_like(a, 1)
+    inexact = ops.compare("ne", ops.mul(quotient, b), a)
+    below = ops.binary("and", inexact, ops.compare("lt", quotient, zero))
+    divided = ops.binary("and", below, ops.compare("ne", b, zero))
+    return ops.select(divided, ops.add(quotient, one), quotient)

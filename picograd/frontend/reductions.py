@@ -117,17 +117,32 @@ class Reductions(Arithmetic):
         unbiased: bool | None = None,
         keepdim: bool = False,
     ) -> Self:
-        """The square root of the variance."""
+        """The square root of the variance; where that is 0, so is the gradient."""
         spread = self.var(dim, correction=correction, unbiased=unbiased, keepdim=keepdim)
-        return spread.wrap(spread.builder().unary("sqrt", spread.read()))
+        return spread.wrap(compositions.root(spread.builder(), spread.read()))
 
     def amax(self, dim: Axes = None, keepdim: bool = False) -> Self:
         """The largest element along `dim`; ties share the gradient evenly."""
+        self._require_elements("amax", dim)
         return self._reduce(ReduceKind.MAX, dim, keepdim, None)
 
     def amin(self, dim: Axes = None, keepdim: bool = False) -> Self:
         """The smallest element along `dim`; ties share the gradient evenly."""
+        self._require_elements("amin", dim)
         return self._reduce(ReduceKind.MIN, dim, keepdim, None)
+
+    def _require_elements(self, what: str, dim: Axes) -> None:
+        """Raise AxisError if there is nothing to choose from along `dim`."""
+        empty = [axis for axis in normalize_axes(dim, self.ndim) if self.shape[axis] == 0]
+        if empty:
+            raise located(
+                AxisError(
+                    f"{what} chooses an element, and axis {empty[0]} has no element",
+                    expected="at least one element to choose from",
+                    found=f"shape {list(self.shape)}",
+                    hint="handle the empty tensor before, or reduce another axis",
+                )
+            )
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """The int64 index of the first largest element along `dim`, or of the flattened tensor."""
@@ -138,6 +153,7 @@ class Reductions(Arithmetic):
         return self._argreduce(ArgReduceKind.MIN, dim, keepdim)
 
     def _argreduce(self, kind: ArgReduceKind, dim: int | None, keepdim: bool) -> Self:
+        self._require_elements(f"arg{kind}", dim)
         ops, x = self.builder(), self.read()
         if dim is None or self.ndim == 0:
             normalize_axis(dim or 0, self.ndim)
@@ -184,6 +200,7 @@ class Reductions(Arithmetic):
         ops, axis = self.builder(), normalize_axis(dim, self.ndim)
         if self.ndim == 0:
             return ValuesAndIndices(self.wrap(self.read()), self._argreduce(kind, None, False))
+        self._require_elements(str(kind), dim)
         x = self.read()
         index = ops.argreduce(kind, x, axis)
         values = compositions.picked(ops, x, index, axis)

@@ -9,12 +9,14 @@ every device, and docs/functions.md is made from them.
 
 from __future__ import annotations
 
-from picograd.check.functions import binary, elementwise
+from picograd.check.functions import activations, binary, elementwise, reductions
 from picograd.check.functions.table import Function
 
 FAMILIES: dict[str, tuple[Function, ...]] = {
     "Element by element": elementwise.FUNCTIONS,
     "Two operands": binary.FUNCTIONS,
+    "Reductions": reductions.FUNCTIONS,
+    "Activations": activations.FUNCTIONS,
 }
 """The rows by the title of their family, in the order of the page."""
 
