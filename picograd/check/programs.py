@@ -14,12 +14,14 @@ from typing import TypeVar
 import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Region, SSAValue
+from xdsl.ir import Attribute, Region, SSAValue
 
 from picograd.check.makers import MAKERS
 from picograd.check.sketch import DTYPES, SIZES, Sketch, Source
+from picograd.dialects.buffer import DONATED, NAME
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, tensor_type, type_of
 from picograd.dialects.literals import Array
+from picograd.dialects.tensor import int_attr
 
 T = TypeVar("T")
 
@@ -115,15 +117,23 @@ def random_samples(
 
 
 def finish(sketch: Sketch, outputs: Sequence[SSAValue]) -> ModuleOp:
-    """The module whose `@main` returns `outputs`."""
+    """The module whose `@main` returns `outputs`, which may overwrite arguments of their types."""
     sketch.block.add_op(ReturnOp(*outputs))
     types = [value.type for value in outputs]
-    names = [DictionaryAttr({"pico.name": StringAttr(f"x{a.index}")}) for a in sketch.block.args]
+    free = list(range(len(types)))
+    notes: list[DictionaryAttr] = []
+    for argument in sketch.block.args:
+        entries: dict[str, Attribute] = {NAME: StringAttr(f"x{argument.index}")}
+        fitting = [number for number in free if types[number] == argument.type]
+        if fitting:
+            entries[DONATED] = int_attr(fitting[0])
+            free.remove(fitting[0])
+        notes.append(DictionaryAttr(entries))
     function = FuncOp(
         "main",
         (list(sketch.block.arg_types), types),
         Region(sketch.block),
-        arg_attrs=ArrayAttr(names),
+        arg_attrs=ArrayAttr(notes),
     )
     return ModuleOp([function])
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -17,10 +17,12 @@ from picograd.compiler.dump import Dump
 from picograd.compiler.pass_list import Passes, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import buffer
+from picograd.dialects.buffer import stored_in
 from picograd.dialects.dtypes import nbytes_of, tensor_type
 from picograd.errors import OptionError, ShapeError
 from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.plan_buffers import PlanBuffers, plan
+from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.rewriting.structure import structural_key
 from picograd.semantics.evaluate import entry_of
 from picograd.targets import lookup, names
@@ -62,6 +64,7 @@ class Report:
 class _Snapshots:
     """Keeps the module as it was when it left each level, and counts kernels and bytes."""
 
+    machine: str
     levels: dict[Level, ModuleOp] = field(default_factory=dict[Level, ModuleOp])
     kernels_unfused: int = 0
     bytes_unplanned: int = 0
@@ -70,8 +73,8 @@ class _Snapshots:
         """Keep the module that a lowering is about to take from its level."""
         if step.is_lowering():
             self.keep(step.level_in, module)
-        if isinstance(step, PlanBuffers):
-            self.bytes_unplanned = plan(module, step.target).bytes_unplanned
+        if isinstance(step, ReuseInPlace | PlanBuffers) and not self.bytes_unplanned:
+            self.bytes_unplanned = plan(module, self.machine).bytes_unplanned
 
     def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
         """Count kernels when they have just been outlined."""
@@ -111,18 +114,26 @@ class Executable:
         inputs: Sequence[TensorType[Any]],
         levels: dict[Level, ModuleOp],
         report: Report,
+        donated: Mapping[int, int] | None = None,
     ) -> None:
         self.device = device
         self.program = program
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.report = report
+        self.donated: Mapping[int, int] = donated or {}
+        """Results that are stored in an input's memory, by the number of the result."""
         self._levels = levels
         self._input_types = list(inputs)
-        self._allocate = device.allocator(outputs)
+        own = [type for number, type in enumerate(outputs) if number not in self.donated]
+        self._allocate = device.allocator(own)
+        self._in_place = sorted(self.donated.items())
 
     def run(self, inputs: Sequence[Buffer]) -> list[Buffer]:
-        """The results for these inputs, in fresh buffers, in the order of `@main`'s results.
+        """The results for these inputs, in the order of `@main`'s results.
+
+        They are in fresh buffers, but for those that `donated` lists: these are the inputs
+        themselves, overwritten. No input is changed unless the module donates it.
 
         Raises ShapeError for inputs of other types than the module's, and what the program
         raises: IndexOutOfRange (on an asynchronous device at the next download).
@@ -136,6 +147,8 @@ class Executable:
                 hint="compile again for these shapes and dtypes",
             )
         outputs = self._allocate()
+        for result, place in self._in_place:  # in rising order, so each ends where it belongs
+            outputs.insert(result, inputs[place])
         self.program.run(inputs, outputs)
         return outputs
 
@@ -228,7 +241,7 @@ def _compile(
 ) -> Executable:
     start = time.perf_counter()
     inputs, outputs = _signature(module)
-    snapshots = _Snapshots()
+    snapshots = _Snapshots(device.name if device.name in names() else "cpu")
     watching: list[Instrument] = [snapshots, *([dump] if dump else []), *instruments]
     if dump is not None:
         dump.start(module)
@@ -248,7 +261,8 @@ def _compile(
         compile_seconds=time.perf_counter() - start,
         passes=records,
     )
-    return Executable(device, program, outputs, inputs, snapshots.levels, report)
+    donated = {result - len(inputs): place for result, place in stored_in(entry_of(module)).items()}
+    return Executable(device, program, outputs, inputs, snapshots.levels, report, donated)
 
 
 def _history(module: ModuleOp) -> frozenset[str] | None:

@@ -1,8 +1,8 @@
 """Storage cells: the mutable boxes behind tensors.
 
-Values never change: a device buffer that a tensor holds is not written again, and an SSA value
-cannot be. Mutation puts another value into the cell, and every tensor that views the cell sees
-it.
+Values never change: an SSA value cannot, and a device buffer is not written again as long as
+anybody but one cell holds it (`donation` tells when compiled code may write over the one that it
+replaces). Mutation puts another value into the cell, and every tensor that views the cell sees it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, update_wrapper
@@ -45,7 +45,7 @@ from picograd.frontend.tape import BarrierNode
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.trace import Trace
 from picograd.frontend.version import Key, Making, Version
-from picograd.frontend.watch import Watcher, positional_names, signature_of
+from picograd.frontend.watch import Watched, Watcher, positional_names, signature_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,7 +73,7 @@ class _Graph:
     watcher: Watcher
 
 
-class CompiledFunction(Generic[P, R]):
+class CompiledFunction(Watched, Generic[P, R]):
     """A function that runs as compiled graphs. Made by `compile`."""
 
     def __init__(
@@ -112,6 +112,10 @@ class CompiledFunction(Generic[P, R]):
                 version = self._find(key, call) or self._compile(key, call, args, kwargs)
         self._last = version
         return cast(R, version.run(call))
+
+    def watched(self) -> Iterable[tuple[str, Any, Any]]:
+        # Part of another compiled function's graph, it is traced there: what it depends on counts.
+        return [("function", vars(self), "function")]
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
         """The arguments by the names of their parameters."""
@@ -197,7 +201,7 @@ class CompiledFunction(Generic[P, R]):
             trace.check_histories()
         finally:
             trace.restore()
-        module = trace.module(effects.outputs)
+        module = trace.module(effects.outputs, effects.donations())
         effects.release()
         return _Graph(module, trace, effects, watcher)
 

@@ -91,6 +91,15 @@ class EagerMode(Mode):
         arrays = [numpy._device.upload(self._device.download(operand)) for operand in operands]
         return self._device.upload(numpy._device.download(numpy._run(key, module, arrays)))
 
+    def copy(self, value: Value) -> Value:
+        """A buffer of its own with the same contents."""
+        type = self.type_of(value)
+        key = ("copy", type)
+        if key not in self._executables:
+            ops = BlockOps([type])
+            self._executables[key] = compile_module(ops.module(ops.block.args), self.device)
+        return self._executables[key].run([cast(runtime.Buffer, value)])[0]
+
     def constant(self, array: Array) -> Value:
         try:
             return self._device.upload(array)

@@ -15,6 +15,7 @@ from picograd.frontend.cells import Cell
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.eager import EagerMode
 from picograd.frontend.modes import set_recording
+from picograd.frontend.sources import FromArgument, FromCell, Source
 from picograd.frontend.tape import BarrierNode, LeafNode, Var
 from picograd.frontend.trace import Trace
 from picograd.frontend.views import View
@@ -119,6 +120,15 @@ class Effects:
             present = tensor.grad_slot
             if present is None or present.cell not in trace.grad_cells:
                 self._grads.append((tensor, self._describe(present)))
+
+    def donations(self) -> dict[Source, int]:
+        """The inputs whose storage the function changes, each with the output that it then holds.
+
+        Nobody needs their old contents any more: the outputs may be written over them.
+        """
+        found: dict[Source, int] = {FromCell(cell): output for cell, output in self._cells}
+        found |= {FromArgument(argument): output for argument, output in self._arguments}
+        return found
 
     def _output(self, value: SSAValue) -> int:
         self.outputs.append(value)

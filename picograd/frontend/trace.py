@@ -17,9 +17,10 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, Modul
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, OpResult, Region, SSAValue
 
+from picograd.dialects.buffer import DONATED, NAME
 from picograd.dialects.dtypes import AnyTensor, tensor_type
 from picograd.dialects.literals import literal
-from picograd.dialects.tensor import ConstantOp, TensorOp
+from picograd.dialects.tensor import ConstantOp, TensorOp, int_attr
 from picograd.errors import DeviceError, GradientError, PicogradError, TraceError
 from picograd.frontend.cells import Cell, Value
 from picograd.frontend.core import History, TensorCore
@@ -247,15 +248,21 @@ class Trace(Mode):
             set_hint(value, label)
         self._frames.clear()
 
-    def module(self, results: Sequence[SSAValue]) -> ModuleOp:
-        """The traced graph as a module whose `@main` returns these values."""
+    def module(self, results: Sequence[SSAValue], donated: Mapping[Source, int]) -> ModuleOp:
+        """The traced graph as a module whose `@main` returns these values.
+
+        `donated` tells which inputs may be overwritten, and by which results.
+        """
         self.block.add_op(ReturnOp(*results))
         types = [argument.type for argument in self.block.args]
         signature = FunctionType.from_lists(types, [result.type for result in results])
-        names = [
-            DictionaryAttr({"pico.name": StringAttr(a.name_hint or "")}) for a in self.block.args
-        ]
-        return ModuleOp([FuncOp("main", signature, Region(self.block), arg_attrs=ArrayAttr(names))])
+        notes: list[DictionaryAttr] = []
+        for argument, source in zip(self.block.args, self.sources, strict=True):
+            entries: dict[str, Attribute] = {NAME: StringAttr(argument.name_hint or "")}
+            if source in donated:
+                entries[DONATED] = int_attr(donated[source])
+            notes.append(DictionaryAttr(entries))
+        return ModuleOp([FuncOp("main", signature, Region(self.block), arg_attrs=ArrayAttr(notes))])
 
 
 def grad_type(grad: TensorCore) -> AnyTensor:

@@ -14,6 +14,7 @@ from picograd.dialects.dtypes import AnyTensor
 from picograd.errors import PicogradError, TraceError
 from picograd.frontend.arguments import Call
 from picograd.frontend.core import TensorCore
+from picograd.frontend.donation import own_inputs
 from picograd.frontend.eager import eager
 from picograd.frontend.ladder import Rung
 from picograd.frontend.problems import located
@@ -94,6 +95,7 @@ class Version:
             self._check_aliases(call)
         mode = eager(self.executable.device.name)
         inputs = self._inputs.fetch(call, mode)
+        own_inputs(inputs, self.executable.donated.values(), mode)
         try:
             buffers = self.executable.run(cast(list[Buffer], inputs))
         except PicogradError as error:

@@ -58,9 +58,9 @@ builtin.module {
 An operand may be overwritten when it is an intermediate, or an argument that the caller donates to
 this very result (`pico.donated`); when no later kernel reads it; and when the kernel's loops read
 each of its elements only in the iteration that writes it. The last is proved on the loops
-themselves: the kernel is lowered as it would be in place, and looked at. A kernel that updates an
-argument becomes `guarded` if an index may turn out to be out of range before it: then the argument
-keeps its value.
+themselves: the kernel is lowered as it would be in place, and looked at. An error must leave what
+the caller keeps as it was: no argument is updated while indices are still to be read from tensors,
+and a kernel that updates one after such indices were read becomes `guarded`.
 
 Requires: nothing. It gains most before plan_buffers, which places what is left.
 
@@ -173,13 +173,14 @@ class _Function:
     def _may_hold(self, value: SSAValue, target: SSAValue, kernel: KernelOp) -> bool:
         """Whether a buffer that nobody else reads may be overwritten by this result."""
         if value in self.donated:
-            # A kernel that may itself meet an index out of range would have begun to write.
-            return self.donated[value] is target and kernel not in self.checked
+            # An index out of range must be met before the caller's memory changes, or not at all.
+            later = any(self.place[other] >= self.place[kernel] for other in self.checked)
+            return self.donated[value] is target and not later
         return isinstance(value.owner, AllocOp) and target not in self.donated.values()
 
     def _needs_guard(self, kernel: KernelOp, pairs: Sequence[_Pair]) -> bool:
         updates = kernel.guarded is not None or any(pair.read in self.donated for pair in pairs)
-        return updates and any(self.place[other] < self.place[kernel] for other in self.checked)
+        return updates and bool(self.checked)
 
     def _replace(self, kernel: KernelOp, merged: KernelOp, pairs: Sequence[_Pair]) -> None:
         Rewriter.replace_op(kernel, merged)

@@ -111,7 +111,7 @@ def test_places_know_their_bytes():
         ("at 16 :", "at 56 :", "inside the arena"),
         ("at 16 :", "at 14 :", "aligned"),
         ("at 16 :", "at 8 :", "overlap in the arena"),
-        ("reads(%a = %h :", "reads(%a = %out0 :", "not read"),
+        ("reads(%a = %h :", "reads(%a = %out0 :", "listed once"),
         ("%q = %g : memref<3xf32>", "%q = %h : memref<3xf32>", "listed once"),
         ("    buffer.write %0, %q : tensor<3xf32>, memref<3xf32>\n", "", "written by one"),
         ("buffer.read %c : memref", "buffer.read %o : memref", "`reads`"),

@@ -1,0 +1,209 @@
+"""reuse_in_place: what may be overwritten is, and nothing else; errors leave arguments alone."""
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.compiler.diagnostics import parse_module, verify_module
+from picograd.compiler.executable import compile_module
+from picograd.dialects import new_context
+from picograd.dialects.buffer import AllocOp, KernelOp, stored_in
+from picograd.dialects.loop import KernelOp as LoopKernelOp
+from picograd.errors import IndexOutOfRange
+from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
+from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
+from picograd.passes.outline_kernels import OutlineKernels
+from picograd.passes.reuse_in_place import ReuseInPlace
+from picograd.semantics.evaluate import entry_of, evaluate
+
+RNG = np.random.default_rng(31)
+V = "tensor<7xf32>"
+M = "tensor<5x5xf32>"
+
+
+def at_buffer_level(text: str) -> ModuleOp:
+    """Each op a kernel of its own, with buffers between them."""
+    module = parse_module(text)
+    OutlineKernels().apply(new_context(), module)
+    LowerKernelsToBuffers().apply(new_context(), module)
+    return module
+
+
+def reused(text: str) -> ModuleOp:
+    """The module after the pass, which must mean what it meant, at this level and the next."""
+    module = at_buffer_level(text)
+    inputs = [
+        RNG.standard_normal(argument.type.get_shape()).astype(np.float32)  # pyright: ignore
+        for argument in entry_of(parse_module(text)).args
+    ]
+    expected = evaluate(parse_module(text), inputs)
+    kept = [array.copy() for array in inputs]
+    ReuseInPlace().apply(new_context(), module)
+    verify_module(module)
+    lowered = module.clone()
+    LowerBuffersToLoops().apply(new_context(), lowered)
+    verify_module(lowered)
+    for level in (module, lowered):
+        for array, wanted in zip(evaluate(level, inputs), expected, strict=True):
+            np.testing.assert_allclose(array, wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(inputs, kept)
+    return module
+
+
+def updates(module: ModuleOp) -> list[str]:
+    """The labels of the kernels that update a buffer."""
+    return [op.label.data for op in module.walk() if isinstance(op, KernelOp) and op.updates]
+
+
+def allocs(module: ModuleOp) -> int:
+    return sum(isinstance(op, AllocOp) for op in module.walk())
+
+
+def test_a_chain_needs_no_buffer_of_its_own() -> None:
+    module = reused(f"""
+        func.func @main(%x: {V}) -> {V} {{
+          %a = pico.unary exp %x : {V}
+          %b = pico.unary tanh %a : {V}
+          %c = pico.unary abs %b : {V}
+          func.return %c : {V}
+        }}""")
+    assert updates(module) == ["tanh", "abs"]
+    assert allocs(module) == 0
+
+
+def test_a_value_that_is_read_later_is_kept() -> None:
+    module = reused(f"""
+        func.func @main(%x: {V}) -> {V} {{
+          %a = pico.unary exp %x : {V}
+          %b = pico.unary tanh %a : {V}
+          %c = pico.binary sub %b, %a : {V}
+          func.return %c : {V}
+        }}""")
+    assert updates(module) == ["sub"]
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        f"pico.permute %a by [1, 0] : {M} -> {M}",
+        f"pico.reverse %a axes [0] : {M}",
+        f"pico.matmul %a, %a : {M}, {M} -> {M}",
+    ],
+    ids=["transposed", "reversed", "product"],
+)
+def test_what_is_read_elsewhere_than_written_is_kept(op: str) -> None:
+    module = reused(f"""
+        func.func @main(%x: {M}) -> {M} {{
+          %a = pico.unary exp %x : {M}
+          %b = {op}
+          func.return %b : {M}
+        }}""")
+    assert updates(module) == []
+
+
+def donating(body: str, result: str = "%new") -> str:
+    return f"""
+        func.func @main(%g: {V}, %w: {V} {{pico.donated = 0 : i64}}) -> {V} {{
+          {body}
+          func.return {result} : {V}
+        }}"""
+
+
+def test_a_donated_argument_is_overwritten() -> None:
+    module = reused(donating(f"%new = pico.binary sub %w, %g : {V}"))
+    assert stored_in(entry_of(module)) == {2: 1}
+    assert updates(module) == ["sub"]
+    (kernel,) = (op for op in module.walk() if isinstance(op, KernelOp))
+    assert kernel.guarded is None
+
+
+def test_only_the_result_it_is_donated_to_overwrites_it() -> None:
+    module = reused(f"""
+        func.func @main(%w: {V} {{pico.donated = 1 : i64}}) -> ({V}, {V}) {{
+          %other = pico.unary exp %w : {V}
+          %late = pico.unary abs %other : {V}
+          %copy = pico.binary add %late, %late : {V}
+          func.return %other, %copy : {V}, {V}
+        }}""")
+    assert stored_in(entry_of(module)) == {}
+
+
+def test_a_donated_argument_that_is_read_later_is_kept() -> None:
+    module = reused(f"""
+        func.func @main(%w: {V} {{pico.donated = 0 : i64}}) -> ({V}, {V}) {{
+          %new = pico.unary exp %w : {V}
+          %old = pico.binary add %w, %w : {V}
+          func.return %new, %old : {V}, {V}
+        }}""")
+    assert stored_in(entry_of(module)) == {}
+
+
+def gathering(before: bool) -> str:
+    """A donated argument that is updated after, or before, indices are read from a tensor."""
+    first, second = "%new = pico.binary sub %w, %g : " + V, ""
+    second = f"%picked = pico.gather %g at %i axis 0 : {V}, tensor<3xi64> -> tensor<3xf32>"
+    body = f"{second}\n{first}" if before else f"{first}\n{second}"
+    return f"""
+        func.func @main(%g: {V}, %w: {V} {{pico.donated = 0 : i64}}, %i: tensor<3xi64>)
+            -> ({V}, tensor<3xf32>) {{
+          {body}
+          func.return %new, %picked : {V}, tensor<3xf32>
+        }}"""
+
+
+def test_an_update_after_indices_is_guarded() -> None:
+    module = at_buffer_level(gathering(before=True))
+    ReuseInPlace().apply(new_context(), module)
+    assert [op.label.data for op in module.walk() if isinstance(op, KernelOp) and op.guarded] == [
+        "sub"
+    ]
+    LowerBuffersToLoops().apply(new_context(), module)
+    guarded = [op for op in module.walk() if isinstance(op, LoopKernelOp) and op.guarded]
+    assert len(guarded) == 1
+    text = str(module)
+    assert str(parse_module(text)) == text
+
+
+def test_no_update_before_indices_are_read() -> None:
+    module = at_buffer_level(gathering(before=False))
+    ReuseInPlace().apply(new_context(), module)
+    assert stored_in(entry_of(module)) == {}
+
+
+@pytest.mark.parametrize("name", ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def test_an_index_out_of_range_leaves_a_donated_argument_alone(name: str) -> None:
+    executable = compile_module(parse_module(gathering(before=True)), name)
+    assert executable.donated == {0: 1}
+    g, w = RNG.standard_normal((2, 7)).astype(np.float32)
+    device = executable.device
+    for indices, fails in (([0, 6, 3], False), ([0, 7, 3], True), ([1, 2, 3], False)):
+        inputs = [device.upload(array) for array in (g, w, np.array(indices))]
+        if fails:
+            with pytest.raises(IndexOutOfRange, match="index 7"):
+                device.download(executable.run(inputs)[1])
+            np.testing.assert_array_equal(device.download(inputs[1]), w)
+            continue
+        results = executable.run(inputs)
+        assert results[0] is inputs[1]
+        np.testing.assert_array_equal(device.download(results[0]), w - g)
+        np.testing.assert_array_equal(device.download(results[1]), g[indices])
+
+
+def test_matmul_epilogues_and_siblings_update_in_place() -> None:
+    """A fused optimizer step reads and writes each of its arguments once, beside a product."""
+    text = f"""
+        func.func @main(%x: {M}, %d: {M}, %m: {M} {{pico.donated = 0 : i64}},
+                        %w: {M} {{pico.donated = 1 : i64}}) -> ({M}, {M}) {{
+          %g = pico.matmul %x, %d : {M}, {M} -> {M}
+          %m_new = pico.binary add %m, %g : {M}
+          %w_new = pico.binary sub %w, %m_new : {M}
+          func.return %m_new, %w_new : {M}, {M}
+        }}"""
+    inputs = list(RNG.standard_normal((4, 5, 5)).astype(np.float32))
+    expected = evaluate(parse_module(text), inputs, precision="float64")
+    executable = compile_module(parse_module(text), "cpu")
+    assert executable.donated == {0: 2, 1: 3}
+    device = executable.device
+    found = executable.run([device.upload(array) for array in inputs])
+    for array, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(device.download(array), wanted, rtol=1e-5, atol=1e-5)
