@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
+from picograd.dialects.dtypes import is_float_array
 from picograd.errors import DeviceError
 
 Array = NDArray[Any]
@@ -108,7 +109,7 @@ def own_buffer(buffer: Buffer, kind: type[B], device: str) -> B:
 
 def poison(array: Array) -> None:
     """Fill an array with what a forgotten write is sure to be noticed by: NaN or huge integers."""
-    if array.dtype.kind == "f":
+    if is_float_array(array):
         array.fill(np.nan)
     elif array.dtype.kind in "iu":
         array.fill(np.iinfo(array.dtype).max)

@@ -18,7 +18,16 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute
 from xdsl.printer import Printer
 
-from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, from_ir, from_numpy, tensor_type
+from picograd.dialects.dtypes import (
+    AnyTensor,
+    DType,
+    bfloat16,
+    dtype_of,
+    from_ir,
+    from_numpy,
+    is_float_array,
+    tensor_type,
+)
 
 Literal: TypeAlias = DenseIntOrFPElementsAttr[Any]
 Array: TypeAlias = NDArray[Any]
@@ -106,7 +115,7 @@ def print_literal(printer: Printer, value: Literal, type: Attribute | None = Non
     array = array_of(value)
     one = splat_value(value)
     printer.print_string("dense<")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if is_float_array(array) and not np.isfinite(array).all():
         data = value.data.data if one is None else value.data.data[: array.itemsize]
         printer.print_string(f'"0x{data.hex().upper()}"')
     elif one is not None:
@@ -131,6 +140,8 @@ def _element_text(value: Any) -> str:
     if isinstance(number, bool):
         return "true" if number else "false"
     if isinstance(number, float):
+        if value.dtype == bfloat16.numpy:
+            value = np.float32(number)  # NumPy prints only its own floats
         if not number or 1e-4 <= abs(number) < 1e7:
             return np.format_float_positional(value, trim="0")
         return np.format_float_scientific(value, trim="0")

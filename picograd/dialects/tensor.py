@@ -46,6 +46,7 @@ from xdsl.ir import Dialect
 
 from picograd.dialects.tensor_base import (
     KIND_ATTRIBUTES,
+    ROUNDED_TO,
     ArgReduceKind,
     ArgReduceKindAttr,
     BinaryKind,
@@ -84,6 +85,7 @@ from picograd.dialects.tensor_windows import ConvolutionOp, WindowsOp, window_sp
 
 __all__ = [
     "OPS",
+    "ROUNDED_TO",
     "ArgReduceKind",
     "ArgReduceKindAttr",
     "ArgReduceOp",
@@ -129,6 +131,7 @@ __all__ = [
     "int_value",
     "ints",
     "is_view",
+    "moves_elements",
     "window_span",
 ]
 

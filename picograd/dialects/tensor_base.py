@@ -33,7 +33,7 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
-from picograd.dialects.dtypes import AnyTensor, DType, dtype_of
+from picograd.dialects.dtypes import AnyTensor, DType, bfloat16, dtype_of, float16
 from picograd.errors import AxisError, DTypeError, PicogradError, ShapeError
 
 Properties: TypeAlias = Mapping[str, Attribute]
@@ -61,7 +61,11 @@ def tensor_operands() -> SSAValues[TensorValue]:
 
 
 class UnaryKind(StrEnum):
-    """Functions of one element."""
+    """Functions of one element.
+
+    `round_float16` and `round_bfloat16` give the nearest number of that type, as the float32 that
+    it is: they stand for the type on machines that cannot hold it.
+    """
 
     NEG = "neg"
     ABS = "abs"
@@ -78,6 +82,8 @@ class UnaryKind(StrEnum):
     CEIL = "ceil"
     ROUND = "round"
     NOT = "not"
+    ROUND_FLOAT16 = "round_float16"
+    ROUND_BFLOAT16 = "round_bfloat16"
 
 
 class BinaryKind(StrEnum):
@@ -133,6 +139,13 @@ class ScatterKind(StrEnum):
 
     ADD = "add"
     SET = "set"
+
+
+ROUNDED_TO: Mapping[UnaryKind, DType] = {
+    UnaryKind.ROUND_FLOAT16: float16,
+    UnaryKind.ROUND_BFLOAT16: bfloat16,
+}
+"""The kinds that round float32 to another float type, and to which."""
 
 
 @irdl_attr_definition

@@ -19,6 +19,7 @@ from picograd.dialects.dtypes import (
     DType,
     bool_,
     dtype_of,
+    float32,
     from_ir,
     tensor_type,
 )
@@ -27,6 +28,7 @@ from picograd.dialects.tensor_base import (
     BITS,
     FLOAT,
     NUMBER,
+    ROUNDED_TO,
     BinaryKind,
     BinaryKindAttr,
     CompareKind,
@@ -45,6 +47,7 @@ from picograd.dialects.tensor_base import (
     tensor_operand,
     unary_kind,
 )
+from picograd.errors import DTypeError
 
 _UNARY_TAKES: dict[UnaryKind, tuple[str, ...]] = {
     UnaryKind.NEG: NUMBER,
@@ -65,7 +68,11 @@ _BINARY_TAKES: dict[BinaryKind, tuple[str, ...]] = {
 
 @irdl_op_definition
 class UnaryOp(TensorOp):
-    """An elementwise function of one tensor. `round` rounds half to even; `not` flips bits."""
+    """An elementwise function of one tensor. `round` rounds half to even; `not` flips bits.
+
+    `round_float16` and `round_bfloat16` take float32 to the nearest number that a half float holds:
+    `legalize_types` makes them for machines without 16-bit floats.
+    """
 
     T: ClassVar = VarConstraint("T", ANY_TENSOR)
     name = "pico.unary"
@@ -82,6 +89,13 @@ class UnaryOp(TensorOp):
         (x,) = operand_types
         kind = kind_of(properties)
         check_dtype(kind, dtype_of(x), _UNARY_TAKES.get(kind, FLOAT))
+        if kind in ROUNDED_TO and dtype_of(x) is not float32:
+            raise DTypeError(
+                f"{kind} takes float32",
+                expected="float32",
+                found=dtype_of(x).name,
+                hint=f"pico.cast converts to {ROUNDED_TO[kind].name}",
+            )
         return x
 
 
@@ -170,7 +184,7 @@ class CastOp(TensorOp):
     """Conversion of elements.
 
     Float to int truncates toward zero and saturates, NaN gives 0; int to int wraps; anything to
-    bool is `!= 0` (NaN is true).
+    bool is `!= 0` (NaN is true). To float16 or bfloat16 is by way of float32, as in PyTorch.
     """
 
     name = "pico.cast"

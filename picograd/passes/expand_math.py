@@ -1,4 +1,4 @@
-"""Replace exp, log, sin, cos, tanh, erf and pow of float32 by polynomials.
+"""Replace functions of float32 and conversions from and to 16-bit floats by simple arithmetic.
 
 Before:
 
@@ -70,6 +70,10 @@ builtin.module {
 }
 ```
 
+exp, log, sin, cos, tanh, erf and pow become polynomials. Conversions between float32 and float16 or
+bfloat16 become integer arithmetic on bits, unless the target has instructions for float16; a
+conversion there and back, which rounds, needs no 16-bit types at all.
+
 Requires: nothing; works on elements and on tiles of any rank. `target` says for whom: the GPU gets
 forms that survive drivers which regroup sums and split fused operations. The polynomials and their
 coefficients are the same for both.
@@ -79,18 +83,19 @@ Does not: touch other element types, or square roots, rounding and what else mac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from xdsl.context import Context
-from xdsl.dialects import math
-from xdsl.dialects.builtin import ModuleOp, f32
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects import arith, math
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, ModuleOp, f32
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.rewriter import Rewriter
 
 from picograd.dialects.loop import element_type
 from picograd.passes.base import Level, Pass
-from picograd.passes.polynomials import angles, elementary
+from picograd.passes.polynomials import angles, elementary, halves
 from picograd.passes.polynomials.tile_arithmetic import TileArithmetic
 from picograd.passes.rewriting.loops import insert_before, kernels, replace_op
 from picograd.targets import Target, lookup
@@ -105,6 +110,14 @@ FORMULAS: dict[type[Operation], Callable[..., SSAValue]] = {
     math.PowFOp: elementary.pow,
 }
 """The operations that are replaced, and by what."""
+
+_Formula: TypeAlias = Callable[[TileArithmetic, SSAValue], SSAValue]
+
+_HALVES: Mapping[Attribute, tuple[_Formula, _Formula]] = {
+    Float16Type(): (halves.float16_bits, halves.float16_value),
+    BFloat16Type(): (halves.bfloat16_bits, halves.bfloat16_value),
+}
+"""How the 16-bit floats are made of float32, and float32 of them."""
 
 
 @dataclass(frozen=True)
@@ -121,16 +134,62 @@ class ExpandMath(Pass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         target = lookup(self.target)
         for kernel in kernels(op):
+            for inner in [inner for inner in kernel.walk() if isinstance(inner, arith.ExtFOp)]:
+                _round(inner, target)
             for inner in list(kernel.walk()):
                 formula = FORMULAS.get(type(inner))
                 if formula is not None and element_type(inner.results[0].type) == f32:
                     _expand(inner, formula, target)
+                elif isinstance(inner, arith.ExtFOp | arith.TruncFOp):
+                    _convert(inner, target)
+
+
+def _lacks(target: Target, narrow: Attribute, wide: Attribute) -> bool:
+    """Whether a target has no instructions between two element types: a half float and float32."""
+    if element_type(narrow) not in _HALVES or element_type(wide) != f32:
+        return False
+    return isinstance(element_type(narrow), BFloat16Type) or not target.float16_conversions
+
+
+def _round(op: arith.ExtFOp, target: Target) -> None:
+    """Put rounding in the place of a conversion to a half float and back."""
+    there = op.input.owner
+    if isinstance(there, arith.TruncFOp) and _lacks(target, op.input.type, there.input.type):
+        to_bits, to_value = _HALVES[element_type(op.input.type)]
+        arithmetic = _arithmetic(op.result.type, target)
+        value = to_value(arithmetic, to_bits(arithmetic, there.input))
+        insert_before(op, arithmetic.ops)
+        replace_op(op, [], [value])
+        if not there.result.uses:
+            Rewriter.erase_op(there)
+
+
+def _convert(op: arith.ExtFOp | arith.TruncFOp, target: Target) -> None:
+    """Put arithmetic on bits in the place of a conversion that the target lacks."""
+    widens = isinstance(op, arith.ExtFOp)
+    wide, narrow = (op.result, op.input) if widens else (op.input, op.result)
+    if not _lacks(target, narrow.type, wide.type):
+        return
+    half = element_type(narrow.type)
+    to_bits, to_value = _HALVES[half]
+    arithmetic = _arithmetic(wide.type, target)
+    if widens:
+        value = to_value(arithmetic, arithmetic.wide_bits(narrow))
+    else:
+        value = arithmetic.narrow_bits(to_bits(arithmetic, wide), half)
+    insert_before(op, arithmetic.ops)
+    replace_op(op, [], [value])
 
 
 def _expand(op: Operation, formula: Callable[..., SSAValue], target: Target) -> None:
     """Put the operations of a formula in the place of one operation."""
     result = op.results[0]
-    arithmetic = TileArithmetic(result.type, strict=target.kind != "gpu", fused=target.fma)
+    arithmetic = _arithmetic(result.type, target)
     value = formula(arithmetic, *op.operands)
     insert_before(op, arithmetic.ops)
     replace_op(op, [], [value])
+
+
+def _arithmetic(like: Attribute, target: Target) -> TileArithmetic:
+    """The arithmetic of a target, for values of one shape."""
+    return TileArithmetic(like, strict=target.kind != "gpu", fused=target.fma)

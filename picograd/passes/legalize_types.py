@@ -1,14 +1,15 @@
-"""Give a machine only the element types that it computes with: 64-bit integers become 32-bit ones.
+"""Give a machine only element types that it has: to compute with, and to hold in memory.
 
 Before:
 
 ```mlir
 builtin.module {
-  func.func @main(%x: tensor<4x3xf32>) -> tensor<4xi64> {
-    %best = pico.argreduce max %x axis 1 : tensor<4x3xf32> -> tensor<4xi64>
+  func.func @main(%x: tensor<4x3xf16>) -> tensor<4xi64> {
+    %y = pico.binary mul %x, %x : tensor<4x3xf16>
+    %best = pico.argreduce max %y axis 1 : tensor<4x3xf16> -> tensor<4xi64>
     %one = pico.constant dense<1> : tensor<4xi64>
-    %y = pico.binary add %best, %one : tensor<4xi64>
-    func.return %y : tensor<4xi64>
+    %z = pico.binary add %best, %one : tensor<4xi64>
+    func.return %z : tensor<4xi64>
   }
 }
 ```
@@ -16,13 +17,12 @@ builtin.module {
 After:
 
 ```mlir
-builtin.module {
-  func.func @main(%x: tensor<4x3xf32>) -> tensor<4xi32> {
-    %best = pico.argreduce max %x axis 1 as i32 : tensor<4x3xf32> -> tensor<4xi32>
-    %one = pico.constant dense<1> : tensor<4xi32>
-    %y = pico.binary add %best, %one : tensor<4xi32>
-    func.return %y : tensor<4xi32>
-  }
+```
+
+Options: legalize_types{target="gpu"}
+
+Requires: nothing.
+
 Each op on float16, bfloat16, int8, int16 or uint8 becomes the op on float32 or int32. Where the
 machine holds narrow types in memory (a CPU), operands are cast before the op and its result after
 it, with one rounding; uint8 is held as the i8 of the same bits. Where it does not (a GPU, above),
@@ -30,13 +30,6 @@ values are held widened, and each result is rounded, or wrapped, to what the nar
 Ops that only move elements leave them as they are held.
 
 64-bit integers become 32-bit ones where the machine has none.
-
-}
-```
-
-Options: legalize_types{target="gpu"}
-
-Requires: nothing.
 
 Does not: emulate wide arithmetic. Labels and indices fit 32 bits, and constants are checked here,
 inputs when they are uploaded; sums that leave 32 bits wrap sooner. Float64 values and shifts to the
@@ -49,35 +42,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import FunctionType, IntegerAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import FunctionType, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, int32, tensor_type, type_of
-from picograd.dialects.literals import Literal, array_of, literal, scalar_attr
+from picograd.dialects.dtypes import (
+    DType,
+    compute_dtype,
+    dtype_of,
+    float32,
+    int32,
+    tensor_type,
+    type_of,
+)
+from picograd.dialects.literals import array_of, literal, scalar_attr, scalar_type, scalar_value
 from picograd.dialects.tensor import (
-    ArgReduceOp,
     BinaryKind,
     BinaryOp,
     CastOp,
     ConstantOp,
     IotaOp,
-    PadOp,
     TensorOp,
+    moves_elements,
 )
-from picograd.errors import DTypeError
 from picograd.passes.base import Level, Pass
+from picograd.passes.legalization.narrow import Narrow, held_dtype, name_after, result_fits
+from picograd.passes.legalization.wide import (
+    check_float64,
+    check_shift,
+    narrow_properties,
+    place_of,
+)
 from picograd.targets import Target, lookup
-
-_LIMITS = np.iinfo(np.int32)
 
 
 @dataclass(frozen=True)
 class LegalizeTypes(Pass):
-    """Give a machine only the element types that it computes with."""
+    """Give a machine only element types that it has: to compute with, and to hold in memory."""
 
     name: ClassVar[str] = "legalize_types"
     level_in: ClassVar[Level] = Level.TENSOR
@@ -87,25 +90,24 @@ class LegalizeTypes(Pass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = lookup(self.target)
-        if machine.int64 and machine.float64:
-            return
         for function in op.ops:
             if isinstance(function, FuncOp) and not function.is_declaration:
                 legalize(function, machine)
 
 
 def legalize(function: FuncOp, target: Target) -> None:
-    """Narrow what the target cannot hold, in place, the function's own type included.
+    """Spell a function in the types that the target has, in place, its own type included.
 
     Raises DTypeError for float64 where the target has none, for a constant that does not fit 32
     bits, and for a shift whose result depends on the width.
     """
-    for argument in function.args:
-        _narrow_value(argument, f"argument %{argument.name_hint or '?'}", "", target)
-    for op in tuple(function.body.block.ops):
-        if isinstance(op, TensorOp):
-            _legalize_op(op, target)
     block = function.body.block
+    ops = [op for op in block.ops if isinstance(op, TensorOp)]
+    legalizer = _Legalizer(target, ops)
+    for argument in function.args:
+        legalizer.argument(argument)
+    for op in ops:
+        legalizer.op(op)
     assert block.last_op is not None
     results = [value.type for value in block.last_op.operands]
     function.function_type = FunctionType.from_lists(list(block.arg_types), results)
@@ -171,6 +173,21 @@ class _Legalizer:
             properties=properties,
             attributes=op.attributes,
         )
+        Rewriter.insert_op(new, InsertPoint.before(op))
+        return new.results[0]
+
+    def _held_properties(self, op: TensorOp, dtype: DType) -> dict[str, Attribute]:
+        """Properties with a literal or a number of a narrow dtype spelled as it is held."""
+        held = held_dtype(dtype, self._target)
+        if isinstance(op, ConstantOp):
+            # The conversion of uint8 to the int8 of the same bits wraps.
+            return {"value": literal(array_of(op.value).astype(held.numpy))}
+        properties = dict(op.properties)
+        for name, value in properties.items():
+            if scalar_type(value) == dtype.ir:
+                number = array_of(literal(scalar_value(value), dtype)).astype(held.numpy)
+                properties[name] = scalar_attr(number.item(), held.ir)
+        return properties
 
     def _cast(self, narrow: Narrow, x: SSAValue, dtype: DType) -> SSAValue:
         """A cast from or to a narrow dtype, by way of those that are computed with."""
@@ -201,11 +218,3 @@ class _Legalizer:
         return (
             narrow.narrow(result, dtype, fits=result_fits(op, dtype)) if dtype.is_narrow else result
         )
-
-
-def _place_of(op: Operation) -> str:
-    """The op as errors name it, with the user's line where it is known."""
-    at = op.attributes.get("at")
-    name = op.results[0].name_hint
-    shown = f"{op.name} %{name}" if name else op.name
-    return f"{shown} ({at.data})" if isinstance(at, StringAttr) else shown

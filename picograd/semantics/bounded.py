@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from picograd.dialects.dtypes import DType
+from picograd.dialects.dtypes import DType, compute_dtype, is_float_array
+from picograd.dialects.limits import finfo
 
 Array: TypeAlias = NDArray[Any]
 Mask: TypeAlias = NDArray[Any] | np.bool_ | bool
@@ -49,7 +50,7 @@ class Bounded:
 
 def exact(value: Array) -> Bounded:
     """Elements that every device has exactly."""
-    if value.dtype.kind == "f":
+    if is_float_array(value):
         value = value.astype(np.float64)
     zero = np.broadcast_to(np.float64(0.0), value.shape)
     return Bounded(value, zero, np.broadcast_to(np.False_, value.shape))
@@ -68,12 +69,20 @@ def any_along(mask: Mask, axes: int | tuple[int, ...], *, keep: bool = False) ->
 
 def unit_roundoff(dtype: DType) -> float:
     """Half the distance from 1 to the next number; double for float64: `value` is rounded too."""
-    return float(np.finfo(dtype.numpy.name).eps) * (1.0 if dtype.name == "float64" else 0.5)
+    return finfo(dtype).eps * (1.0 if dtype.name == "float64" else 0.5)
 
 
 def largest_number(dtype: DType) -> float:
     """The largest finite number of a float dtype; infinity for the others."""
-    return float(np.finfo(dtype.numpy.name).max) if dtype.is_float else float("inf")
+    return finfo(dtype).max if dtype.is_float else float("inf")
+
+
+def smallest_number(dtype: DType) -> float:
+    """The number below which results may be flushed to zero; of float16, what rounds to zero.
+
+    float16 is computed with in float32, whose small numbers lie far below.
+    """
+    return 2.0**-24 if dtype.name == "float16" else finfo(dtype).tiny
 
 
 def is_exact_in(value: Array, dtype: DType) -> Array:
@@ -95,11 +104,15 @@ def accumulated(count: int) -> float:
 
 def rounding(value: Array, dtype: DType, ulps: float, exact_operands: Mask) -> Array:
     """The error that an operation adds when its result is off by `ulps` units in the last place."""
-    unit = unit_roundoff(dtype)
-    general = np.abs(value) * (unit * max(2.0 * ulps, 1.0))
+    unit = unit_roundoff(compute_dtype(dtype))
+    scale = unit * max(2.0 * ulps, 1.0)
+    if dtype.is_half:
+        # The op's own error is one of float32; then comes one rounding to the half.
+        scale += unit_roundoff(dtype)
+    general = np.abs(value) * scale
     if ulps > 0.5:
         return general
-    nearest = value.astype(dtype.numpy).astype(np.float64)
+    nearest = value.astype(compute_dtype(dtype).numpy).astype(dtype.numpy).astype(np.float64)
     if dtype.name == "float64":
         return np.where(exact_operands & is_exact_in(value, dtype), 0.0, general)
     return np.where(exact_operands & np.isfinite(nearest), np.abs(nearest - value), general)
@@ -121,13 +134,13 @@ def settle(
     `peak`) are lost; tiny ones may be flushed to zero; infinities and NaN are exact. With
     `nonfinite=False` a device need not have infinities and NaN at all, so they are lost.
     """
-    largest, tiny = largest_number(dtype), float(np.finfo(dtype.numpy.name).tiny)
+    largest, tiny = largest_number(dtype), smallest_number(dtype)
     error = np.where((error > 0) | ((value != 0) & (np.abs(value) < tiny)), error + tiny, error)
     with np.errstate(all="ignore"):
         over = np.abs(value) - error > largest * (1.0 + unit_roundoff(dtype))
         maybe_over = np.abs(value) + error > largest
         if peak is not None:
-            maybe_over |= peak > largest
+            maybe_over |= peak > largest_number(compute_dtype(dtype))
     finite = np.isfinite(value) & ~over
     value = np.where(over, np.copysign(np.inf, value), value)
     error = np.where(finite, np.where(np.isnan(error) | maybe_over, np.inf, error), 0.0)

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from picograd.dialects.dtypes import dtype_of
+from picograd.dialects.dtypes import DType, compute_dtype, dtype_of
 from picograd.dialects.tensor import (
+    ROUNDED_TO,
     BinaryKind,
     BinaryOp,
     CastOp,
@@ -89,6 +90,8 @@ def unary(op: UnaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bound
         return discrete(value, x.doubtful)
     if kind in _MOVES_ERROR_ONLY:
         return Bounded(value, x.error, x.doubtful)
+    if kind in ROUNDED_TO:
+        return _to_float(x, ROUNDED_TO[kind], narrows=True, accuracy=accuracy)
     dtype = dtype_of(op.result.type)
     if kind == UnaryKind.SIGN:
         doubtful = x.straddles_zero
@@ -111,7 +114,7 @@ def _argument_error(
     kind: UnaryKind, x: Bounded, value: Array, op: UnaryOp, accuracy: Accuracy
 ) -> Array:
     """The part of the error that grows with the argument."""
-    unit = 2.0 * unit_roundoff(dtype_of(op.result.type))
+    unit = 2.0 * unit_roundoff(compute_dtype(dtype_of(op.result.type)))
     scale = 1.0 if kind in (UnaryKind.SIN, UnaryKind.COS) else np.abs(value)
     growth = accuracy.slope_of(kind) * unit * x.magnitude * scale
     return np.where(np.isfinite(growth), growth, 0.0)
@@ -193,7 +196,7 @@ def binary(op: BinaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         error = _div_error(a, b)
     else:
         error = _pow_error(a, b, value)
-        growth = rounding(value, dtype, accuracy.slope_of(kind), False)
+        growth = rounding(value, compute_dtype(dtype), accuracy.slope_of(kind), False)
         error = error + np.where(np.isfinite(value), growth * _pow_exponent(a, b), 0.0)
     lost = lost | np.isinf(error)
     error = error + rounding(value, dtype, accuracy.ulps_of(kind), exact_operands)
@@ -263,14 +266,12 @@ def cast(op: CastOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded
     (x,) = operands
     source, target = dtype_of(op.x.type), dtype_of(op.result.type)
     if target.is_float:
-        value = x.value.astype(np.float64)
         if x.is_float:
-            narrows = target.itemsize < source.itemsize
-            own = rounding(value, target, 0.5, x.error == 0) if narrows else 0.0
-            error, lost = x.error + own, x.lost
-        else:
-            own = rounding(value, target, 0.5, True)
-            error, lost = np.where(x.doubtful, 1.0, own), x.doubtful & (not source.is_bool)
+            narrows = target.itemsize < source.itemsize or (source.is_half and target.is_half)
+            return _to_float(x, target, narrows=narrows, accuracy=accuracy)
+        value = x.value.astype(np.float64)
+        own = rounding(value, target, 0.5, True)
+        error, lost = np.where(x.doubtful, 1.0, own), x.doubtful & (not source.is_bool)
         return settle(
             value, error, target, lost=lost, doubtful=x.doubtful, nonfinite=accuracy.nonfinite
         )
@@ -283,3 +284,16 @@ def cast(op: CastOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded
         low = convert(x.value - x.error, target.numpy)
         close = low != convert(x.value + x.error, target.numpy)
     return discrete(value, x.lost | close)
+
+
+def _to_float(x: Bounded, target: DType, *, narrows: bool, accuracy: Accuracy) -> Bounded:
+    """A float as one of another type, rounded if that `narrows` it."""
+    own = rounding(x.value, target, 0.5, x.error == 0) if narrows else 0.0
+    return settle(
+        x.value,
+        x.error + own,
+        target,
+        lost=x.lost,
+        doubtful=x.doubtful,
+        nonfinite=accuracy.nonfinite,
+    )

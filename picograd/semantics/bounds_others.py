@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from picograd.dialects.dtypes import dtype_of
+from picograd.dialects.dtypes import dtype_of, float32
 from picograd.dialects.tensor import (
     ArgReduceKind,
     ArgReduceOp,
@@ -32,6 +32,7 @@ from picograd.semantics.bounded import (
     discrete,
     exact,
     settle,
+    smallest_number,
     unit_roundoff,
 )
 from picograd.semantics.tensor import EVALUATE, evaluate_op, pad
@@ -125,7 +126,10 @@ def sum_rounding(
 ) -> Array:
     """The rounding of sums of `count` terms of magnitude `total` in all; 0 for small integers."""
     integral = all(bool(((t.value == np.rint(t.value)) & (t.error == 0)).all()) for t in terms)
-    general = accumulated(count) * unit * total
+    steps = accumulated(count) * unit
+    if dtype in ("float16", "bfloat16"):  # summed in float32, and rounded once
+        steps = accumulated(count) * unit_roundoff(float32) + unit
+    general = steps * total
     return np.where(total < EXACT_SUM[dtype], 0.0, general) if integral else general
 
 
@@ -151,7 +155,7 @@ def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         peak = total + error
     else:
         error, peak, underflows = _product_error(x, value, axes, unit_roundoff(dtype))
-        tiny = float(np.finfo(dtype.numpy.name).tiny)
+        tiny = smallest_number(dtype)
         infinite = any_along(np.isinf(x.value), axes)
         lost = lost | ((underflows < tiny) & (value != 0))
         lost = lost | (infinite & any_along(x.straddles_zero, axes))

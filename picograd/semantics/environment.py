@@ -11,9 +11,10 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.traits import IsTerminator
 
-from picograd.dialects.dtypes import AnyMemRef, AnyTensor
+from picograd.dialects.dtypes import AnyMemRef, AnyTensor, from_ir
+from picograd.dialects.tensor import TensorOp
 from picograd.errors import VerificationError
-from picograd.semantics.tensor import EVALUATE, Array, Precision, numpy_dtype
+from picograd.semantics.tensor import EVALUATE, Array, Precision, evaluate_op, numpy_dtype
 
 
 @dataclass
@@ -46,10 +47,9 @@ class Environment:
 
     def run_op(self, op: Operation) -> None:
         """Run one op. Raises VerificationError for an op that has no rule."""
-        rule = EVALUATE.get(type(op))  # pyright: ignore[reportArgumentType]
-        if rule is not None:
+        if isinstance(op, TensorOp) and type(op) in EVALUATE:
             operands = [self.values[operand] for operand in op.operands]
-            self.values[op.results[0]] = np.asarray(rule(op, operands, self.precision))
+            self.values[op.result] = evaluate_op(op, operands, self.precision)
             return
         handler = self.handlers.get(type(op))
         if handler is None:
@@ -69,7 +69,7 @@ def poisoned(type: AnyTensor | AnyMemRef, precision: Precision) -> Array:
     """Fresh memory whose contents show in what reads them: NaN, a large integer, or true."""
     dtype = numpy_dtype(type.element_type, precision)
     shape = type.get_shape()
-    if dtype.kind == "f":
+    if from_ir(type.element_type).is_float:
         return np.full(shape, np.nan, dtype)
     if dtype.kind == "b":
         return np.ones(shape, dtype)

@@ -119,6 +119,10 @@ def _erf(ops: Ops[V], call: Call[V], grad: V) -> V:
     return ops.mul(grad, density)
 
 
+def _rounded(ops: Ops[V], call: Call[V], grad: V) -> V:
+    return grad  # as for the cast that it stands for
+
+
 _UNARY: dict[UnaryKind, Callable[[Ops[Any], Call[Any], Any], Any]] = {
     UnaryKind.NEG: _neg,
     UnaryKind.ABS: _abs,
@@ -130,6 +134,8 @@ _UNARY: dict[UnaryKind, Callable[[Ops[Any], Call[Any], Any], Any]] = {
     UnaryKind.COS: _cos,
     UnaryKind.TANH: _tanh,
     UnaryKind.ERF: _erf,
+    UnaryKind.ROUND_FLOAT16: _rounded,
+    UnaryKind.ROUND_BFLOAT16: _rounded,
 }
 _FLAT = (UnaryKind.SIGN, UnaryKind.FLOOR, UnaryKind.CEIL, UnaryKind.ROUND)
 """Constant almost everywhere: their gradient is 0. The last kind, `not`, has no floats."""

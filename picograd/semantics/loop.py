@@ -20,6 +20,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from picograd.dialects import loop
 from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
+from picograd.dialects.dtypes import from_numpy
 from picograd.errors import IndexOutOfRange, VerificationError
 from picograd.semantics.loop_elements import (
     Array,
@@ -66,7 +67,7 @@ def poisoned(shape: Sequence[int], type: Attribute, *, widen: bool = False) -> A
     """An array whose contents show up in results that use them: NaN, least integer, or true."""
     element = getattr(type, "element_type", type)
     dtype = element_dtype(element, widen=widen)
-    if dtype.kind == "f":
+    if from_numpy(dtype).is_float:
         return np.full(shape, np.nan, dtype)
     return np.full(shape, True if dtype.kind == "b" else np.iinfo(dtype).min, dtype)
 

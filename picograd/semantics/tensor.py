@@ -1,7 +1,8 @@
 """What each tensor op means: one rule an op class, in NumPy.
 
 A rule takes the op, its operands' arrays and the precision, and returns the result's array.
-`"native"` gives each result the dtype that its type says; `"float64"` computes with float64
+`"native"` gives each result the dtype that its type says (float16 and bfloat16 are computed with
+in float32, and rounded once an op); `"float64"` computes with float64
 wherever the type says float, as a reference for the other. Rules may return views of their
 operands: nobody writes into a value.
 """
@@ -10,13 +11,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Attribute
 
-from picograd.dialects.dtypes import from_ir
+from picograd.dialects.dtypes import (
+    DType,
+    bfloat16,
+    compute_dtype,
+    float16,
+    from_ir,
+    is_float_array,
+)
+from picograd.dialects.dtypes import from_numpy as dtype_of_numpy
 from picograd.dialects.literals import array_of, scalar_value
 from picograd.dialects.tensor import (
     ArgReduceKind,
@@ -52,6 +62,7 @@ from picograd.dialects.tensor import (
     WindowsOp,
     int_value,
     ints,
+    moves_elements,
 )
 from picograd.errors import IndexOutOfRange
 from picograd.semantics.ordering import argsort, scan
@@ -95,6 +106,11 @@ def _shift_left(a: Array, b: Array) -> Array:
     return np.left_shift(_unsigned(a), _unsigned(b)).view(a.dtype)
 
 
+def _rounded(x: Array, dtype: DType) -> Array:
+    """float32 to the nearest number of a narrower type; in float64 precision nothing rounds."""
+    return x.astype(dtype.numpy).astype(np.float32) if x.dtype == np.float32 else x
+
+
 _UNARY: dict[UnaryKind, Callable[[Array], Array]] = {
     UnaryKind.NEG: np.negative,
     UnaryKind.ABS: np.abs,
@@ -111,6 +127,8 @@ _UNARY: dict[UnaryKind, Callable[[Array], Array]] = {
     UnaryKind.CEIL: np.ceil,
     UnaryKind.ROUND: np.rint,
     UnaryKind.NOT: np.invert,
+    UnaryKind.ROUND_FLOAT16: partial(_rounded, dtype=float16),
+    UnaryKind.ROUND_BFLOAT16: partial(_rounded, dtype=bfloat16),
 }
 
 # NumPy's integer x // 0 and x % 0 are 0, as here; its float floor_divide and remainder follow fmod
@@ -157,7 +175,7 @@ def _constant(op: ConstantOp, operands: Arrays, precision: Precision) -> Array:
 
 
 def _iota(op: IotaOp, operands: Arrays, precision: Precision) -> Array:
-    return np.arange(op.size.value.data, dtype=numpy_dtype(op.element_type, precision))
+    return np.arange(op.size.value.data).astype(numpy_dtype(op.element_type, precision))
 
 
 def _random_bits(op: RandomBitsOp, operands: Arrays, precision: Precision) -> Array:
@@ -189,7 +207,9 @@ def convert(x: Array, dtype: np.dtype[np.generic]) -> Array:
     target = dtype_of_numpy(dtype)
     if target.is_bool:
         return x != 0
-    if x.dtype.kind != "f" or dtype.kind == "f":
+    if target.is_half:
+        return x.astype(np.float32).astype(dtype)
+    if target.is_float or not is_float_array(x):
         return x.astype(dtype, copy=False)
     limits = np.iinfo(cast(Any, dtype))
     wide = np.trunc(x.astype(np.float64))
@@ -342,4 +362,16 @@ EVALUATE: dict[type[TensorOp], Rule] = {
 def evaluate_op(op: TensorOp, operands: Arrays, precision: Precision = "native") -> Array:
     """The value of one op on arrays of its operands' types."""
     with np.errstate(all="ignore"):
-        return np.asarray(EVALUATE[type(op)](op, operands, precision))
+        if not moves_elements(op):
+            operands = [_computed_with(operand) for operand in operands]
+        result = np.asarray(EVALUATE[type(op)](op, operands, precision))
+        dtype = from_ir(op.result.type.element_type)
+        if precision == "native" and dtype.is_half:
+            return result.astype(dtype.numpy, copy=False)
+        return result
+
+
+def _computed_with(x: Array) -> Array:
+    """Half floats as float32: an op computes in it, sums included, and rounds its result once."""
+    dtype = dtype_of_numpy(x.dtype)
+    return x.astype(compute_dtype(dtype).numpy) if dtype.is_half else x

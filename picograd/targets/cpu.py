@@ -27,6 +27,7 @@ def host_target() -> Target:
         l2_bytes=caches.get(2, Target.l2_bytes),
         l3_bytes=caches.get(3, Target.l3_bytes),
         buffer_alignment=64,
+        float16_conversions=has_float16_conversions(machine, flags),
     )
 
 
@@ -55,6 +56,11 @@ def vector_unit(machine: str, flags: frozenset[str]) -> tuple[int, int, bool]:
     if "avx2" in flags:
         return 256, 16, "fma" in flags
     return 128, 16, False
+
+
+def has_float16_conversions(machine: str, flags: frozenset[str]) -> bool:
+    """Whether instructions convert between float16 and float32: F16C, and on any 64-bit Arm."""
+    return machine in ("aarch64", "arm64") or "f16c" in flags
 
 
 def cache_sizes(folder: Path) -> dict[int, int]:

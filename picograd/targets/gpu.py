@@ -35,6 +35,7 @@ def default_target() -> Target:
         max_workgroups=65535,
         int64=False,
         float64=False,
+        narrow_types=False,
     )
 
 

@@ -43,6 +43,10 @@ class Target:
     # Element types that kernels may compute with, beside float32, int32 and bool.
     int64: bool = True
     float64: bool = True
+    # Whether memory holds elements of 8 and 16 bits (no machine computes with them), and whether
+    # there are instructions between float16 and float32.
+    narrow_types: bool = True
+    float16_conversions: bool = False
 
     def lanes(self, element_bits: int) -> int:
         """How many elements of `element_bits` one machine vector holds (at least one)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from xdsl.dialects.test import TestOp as SourceOp
 
 from picograd.dialects.dtypes import bool_ as boolean
 from picograd.dialects.dtypes import float32 as f32
-from picograd.dialects.dtypes import from_numpy, int32, int64, tensor_type
+from picograd.dialects.dtypes import from_numpy, int32, int64, is_float_array, tensor_type
 from picograd.dialects.literals import scalar_value
 from picograd.dialects.tensor import (
     OPS,
@@ -36,7 +37,7 @@ from picograd.dialects.tensor import (
 )
 from picograd.errors import IndexOutOfRange
 from picograd.semantics.evaluate import evaluate
-from picograd.semantics.samples import SAMPLES, out_of_range_samples
+from picograd.semantics.samples import SAMPLES, Sample, out_of_range_samples
 from picograd.semantics.tensor import EVALUATE, convert, erf, evaluate_op
 
 Array = Any
@@ -85,7 +86,12 @@ def test_results_have_the_inferred_type_in_both_precisions(op: type[TensorOp]):
         (wide,) = evaluate(module, sample.inputs, precision="float64")
         assert tensor_type(native.shape, from_numpy(native.dtype)) == declared, sample
         assert wide.shape == native.shape
-        assert wide.dtype == (np.float64 if native.dtype.kind == "f" else native.dtype), sample
+        assert wide.dtype == (np.float64 if is_float_array(native) else native.dtype), sample
+
+
+def wide(samples: Sequence[Sample]) -> list[Sample]:
+    """Those that NumPy adds up in the dtype they have; sums of narrow ones are tested alone."""
+    return [s for s in samples if not any(dtype.is_narrow for dtype in s.dtypes)]
 
 
 def test_a_rule_for_every_op():
@@ -237,7 +243,7 @@ def test_argreduce_takes_the_first_tie_and_the_first_nan():
     assert run(ArgReduceOp, "max", rows, 1).dtype == np.int64
 
 
-@pytest.mark.parametrize("sample", SAMPLES[ConvolutionOp], ids=repr)
+@pytest.mark.parametrize("sample", wide(SAMPLES[ConvolutionOp]), ids=repr)
 def test_a_convolution_is_the_sum_that_defines_it(sample: Any):
     x, w = (array.astype(np.float64) for array in sample.inputs)
     strides, low, high, dilations = (
@@ -315,7 +321,7 @@ def test_gather_against_loops(sample: Any):
     assert same(found, expected)
 
 
-@pytest.mark.parametrize("sample", SAMPLES[ScatterOp], ids=repr)
+@pytest.mark.parametrize("sample", wide(SAMPLES[ScatterOp]), ids=repr)
 def test_scatter_against_loops(sample: Any):
     x, index, updates = sample.inputs
     axis, kind = int_value(sample.properties["axis"]), sample.properties["kind"].data

@@ -17,7 +17,7 @@ from picograd.backends.runtime import Buffer, Program
 from picograd.backends.wgsl.emit import DispatchCode, KernelCode, emit_kernel
 from picograd.backends.wgsl.runtime import BindGroup, Binding, Dispatch, Memory, Pipeline
 from picograd.backends.wgsl.status import STATUS_BYTES
-from picograd.backends.wgsl.storage import ELEMENT_BYTES, pack
+from picograd.backends.wgsl.storage import ELEMENT_BYTES, pack, stored_alike
 from picograd.dialects import buffer
 from picograd.dialects.dtypes import from_ir
 from picograd.dialects.literals import array_of
@@ -217,8 +217,8 @@ class WgslProgram(Program):
                     hint="upload an array of the shape that the program was compiled for",
                 )
             wanted = from_ir(expected.element_type)
-            # int64 lives on the GPU as int32, so the two are one here.
-            if _stored_kind(own.dtype.name) != _stored_kind(wanted.name):
+            # Each 32-bit type stands for others too, such as int32 for int64 and int8.
+            if not stored_alike(own.dtype, wanted):
                 raise DTypeError(
                     f"argument {position} has the wrong dtype",
                     expected=wanted.name,
@@ -252,10 +252,6 @@ def _resolve(source: _Source, memories: Sequence[Memory], leased: Sequence[Memor
     if isinstance(source, _Argument):
         return Binding(memories[source.position], 0, size)
     return Binding(leased[source.number], source.offset, size)
-
-
-def _stored_kind(dtype_name: str) -> str:
-    return "int32" if dtype_name == "int64" else dtype_name
 
 
 def _entry(module: ModuleOp) -> FuncOp:

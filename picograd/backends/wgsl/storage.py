@@ -2,6 +2,11 @@
 
     dtype     in memory   on the way in                          on the way out
     float32   f32         as it is                               as it is
+    float16   f32         widened                                rounded (programs have done so)
+    bfloat16  f32         widened                                rounded (programs have done so)
+    int8      i32         widened                                narrowed, likewise
+    int16     i32         widened                                narrowed, likewise
+    uint8     i32         widened                                narrowed, likewise
     int32     i32         as it is                               as it is
     int64     i32         every value must fit in 32 bits         widened
     bool      u32         false 0, true 1                        anything but 0 is true
@@ -20,6 +25,11 @@ from picograd.errors import DTypeError
 
 _STORAGE: dict[DType, np.dtype[np.generic]] = {
     dtypes.float32: np.dtype(np.float32),
+    dtypes.float16: np.dtype(np.float32),
+    dtypes.bfloat16: np.dtype(np.float32),
+    dtypes.int8: np.dtype(np.int32),
+    dtypes.int16: np.dtype(np.int32),
+    dtypes.uint8: np.dtype(np.int32),
     dtypes.int32: np.dtype(np.int32),
     dtypes.int64: np.dtype(np.int32),
     dtypes.bool_: np.dtype(np.uint32),
@@ -32,10 +42,15 @@ def check_dtype(dtype: DType) -> None:
     if dtype not in _STORAGE:
         raise DTypeError(
             f"the device 'gpu' cannot hold {dtype.name}",
-            expected="float32, int32, int64 (values of 32 bits) or bool",
+            expected="float32 or a narrower float, an integer (values of 32 bits), or bool",
             found=dtype.name,
             hint="convert with .float() (or .int()), or use the device 'cpu'",
         )
+
+
+def stored_alike(one: DType, other: DType) -> bool:
+    """Whether two dtypes look the same in GPU memory."""
+    return one is other or (_STORAGE.get(one) or one) == (_STORAGE.get(other) or other)
 
 
 def pack(array: Array) -> Array:

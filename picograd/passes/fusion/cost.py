@@ -41,6 +41,8 @@ _UNARY = {
     UnaryKind.COS: 16,
     UnaryKind.TANH: 20,
     UnaryKind.ERF: 24,
+    UnaryKind.ROUND_FLOAT16: 24,
+    UnaryKind.ROUND_BFLOAT16: 8,
 }
 _BINARY = {
     BinaryKind.DIV: 4,

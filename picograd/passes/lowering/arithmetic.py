@@ -12,7 +12,7 @@ from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects import loop
-from picograd.dialects.tensor import BinaryKind, UnaryKind
+from picograd.dialects.tensor import ROUNDED_TO, BinaryKind, UnaryKind
 
 
 class Place(Protocol):
@@ -85,6 +85,9 @@ def unary(at: Place, kind: UnaryKind, x: SSAValue) -> SSAValue:
     """One element of `pico.unary`."""
     if kind is UnaryKind.SIGN:
         return _sign(at, x)
+    if kind in ROUNDED_TO:
+        narrow = at.add(arith.TruncFOp(x, ROUNDED_TO[kind].ir))
+        return at.add(arith.ExtFOp(narrow, cast(Any, x.type)))
     if is_float(x.type):
         return at.add(_FLOAT_UNARY[kind](x))
     if kind is UnaryKind.NOT:

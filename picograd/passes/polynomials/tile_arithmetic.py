@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, f32, i32
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, i16, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from picograd.dialects.loop import BroadcastOp, CompareOp, SelectOp, tile_shape, tile_type
+from picograd.dialects.loop import (
+    BroadcastOp,
+    CompareOp,
+    ConvertOp,
+    SelectOp,
+    tile_shape,
+    tile_type,
+)
 from picograd.passes.polynomials.elementary import Arithmetic
 
 # Adding 1.5 * 2**23 pushes the fraction of a small float out of its mantissa: what is left in the
@@ -108,6 +115,22 @@ class TileArithmetic(Arithmetic[SSAValue]):
 
     def shift_right_signed(self, a: SSAValue, b: SSAValue) -> SSAValue:
         return self._put(arith.ShRSIOp(a, b))
+
+    def narrow_bits(self, a: SSAValue, type: Attribute) -> SSAValue:
+        """The lowest 16 bits of an int32 as a 16-bit float type."""
+        low = self._convert("trunci", a, i16)
+        return self._put(arith.BitcastOp(low, tile_type(type, self._shape)))
+
+    def wide_bits(self, a: SSAValue) -> SSAValue:
+        """The bits of a 16-bit float as an int32 from 0 to 65535."""
+        return self._convert(
+            "extui", self._put(arith.BitcastOp(a, tile_type(i16, self._shape))), i32
+        )
+
+    def _convert(self, kind: str, a: SSAValue, type: IntegerType) -> SSAValue:
+        if self._shape:
+            return self._put(ConvertOp(kind, a, type))
+        return self._put(arith.TruncIOp(a, type) if kind == "trunci" else arith.ExtUIOp(a, type))
 
     def floor(self, a: SSAValue) -> SSAValue:
         return self._put(math.FloorOp(a))

@@ -6,10 +6,11 @@ from math import frexp
 from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.dtypes import type_of
-from picograd.dialects.tensor import BinaryKind, BinaryOp, UnaryKind, UnaryOp
+from picograd.dialects.tensor import ROUNDED_TO, BinaryKind, BinaryOp, UnaryKind, UnaryOp
 from picograd.passes.rewriting.greedy import Build, Rule
 from picograd.passes.rules.matching import defining, dtype_of_value, filled, is_splat, splat_in
 
+_ONCE_IS_ENOUGH = (UnaryKind.ABS, UnaryKind.SIGN, *ROUNDED_TO)
 _ROUNDING = (UnaryKind.FLOOR, UnaryKind.CEIL, UnaryKind.ROUND)
 
 # kind -> the number on the right that leaves every x as it is, for floats and for integers.
@@ -99,8 +100,9 @@ def divide_by_power_of_two(op: BinaryOp, build: Build) -> SSAValue | None:
     number = splat_in(op.b)
     if op.kind.data != BinaryKind.DIV or not isinstance(number, float):
         return None
-    # 1 / number must not be subnormal, whatever the element type.
-    if not 2**-100 < abs(number) < 2**100 or abs(frexp(number)[0]) != 0.5:
+    # 1 / number must not be subnormal.
+    most = 2**13 if dtype_of_value(op.a).name == "float16" else 2**100
+    if not 1 / most < abs(number) < most or abs(frexp(number)[0]) != 0.5:
         return None
     return build(BinaryOp("mul", op.a, filled(build, 1 / number, type_of(op.b))))
 
@@ -154,7 +156,7 @@ def undo_unary(op: UnaryOp, build: Build) -> SSAValue | None:
         return inner.x
     if outer_kind == UnaryKind.ABS and inner_kind == UnaryKind.NEG:
         return build(UnaryOp("abs", inner.x))
-    same = outer_kind == inner_kind and outer_kind in (UnaryKind.ABS, UnaryKind.SIGN)
+    same = outer_kind == inner_kind and outer_kind in _ONCE_IS_ENOUGH
     rounds = outer_kind in _ROUNDING and inner_kind in _ROUNDING
     return op.x if same or rounds else None
 

@@ -28,12 +28,16 @@ _TRUE_OF_EQUALS = (CompareKind.EQ, CompareKind.LE, CompareKind.GE)
 _FALSE_OF_EQUALS = (CompareKind.NE, CompareKind.LT, CompareKind.GT)
 
 # dtype -> the dtypes that hold every one of its values.
+_FLOATS = frozenset({"float32", "float64"})
 _WIDER: Mapping[str, frozenset[str]] = {
-    "bool": frozenset({"int8", "uint8", "int32", "int64", "float16", "float32", "float64"}),
-    "int8": frozenset({"int32", "int64", "float16", "float32", "float64"}),
-    "uint8": frozenset({"int32", "int64", "float16", "float32", "float64"}),
+    "bool": frozenset({"int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16"})
+    | _FLOATS,
+    "int8": frozenset({"int16", "int32", "int64", "float16", "bfloat16"}) | _FLOATS,
+    "uint8": frozenset({"int16", "int32", "int64", "float16", "bfloat16"}) | _FLOATS,
+    "int16": frozenset({"int32", "int64"}) | _FLOATS,
     "int32": frozenset({"int64", "float64"}),
-    "float16": frozenset({"float32", "float64"}),
+    "float16": _FLOATS,
+    "bfloat16": _FLOATS,
     "float32": frozenset({"float64"}),
 }
 

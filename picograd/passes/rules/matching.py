@@ -5,6 +5,7 @@ from math import prod
 from xdsl.ir import OpResult, SSAValue
 
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, type_of
+from picograd.dialects.limits import iinfo
 from picograd.dialects.literals import Array, array_of, splat, splat_value
 from picograd.dialects.tensor import (
     BroadcastOp,
@@ -67,6 +68,13 @@ def is_splat(value: SSAValue, number: float) -> bool:
     if isinstance(found, float):
         return found.hex() == float(number).hex()
     return found == number
+
+
+def all_bits(dtype: DType) -> bool | int:
+    """The number of a bool or integer dtype whose bits are all ones."""
+    if dtype.is_bool:
+        return True
+    return -1 if dtype.is_signed else iinfo(dtype).max
 
 
 def filled(build: Build, number: bool | float, like: AnyTensor) -> SSAValue:

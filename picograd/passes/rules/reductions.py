@@ -19,7 +19,14 @@ from picograd.dialects.tensor import (
     ints,
 )
 from picograd.passes.rewriting.greedy import Build, Rule
-from picograd.passes.rules.matching import defining, dtype_of_value, filled, shape_of, size_of
+from picograd.passes.rules.matching import (
+    all_bits,
+    defining,
+    dtype_of_value,
+    filled,
+    shape_of,
+    size_of,
+)
 
 # Combining in another order changes no bit.
 _ORDER_FREE = (ReduceKind.MAX, ReduceKind.MIN, ReduceKind.AND, ReduceKind.OR)
@@ -49,7 +56,7 @@ def reduce_of_empty(op: ReduceOp, build: Build) -> SSAValue | None:
     identity: dict[ReduceKind, int | bool] = {
         ReduceKind.ADD: 0,
         ReduceKind.MUL: 1,
-        ReduceKind.AND: True if dtype.is_bool else -1,
+        ReduceKind.AND: all_bits(dtype),
         ReduceKind.OR: False if dtype.is_bool else 0,
     }
     return filled(build, identity[op.kind.data], type_of(op.result))

@@ -34,11 +34,11 @@ from picograd.dialects.tensor import (
     UnaryOp,
     WindowsOp,
 )
-from picograd.semantics.samples import elementwise, movement, order, reductions, sliding
+from picograd.semantics.samples import elementwise, movement, narrow, order, reductions, sliding
 from picograd.semantics.samples.movement import out_of_range_samples
 from picograd.semantics.samples.sample import Sample
 
-SAMPLES: dict[type[TensorOp], tuple[Sample, ...]] = {
+_WIDE: dict[type[TensorOp], tuple[Sample, ...]] = {
     ConstantOp: tuple(elementwise.constants()),
     IotaOp: tuple(elementwise.iotas()),
     RandomBitsOp: tuple(elementwise.random_bits()),
@@ -63,6 +63,13 @@ SAMPLES: dict[type[TensorOp], tuple[Sample, ...]] = {
     ConcatOp: tuple(movement.concats()),
     GatherOp: tuple(movement.gathers()),
     ScatterOp: tuple(movement.scatters()),
+}
+_NARROW: dict[type[TensorOp], tuple[Sample, ...]] = {
+    op: tuple(narrow.narrowed(samples)) for op, samples in _WIDE.items()
+} | {CastOp: tuple(narrow.casts())}
+
+SAMPLES: dict[type[TensorOp], tuple[Sample, ...]] = {
+    op: samples + _NARROW[op] for op, samples in _WIDE.items()
 }
 
 

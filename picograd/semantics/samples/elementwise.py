@@ -9,6 +9,7 @@ import numpy as np
 from picograd.dialects.dtypes import DType, bool_, float32, float64, int32, int64
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import (
+    ROUNDED_TO,
     BinaryKind,
     BinaryKindAttr,
     BinaryOp,
@@ -91,6 +92,10 @@ def unaries() -> Iterator[Sample]:
         properties = {"kind": UnaryKindAttr(kind)}
         ints = [] if kind in _FLOAT_UNARY else [int32, int64]
         floats = [] if kind == UnaryKind.NOT else [float32, float64]
+        if kind in ROUNDED_TO:
+            floats = [float32]
+            near = [2049.0, 2050.9, 257.0, -1.00390625, 1.00048828125, 0.1]
+            yield one(UnaryOp, f"{kind} between", properties, np.array(near, np.float32))
         for dtype in (*floats, *ints):
             yield one(UnaryOp, f"{kind} special", properties, special_array(dtype))
             shapes = SHAPES if dtype in (float32, int32) else SHAPES[3:5]

@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute
 
-from picograd.dialects.dtypes import DType, dtype_of, from_numpy, tensor_type
+from picograd.dialects.dtypes import DType, dtype_of, from_numpy, is_float_array, tensor_type
 from picograd.dialects.tensor import TensorOp
 
 Array: TypeAlias = NDArray[Any]
@@ -52,7 +52,7 @@ class Sample:
     @property
     def has_nonfinite(self) -> bool:
         """Whether an input holds an infinity or NaN, which WGSL does not promise to keep."""
-        floats = [array for array in self.inputs if array.dtype.kind == "f"]
+        floats = [array for array in self.inputs if is_float_array(array)]
         return any(not bool(np.isfinite(array).all()) for array in floats)
 
     def __repr__(self) -> str:

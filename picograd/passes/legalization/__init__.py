@@ -1,0 +1,1 @@
+"""How `legalize_types` spells narrow element types on a machine: what is held, what is computed."""
