@@ -342,6 +342,15 @@ def test_convolution_reads_its_input_through_views() -> None:
     check([normal(3, 2, 5), normal(4, 3, 3, seed=1)], body)
 
 
+def test_a_padded_reshape_needs_no_division() -> None:
+    def body(add: Add, x: SSAValue, w: SSAValue) -> list[SSAValue]:
+        image = add(t.ReshapeOp(x, (2, 1, 3, 5)))
+        return [add(t.ConvolutionOp(image, w, (1, 1), (1, 1), (1, 1), (1, 1)))]
+
+    x, w = normal(2, 15), normal(3, 1, 3, 3, seed=1)
+    assert "floordiv" not in str(check([x, w], body))
+
+
 @pytest.mark.parametrize("shape", [(3, 9), (9,), (2, 9, 3)])
 def test_windows(shape: tuple[int, ...]) -> None:
     axis = shape.index(9)

@@ -102,7 +102,27 @@ loop.kernel @scatter(%n: memref<{updates}xi32>, %x: memref<{updates}x{width}xf32
 }}"""
 
 
+def convolution(batch: int, outputs: int, channels: int) -> str:
+    """Neighbouring outputs read neighbouring inputs, and so do the steps of a window."""
+    x, w, y = f"{batch}x{channels}x18", f"{outputs}x{channels}x3", f"{batch}x{outputs}x16"
+    return f"""
+builtin.module {{
+  loop.kernel @convolution(%x: memref<{x}xf32>, %w: memref<{w}xf32>, %y: memref<{y}xf32>) {{
+    loop.parallel (%i, %o, %l) = (0, 0, 0) to ({batch}, {outputs}, 16) {{
+      %s = loop.reduce add (%c, %k) = (0, 0) to ({channels}, 3) : f32 {{
+        %a = loop.load %x[%i, %c, %l + %k] : memref<{x}xf32>
+        %b = loop.load %w[%o, %c, %k] : memref<{w}xf32>
+        %p = arith.mulf %a, %b : f32
+        loop.yield %p : f32
+      }}
+      loop.store %s, %y[%i, %o, %l] : f32, memref<{y}xf32>
+    }}
+  }}
+}}"""
+
+
 CASES = {
+    **{f"convolution {s}": convolution(*s) for s in [(2, 3, 5), (1, 2, 70)]},
     **{f"elementwise {s}": elementwise(*s) for s in [(1, 1, 1), (3, 5, 7), (40, 50, 2), (0, 3, 4)]},
     **{f"rows {s}": rows(*s) for s in [(1, 1), (3, 5), (7, 1000), (300, 64), (2, 257), (4, 0)]},
     **{f"total {s}": total(*s) for s in [(3, 5), (100, 70), (150, 150), (0, 4), (1, 1)]},
@@ -172,6 +192,10 @@ def mappings(text: str) -> list[tuple[str, str]]:
 
 def test_short_iterations_get_a_thread_each() -> None:
     assert mappings(rows(3000, 5))[:2] == [("group", "grid"), ("i", "workgroup")]
+
+
+def test_threads_that_read_side_by_side_share_no_long_reduction() -> None:
+    assert mappings(convolution(8, 8, 70))[:2] == [("group", "grid"), ("thread", "workgroup")]
 
 
 def test_long_rows_get_a_workgroup_each() -> None:

@@ -1,6 +1,6 @@
 """Views as maps: from the index of an element of the result to its index in the operand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from picograd.dialects.affine import Linear
@@ -24,7 +24,35 @@ def _reshape(op: ReshapeOp, index: Index, ranges: Ranges) -> Index:
         # Only axes of size 1 come or go.
         kept = iter(e for e, size in zip(index, new, strict=True) if size != 1)
         return tuple(Linear.of(0) if size == 1 else next(kept) for size in old)
-    return delinearize(linearize(index, new), old, ranges)
+    source: list[Linear] = []
+    for old_axes, new_axes in _groups(old, new):
+        position = linearize(index[new_axes], new[new_axes])
+        source += delinearize(position, old[old_axes], ranges)
+    return tuple(source)
+
+
+def _groups(old: Sequence[int], new: Sequence[int]) -> Iterator[tuple[slice, slice]]:
+    """The axes before and after a reshape, in parts of as many elements each.
+
+    What moves along the axes of one part stays in the others: also an index that is out of bounds,
+    as it may be under a guard.
+    """
+    if 0 in old:
+        yield slice(0, len(old)), slice(0, len(new))
+        return
+    i = j = 0
+    while i < len(old) or j < len(new):
+        first_old, first_new, left, right = i, j, 1, 1
+        while i == first_old or j == first_new or left != right:
+            if j == len(new) or (i < len(old) and left <= right):
+                left *= old[i]
+                i += 1
+            else:
+                right *= new[j]
+                j += 1
+            if i == len(old) and j == len(new):
+                break
+        yield slice(first_old, i), slice(first_new, j)
 
 
 def _permute(op: PermuteOp, index: Index, ranges: Ranges) -> Index:

@@ -37,7 +37,9 @@ def wants_group(nest: Sequence[ParallelOp], iterations: int, facts: LoopFacts) -
         return False
     if sum(_bytes(alloc) for alloc in allocs) > PRIVATE_BYTES or iterations <= longest:
         return True
-    return all(reads_in_a_row(loop, facts) for loop in loops)
+    neighbours = nest[-1].induction_variables[-1]
+    far_apart = any(not _steps_by_one(loop, neighbours, facts) for loop in loops)
+    return far_apart and all(reads_in_a_row(loop, facts) for loop in loops)
 
 
 def _length(loop: LoopOp, facts: LoopFacts) -> int:
@@ -52,7 +54,11 @@ def _bytes(alloc: AllocOp) -> int:
 
 def reads_in_a_row(loop: LoopOp, facts: LoopFacts) -> bool:
     """Whether neighbouring iterations of a loop read neighbouring elements, wherever they read."""
-    variable = _last_variable(loop)
+    return _steps_by_one(loop, _last_variable(loop), facts)
+
+
+def _steps_by_one(loop: LoopOp, variable: SSAValue, facts: LoopFacts) -> bool:
+    """Whether the reads in a loop that depend on a variable move one element on with it."""
     for op in loop.walk():
         if not isinstance(op, LoadOp):
             continue
