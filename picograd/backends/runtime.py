@@ -94,6 +94,12 @@ class Device(ABC):
         Without `cached`, kernels that the device knows from other programs are made anew.
         """
 
+    def synchronize(self) -> None:  # noqa: B027, optional
+        """Wait until all programs have finished. Default: they have when `run` returns."""
+
+    def forget(self) -> None:  # noqa: B027, optional
+        """Drop what was kept of compiled kernels for the next program. Default: nothing is."""
+
 
 def own_buffer(buffer: Buffer, kind: type[B], device: str) -> B:
     """The buffer as one of the device's own kind. Raises DeviceError if it is on another device."""
@@ -128,6 +134,11 @@ def register_device(name: str, make: Callable[[], Device]) -> None:
 def device_names() -> tuple[str, ...]:
     """The names that `device` knows, whether or not the machine has such a device."""
     return tuple(_makers)
+
+
+def opened_devices() -> tuple[Device, ...]:
+    """The devices that somebody has asked for so far."""
+    return tuple(_devices.values())
 
 
 def device(name: str) -> Device:

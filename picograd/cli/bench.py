@@ -4,24 +4,21 @@ Contenders take turns, so that a busy machine disturbs all alike; what counts is
 """
 
 import argparse
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
+from picograd.cli import bench_study
+from picograd.cli.bench_report import json_option, ratios, report, write_json
 from picograd.cli.commands import Commands, show_examples
-from picograd.cli.display import print_table
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
 from picograd.study import digits_bench, gemm_bench
 from picograd.study.measure import interleave, on_one_thread
-
-Measured = Mapping[str, float]
 
 
 def add_parser(commands: Commands) -> None:
     """Add `bench` to the command."""
     parser = commands.add_parser(
         "bench",
-        help="compare with NumPy and with a schedule written by hand",
+        help="compare with NumPy, with a schedule written by hand, and with fewer passes",
         description="Interleaved measurements on one thread: medians and ratios.",
     )
     benchmarks = parser.add_subparsers(metavar="BENCHMARK", required=True)
@@ -34,7 +31,7 @@ def add_parser(commands: Commands) -> None:
             "--rounds", type=int, default=25, help="turns of each contender (%(default)s)"
         )
         add_pipeline_options(one)
-        one.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as data")
+        json_option(one)
         one.set_defaults(run=_alone(run))
         show_examples(
             one,
@@ -42,7 +39,13 @@ def add_parser(commands: Commands) -> None:
             f"bench {name} --rounds 50 --json {name}.json",
             f"bench {name} --load my_pass.py --insert 'my_pass after canonicalize'",
         )
-    show_examples(parser, "bench demo", "bench gemm --sizes 256 512")
+    bench_study.add_modes(benchmarks).set_defaults(run=_alone(bench_study.run_modes))
+    show_examples(
+        parser,
+        "bench demo",
+        "bench gemm --sizes 256 512",
+        "bench modes --device gpu --plot modes.svg",
+    )
     gemm = benchmarks.choices["gemm"]
     gemm.add_argument(
         "--sizes",
@@ -84,27 +87,3 @@ def run_gemm(arguments: argparse.Namespace) -> int:
         results[str(size)] = ratios(seconds, "derived")
     write_json(arguments.json, {"gemm": results})
     return 0
-
-
-def ratios(seconds: Measured, of: str) -> dict[str, dict[str, float]]:
-    """Seconds of each contender, and how many times as long as `of` it takes."""
-    return {
-        name: {"seconds": value, "ratio": value / seconds[of]} for name, value in seconds.items()
-    }
-
-
-def report(title: str, seconds: Measured, of: str, gigaflops: Measured | None = None) -> None:
-    """Print one comparison."""
-    header = ["", "µs", f"times {of}"] + (["GFLOP/s"] if gigaflops else [])
-    rows = [
-        [name, f"{value * 1e6:,.1f}", f"{value / seconds[of]:.2f}"]
-        + ([f"{gigaflops[name]:.1f}"] if gigaflops else [])
-        for name, value in seconds.items()
-    ]
-    print_table(title, header, rows)
-
-
-def write_json(file: Path | None, data: object) -> None:
-    """Write the numbers where they are asked for."""
-    if file is not None:
-        file.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")

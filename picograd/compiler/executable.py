@@ -10,7 +10,7 @@ from typing import Any, cast
 from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 
-from picograd.backends.runtime import Buffer, Device, Program
+from picograd.backends.runtime import Buffer, Device, Program, opened_devices
 from picograd.backends.runtime import device as find_device
 from picograd.compiler.driver import Instrument, PassRecord, run_pipeline
 from picograd.compiler.dump import Dump
@@ -215,9 +215,11 @@ _lock = threading.Lock()
 
 
 def clear_cache() -> None:
-    """Forget all compiled modules."""
+    """Forget all compiled modules, and what devices keep of them."""
     with _lock:
         _cache.clear()
+    for opened in opened_devices():
+        opened.forget()
 
 
 def _spelled(steps: Sequence[Pass]) -> Hashable:

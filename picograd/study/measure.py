@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 Action = Callable[[], object]
 
@@ -35,34 +36,84 @@ def on_one_thread(argv: Sequence[str]) -> int | None:
     return done.returncode
 
 
+@dataclass(frozen=True)
+class Spread:
+    """Seconds of one call: the median over the turns, and between what half of them lie."""
+
+    median: float
+    low: float
+    high: float
+    turns: int
+
+    @staticmethod
+    def of(seconds: Sequence[float]) -> "Spread":
+        """The spread of the turns' times."""
+        if len(seconds) == 1:
+            return Spread(seconds[0], seconds[0], seconds[0], 1)
+        low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+        return Spread(median, low, high, len(seconds))
+
+    def is_above(self, other: "Spread") -> bool:
+        """Whether it took longer by more than the turns scatter."""
+        return self.median > other.median and self.low > other.high
+
+
 def interleave(contenders: Mapping[str, Action], rounds: int) -> dict[str, float]:
-    """Median seconds of one call of each contender.
+    """Median seconds of one call of each contender; see `spreads`."""
+    return {name: spread.median for name, spread in spreads(contenders, rounds).items()}
+
+
+def _nothing() -> None:
+    pass
+
+
+def spreads(
+    contenders: Mapping[str, Action],
+    rounds: int,
+    *,
+    finish: Callable[[], None] = _nothing,
+    patience: float = float("inf"),
+) -> dict[str, Spread]:
+    """How long one call of each contender takes.
 
     They take turns within a round, and every other round in the opposite order, so that neither
-    warming up nor another process favours one of them.
+    warming up nor another process favours one of them. `finish` waits for what calls only
+    submitted; it is called once a turn. Who has used up its `patience`, in seconds, sits out the
+    rounds that are left; everybody has one turn at least.
     """
-    calls = {name: _calls_a_turn(action) for name, action in contenders.items()}
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    calls: dict[str, int] = {}
+    times: dict[str, list[float]] = {}
+    used: dict[str, float] = {}
+    for name, action in contenders.items():
+        calls[name], seconds = _calls_a_turn(action, finish)
+        # What is this slow needs no warming up, and no second turn.
+        slow = seconds > patience
+        times[name], used[name] = ([seconds / calls[name]], seconds) if slow else ([], 0.0)
     order = list(contenders)
     for _ in range(rounds):
         for name in order:
-            action, repeat = contenders[name], calls[name]
-            start = time.perf_counter()
-            for _ in range(repeat):
-                action()
-            times[name].append((time.perf_counter() - start) / repeat)
+            if used[name] > patience:
+                continue
+            seconds = _turn(contenders[name], calls[name], finish)
+            used[name] += seconds
+            times[name].append(seconds / calls[name])
         order.reverse()
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: Spread.of(values) for name, values in times.items()}
 
 
-def _calls_a_turn(action: Action) -> int:
-    """How many calls fill a turn; the calls made to find out are the warm-up."""
-    action()
+def _turn(action: Action, repeat: int, finish: Callable[[], None]) -> float:
+    """Seconds of so many calls."""
+    start = time.perf_counter()
+    for _ in range(repeat):
+        action()
+    finish()
+    return time.perf_counter() - start
+
+
+def _calls_a_turn(action: Action, finish: Callable[[], None]) -> tuple[int, float]:
+    """How many calls fill a turn, and the seconds it took; calls made to find out are warm-up."""
+    _turn(action, 1, finish)
     repeat = 1
-    while True:
-        start = time.perf_counter()
-        for _ in range(repeat):
-            action()
-        if time.perf_counter() - start >= SECONDS_A_TURN:
-            return repeat
+    while (seconds := _turn(action, repeat, finish)) < SECONDS_A_TURN:
         repeat *= 2
+    return repeat, seconds

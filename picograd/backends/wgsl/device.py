@@ -113,6 +113,10 @@ class GpuDevice(Device):
         (words,) = self.gpu.read([Binding(self.status, 0, STATUS_BYTES)])
         self._check_status(words)
 
+    def forget(self) -> None:
+        """Make the pipelines of programs that are loaded from now on anew."""
+        self.gpu.forget_pipelines()
+
     def own(self, buffer: Buffer) -> GpuBuffer:
         """The buffer, seen to be in this GPU's memory."""
         return own_buffer(buffer, GpuBuffer, self.name)

@@ -227,6 +227,11 @@ class Gpu:
                 self._pipelines[key] = self._compile(text, bindings, label, checked)
             return self._pipelines[key]
 
+    def forget_pipelines(self) -> None:
+        """Share no pipeline made so far with a later caller."""
+        with self._lock:
+            self._pipelines.clear()
+
     def _compile(self, text: str, bindings: int, label: str, checked: bool) -> Pipeline:
         visible = self._wgpu.ShaderStage.COMPUTE
         entries = [

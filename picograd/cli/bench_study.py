@@ -1,0 +1,153 @@
+"""`picograd bench modes`, `reductions` and `linear`: what a decision of the compiler is worth."""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from picograd.backends.runtime import device as find_device
+from picograd.cli.bench_report import Benchmarks, json_option, write_json
+from picograd.cli.commands import show_examples
+from picograd.cli.display import print_table, progress
+from picograd.study import ladder_bench
+from picograd.study.ladder_bench import Point, Size, Sweep
+from picograd.study.measure import Spread
+from picograd.study.plots import check_plot, write_plot
+
+
+def add_modes(benchmarks: Benchmarks) -> argparse.ArgumentParser:
+    """Add `bench modes`."""
+    help_text = "a perceptron in every mode of the ladder, against width and depth"
+    parser = benchmarks.add_parser("modes", help=help_text, description=help_text)
+    device_option(parser)
+    full, quick = ladder_bench.FULL, ladder_bench.QUICK
+    numbers_option(parser, "--widths", full.widths, "features in a hidden layer")
+    numbers_option(parser, "--depths", full.depths, "hidden layers")
+    parser.add_argument(
+        "--modes",
+        nargs="+",
+        choices=ladder_bench.MODES,
+        default=ladder_bench.MODES,
+        metavar="MODE",
+        help="modes to compare (all)",
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each mode (%(default)s)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"a look: widths {spell(quick.widths)}, depths {spell(quick.depths)}, 3 rounds",
+    )
+    json_option(parser)
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the graphs: .svg or .png")
+    show_examples(
+        parser,
+        "bench modes --quick",
+        "bench modes --device gpu --plot modes.svg --json modes.json",
+        "bench modes --modes cached graph compiled --widths 1024 2048 --depths 2",
+    )
+    return parser
+
+
+def device_option(parser: argparse.ArgumentParser) -> None:
+    """Let the benchmark run on one of the devices."""
+    parser.add_argument(
+        "--device", default="cpu", metavar="DEVICE", help="cpu or gpu (%(default)s)"
+    )
+
+
+def numbers_option(
+    parser: argparse.ArgumentParser, name: str, default: Sequence[int], help_text: str
+) -> None:
+    """An option that takes sizes."""
+    parser.add_argument(
+        name,
+        type=size_number,
+        nargs="+",
+        default=tuple(default),
+        metavar="N",
+        help=f"{help_text} ({spell(default)})",
+    )
+
+
+def size_number(text: str) -> int:
+    """A size on the command line. Raises ArgumentTypeError unless it is 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a size of 1 or more, found {text!r}")
+    return int(text)
+
+
+def spell(numbers: Iterable[int]) -> str:
+    """The numbers as they are typed."""
+    return " ".join(map(str, numbers))
+
+
+def run_modes(arguments: argparse.Namespace) -> int:
+    """`picograd bench modes`."""
+    if arguments.plot is not None:
+        check_plot(arguments.plot)
+    adapter = find_device(arguments.device).adapter
+    sweep, rounds = Sweep(arguments.widths, arguments.depths), arguments.rounds
+    if arguments.quick:
+        sweep, rounds = ladder_bench.QUICK, 3
+    with progress("sizes", len(sweep.sizes())) as bar:
+        points = ladder_bench.measure(
+            arguments.device,
+            sweep,
+            rounds,
+            arguments.modes,
+            lambda size: bar.advance(f"{size.width} features, {size.depth} deep"),
+        )
+    title = f"The modes of the ladder on the device {arguments.device!r}"
+    subtitle = f"{adapter}; batch {ladder_bench.BATCH}, medians of {rounds} rounds"
+    print(f"{title}: {subtitle}")
+    report_modes(points)
+    disorder = ladder_bench.out_of_order(points)
+    for line in disorder or ["compiled ≤ graph ≤ cached ≤ immediate at every size"]:
+        print(line)
+    write_json(
+        arguments.json,
+        {
+            "modes": {
+                "device": arguments.device,
+                "adapter": adapter,
+                "points": ladder_bench.as_data(points),
+                "out of order": disorder,
+            }
+        },
+    )
+    if arguments.plot is not None:
+        write_plot(ladder_bench.figure(points, sweep, title, subtitle), arguments.plot)
+    return 0
+
+
+def report_modes(points: Sequence[Point]) -> None:
+    """Print the tables."""
+    for workload in ladder_bench.WORKLOADS:
+        print_times(f"One {workload}", {p.size: p.modes[workload] for p in points})
+    print_times("One training step without some passes", {p.size: p.passes for p in points})
+    names = list(points[0].memory)
+    rows = [
+        [_row(point.size), *(f"{m.nbytes:,} in {m.kernels}" for m in point.memory.values())]
+        for point in points
+    ]
+    print_table("Bytes of intermediates, in so many kernels", ["features × layers", *names], rows)
+
+
+def print_times(title: str, times: Mapping[Size, Mapping[str, Spread]]) -> None:
+    """Print a row of times for each size."""
+    names = list(next(iter(times.values())))
+    rows = [[_row(size), *map(spell_time, spreads.values())] for size, spreads in times.items()]
+    print_table(title, ["features × layers", *names], rows)
+
+
+def _row(size: Size) -> str:
+    return f"{size.width} × {size.depth}"
+
+
+def spell_time(spread: Spread) -> str:
+    """The median with a unit that suits it, and half the distance of the quartiles in percent."""
+    median = spread.median
+    text = f"{median * 1e6:.1f} µs" if median < 1e-3 else f"{median * 1e3:.2f} ms"
+    if median >= 1:
+        text = f"{median:.2f} s"
+    scatter = 50 * (spread.high - spread.low) / median
+    return f"{text} ±{scatter:.0f}%" if spread.turns > 1 else text
