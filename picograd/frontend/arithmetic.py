@@ -8,16 +8,17 @@ import numpy as np
 
 from picograd.dialects.dtypes import DType
 from picograd.dialects.tensor import BinaryKind
-from picograd.errors import DTypeError, OperandError, OptionError, ShapeError
+from picograd.errors import DTypeError, OperandError, OptionError
+from picograd.frontend import compositions
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
     broadcast_shapes,
     broadcast_vars,
-    can_cast,
     common_device,
     float_type,
+    require_fit,
     result_type,
 )
 from picograd.frontend.tape import Tape, Var, unstamped
@@ -90,34 +91,12 @@ class Arithmetic(TensorCore):
         other = plain(other)
         common_device((self, other, alpha))
         dtype = dtype or result_type(self, other)
-        self.check_in_place(other, dtype)
+        shape = other.shape if isinstance(other, TensorCore) else ()
+        require_fit(broadcast_shapes(self.shape, shape), dtype, self)
         ops = self.builder()
         mine = unstamped(as_var(ops, self, dtype))
         operand = _scaled(ops, as_var(ops, other, dtype, self.shape), alpha, dtype)
         return self.write_(ops.cast(binary(ops, kind, mine, operand), self.dtype))
-
-    def check_in_place(self, other: Operand, dtype: DType) -> None:
-        """Raise unless the result of an operation with `other` fits into this tensor's storage."""
-        shape = other.shape if isinstance(other, TensorCore) else ()
-        common = broadcast_shapes(self.shape, shape)
-        if common != self.shape:
-            raise located(
-                ShapeError(
-                    "the result of an operation in place does not fit into its tensor",
-                    expected=f"a result of shape {list(self.shape)}",
-                    found=list(common),
-                    hint="use the operation that makes a new tensor",
-                )
-            )
-        if not can_cast(dtype, self.dtype):
-            raise located(
-                DTypeError(
-                    f"a result of dtype {dtype.name} can't be stored in place as {self.dtype.name}",
-                    expected=f"{self.dtype.name}, or a dtype of a lower kind",
-                    found=dtype.name,
-                    hint="use the operation that makes a new tensor",
-                )
-            )
 
     # Named operations
 
@@ -139,14 +118,24 @@ class Arithmetic(TensorCore):
             return self._binary(BinaryKind.DIV, other, dtype=float_type(self, plain(other)))
         if rounding_mode == "floor":
             return self._binary(BinaryKind.FLOORDIV, other)
+        if rounding_mode == "trunc":
+            pair = (self, plain(other))
+            common_device(pair)
+            ops = self.builder()
+            a, b = broadcast_vars(ops, pair, result_type(*pair))
+            return self.wrap(compositions.truncated_quotient(ops, a, b))
         raise located(
             OptionError(
-                "div rounds in one way only",
-                expected="rounding_mode None or 'floor'",
+                "div rounds in two ways only",
+                expected="rounding_mode None, 'floor' or 'trunc'",
                 found=repr(rounding_mode),
-                hint="leave rounding_mode out for true division, or pass 'floor'",
+                hint="leave rounding_mode out for true division, or pass 'floor' or 'trunc'",
             )
         )
+
+    def true_divide(self, other: Operand) -> Self:
+        """self / other, in floats."""
+        return self.div(other)
 
     def floor_divide(self, other: Operand) -> Self:
         """self // other, rounded down; integers stay integers (and divided by 0 give 0)."""
@@ -155,6 +144,27 @@ class Arithmetic(TensorCore):
     def remainder(self, other: Operand) -> Self:
         """self % other, with the sign of `other`."""
         return self._binary(BinaryKind.REMAINDER, other)
+
+    def addcmul(self, tensor1: Operand, tensor2: Operand, *, value: Operand = 1) -> Self:
+        """self + value * tensor1 * tensor2."""
+        return self._combined(BinaryKind.MUL, tensor1, tensor2, value)
+
+    def addcdiv(self, tensor1: Operand, tensor2: Operand, *, value: Operand = 1) -> Self:
+        """self + value * tensor1 / tensor2, of floats."""
+        return self._combined(BinaryKind.DIV, tensor1, tensor2, value)
+
+    def lerp(self, end: Operand, weight: Operand) -> Self:
+        """The way towards `end` by this weight: self + weight * (end - self)."""
+        common_device((self, end, weight))
+        ops = self.builder()
+        start, to, by = broadcast_vars(ops, (self, end, weight), result_type(self, end))
+        return self.wrap(ops.add(start, ops.mul(by, ops.sub(to, start))))
+
+    def _combined(self, kind: BinaryKind, a: Operand, b: Operand, value: Operand) -> Self:
+        common_device((self, a, b, value))
+        dtype, ops = result_type(self, a, b), self.builder()
+        mine, left, right = broadcast_vars(ops, (self, a, b), dtype)
+        return self.wrap(ops.add(mine, ops.binary(kind, _scaled(ops, left, value, dtype), right)))
 
     def maximum(self, other: Operand) -> Self:
         """The larger of two elements; NaN if either is."""
@@ -232,37 +242,6 @@ class Arithmetic(TensorCore):
     def div_(self, other: Operand) -> Self:
         """Divide in place; the tensor holds floats."""
         return self._binary_(BinaryKind.DIV, other, dtype=float_type(self, plain(other)))
-
-    def addcmul_(self, a: Operand, b: Operand, *, value: Operand = 1) -> Self:
-        """Add value * a * b in place."""
-        return self._combine_(BinaryKind.MUL, a, b, value)
-
-    def addcdiv_(self, a: Operand, b: Operand, *, value: Operand = 1) -> Self:
-        """Add value * a / b in place."""
-        return self._combine_(BinaryKind.DIV, a, b, value)
-
-    def lerp_(self, end: Operand, weight: Operand) -> Self:
-        """Move towards `end` by this weight, in place: self + weight * (end - self)."""
-        common_device((self, end, weight))
-        dtype = result_type(self, end)
-        self.check_in_place(end, dtype)
-        ops = self.builder()
-        mine = unstamped(as_var(ops, self, dtype))
-        away = ops.sub(as_var(ops, end, dtype, self.shape), mine)
-        step = ops.mul(as_var(ops, weight, dtype, self.shape), away)
-        return self.write_(ops.cast(ops.add(mine, step), self.dtype))
-
-    def _combine_(self, kind: BinaryKind, a: Operand, b: Operand, value: Operand) -> Self:
-        common_device((self, a, b, value))
-        dtype = result_type(self, a, b)
-        for operand in (a, b):
-            self.check_in_place(operand, dtype)
-        ops = self.builder()
-        mine = unstamped(as_var(ops, self, dtype))
-        left, right = (as_var(ops, operand, dtype, self.shape) for operand in (a, b))
-        left = _scaled(ops, left, value, dtype)
-        total = ops.add(mine, ops.binary(kind, left, right))
-        return self.write_(ops.cast(total, self.dtype))
 
     # Operators
 

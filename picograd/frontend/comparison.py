@@ -1,11 +1,11 @@
-"""Comparisons and the logic of bools."""
+"""Comparisons."""
 
 from __future__ import annotations
 
 from typing import Self
 
-from picograd.dialects.dtypes import bool_
-from picograd.dialects.tensor import BinaryKind, CompareKind
+from picograd.dialects.dtypes import bool_, int32
+from picograd.dialects.tensor import CompareKind
 from picograd.frontend.arithmetic import is_operand, plain
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.promotion import (
@@ -16,21 +16,16 @@ from picograd.frontend.promotion import (
 
 
 class Comparison(TensorCore):
-    """`a < b` and the like give bool tensors; `&`, `|`, `^` and `~` work on bools and integers."""
+    """`a < b` and the like give bool tensors."""
 
     def _compare(self, kind: CompareKind, other: Operand) -> Self:
         pair = (self, plain(other))
         common_device(pair)
-        ops = self.builder()
-        a, b = broadcast_vars(ops, pair, result_type(*pair))
+        ops, dtype = self.builder(), result_type(*pair)
+        if dtype.is_bool and kind not in (CompareKind.EQ, CompareKind.NE):
+            dtype = int32  # False is less than True
+        a, b = broadcast_vars(ops, pair, dtype)
         return self.wrap(ops.compare(kind, a, b))
-
-    def _bitwise(self, kind: BinaryKind, other: Operand) -> Self:
-        pair = (self, plain(other))
-        common_device(pair)
-        ops = self.builder()
-        a, b = broadcast_vars(ops, pair, result_type(*pair))
-        return self.wrap(ops.binary(kind, a, b))
 
     def eq(self, other: Operand) -> Self:
         """self == other, elementwise."""
@@ -90,15 +85,3 @@ class Comparison(TensorCore):
 
     def __ge__(self, other: Operand) -> Self:
         return self.ge(other)
-
-    def __and__(self, other: Operand) -> Self:
-        return self._bitwise(BinaryKind.AND, other)
-
-    def __or__(self, other: Operand) -> Self:
-        return self._bitwise(BinaryKind.OR, other)
-
-    def __xor__(self, other: Operand) -> Self:
-        return self._bitwise(BinaryKind.XOR, other)
-
-    def __invert__(self) -> Self:
-        return self.wrap(self.builder().unary("not", self.read()))

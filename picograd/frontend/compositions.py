@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from math import inf, pi, prod, sqrt
+from typing import Concatenate, ParamSpec
 
+from picograd.dialects.dtypes import compute_dtype
 from picograd.frontend.tape import Tape, Var, detached
+
+Rest = ParamSpec("Rest")
+
+
+def rounded_once(
+    function: Callable[Concatenate[Tape, Var, Rest], Var],
+) -> Callable[Concatenate[Tape, Var, Rest], Var]:
+    """Let a composition compute with half floats in float32, and round only its result.
+
+    PyTorch does so in its kernels; a sum of many, or the power of a number, may well leave the
+    range of float16 before the result is back in it.
+    """
+
+    @wraps(function)
+    def apply(ops: Tape, x: Var, *args: Rest.args, **options: Rest.kwargs) -> Var:
+        dtype = ops.dtype_of(x)
+        if not dtype.is_half:
+            return function(ops, x, *args, **options)
+        return ops.cast(function(ops, ops.cast(x, compute_dtype(dtype)), *args, **options), dtype)
+
+    return apply
 
 
 def relu(ops: Tape, x: Var) -> Var:
@@ -17,6 +41,7 @@ def relu(ops: Tape, x: Var) -> Var:
     return ops.select(ops.compare("le", x, zero), zero, x)
 
 
+@rounded_once
 def sigmoid(ops: Tape, x: Var) -> Var:
     """1 / (1 + exp(-x)): the power never overflows, and small values keep all their digits."""
     positive = ops.compare("gt", x, ops.full_like(x, 0))
@@ -25,12 +50,14 @@ def sigmoid(ops: Tape, x: Var) -> Var:
     return ops.div(ops.select(positive, one, power), ops.add(power, one))
 
 
+@rounded_once
 def gelu(ops: Tape, x: Var) -> Var:
     """x times the normal distribution function."""
     inner = ops.unary("erf", ops.scale(x, 1 / sqrt(2)))
     return ops.mul(ops.scale(x, 0.5), ops.add(inner, ops.full_like(inner, 1)))
 
 
+@rounded_once
 def gelu_tanh(ops: Tape, x: Var) -> Var:
     """The approximation of gelu by tanh (Hendrycks and Gimpel, 2016)."""
     cube = ops.mul(ops.mul(x, x), x)
@@ -39,11 +66,13 @@ def gelu_tanh(ops: Tape, x: Var) -> Var:
     return ops.mul(ops.scale(x, 0.5), ops.add(tanh, ops.full_like(tanh, 1)))
 
 
+@rounded_once
 def mean(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
     """The arithmetic mean along the axes, which disappear; NaN for no elements."""
     return _divided(ops, ops.reduce("add", x, axes), count(ops, x, axes))
 
 
+@rounded_once
 def variance(ops: Tape, x: Var, axes: Sequence[int], correction: float) -> Var:
     """Squared deviations from the mean, summed along the axes and divided by n - correction."""
     shape = ops.shape_of(x)
@@ -84,6 +113,7 @@ def shifted(ops: Tape, x: Var, axes: Sequence[int]) -> tuple[Var, Var]:
     return ops.sub(x, ops.broadcast_along(largest, ops.shape_of(x), axes)), largest
 
 
+@rounded_once
 def softmax(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
     """exp(x) / sum(exp(x)) along the axes, shifted by the maximum so that nothing overflows."""
     if 0 in ops.shape_of(x):
@@ -93,6 +123,7 @@ def softmax(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
     return ops.div(powers, ops.broadcast_along(total, ops.shape_of(x), axes))
 
 
+@rounded_once
 def log_softmax(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
     """The logarithm of the softmax, exact where the softmax itself is tiny."""
     if 0 in ops.shape_of(x):
@@ -102,6 +133,7 @@ def log_softmax(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
     return ops.sub(small, ops.broadcast_along(total, ops.shape_of(x), axes))
 
 
+@rounded_once
 def logsumexp(ops: Tape, x: Var, axes: Sequence[int]) -> Var:
     """log(sum(exp(x))) along the axes, shifted by the maximum so that nothing overflows.
 

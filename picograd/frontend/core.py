@@ -147,6 +147,12 @@ class TensorCore:
         stamp_result(var, result.cell)
         return result
 
+    def snapshot(self) -> Self:
+        """A tensor of its own that keeps the present value, whatever is written to this one."""
+        mode, var = current(self.device), self.read()
+        node = var.node if SETTINGS.recording else None
+        return self._make(mode.new_cell(var.value), (), History(node), 0)
+
     def with_views(self, *views: View) -> Self:
         """Another view of the same storage.
 

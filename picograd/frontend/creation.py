@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from picograd.dialects.dtypes import DType, from_numpy, int64
+from picograd.dialects.dtypes import DType, from_numpy, int64, is_float_array
+from picograd.dialects.limits import finfo, iinfo
 from picograd.errors import DTypeError, OptionError, PicogradError, TraceError
 from picograd.frontend.core import Number, TensorCore
 from picograd.frontend.devices import default_device
@@ -90,7 +91,7 @@ def _array(data: object, dtype: DType | None) -> NDArray[Any]:
                 hint="pad or cut the inner lists to one length",
             )
         ) from error
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" and not is_float_array(array):
         raise located(
             DTypeError(
                 "the data is not numeric",
@@ -101,11 +102,60 @@ def _array(data: object, dtype: DType | None) -> NDArray[Any]:
         )
     if dtype is None and not isinstance(data, np.ndarray | np.generic):
         dtype = number_dtype(array.dtype.type(0).item()) if array.size else DEFAULT_FLOAT
+    elif dtype is not None and dtype.is_int and array.dtype.kind in "iu":
+        _check_range(array, dtype)
     try:
-        return array.astype((dtype or from_numpy(array.dtype)).numpy)
+        with np.errstate(over="ignore"):  # float16 ends at 65504; beyond lies infinity
+            return array.astype((dtype or from_numpy(array.dtype)).numpy)
     except PicogradError as error:
         located(error)
         raise
+
+
+def _check_range(array: NDArray[Any], dtype: DType) -> None:
+    """Raise DTypeError for integers that the dtype cannot hold; uint8 takes -1 for 255."""
+    limits = iinfo(dtype)
+    least = limits.min if dtype.is_signed else -limits.max
+    for number in (array.min(initial=0).item(), array.max(initial=0).item()):
+        if not least <= number <= limits.max:
+            raise located(
+                DTypeError(
+                    f"the number {number} does not fit into {dtype.name}",
+                    expected=f"numbers from {limits.min} to {limits.max}",
+                    found=number,
+                    hint="use a wider dtype, and convert with .to(dtype) if it shall wrap around",
+                )
+            )
+
+
+def _checked_number(number: Number, dtype: DType) -> Number:
+    """The number, or DTypeError where it lies beyond the dtype's range."""
+    if dtype.is_int:
+        _check_range(np.asarray(int(number)), dtype)
+    elif dtype.is_half and finfo(dtype).max < abs(number) < float("inf"):
+        raise located(
+            DTypeError(
+                f"the number {number} does not fit into {dtype.name}",
+                expected=f"a number up to {finfo(dtype).max}",
+                found=number,
+                hint="use a wider dtype",
+            )
+        )
+    return number
+
+
+def _checked_size(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape. Raises ShapeError for negative sizes."""
+    if any(size < 0 for size in shape):
+        raise located(
+            ShapeError(
+                "a size is negative",
+                expected="sizes of 0 or more",
+                found=list(shape),
+                hint="-1 is understood by reshape, view and expand only",
+            )
+        )
+    return shape
 
 
 def full(
@@ -118,8 +168,9 @@ def full(
 ) -> Tensor:
     """A tensor of one number; without `dtype` it has the number's."""
     ops = builder_for(device)
-    shape = (size,) if isinstance(size, int) else tuple(size)
-    var = ops.full(shape, fill_value, dtype or number_dtype(fill_value))
+    shape = _checked_size((size,) if isinstance(size, int) else tuple(size))
+    dtype = dtype or number_dtype(fill_value)
+    var = ops.full(shape, _checked_number(fill_value, dtype), dtype)
     return finish(ops, var, requires_grad)
 
 
@@ -164,6 +215,15 @@ def full_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of one number with another tensor's shape, dtype and device."""
+    if not isinstance(like, TensorCore):
+        raise located(
+            OperandError(
+                "the shape is that of a tensor",
+                expected="a tensor",
+                found=type(like).__name__,
+                hint="make a tensor of it, or pass the shape to full()",
+            )
+        )
     return full(
         like.shape,
         fill_value,
@@ -226,12 +286,87 @@ def arange(
     return finish(ops, ops.add(numbers, ops.full_like(numbers, first)) if first else numbers)
 
 
+def empty(
+    *size: int | Sequence[int],
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor to be filled later; until then it holds zeros."""
+    return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def empty_like(
+    like: TensorCore,
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor like another one, to be filled later; until then it holds zeros."""
+    return zeros_like(like, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers from `start` to `end`, both included, at equal distances."""
+    ops = builder_for(device)
+    var = ops.cast(_line(ops, start, end, steps, dtype), dtype or DEFAULT_FLOAT)
+    return finish(ops, var, requires_grad)
+
+
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`base` to the power of each number of `linspace`."""
+    ops = builder_for(device)
+    exponents = _line(ops, start, end, steps, dtype)
+    powers = ops.binary("pow", ops.full_like(exponents, base), exponents)
+    return finish(ops, ops.cast(powers, dtype or DEFAULT_FLOAT), requires_grad)
+
+
+def _line(ops: Tape, start: float, end: float, steps: int, dtype: DType | None) -> Var:
+    """Counted from the start in the first half and from the end in the second: both are exact."""
+    if steps < 0:
+        raise located(
+            OptionError(
+                "a negative number of steps",
+                expected="0 steps or more",
+                found=steps,
+                hint="pass the number of elements that you want",
+            )
+        )
+    wide = dtype if dtype is not None and dtype.is_float else DEFAULT_FLOAT
+    step = (end - start) / max(steps - 1, 1)
+    numbers = ops.iota(steps, wide)
+    first = ops.add(ops.scale(numbers, step), ops.full_like(numbers, start))
+    back = ops.sub(ops.full_like(numbers, steps - 1), numbers)
+    second = ops.sub(ops.full_like(numbers, end), ops.scale(back, step))
+    return ops.select(
+        ops.compare("lt", numbers, ops.full_like(numbers, max(steps // 2, 1))), first, second
+    )
+
+
 def eye(
     n: int, m: int | None = None, *, dtype: DType | None = None, device: str | None = None
 ) -> Tensor:
     """The identity matrix, or the part of it with m columns."""
     ops, columns = builder_for(device), n if m is None else m
-    shape = (n, columns)
+    shape = _checked_size((n, columns))
     row = ops.broadcast(ops.reshape(ops.iota(n, int64), (n, 1)), shape)
     column = ops.broadcast(ops.iota(columns, int64), shape)
     return finish(ops, ops.cast(ops.compare("eq", row, column), dtype or DEFAULT_FLOAT))

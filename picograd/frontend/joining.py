@@ -33,9 +33,17 @@ def checked(x: object, name: str) -> Tensor:
     return x
 
 
-def where(condition: TensorCore, input: Operand, other: Operand) -> Tensor:
-    """Elementwise choice: `input` where `condition` holds, else `other`; all three broadcast."""
+def where(
+    condition: TensorCore, input: Operand | None = None, other: Operand | None = None
+) -> Tensor:
+    """Elementwise choice: `input` where `condition` holds, else `other`; all three broadcast.
+
+    Where the condition holds alone (`where(condition)`) is refused: the data decides about the
+    shape of that.
+    """
     chosen = checked(condition, "where")
+    if input is None or other is None:
+        return chosen.nonzero(as_tuple=True)
     if not chosen.dtype.is_bool:
         raise located(
             DTypeError(
@@ -105,12 +113,6 @@ def _first(tensors: Sequence[TensorCore], name: str) -> Tensor:
 def is_tensor(value: object) -> bool:
     """Whether the value is a tensor."""
     return isinstance(value, TensorCore)
-
-
-def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
-    """Whether |a - b| <= atol + rtol * |b| everywhere."""
-    near = (a - b).abs() <= b.abs() * rtol + atol
-    return bool(near.all().item())
 
 
 def embedding(weight: Tensor, index: Tensor) -> Tensor:

@@ -86,6 +86,28 @@ def can_cast(source: DType, target: DType) -> bool:
     """Whether an operation in place may store `source` into `target`: kinds never go down."""
     return _KINDS.index(source.kind) <= _KINDS.index(target.kind)
 
+def require_fit(shape: tuple[int, ...], dtype: DType, target: TensorCore) -> None:
+    """Raise unless an operation in place may store such a result into the target's storage."""
+    if shape != target.shape:
+        raise located(
+            ShapeError(
+                "the result of an operation in place does not fit into its tensor",
+                expected=f"a result of shape {list(target.shape)}",
+                found=list(shape),
+                hint="use the operation that makes a new tensor",
+            )
+        )
+    if not can_cast(dtype, target.dtype):
+        raise located(
+            DTypeError(
+                f"a result of dtype {dtype.name} can't be stored in place as {target.dtype.name}",
+                expected=f"{target.dtype.name}, or a dtype of a lower kind",
+                found=dtype.name,
+                hint="use the operation that makes a new tensor",
+            )
+        )
+
+
 
 def require_float(tensor: TensorCore, what: str) -> None:
     """Raise DTypeError unless the tensor holds floats."""

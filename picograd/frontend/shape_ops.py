@@ -1,4 +1,4 @@
-"""Rearranging elements, matrix products, and picking by index.
+"""Views under other shapes, and matrix products.
 
 `permute`, `expand`, `squeeze` and the like are views: they share storage with their operand.
 `reshape` is one where the elements lie so that no copy is needed.
@@ -11,7 +11,6 @@ from math import prod
 from typing import Self, cast
 
 from picograd.errors import ShapeError
-from picograd.frontend import compositions
 from picograd.frontend.core import TensorCore
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
@@ -50,7 +49,7 @@ def complete_shape(shape: Sequence[int], elements: int) -> tuple[int, ...]:
 
 
 class ShapeOps(TensorCore):
-    """Views and copies under other shapes, products of matrices, gather and scatter."""
+    """Views and copies under other shapes, products of matrices."""
 
     def numel(self) -> int:
         """The number of elements."""
@@ -101,19 +100,20 @@ class ShapeOps(TensorCore):
         merged = prod(self.shape[first : last + 1])
         return self.reshape((*self.shape[:first], merged, *self.shape[last + 1 :]))
 
-    def permute(self, *dims: int | Sequence[int]) -> Self:
+    def permute(self, *order: int | Sequence[int], dims: Sequence[int] | None = None) -> Self:
         """Axes in another order: axis i of the result is axis dims[i]."""
-        order = [normalize_axis(axis, self.ndim) for axis in shape_argument(dims)]
-        if sorted(order) != list(range(self.ndim)):
+        named = shape_argument(order) if dims is None else tuple(dims)
+        axes = [normalize_axis(axis, self.ndim) for axis in named]
+        if sorted(axes) != list(range(self.ndim)):
             raise located(
                 ShapeError(
                     "permute lists every axis once",
                     expected=f"a permutation of {list(range(self.ndim))}",
-                    found=list(shape_argument(dims)),
+                    found=list(named),
                     hint="name every axis of the tensor exactly once",
                 )
             )
-        return self.with_views(PermuteView(tuple(order)))
+        return self.with_views(PermuteView(tuple(axes)))
 
     def transpose(self, dim0: int, dim1: int) -> Self:
         """Swap two axes."""
@@ -228,17 +228,21 @@ class ShapeOps(TensorCore):
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
         """At most `chunks` views of equal size along an axis; the last may be smaller."""
         size = self.shape[normalize_axis(dim, self.ndim)]
-        return self.split(max(-(-size // max(chunks, 1)), 1), dim)
+        if chunks < 1:
+            raise located(
+                ShapeError(
+                    "a tensor is cut into one chunk or more",
+                    expected="1 or more",
+                    found=chunks,
+                    hint="pass a positive number of chunks",
+                )
+            )
+        return self.split(max(-(-size // chunks), 1), dim)
 
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         """A view for each index along an axis, without the axis."""
         axis = normalize_axis(dim, self.ndim)
         return tuple(self.narrow(axis, i, 1).squeeze(axis) for i in range(self.shape[axis]))
-
-    def flip(self, *dims: int | Sequence[int]) -> Self:
-        """A copy with the elements of some axes in opposite order."""
-        axes = sorted(normalize_axis(axis, self.ndim) for axis in shape_argument(dims))
-        return self.wrap(self.builder().reverse(self.read(), axes))
 
     # Products
 
@@ -264,41 +268,6 @@ class ShapeOps(TensorCore):
 
     def __matmul__(self, other: TensorCore) -> Self:
         return self.matmul(other)
-
-    def dot(self, other: TensorCore) -> Self:
-        """The inner product of two vectors."""
-        return self.matmul(other)
-
-    # Picking by index
-
-    def gather(self, dim: int, index: TensorCore) -> Self:
-        """result[i][j] = self[index[i][j]][j] for dim 0, and so on.
-
-        As in PyTorch, `index` may be smaller than the tensor on the other axes.
-        """
-        common_device((self, index))
-        axis, ops = normalize_axis(dim, self.ndim), self.builder()
-        x = self._cut_to(ops, index, axis)
-        return self.wrap(ops.gather(x, index.read(), axis))
-
-    def scatter_add(self, dim: int, index: TensorCore, src: TensorCore) -> Self:
-        """A copy with src[i][j] added at [index[i][j]][j] for dim 0, and so on."""
-        common_device((self, index, src))
-        axis, ops = normalize_axis(dim, self.ndim), self.builder()
-        return self.wrap(ops.scatter("add", self.read(), index.read(), src.read(), axis))
-
-    def index_select(self, dim: int, index: TensorCore) -> Self:
-        """Whole slices along an axis, for each element of the 1-d `index`."""
-        common_device((self, index))
-        axis, ops = normalize_axis(dim, self.ndim), self.builder()
-        return self.wrap(compositions.taken(ops, self.read(), index.read(), axis))
-
-    def _cut_to(self, ops: Tape, index: TensorCore, axis: int) -> Var:
-        limits = [
-            size if a == axis or a >= index.ndim else min(index.shape[a], size)
-            for a, size in enumerate(self.shape)
-        ]
-        return ops.slice(self.read(), [0] * self.ndim, limits, [1] * self.ndim)
 
 
 def _matmul(ops: Tape, a: Var, b: Var) -> Var:

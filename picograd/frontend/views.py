@@ -15,7 +15,7 @@ from functools import lru_cache
 from math import prod
 from typing import TypeVar
 
-from picograd.dialects.dtypes import bool_
+from picograd.dialects.dtypes import bool_, int64
 from picograd.semantics.builder import Ops
 from picograd.semantics.gradients import embed
 
@@ -154,6 +154,60 @@ class ExpandView(View):
 
     def write(self, ops: Ops[V], base: V, new: V) -> V:
         raise AssertionError("several elements of an expanded tensor share memory")
+
+
+@dataclass(frozen=True)
+class DiagonalView(View):
+    """The elements (i, i + offset) of the last two axes, which become one."""
+
+    offset: int
+
+    def _corner(self, rows: int, columns: int) -> tuple[int, int, int]:
+        """Row and column of the first element, and how many elements there are."""
+        row, column = max(-self.offset, 0), max(self.offset, 0)
+        length = max(min(rows - row, columns - column), 0)
+        return (row, column, length) if length else (0, 0, 0)
+
+    def layout(self, below: Layout) -> Layout:
+        row, column, length = self._corner(*below.shape[-2:])
+        *strides, down, right = below.strides
+        start = below.offset + row * down + column * right
+        return Layout((*below.shape[:-2], length), (*strides, down + right), start)
+
+    def read(self, ops: Ops[V], base: V) -> V:
+        *batch, rows, columns = ops.shape_of(base)
+        row, column, length = self._corner(rows, columns)
+        whole = [0] * len(batch)
+        square = ops.slice(
+            base,
+            [*whole, row, column],
+            [*batch, row + length, column + length],
+            [1] * (len(batch) + 2),
+        )
+        # In rows that are one element longer the diagonal is a column.
+        flat = ops.reshape(square, (*batch, length * length))
+        longer = ops.pad(flat, [*whole, 0], [*whole, length], [*whole, 0])
+        turned = ops.reshape(longer, (*batch, length, length + 1))
+        limits = [*batch, length, min(length, 1)]
+        first = ops.slice(turned, [*whole, 0, 0], limits, [1] * (len(batch) + 2))
+        return ops.reshape(first, (*batch, length))
+
+    def write(self, ops: Ops[V], base: V, new: V) -> V:
+        *batch, rows, columns = ops.shape_of(base)
+        row, _, length = self._corner(rows, columns)
+        whole = [0] * len(batch)
+        tall = ops.pad(new, [*whole, row], [*whole, rows - row - length], [*whole, 0])
+        spread = ops.broadcast(ops.reshape(tall, (*batch, rows, 1)), (*batch, rows, columns))
+        above = above_main(ops, rows, columns)
+        mask = ops.compare("eq", above, ops.full_like(above, self.offset))
+        return ops.select(ops.broadcast(mask, (*batch, rows, columns)), spread, base)
+
+
+def above_main(ops: Ops[V], rows: int, columns: int) -> V:
+    """A matrix that says of each element how far it is above the main diagonal."""
+    column = ops.broadcast(ops.iota(columns, int64), (rows, columns))
+    row = ops.broadcast(ops.reshape(ops.iota(rows, int64), (rows, 1)), (rows, columns))
+    return ops.sub(column, row)
 
 
 def reshaped_strides(layout: Layout, shape: Sequence[int]) -> tuple[int, ...] | None:

@@ -182,7 +182,7 @@ def test_errors() -> None:
         i**-1
     with pytest.raises(DTypeError, match="constant exponent"):
         i**i
-    with pytest.raises(OptionError, match="rounds in one way"):
+    with pytest.raises(OptionError, match="rounds in two ways"):
         x.div(2, rounding_mode="up")
     with pytest.raises(DTypeError, match="uint8 and int8"):
         torch.tensor([1], dtype=torch.uint8) + torch.tensor([1], dtype=torch.int8)

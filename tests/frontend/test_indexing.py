@@ -124,13 +124,17 @@ def test_errors() -> None:
         x[::-1]
     with pytest.raises(DTypeError, match="holds integers"):
         x[torch.ones(2), 0]
-    with pytest.raises(ShapeError, match="more than one tensor"):
-        x[torch.tensor([0]), torch.tensor([0])]
+    with pytest.raises(IndexOutOfRange):
+        x[torch.tensor([0]), torch.tensor([3])].numpy()
+    with pytest.raises(ShapeError, match="do not broadcast"):
+        x[torch.tensor([0, 1]), torch.tensor([0, 1, 2])]
+    with pytest.raises(ShapeError, match="only tensor of its index"):
+        x[torch.tensor([True, False]), torch.tensor([0])] = 1
     with pytest.raises(ShapeError, match=r"torch\.where"):
         x[x > 0]
-    with pytest.raises(ShapeError, match="does not fit the tensor"):
+    with pytest.raises(IndexOutOfRange, match="does not fit the axes"):
         x[torch.tensor([True, False, True])] = 1
-    with pytest.raises(ShapeError, match="only one value"):
+    with pytest.raises(ShapeError, match="value for each selected element"):
         x[x > 0] = torch.ones(6)
     with pytest.raises(ShapeError, match="does not fit into what"):
         x[0] = torch.ones(2, 3)

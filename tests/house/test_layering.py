@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("passes", "backends"),
     ("compiler",),
     ("frontend",),
-    ("nn", "optim", "data", "io", "utils", "autograd", "func"),
+    ("nn", "optim", "data", "io", "utils", "autograd", "func", "linalg"),
     ("picograd",),  # the package's own __init__.py: what `import picograd` gives
     ("check", "study", "cli", "__main__"),
 )

@@ -1,0 +1,73 @@
+"""Whether two tensors are equal, or nearly so."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from picograd.errors import DTypeError
+from picograd.frontend.conversions import Conversions
+from picograd.frontend.core import TensorCore
+from picograd.frontend.problems import located
+from picograd.frontend.promotion import DEFAULT_FLOAT, broadcast_vars, common_device, result_type
+
+
+class Closeness(Conversions):
+    """`equal` and `allclose` read the data, so they are not for compiled functions."""
+
+    def isclose(
+        self,
+        other: TensorCore,
+        rtol: float = 1e-5,
+        atol: float = 1e-8,
+        equal_nan: bool = False,
+    ) -> Self:
+        """Where |self - other| <= atol + rtol * |other|; equal infinities are close."""
+        common_device((self, other))
+        if self.dtype is not other.dtype:
+            raise located(
+                DTypeError(
+                    "isclose compares tensors of one dtype",
+                    expected=self.dtype.name,
+                    found=other.dtype.name,
+                    hint="convert one of them with .to(dtype)",
+                )
+            )
+        ops = self.builder()
+        a, b = broadcast_vars(ops, (self, other), self.dtype)
+        close = ops.compare("eq", a, b)
+        if not self.dtype.is_bool and (rtol or atol):
+            if not self.dtype.is_float:
+                a, b = ops.cast(a, DEFAULT_FLOAT), ops.cast(b, DEFAULT_FLOAT)
+            allowed = ops.add(ops.scale(ops.unary("abs", b), rtol), ops.full_like(b, atol))
+            away = ops.unary("abs", ops.sub(a, b))
+            finite = ops.compare("lt", away, ops.full_like(away, float("inf")))
+            near = ops.binary("and", ops.compare("le", away, allowed), finite)
+            close = ops.binary("or", close, near)
+        if equal_nan and self.dtype.is_float:
+            nan = ops.binary("and", ops.compare("ne", a, a), ops.compare("ne", b, b))
+            close = ops.binary("or", close, nan)
+        return self.wrap(close)
+
+    def allclose(
+        self,
+        other: TensorCore,
+        rtol: float = 1e-5,
+        atol: float = 1e-8,
+        equal_nan: bool = False,
+    ) -> bool:
+        """Whether all elements are close, as `isclose` has it."""
+        close = self.isclose(other, rtol, atol, equal_nan)
+        return close._all_true()
+
+    def equal(self, other: TensorCore) -> bool:
+        """Whether shape and all elements are the same; a NaN equals nothing."""
+        common_device((self, other))
+        if self.shape != other.shape:
+            return False
+        ops = self.builder()
+        a, b = broadcast_vars(ops, (self, other), result_type(self, other))
+        return self.wrap(ops.compare("eq", a, b))._all_true()
+
+    def _all_true(self) -> bool:
+        ops = self.builder()
+        return bool(self.wrap(ops.reduce("and", self.read(), range(self.ndim))).item())
