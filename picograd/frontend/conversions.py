@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 
 from picograd.dialects.dtypes import (
     DType,
+    bfloat16,
     bool_,
     float16,
     float32,
     float64,
+    int8,
+    int16,
     int32,
     int64,
+    uint8,
 )
-from picograd.errors import DTypeError, GradientError, ShapeError, TraceError
+from picograd.errors import DTypeError, GradientError, OperandError, ShapeError, TraceError
 from picograd.frontend.cells import Cell
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.devices import default_device
@@ -45,7 +49,10 @@ class Conversions(TensorCore):
     # Out of the tensor world
 
     def numpy(self) -> NDArray[Any]:
-        """The elements as a fresh array. Raises GradientError when a gradient is required."""
+        """The elements as a fresh array; of bfloat16, in the dtype of that name of `ml_dtypes`.
+
+        Raises GradientError when a gradient is required.
+        """
         if self.requires_grad:
             raise located(
                 GradientError(
@@ -199,6 +206,21 @@ class Conversions(TensorCore):
     def half(self) -> Self:
         return self._cast(float16)
 
+    def bfloat16(self) -> Self:
+        return self._cast(bfloat16)
+
+    def byte(self) -> Self:
+        """As uint8."""
+        return self._cast(uint8)
+
+    def char(self) -> Self:
+        """As int8."""
+        return self._cast(int8)
+
+    def short(self) -> Self:
+        """As int16."""
+        return self._cast(int16)
+
     def int(self) -> Self:
         return self._cast(int32)
 
@@ -211,6 +233,15 @@ class Conversions(TensorCore):
 
     def type_as(self, other: TensorCore) -> Self:
         """In the dtype of another tensor."""
+        if not isinstance(other, TensorCore):
+            raise located(
+                OperandError(
+                    "type_as takes the dtype of a tensor",
+                    expected="a tensor",
+                    found=type(other).__name__,
+                    hint="use .to(dtype) for a dtype",
+                )
+            )
         return self._cast(other.dtype)
 
     # What PyTorch also calls by these names

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from picograd.dialects.dtypes import DType, from_numpy, int64, is_float_array
 from picograd.dialects.limits import finfo, iinfo
-from picograd.errors import DTypeError, OptionError, PicogradError, TraceError
+from picograd.errors import (
+    DTypeError,
+    OperandError,
+    OptionError,
+    PicogradError,
+    ShapeError,
+    TraceError,
+)
 from picograd.frontend.core import Number, TensorCore
 from picograd.frontend.devices import default_device
 from picograd.frontend.eager import current

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from picograd.dialects.dtypes import is_float_array
+
 _PRECISION = 4
 _EDGE = 3
 _LONGEST = 1000
@@ -15,6 +17,8 @@ _LONGEST = 1000
 
 def array_text(array: NDArray[Any], prefix: str) -> str:
     """The elements in nested brackets, aligned behind `prefix`; long tensors are abridged."""
+    if is_float_array(array) and array.dtype.kind != "f":
+        array = array.astype(np.float32)  # NumPy does not know bfloat16 for a float
     return np.array2string(
         array,
         separator=", ",

@@ -13,12 +13,16 @@ from functools import reduce
 
 from picograd.dialects.dtypes import (
     DType,
+    bfloat16,
     bool_,
+    float16,
     float32,
     int8,
+    int16,
     int64,
     uint8,
 )
+from picograd.dialects.limits import iinfo
 from picograd.errors import DeviceError, DTypeError, ShapeError
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.problems import located
@@ -34,15 +38,10 @@ def promote_types(a: DType, b: DType) -> DType:
         return a
     if a.kind != b.kind:
         return max(a, b, key=lambda dtype: _KINDS.index(dtype.kind))
+    if {a, b} == {float16, bfloat16}:
+        return float32  # the one has the range, the other the precision
     if {a, b} == {uint8, int8}:
-        raise located(
-            DTypeError(
-                "uint8 and int8 promote to int16, which picograd lacks",
-                expected="two dtypes of one signedness",
-                found="uint8 and int8",
-                hint="cast one of them to int32",
-            )
-        )
+        return int16
     if uint8 in (a, b):
         return a if b is uint8 else b
     return max(a, b, key=lambda dtype: dtype.itemsize)
@@ -86,6 +85,7 @@ def can_cast(source: DType, target: DType) -> bool:
     """Whether an operation in place may store `source` into `target`: kinds never go down."""
     return _KINDS.index(source.kind) <= _KINDS.index(target.kind)
 
+
 def require_fit(shape: tuple[int, ...], dtype: DType, target: TensorCore) -> None:
     """Raise unless an operation in place may store such a result into the target's storage."""
     if shape != target.shape:
@@ -108,14 +108,13 @@ def require_fit(shape: tuple[int, ...], dtype: DType, target: TensorCore) -> Non
         )
 
 
-
 def require_float(tensor: TensorCore, what: str) -> None:
     """Raise DTypeError unless the tensor holds floats."""
     if not tensor.dtype.is_float:
         raise located(
             DTypeError(
                 f"{what} is defined for floats",
-                expected="a float32 or float64 tensor",
+                expected="a tensor of a float dtype",
                 found=tensor.dtype.name,
                 hint="convert it first: x.float()",
             )
@@ -168,7 +167,15 @@ def as_var(ops: Tape, operand: Operand, dtype: DType, shape: Sequence[int] | Non
     return var if shape is None else ops.broadcast(var, shape)
 
 
+def wrapped(number: float, dtype: DType) -> int:
+    """A whole number as a narrow integer dtype holds it: modulo its range, as in PyTorch."""
+    limits = iinfo(dtype)
+    return (int(number) - limits.min) % 2**limits.bits + limits.min
+
+
 def _number_var(ops: Tape, number: bool | float, dtype: DType, shape: Sequence[int]) -> Var:
+    if dtype.is_narrow and dtype.is_int:
+        number = wrapped(number, dtype)
     try:
         return ops.full(shape, number, dtype)
     except OverflowError as error:

@@ -7,7 +7,7 @@ from math import prod
 from operator import index as as_int
 from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar, overload
 
-from picograd.dialects.dtypes import DType, bool_, int64
+from picograd.dialects.dtypes import DType, bool_, int64, uint8
 from picograd.dialects.tensor import ArgReduceKind, ReduceKind
 from picograd.errors import AxisError
 from picograd.frontend import compositions
@@ -210,12 +210,18 @@ class Reductions(Arithmetic):
         )
 
     def all(self, dim: Axes = None, keepdim: bool = False) -> Self:
-        """Whether all elements along `dim` are other than 0."""
-        return self._reduce(ReduceKind.AND, dim, keepdim, bool_)
+        """Whether all elements along `dim` are other than 0: a bool, of uint8 a uint8."""
+        return self._like_truth(self._reduce(ReduceKind.AND, dim, keepdim, bool_))
 
     def any(self, dim: Axes = None, keepdim: bool = False) -> Self:
-        """Whether any element along `dim` is other than 0."""
-        return self._reduce(ReduceKind.OR, dim, keepdim, bool_)
+        """Whether any element along `dim` is other than 0: a bool, of uint8 a uint8."""
+        return self._like_truth(self._reduce(ReduceKind.OR, dim, keepdim, bool_))
+
+    def _like_truth(self, result: Self) -> Self:
+        """The result of `all` or `any` as PyTorch has it, where uint8 once stood for bool."""
+        if self.dtype is not uint8:
+            return result
+        return self.wrap(self.builder().cast(result.read(), uint8))
 
     def softmax(self, dim: int, dtype: DType | None = None) -> Self:
         """exp(x) / sum(exp(x)) along `dim`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
-from picograd.dialects.dtypes import DType, float16, float32, float64
+from picograd.dialects.dtypes import DType, bfloat16, float16, float32, float64
 from picograd.errors import DTypeError, OptionError, StateError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes import SETTINGS, set_recording
@@ -266,7 +266,7 @@ class Module(Watched):
             raise located(
                 DTypeError(
                     "modules have floating point parameters",
-                    expected="float32 or float64",
+                    expected="a float dtype, such as float32",
                     found=dtype.name,
                     hint="pass a float dtype; convert single tensors with Tensor.to",
                 )
@@ -286,6 +286,10 @@ class Module(Watched):
     def half(self) -> Self:
         """Parameters and buffers in float16."""
         return self.to(float16)
+
+    def bfloat16(self) -> Self:
+        """Parameters and buffers in bfloat16."""
+        return self.to(bfloat16)
 
     def cpu(self) -> Self:
         """Parameters and buffers on the device "cpu"."""

@@ -99,7 +99,8 @@ class Ops(ABC, Generic[V]):
 
     def full(self, shape: Sequence[int], number: bool | float, dtype: DType) -> V:
         """A tensor of one number, rounded to `dtype`."""
-        return self.constant(np.full(tuple(shape), number, dtype.numpy))
+        with np.errstate(over="ignore"):  # what float16 cannot hold is infinite
+            return self.constant(np.full(tuple(shape), number, dtype.numpy))
 
     def full_like(self, value: V, number: bool | float) -> V:
         """One number in the shape and dtype of `value`."""

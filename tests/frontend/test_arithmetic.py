@@ -184,10 +184,8 @@ def test_errors() -> None:
         i**i
     with pytest.raises(OptionError, match="rounds in two ways"):
         x.div(2, rounding_mode="up")
-    with pytest.raises(DTypeError, match="uint8 and int8"):
-        torch.tensor([1], dtype=torch.uint8) + torch.tensor([1], dtype=torch.int8)
     with pytest.raises(DTypeError, match="does not fit"):
-        torch.tensor([1], dtype=torch.int8) + 1000
+        torch.tensor([1], dtype=torch.int32) + 2**40
     with pytest.raises(DeviceError, match="different devices"):
         x + torch.ones(2, 3, device="cpu")
 
