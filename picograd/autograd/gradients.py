@@ -36,7 +36,7 @@ def grad(
     starts = _listed(inputs)
     retain = create_graph if retain_graph is None else retain_graph
     roots = [
-        seeded(tensor, given, "grad()")
+        seeded(tensor, given, "grad()", "grad_outputs")
         for tensor, given in zip(ends, _for_each(ends, grad_outputs), strict=True)
     ]
     nodes = [differentiated(tensor) for tensor in starts]

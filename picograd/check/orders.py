@@ -153,4 +153,5 @@ class Walk:
             if step.level_in == self._level
             and step.requires <= self._facts
             and suits(step, self._machine)
+            and not step.adds_results
         ]

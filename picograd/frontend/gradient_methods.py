@@ -126,7 +126,10 @@ def run_backward(
 ) -> None:
     """Add the gradients of the tensors to `.grad`; as `backward`, for several of them at once."""
     retain = create_graph if retain_graph is None else retain_graph
-    roots = [seeded(t, g, "backward()") for t, g in zip(tensors, gradients, strict=True)]
+    roots = [
+        seeded(tensor, given, "backward()", "gradient")
+        for tensor, given in zip(tensors, gradients, strict=True)
+    ]
     if inputs is None:
         pull_back(roots, retain_graph=retain, create_graph=create_graph)
         return
@@ -138,8 +141,13 @@ def run_backward(
             tensor.accumulate_grad(grad)
 
 
-def seeded(tensor: TensorCore, gradient: TensorCore | None, what: str) -> tuple[Node, Var]:
-    """Where a backward pass from the tensor begins, and with what gradient."""
+def seeded(
+    tensor: TensorCore, gradient: TensorCore | None, what: str, argument: str
+) -> tuple[Node, Var]:
+    """Where a backward pass from the tensor begins, and with what gradient.
+
+    `what` is called, and `argument` is where it takes the gradient.
+    """
     node = tensor.read().node
     if node is None:
         raise located(
@@ -159,7 +167,7 @@ def seeded(tensor: TensorCore, gradient: TensorCore | None, what: str) -> tuple[
                 f"{what} without a gradient needs a tensor of one element",
                 expected="a scalar, such as a loss",
                 found=f"shape {list(tensor.shape)}",
-                hint="reduce it first (.sum(), .mean()), or pass its gradient",
+                hint=f"reduce it first (.sum(), .mean()), or pass {argument}=…",
             )
         )
     return node, Var(current(tensor.device).full(tensor.shape, 1, tensor.dtype))

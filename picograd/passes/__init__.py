@@ -14,6 +14,7 @@ from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.canonicalize import Canonicalize
 from picograd.passes.cse import CSE
 from picograd.passes.dce import DCE
+from picograd.passes.differentiate import Differentiate
 from picograd.passes.expand_math import ExpandMath
 from picograd.passes.fuse import Fuse
 from picograd.passes.hoist_reduce import HoistReduce
@@ -38,6 +39,7 @@ PASSES: dict[str, type[Pass]] = {
     step.name: step
     for step in (
         # Tensor level.
+        Differentiate,
         Canonicalize,
         CSE,
         DCE,

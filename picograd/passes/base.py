@@ -76,6 +76,8 @@ class Pass(ModulePass):
     level_out: ClassVar[Level]
     requires: ClassVar[frozenset[str]] = frozenset()
     establishes: ClassVar[frozenset[str]] = frozenset()
+    adds_results: ClassVar[bool] = False
+    """Whether the function returns more than before, which only who asks for the pass expects."""
 
     @classmethod
     def is_lowering(cls) -> bool:
