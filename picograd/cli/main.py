@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import TracebackType
 
-from picograd.cli import bench, demo, dump, opt
+from picograd.cli import bench, demo, diff, dump, exercise, new, opt
 from picograd.cli.commands import show_examples
 from picograd.errors import PicogradError
 
@@ -52,13 +52,16 @@ def build_parser() -> argparse.ArgumentParser:
         "real code on the CPU and the GPU.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, dump, opt, bench):
+    for command in (demo, dump, diff, opt, bench, new, exercise):
         command.add_parser(commands)
     show_examples(
         parser,
         "demo                                     train a classifier, see what happened",
         "dump model.py:layer --out dump           follow a function down to assembly",
+        "diff model.py:layer                      compare every value between devices",
         "opt model.mlir --passes canonicalize     run passes on IR",
+        "new pass my_pass                         write a pass of your own",
+        "exercise list                            write passes as exercises",
         "COMMAND --help                           options and examples of a command",
     )
     return parser

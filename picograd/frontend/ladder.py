@@ -36,6 +36,20 @@ class Rung(StrEnum):
     GRAPH = "graph"
     COMPILED = "compiled"
 
+    @classmethod
+    def of(cls, mode: str) -> Rung:
+        """The mode of this name. Raises OptionError for another word."""
+        if mode not in list(cls):
+            raise located(
+                OptionError(
+                    f"there is no mode {mode!r}",
+                    expected="one of " + ", ".join(repr(str(rung)) for rung in cls),
+                    found=repr(mode),
+                    hint="name one of these; each adds something to the one before it",
+                )
+            )
+        return cls(mode)
+
     @property
     def is_traced(self) -> bool:
         """Whether functions made by `picograd.compile` are traced, and not run op by op."""
@@ -73,15 +87,7 @@ class set_mode:
     """
 
     def __init__(self, mode: str) -> None:
-        if mode not in list(Rung):
-            raise located(
-                OptionError(
-                    f"there is no mode {mode!r}",
-                    expected="one of " + ", ".join(repr(str(rung)) for rung in Rung),
-                    found=repr(mode),
-                    hint="name one of these; each adds something to the one before it",
-                )
-            )
+        rung = Rung.of(mode)
         if SETTINGS.trace is not None:
             raise located(
                 TraceError(
@@ -92,7 +98,7 @@ class set_mode:
                 )
             )
         self._before = LADDER.rung
-        LADDER.rung = Rung(mode)
+        LADDER.rung = rung
 
     def __enter__(self) -> None:
         pass
