@@ -9,14 +9,29 @@ every device, and docs/functions.md is made from them.
 
 from __future__ import annotations
 
-from picograd.check.functions import activations, binary, elementwise, reductions
+from picograd.check.functions import (
+    activations,
+    binary,
+    convolution,
+    creation,
+    elementwise,
+    joining,
+    order,
+    reductions,
+    shapes,
+)
 from picograd.check.functions.table import Function
 
 FAMILIES: dict[str, tuple[Function, ...]] = {
     "Element by element": elementwise.FUNCTIONS,
     "Two operands": binary.FUNCTIONS,
     "Reductions": reductions.FUNCTIONS,
+    "Scans and sorts": order.FUNCTIONS,
+    "Shapes and views": shapes.FUNCTIONS,
+    "Joins, choices, products": joining.FUNCTIONS,
+    "Creation and conversion": creation.FUNCTIONS,
     "Activations": activations.FUNCTIONS,
+    "Convolutions": convolution.FUNCTIONS,
 }
 """The rows by the title of their family, in the order of the page."""
 
