@@ -14,6 +14,7 @@ from picograd.data.samplers import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from picograd.data.sonnets import load_sonnets
 from picograd.data.split import hold_out
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "hold_out",
     "load_digits",
     "load_mnist",
+    "load_sonnets",
     "random_split",
     "read_idx",
 ]
