@@ -40,11 +40,15 @@ def add_parser(commands: Commands) -> None:
             f"bench {name} --load my_pass.py --insert 'my_pass after canonicalize'",
         )
     bench_study.add_modes(benchmarks).set_defaults(run=_alone(bench_study.run_modes))
+    # Threads are one of the things that these compare.
+    bench_study.add_reductions(benchmarks).set_defaults(run=bench_study.run_reductions)
+    bench_study.add_linear(benchmarks).set_defaults(run=_alone(bench_study.run_linear))
     show_examples(
         parser,
         "bench demo",
         "bench gemm --sizes 256 512",
         "bench modes --device gpu --plot modes.svg",
+        "bench linear --sizes 1024",
     )
     gemm = benchmarks.choices["gemm"]
     gemm.add_argument(

@@ -2,15 +2,19 @@
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 from picograd.backends.runtime import device as find_device
 from picograd.cli.bench_report import Benchmarks, json_option, write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import print_table, progress
-from picograd.study import ladder_bench
+from picograd.study import ladder_bench, linear_bench, reductions_bench
 from picograd.study.ladder_bench import Point, Size, Sweep
+from picograd.study.linear_bench import Shape
 from picograd.study.measure import Spread
+from picograd.study.pass_lists import Comparison
 from picograd.study.plots import check_plot, write_plot
 
 
@@ -45,6 +49,57 @@ def add_modes(benchmarks: Benchmarks) -> argparse.ArgumentParser:
         "bench modes --modes cached graph compiled --widths 1024 2048 --depths 2",
     )
     return parser
+
+
+def add_reductions(benchmarks: Benchmarks) -> argparse.ArgumentParser:
+    """Add `bench reductions`."""
+    help_text = "sums and softmax in a single pass, and as trees"
+    parser = benchmarks.add_parser("reductions", help=help_text, description=help_text)
+    device_option(parser)
+    numbers_option(parser, "--rows", (512,), "rows of the operand")
+    numbers_option(parser, "--columns", (64, 512, 4096), "columns of the operand")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each (%(default)s)")
+    json_option(parser)
+    show_examples(
+        parser,
+        "bench reductions",
+        "bench reductions --device gpu --rows 8 --columns 100000 --json reductions.json",
+    )
+    return parser
+
+
+def add_linear(benchmarks: Benchmarks) -> argparse.ArgumentParser:
+    """Add `bench linear`."""
+    help_text = "a linear layer: naive, tiled, register-blocked"
+    parser = benchmarks.add_parser("linear", help=help_text, description=help_text)
+    device_option(parser)
+    parser.add_argument(
+        "--sizes",
+        type=layer_shape,
+        nargs="+",
+        default=[layer_shape(text) for text in ("128", "512", "64x784x512")],
+        metavar="SIZE",
+        help="N, or rows x inputs x outputs (128 512 64x784x512)",
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each (%(default)s)")
+    json_option(parser)
+    show_examples(
+        parser,
+        "bench linear",
+        "bench linear --device gpu --sizes 1024 32x1000x10 --json linear.json",
+    )
+    return parser
+
+
+def layer_shape(text: str) -> Shape:
+    """A layer's sizes on the command line. Raises ArgumentTypeError for what spells none."""
+    sizes = [size_number(part) for part in text.split("x")]
+    if len(sizes) == 1:
+        sizes *= 3
+    if len(sizes) != 3:
+        raise argparse.ArgumentTypeError(f"expected N or rows x inputs x outputs, found {text!r}")
+    rows, depth, columns = sizes
+    return Shape(rows, columns, depth)
 
 
 def device_option(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +172,67 @@ def run_modes(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         write_plot(ladder_bench.figure(points, sweep, title, subtitle), arguments.plot)
     return 0
+
+
+def run_reductions(arguments: argparse.Namespace) -> int:
+    """`picograd bench reductions`."""
+    device = arguments.device
+    print(f"Reductions on the device {device!r}: {find_device(device).adapter}")
+    found: list[dict[str, object]] = []
+    for name in reductions_bench.REDUCTIONS:
+        for rows, columns in product(arguments.rows, arguments.columns):
+            done = reductions_bench.measure(device, name, rows, columns, arguments.rounds)
+            read = 4e-9 * rows * columns
+            title = f"{name}, float32[{rows}, {columns}]"
+            report_comparison(title, done, "GB/s", read)
+            place = {"reduction": name, "rows": rows, "columns": columns}
+            found.append({**place, "pass lists": comparison_data(done, "gigabytes a second", read)})
+    write_json(arguments.json, {"reductions": {"device": device, "comparisons": found}})
+    return 0
+
+
+def run_linear(arguments: argparse.Namespace) -> int:
+    """`picograd bench linear`."""
+    device = arguments.device
+    print(f"relu(x @ w + b) on the device {device!r}: {find_device(device).adapter}")
+    found: list[dict[str, object]] = []
+    for shape in arguments.sizes:
+        done = linear_bench.measure(device, shape, arguments.rounds)
+        work = 1e-9 * shape.flops
+        title = f"{shape.rows} rows, from {shape.depth} to {shape.columns} features, float32"
+        report_comparison(title, done, "GFLOP/s", work)
+        place = {"rows": shape.rows, "inputs": shape.depth, "outputs": shape.columns}
+        found.append({**place, "pass lists": comparison_data(done, "gigaflops", work)})
+    write_json(arguments.json, {"linear": {"device": device, "comparisons": found}})
+    return 0
+
+
+def report_comparison(title: str, done: Comparison, unit: str, work: float) -> None:
+    """Print a row for each list of passes; `work` is done in each call, in units."""
+    fastest = min(spread.median for spread in done.seconds.values())
+    rows = [
+        [
+            name,
+            spell_time(spread),
+            f"{spread.median / fastest:.2f}",
+            f"{work / spread.median:.3g}",
+            f"{done.share_of_budget[name]:.2g}",
+        ]
+        for name, spread in done.seconds.items()
+    ]
+    print_table(title, ["", "time", "times the fastest", unit, "error / allowed"], rows)
+
+
+def comparison_data(done: Comparison, unit: str, work: float) -> dict[str, dict[str, object]]:
+    """The comparison as JSON has it."""
+    return {
+        name: {
+            **asdict(spread),
+            unit: work / spread.median,
+            "share of budget": done.share_of_budget[name],
+        }
+        for name, spread in done.seconds.items()
+    }
 
 
 def report_modes(points: Sequence[Point]) -> None:

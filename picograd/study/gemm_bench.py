@@ -16,6 +16,7 @@ from picograd.compiler.pipelines import pipeline
 from picograd.errors import PicogradError
 from picograd.passes import PASSES
 from picograd.study.measure import OWN_PASSES, Action
+from picograd.study.products import linear_operands, linear_text
 
 Array = NDArray[Any]
 
@@ -24,17 +25,6 @@ SCHEDULES = Path(__file__).parents[2] / "tests" / "schedules"
 
 # What a schedule leaves to the compiler: the last decisions, which depend on the processor.
 FINISHING = ("expand_math", "unroll_tiles")
-
-PLAIN = """
-func.func @main(%x: tensor<NxNxf32>, %w: tensor<NxNxf32>, %b: tensor<Nxf32>) -> tensor<NxNxf32> {
-  %product = pico.matmul %x, %w : tensor<NxNxf32>, tensor<NxNxf32> -> tensor<NxNxf32>
-  %row = pico.broadcast %b to [N, N] : tensor<Nxf32> -> tensor<NxNxf32>
-  %sum = pico.binary add %product, %row : tensor<NxNxf32>
-  %zero = pico.constant dense<0.0> : tensor<NxNxf32>
-  %y = pico.binary maximum %sum, %zero : tensor<NxNxf32>
-  func.return %y : tensor<NxNxf32>
-}
-"""
 
 
 class ScheduleError(PicogradError):
@@ -60,7 +50,7 @@ class Runner:
 
 def derived(size: int, passes: Passes | None = None) -> ModuleOp:
     """The plain program, lowered by `passes`: by default the CPU's pipeline."""
-    module = parse_module(PLAIN.replace("N", str(size)), "the plain program")
+    module = parse_module(linear_text(size, size, size), "the plain program")
     run_pipeline(module, pipeline("cpu") if passes is None else as_passes(passes))
     return module
 
@@ -88,9 +78,7 @@ def prepare(
 
     `passes` adds a contender that these passes derive.
     """
-    rng = np.random.default_rng(size)
-    shapes = [(size, size), (size, size), (size,)]
-    x, w, b = inputs = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    x, w, b = inputs = linear_operands(size, size, size, seed=size)
     y = np.full((size, size), np.nan, np.float32)
 
     def in_numpy() -> None:

@@ -13,9 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-
-from picograd.backends.runtime import Array, Buffer, device
+from picograd.backends.runtime import Buffer, device
 from picograd.backends.wgsl.device import GpuDevice
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import Executable, compile_module
@@ -26,6 +24,7 @@ from picograd.passes.hoist_reduce import HoistReduce
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.tile_loops import TileLoops
+from picograd.study.products import linear_operands, linear_text, share_of_budget
 
 BLOCKING = (TileLoops, RoundUpLoops, HoistReduce, StageOperands)
 """The passes that turn the plain nest into a staged and tiled one."""
@@ -41,20 +40,6 @@ class Timing:
     gigaflops: float
     share_of_budget: float
     compile_seconds: float
-
-
-def matmul_text(m: int, n: int, k: int) -> str:
-    """relu(x @ w + b) at tensor level."""
-    return f"""
-func.func @main(%x: tensor<{m}x{k}xf32>, %w: tensor<{k}x{n}xf32>, %b: tensor<{n}xf32>)
-    -> tensor<{m}x{n}xf32> {{
-  %zero = pico.constant dense<0.0> : tensor<{m}x{n}xf32>
-  %product = pico.matmul %x, %w : tensor<{m}x{k}xf32>, tensor<{k}x{n}xf32> -> tensor<{m}x{n}xf32>
-  %bias = pico.broadcast %b to [{m}, {n}] : tensor<{n}xf32> -> tensor<{m}x{n}xf32>
-  %sum = pico.binary add %product, %bias : tensor<{m}x{n}xf32>
-  %y = pico.binary maximum %sum, %zero : tensor<{m}x{n}xf32>
-  func.return %y : tensor<{m}x{n}xf32>
-}}"""
 
 
 def pipelines() -> dict[str, tuple[Pass, ...]]:
@@ -80,10 +65,9 @@ def time_matmul(size: int, name: str, steps: Sequence[Pass], *, seconds: float =
             found=type(gpu).__name__,
             hint="measure before another device is registered under this name",
         )
-    rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(s).astype(np.float32) for s in ((size, size), (size, size), size)]
+    arrays = linear_operands(size, size, size)
     start = time.perf_counter()
-    executable = compile_module(parse_module(matmul_text(size, size, size)), "gpu", passes=steps)
+    executable = compile_module(parse_module(linear_text(size, size, size)), "gpu", passes=steps)
     compiled = time.perf_counter() - start
     inputs = [gpu.upload(array) for array in arrays]
     (result,) = executable.run(inputs)
@@ -92,13 +76,6 @@ def time_matmul(size: int, name: str, steps: Sequence[Pass], *, seconds: float =
         raise ArithmeticError(f"{name}, size {size}: wrong by {share:.3g} times what is allowed")
     best = _best_time(gpu, executable, inputs, seconds)
     return Timing(size, name, best * 1e3, 2 * size**3 / best / 1e9, share, compiled)
-
-
-def share_of_budget(arrays: Sequence[Array], found: Array) -> float:
-    """The largest error over (K + 2) * 2**-24 * (|x| |w| + |b|), the bound of any order of sums."""
-    x, w, b = (array.astype(np.float64) for array in arrays)
-    budget = (len(w) + 2) * 2.0**-24 * (np.abs(x) @ np.abs(w) + np.abs(b))
-    return float((np.abs(found - np.maximum(x @ w + b, 0)) / budget).max())
 
 
 def _best_time(

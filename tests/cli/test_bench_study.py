@@ -1,4 +1,4 @@
-"""`picograd bench modes`: what is compared, and what is written; never a time."""
+"""`picograd bench modes`, `reductions`, `linear`: what is compared and written; never a time."""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from picograd.cli.main import main
-from picograd.study import ladder_bench
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.pipelines import pipeline
+from picograd.study import ladder_bench, linear_bench, reductions_bench
 from picograd.study.ladder_bench import Memory, Perceptron, Point, Size, Sweep, Workload
 from picograd.study.measure import ONE_THREAD, Spread, spreads
+from picograd.study.pass_lists import compare
+from picograd.study.products import linear_operands, linear_text
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +122,79 @@ def test_sizes_are_numbers_from_one_on(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(SystemExit):
         main(["bench", "modes", "--widths", "0"])
     assert "1 or more" in capsys.readouterr().err
+
+
+DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_bench_reductions(device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "reductions.json"
+    words = ["bench", "reductions", "--device", device, "--rows", "3", "--columns", "1", "301"]
+    assert main([*words, "--rounds", "1", "--json", str(file)]) == 0
+    shown = capsys.readouterr().out
+    result = json.loads(file.read_text("utf-8"))["reductions"]
+    assert result["device"] == device and len(result["comparisons"]) == 6
+    names = ["single pass", "tree"]
+    if device == "cpu":
+        names = ["single pass", "many accumulators", "and threads"]
+    for comparison in result["comparisons"]:
+        assert comparison["reduction"] in shown and comparison["columns"] in (1, 301)
+        assert list(comparison["pass lists"]) == names
+        for row in comparison["pass lists"].values():
+            assert row["share of budget"] <= 1 and row["gigabytes a second"] > 0
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_bench_linear(device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "linear.json"
+    words = ["bench", "linear", "--device", device, "--sizes", "1", "33x17x40", "--rounds", "1"]
+    assert main([*words, "--json", str(file)]) == 0
+    shown = capsys.readouterr().out
+    result = json.loads(file.read_text("utf-8"))["linear"]
+    assert [c["inputs"] for c in result["comparisons"]] == [1, 17]
+    assert "33 rows, from 17 to 40 features" in shown and "GFLOP/s" in shown
+    for comparison in result["comparisons"]:
+        assert list(comparison["pass lists"]) == ["naive", "tiled", "register-blocked"]
+        for row in comparison["pass lists"].values():
+            assert row["share of budget"] <= 1 and row["gigaflops"] > 0
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_the_lists_differ_in_the_decision_only(device: str) -> None:
+    """Each list is the pipeline without some of its passes, in the same order."""
+    lists = [linear_bench.pass_lists(device), reductions_bench.pass_lists(device)]
+    for passes in (one for some in lists for one in some.values()):
+        rest = iter(pipeline(device))
+        assert all(any(step == other for other in rest) for step in passes)
+    *_, linear = lists[0].values()
+    *_, reductions = lists[1].values()
+    assert linear == reductions == pipeline(device)
+
+
+def test_a_wrong_result_is_not_timed() -> None:
+    module = parse_module(linear_text(2, 3, 4), "text")
+    operands = linear_operands(2, 3, 4)
+    lists = {"all": pipeline("cpu")}
+    with pytest.raises(ArithmeticError, match="all: wrong by 2 times"):
+        compare(module, "cpu", lists, operands, lambda found: 2.0, 1)
+    with pytest.raises(ArithmeticError, match="nan"):
+        compare(module, "cpu", lists, operands, lambda found: float("nan"), 1)
+
+
+@pytest.mark.parametrize("name", reductions_bench.REDUCTIONS)
+def test_budgets_of_reductions_bite(name: str, rng: np.random.Generator) -> None:
+    x = rng.uniform(1, 3, (3, 50))  # of one sign: nothing cancels
+    reduction = reductions_bench.REDUCTIONS[name]
+    exact = {"sum of all": x.sum(), "sum of each row": x.sum(1)}
+    powers = np.exp(x)
+    expected = np.asarray(exact.get(name, powers / powers.sum(1, keepdims=True)))
+    assert reduction.share_of_budget(x, expected) < 1
+    assert reduction.share_of_budget(x, expected * (1 + 1e-4)) > 1
+
+
+@pytest.mark.parametrize("size", ["0", "3x4", "1x2x3x4", "axb"])
+def test_shapes_that_are_none(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "linear", "--sizes", size])
+    assert "expected" in capsys.readouterr().err
