@@ -11,6 +11,9 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- grammar: begin -->      on docs/levels/NAME.md: the docstring of the level's dialect
     <!-- grammar: end -->
 
+    <!-- task: begin -->         on docs/exercises/NAME.md: what the exercise's stub asks for
+    <!-- task: end -->
+
     <!-- passes: begin -->       on docs/passes/index.md: a table of all passes
     <!-- passes: end -->
 
@@ -39,6 +42,7 @@ from picograd.compiler.spelling import describe_options
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
 from picograd.passes import PASSES, Pass
+from picograd.study.exercises import EXERCISES, Exercise
 from picograd.study.follow_value import excerpts_of, folded
 from picograd.study.pass_docs import read_pass_docs, summary_of
 from picograd.study.road import levels_of
@@ -74,6 +78,9 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
         yield page, fill(page, _read(page), "grammar", content)
     page = docs / "passes" / "index.md"
     yield page, fill(page, _read(page), "passes", _table_of_passes())
+    for exercise in EXERCISES:
+        page = docs / "exercises" / f"{exercise.name}.md"
+        yield page, fill(page, _read(page), "task", _task_of(exercise))
     yield root / "README.md", _updated_readme(root / "README.md")
     road = docs / "guide" / "follow-a-value.md"
     excerpts = _excerpts(road)
@@ -101,6 +108,16 @@ def card_of(step: type[Pass]) -> str:
     ]
     table = [f"| {title} | {_in_one_cell(text)} |" for title, text in rows if text]
     return "\n".join([table[0], "|---|---|", *table[1:]])
+
+
+def _task_of(exercise: Exercise) -> str:
+    """What an exercise asks for, as its stub says it."""
+    docs = exercise.docs
+    before, after = fold_lines(docs.before), fold_lines(docs.after)
+    return (
+        f"{docs.summary}\n\n**Your task:** {docs.task}\n\nBefore:\n\n```mlir\n{before}\n```\n\n"
+        f"After:\n\n```mlir\n{after}\n```"
+    )
 
 
 def _pipelines_with(step: type[Pass]) -> Iterator[str]:

@@ -17,6 +17,7 @@ not do:
 
     Requires: …
     Does not: …
+    Your task: …                         (in the stub of an exercise only)
     Source: …                            (a paper, or the MLIR pass of the same kind; optional)
 
 The command line's list, the pages of the documentation and the tests all read it from here, so
@@ -35,7 +36,8 @@ from picograd.compiler.spelling import parse_passes
 from picograd.errors import PassError
 from picograd.passes import Pass
 
-_SECTION = re.compile(r"^(Before|After|Options|Requires|Does not|Source):[ \t]*", re.MULTILINE)
+_TITLES = "Before|After|Options|Requires|Does not|Your task|Source"
+_SECTION = re.compile(rf"^({_TITLES}):[ \t]*", re.MULTILINE)
 _AFTER = re.compile(r"(^After:\s*```mlir\n).*?^```", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r"\A\s*```mlir\n(.*?)^```\s*", re.DOTALL | re.MULTILINE)
 
@@ -52,6 +54,7 @@ class PassDocs:
     requires: str
     does_not: str
     source: str
+    task: str = ""
 
     def example(self) -> str:
         """The example as Markdown, for the pass's page."""
@@ -64,6 +67,10 @@ class PassDocs:
 def summary_of(step: type[Pass]) -> str:
     """The first sentence of the docstring of the pass's module, in one line."""
     docstring = inspect.getdoc(sys.modules[step.__module__]) or inspect.getdoc(step) or ""
+    return _first_sentence(docstring)
+
+
+def _first_sentence(docstring: str) -> str:
     return " ".join(docstring.partition("\n\n")[0].split())
 
 
@@ -74,24 +81,33 @@ def read_pass_docs(step: type[Pass]) -> PassDocs:
     """
     docstring = inspect.getdoc(sys.modules[step.__module__])
     if not docstring:
-        raise _incomplete(step, "a module docstring")
+        raise _incomplete(step.__module__, "a module docstring")
+    return parse_pass_docs(step.name, docstring)
+
+
+def parse_pass_docs(name: str, docstring: str) -> PassDocs:
+    """Take the docstring of the file of the pass `name` apart.
+
+    Raises PassError naming the part that is missing or malformed.
+    """
     parts = _SECTION.split(docstring + "\n")
     opening, titles, texts = parts[0], parts[1::2], parts[2::2]
     sections = dict(zip(titles, texts, strict=True))
     for title in ("Before", "After", "Requires", "Does not"):
         if not sections.get(title, "").strip():
-            raise _incomplete(step, f"a section `{title}:`")
+            raise _incomplete(name, f"a section `{title}:`")
     if not opening.strip():
-        raise _incomplete(step, "an opening sentence")
+        raise _incomplete(name, "an opening sentence")
     return PassDocs(
-        name=step.name,
-        summary=summary_of(step),
-        before=_fenced(step, "Before", sections["Before"]),
-        after=_fenced(step, "After", sections["After"]),
-        options=sections.get("Options", "").strip().strip("`").strip() or step.name,
+        name=name,
+        summary=_first_sentence(docstring),
+        before=_fenced(name, "Before", sections["Before"]),
+        after=_fenced(name, "After", sections["After"]),
+        options=sections.get("Options", "").strip().strip("`").strip() or name,
         requires=" ".join(sections["Requires"].split()),
         does_not=" ".join(sections["Does not"].split()),
         source=" ".join(sections.get("Source", "").split()),
+        task=sections.get("Your task", "").strip(),
     )
 
 
@@ -113,16 +129,16 @@ def with_new_example(source: str, after: str) -> str:
     return _AFTER.sub(lambda found: found.group(1) + after + "```", source, count=1)
 
 
-def _fenced(step: type[Pass], title: str, text: str) -> str:
+def _fenced(name: str, title: str, text: str) -> str:
     found = _FENCE.match(text)
     if found is None:
-        raise _incomplete(step, f"one fenced ```mlir block after `{title}:`")
+        raise _incomplete(name, f"one fenced ```mlir block after `{title}:`")
     return found.group(1)
 
 
-def _incomplete(step: type[Pass], expected: str) -> PassError:
+def _incomplete(name: str, expected: str) -> PassError:
     return PassError(
-        f"the docstring of {step.__module__} is not complete",
+        f"the docstring of {name} is not complete",
         expected=expected,
         found="none",
         hint="picograd/study/pass_docs.py shows the form, and every other pass is an example",

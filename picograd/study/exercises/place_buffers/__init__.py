@@ -1,0 +1,1 @@
+"""Exercise 4: place all buffers in one arena, by their lifetimes, at buffer level."""
