@@ -110,13 +110,18 @@ def _describe_results(outcome: Outcome) -> list[str]:
 
 
 def _values(worst: Excess, comparison: Comparison) -> list[str]:
-    share = "no error is allowed" if not worst.budget else f"{comparison.used:.3g} of the budget"
+    share = "no error is allowed" if not worst.budget else f"{comparison.used:.3g} times the budget"
     wrong = f"{comparison.excesses} wrong elements of {comparison.elements}"
     return [
         f"  index:    {list(worst.index)}, the worst of {wrong}",
-        f"  expected: {worst.expected!r} ± {worst.budget:.3g}",
-        f"  found:    {worst.found!r} ({share})",
+        f"  expected: {_number(worst.expected)} ± {worst.budget:.3g}",
+        f"  found:    {_number(worst.found)} ({share})",
     ]
+
+
+def _number(value: float) -> str:
+    """Nine digits tell all float32 apart; integers are written in full."""
+    return f"{value:.9g}" if isinstance(value, float) else repr(value)
 
 
 def _first_lines(text: str) -> Sequence[str]:

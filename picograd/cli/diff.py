@@ -109,7 +109,7 @@ def report(title: str, outcomes: Sequence[Outcome]) -> None:
             str(sum(len(step.values) for step in outcome.steps)),
             f"{outcome.elements:,}",
             str(outcome.undetermined),
-            f"{outcome.used:.2f}",
+            f"{outcome.used:.3g}",
             "agrees" if outcome.ok else "DIFFERS",
         )
         for outcome in outcomes
