@@ -115,8 +115,8 @@ class AxisError(PicogradError, IndexError, RuntimeError):
     """
 
 
-class IndexOutOfRange(PicogradError, IndexError):
-    """An index value outside the axis that it indexes."""
+class IndexOutOfRange(PicogradError, IndexError, RuntimeError):
+    """An index value outside the axis that it indexes; PyTorch raises either."""
 
     @classmethod
     def in_data(cls, index: int, size: int, *, place: str = "", where: object = "") -> Self:
