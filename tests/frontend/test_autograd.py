@@ -100,6 +100,30 @@ def test_against_finite_differences(rng: np.random.Generator, name: str) -> None
     assert_gradient(FUNCTIONS[name], rng.uniform(-1, 1, (3, 3)))
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_second_derivatives_against_finite_differences(rng: np.random.Generator, name: str) -> None:
+    """Along one direction: how the gradient changes, by differences and by a second pass."""
+    function, step = FUNCTIONS[name], 1e-6
+    array, direction = rng.uniform(-1, 1, (2, 3, 3))
+    weights = torch.tensor(rng.standard_normal(function(torch.tensor(array)).shape))
+
+    def gradient(at: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.tensor(at, requires_grad=True)
+        (grad,) = torch.autograd.grad(function(x), x, weights, create_graph=True)
+        assert grad is not None
+        return x, grad
+
+    x, grad = gradient(array)
+    ends = [gradient(array + sign * step * direction)[1].detach().numpy() for sign in (1, -1)]
+    expected = (ends[0] - ends[1]) / (2 * step)
+    if grad.requires_grad:
+        second = torch.autograd.grad(grad, x, torch.tensor(direction), materialize_grads=True)[0]
+        assert second is not None
+        np.testing.assert_allclose(second.numpy(), expected, rtol=2e-4, atol=1e-6)
+    else:
+        np.testing.assert_allclose(expected, 0, atol=1e-6)
+
+
 def test_gradients_add_up() -> None:
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     (x * 2).sum().backward()
