@@ -6,7 +6,8 @@ Grammar (`%x` is a value, `[…]` a list of integers, `T` a type such as `tensor
     pico.iota 8 of i32 : T                      0, 1, 2, …
     pico.random_bits %state to […] : T -> T     Philox 4x32-10
     pico.unary KIND %x : T                      neg abs sign exp log sqrt rsqrt sin cos tanh erf
-                                                floor ceil round not
+                                                floor ceil round not round_float16
+                                                round_bfloat16
     pico.binary KIND %a, %b : T                 add sub mul div floordiv remainder pow maximum
                                                 minimum and or xor shl shr
     pico.compare KIND %a, %b : T -> T           eq ne lt le gt ge

@@ -1,4 +1,4 @@
-"""Replace functions of float32 and conversions from and to 16-bit floats by simple arithmetic.
+"""Replace functions of float32, and conversions from and to 16-bit floats, by simple arithmetic.
 
 Before:
 
@@ -69,10 +69,6 @@ builtin.module {
   }
 }
 ```
-
-exp, log, sin, cos, tanh, erf and pow become polynomials. Conversions between float32 and float16 or
-bfloat16 become integer arithmetic on bits, unless the target has instructions for float16; a
-conversion there and back, which rounds, needs no 16-bit types at all.
 
 Requires: nothing; works on elements and on tiles of any rank. `target` says for whom: the GPU gets
 forms that survive drivers which regroup sums and split fused operations. The polynomials and their

@@ -17,19 +17,21 @@ builtin.module {
 After:
 
 ```mlir
+builtin.module {
+  func.func @main(%x: tensor<4x3xf32>) -> tensor<4xi32> {
+    %0 = pico.binary mul %x, %x : tensor<4x3xf32>
+    %y = pico.unary round_float16 %0 : tensor<4x3xf32>
+    %best = pico.argreduce max %y axis 1 as i32 : tensor<4x3xf32> -> tensor<4xi32>
+    %one = pico.constant dense<1> : tensor<4xi32>
+    %z = pico.binary add %best, %one : tensor<4xi32>
+    func.return %z : tensor<4xi32>
+  }
+}
 ```
 
 Options: legalize_types{target="gpu"}
 
 Requires: nothing.
-
-Each op on float16, bfloat16, int8, int16 or uint8 becomes the op on float32 or int32. Where the
-machine holds narrow types in memory (a CPU), operands are cast before the op and its result after
-it, with one rounding; uint8 is held as the i8 of the same bits. Where it does not (a GPU, above),
-values are held widened, and each result is rounded, or wrapped, to what the narrow type can hold.
-Ops that only move elements leave them as they are held.
-
-64-bit integers become 32-bit ones where the machine has none.
 
 Does not: emulate wide arithmetic. Labels and indices fit 32 bits, and constants are checked here,
 inputs when they are uploaded; sums that leave 32 bits wrap sooner. Float64 values and shifts to the
