@@ -2,7 +2,6 @@
 
 import argparse
 import inspect
-import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from picograd import Tensor
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.files import UsageError, UserCode, load_python
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
+from picograd.compiler.dump import INDEX
 from picograd.compiler.spelling import nearest
 from picograd.nn import Module
 
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     written = sorted(file for file in folder.rglob("*") if file.is_file())
     for file in written:
         print(file)
-    print(f"{len(written)} files in {folder}", file=sys.stderr)
+    print(f"{len(written)} files in {folder}; start with {folder / INDEX}\n{compiled.report}")
     return 0
 
 

@@ -194,7 +194,7 @@ def compile_module(
     """
     found = find_device(device)
     steps = pipeline(device) if passes is None else as_passes(passes)
-    written = Dump(Path(dump)) if dump is not None else None
+    written = Dump(Path(dump), _machine(device)) if dump is not None else None
     watched = bool(instruments) or written is not None
     machine = lookup(device) if device in names() else None
     key = (device, machine, _spelled(steps), _named_key(module))
@@ -208,6 +208,11 @@ def compile_module(
         return executable
     with _lock:
         return _cache.setdefault(key, executable)
+
+
+def _machine(device: str) -> str:
+    """The target whose alignment plans of memory are told for."""
+    return device if device in names() else "cpu"
 
 
 _cache: dict[Hashable, Executable] = {}
@@ -243,7 +248,7 @@ def _compile(
 ) -> Executable:
     start = time.perf_counter()
     inputs, outputs = _signature(module)
-    snapshots = _Snapshots(device.name if device.name in names() else "cpu")
+    snapshots = _Snapshots(_machine(device.name))
     watching: list[Instrument] = [snapshots, *([dump] if dump else []), *instruments]
     if dump is not None:
         dump.start(module)

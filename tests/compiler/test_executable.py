@@ -1,7 +1,9 @@
 """Compiling a module for each device, running it, and what the executable tells of itself."""
 
+import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -208,7 +210,7 @@ def test_passes_out_of_order() -> None:
 
 
 def check_dump(folder: Path, module: ModuleOp, suffixes: set[str]) -> None:
-    files = sorted(file.name for file in folder.iterdir() if file.name != "index.txt")
+    files = sorted(file.name for file in folder.iterdir() if file.name[:2].isdigit())
     steps = pipeline("cpu")
     assert files[0] == "00-input.mlir"
     for number, step in enumerate(steps, 1):
@@ -218,12 +220,15 @@ def check_dump(folder: Path, module: ModuleOp, suffixes: set[str]) -> None:
     assert (folder / "00-input.mlir").read_text().strip() == str(module)
     for file in files[: len(steps) + 1]:
         parse_module((folder / file).read_text(), file)
-    index = (folder / "index.txt").read_text().splitlines()
-    assert [line.split()[0] for line in index] == files
-    for line, file in zip(index, files, strict=True):
-        marked = (folder / file).read_text().startswith("// unchanged")
-        assert marked == (" unchanged," in line)
-    assert any(" unchanged," in line for line in index)
+    index = (folder / "index.md").read_text("utf-8")
+    rows = re.findall(r"^\| \[(\S+)\]\(\1\) \|[^|]*\| (\w*) \|(.*)$", index, re.MULTILINE)
+    assert [name for name, _, _ in rows] == files
+    for name, changed, _ in rows:
+        marked = (folder / name).read_text().startswith("// unchanged")
+        assert marked == (changed == "unchanged")
+    assert {changed for _, changed, _ in rows} == {"", "changed", "unchanged"}
+    kernels = [int(rest.split("|")[1]) for _, changed, rest in rows if changed]
+    assert kernels[0] > kernels[-1] > 0
 
 
 def test_dump_to_a_folder(tmp_path: Path) -> None:
@@ -231,6 +236,37 @@ def test_dump_to_a_folder(tmp_path: Path) -> None:
     compile_module(module, "cpu")  # being known must not keep the dump from being written
     compile_module(module, "cpu", dump=tmp_path / "dump")
     check_dump(tmp_path / "dump", module, {"ll", "s"})
+
+
+CHAIN = """
+func.func @main(%x: tensor<40x40xf32>) -> tensor<40x40xf32> {
+  %hidden = pico.matmul %x, %x : tensor<40x40xf32>, tensor<40x40xf32> -> tensor<40x40xf32>
+  %other = pico.matmul %hidden, %x : tensor<40x40xf32>, tensor<40x40xf32> -> tensor<40x40xf32>
+  %third = pico.matmul %other, %x : tensor<40x40xf32>, tensor<40x40xf32> -> tensor<40x40xf32>
+  %y = pico.matmul %third, %x : tensor<40x40xf32>, tensor<40x40xf32> -> tensor<40x40xf32>
+  func.return %y : tensor<40x40xf32>
+}
+"""
+
+
+def test_the_memory_plan_is_drawn(tmp_path: Path) -> None:
+    compile_module(parse_module(CHAIN), "cpu", dump=tmp_path)
+    picture = ElementTree.parse(tmp_path / "memory.svg").getroot()
+    about = [title.text or "" for title in picture.iter("{http://www.w3.org/2000/svg}title")]
+    # Each of the three once without reuse and once with; the third lies where the first did.
+    assert [text.split(":")[0] for text in about] == ["%hidden", "%other", "%third"] * 2
+    assert "bytes from 0, kernels 0 to 1" in about[0]
+    assert "from 12800" in about[2] and "from 0, kernels 2 to 3" in about[5]
+    assert "memory.svg" in (tmp_path / "index.md").read_text("utf-8")
+
+
+def test_a_folder_shows_its_last_dump_only(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    compile_module(parse_module(CHAIN), "cpu", dump=tmp_path)
+    compile_module(parse_module(SOFTMAX), "reference", dump=tmp_path, passes=[Canonicalize()])
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names >= {"notes.txt", "index.md", "01-canonicalize.mlir"}
+    assert "memory.svg" not in names and "02-cse.mlir" not in names
 
 
 def test_the_reference_runs_any_level() -> None:

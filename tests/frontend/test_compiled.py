@@ -389,7 +389,7 @@ def test_report_dump_and_levels(tmp_path: Path) -> None:
     assert compiled.report.kernels == 1 and compiled.report.kernels_unfused >= 1
     for level in ("tensor", "kernel", "buffer", "loop", "target"):
         assert compiled.ir(level)
-    assert (tmp_path / "index.txt").exists()
+    assert (tmp_path / "index.md").exists()
 
 
 def test_threads_share_a_compiled_function(rng: np.random.Generator, device: str) -> None:
@@ -435,9 +435,9 @@ def test_the_environment_asks_for_dumps_of_compiled_functions_alone(
     assert own.name == "own"
     assert [folder.name[3:] for folder in folders] == ["-cpu", "-cpu"]
     for folder in (*folders, own):
-        names = [line.split()[0] for line in (folder / "index.txt").read_text().splitlines()]
+        names = re.findall(r"^\| \[(\S+)\]", (folder / "index.md").read_text("utf-8"), re.MULTILINE)
         assert names[0] == "00-input.mlir" and names[-1].endswith("target.s")
-        assert {path.name for path in folder.iterdir()} == {*names, "index.txt"}
+        assert {path.name for path in folder.iterdir()} == {*names, "index.md"}
 
 
 def test_every_device(device: str) -> None:
