@@ -29,7 +29,7 @@ def memory_svg(before: MemoryPlan, after: MemoryPlan, kernels: Sequence[str]) ->
     """A picture of two plans of one program, as SVG text; `kernels` are the labels in order."""
     apart = _apart(before)
     top = max(apart.bytes_planned, after.bytes_planned, 1)
-    width = LEFT + 2 * WIDTH + GAP + 20
+    width = LEFT + 2 * WIDTH + GAP + 70
     size = f'viewBox="0 0 {width} {TOP + HEIGHT + BOTTOM}"'
     font = 'font-family="system-ui, sans-serif" font-size="12" fill="#222"'
     lines = [
