@@ -95,6 +95,10 @@ from picograd.frontend.devices import (
 from picograd.frontend.einsum import (
     einsum,
 )
+from picograd.frontend.explain import (
+    Explanation,
+    explain,
+)
 from picograd.frontend.functions import *
 from picograd.frontend.grad_mode import (
     enable_grad,
@@ -147,6 +151,7 @@ from picograd.nn.functional import (
 
 __all__ = [
     "CompiledFunction",
+    "Explanation",
     "Generator",
     "Pipeline",
     "Tensor",
@@ -171,6 +176,7 @@ __all__ = [
     "empty_like",
     "enable_grad",
     "errors",
+    "explain",
     "eye",
     "finfo",
     "float",

@@ -152,6 +152,10 @@ class Executable:
         self.program.run(inputs, outputs)
         return outputs
 
+    def module(self, level: Level) -> ModuleOp | None:
+        """The module as it left a level, not to be changed; None if it did not pass through it."""
+        return self._levels.get(level)
+
     def ir(self, level: str) -> str:
         """The module's text as it left a level: tensor, kernel, buffer, loop; or target.
 

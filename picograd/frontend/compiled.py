@@ -275,6 +275,12 @@ class CompiledFunction(Watched, Generic[P, R]):
         return self._current().executable.ir(level)
 
     @property
+    def versions(self) -> tuple[Version, ...]:
+        """All versions, in the order in which they were made."""
+        found = [version for versions in self._versions.values() for version in versions]
+        return tuple(sorted(found, key=lambda version: version.making.when))
+
+    @property
     def report(self) -> Report:
         """Kernels, bytes and times of the last called version."""
         return self._current().executable.report

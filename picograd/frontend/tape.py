@@ -91,6 +91,11 @@ class LeafNode(Node):
         self.device = leaf.device
         self._leaf = weakref.ref(leaf)
 
+    @property
+    def leaf(self) -> Leaf | None:
+        """The tensor; None when nobody holds it any more."""
+        return self._leaf()
+
     def accumulate(self, grad: Var) -> None:
         """Add to the leaf's `.grad`; a gradient with a node of its own stays differentiable."""
         leaf = self._leaf()
