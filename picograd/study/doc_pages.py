@@ -17,6 +17,9 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- passes: begin -->       on docs/passes/index.md: a table of all passes
     <!-- passes: end -->
 
+    <!-- functions: begin -->    on docs/functions.md: the tables of all functions
+    <!-- functions: end -->
+
     <!-- tensor: begin -->       in README.md: its small function at a level, and so for each level
     <!-- tensor: end -->
 
@@ -37,6 +40,7 @@ from types import ModuleType
 
 import picograd
 from picograd import Tensor
+from picograd.check.functions import FAMILIES
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.spelling import describe_options
 from picograd.dialects import buffer, kernel, loop, tensor
@@ -44,6 +48,7 @@ from picograd.errors import PicogradError
 from picograd.passes import PASSES, Pass
 from picograd.study.exercises import EXERCISES, Exercise
 from picograd.study.follow_value import excerpts_of, folded
+from picograd.study.function_docs import function_tables
 from picograd.study.pass_docs import read_pass_docs, summary_of
 from picograd.study.road import levels_of
 
@@ -81,6 +86,8 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
     for exercise in EXERCISES:
         page = docs / "exercises" / f"{exercise.name}.md"
         yield page, fill(page, _read(page), "task", _task_of(exercise))
+    page = docs / "functions.md"
+    yield page, fill(page, _read(page), "functions", function_tables(FAMILIES))
     yield root / "README.md", _updated_readme(root / "README.md")
     road = docs / "guide" / "follow-a-value.md"
     excerpts = _excerpts(road)
