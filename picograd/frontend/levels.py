@@ -22,7 +22,7 @@ from xdsl.ir import Attribute
 
 from picograd.dialects.dtypes import AnyTensor
 from picograd.dialects.tensor import TensorOp
-from picograd.errors import DeviceError, TraceError
+from picograd.errors import DeviceError, PicogradError, TraceError
 from picograd.frontend.cells import Cell, Lifted, Value
 from picograd.frontend.eager import current
 from picograd.frontend.modes import SETTINGS, Mode, RuntimeValue, set_recording, set_trace
@@ -97,8 +97,12 @@ class Level(Mode):
         properties: Mapping[str, Attribute] = {},
         name_hint: str | None = None,
     ) -> Value:
-        with self.outside():
-            return self.apply(op, operands, properties, name_hint)
+        try:
+            with self.outside():
+                return self.apply(op, operands, properties, name_hint)
+        except PicogradError as error:
+            located(error)
+            raise
 
     def constant(self, array: Array) -> Value:
         return self.lifted(self.parent.constant(array))
