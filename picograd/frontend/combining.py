@@ -77,7 +77,6 @@ def meshgrid(
         for n, vector in enumerate(vectors)
     ]
     if swapped:
-        grids = [grid.transpose(0, 1) for grid in grids]
         grids[:2] = grids[1::-1]
     return tuple(grids)
 

@@ -70,10 +70,10 @@ def log1p(ops: Tape, x: Var) -> Var:
     """log(1 + x): the logarithm of the rounded sum u, corrected by x / (u - 1).
 
     Source: D. Goldberg, "What every computer scientist should know about floating-point arithmetic"
-    (1991), theorem 4. Large x need no correction.
+    (1991), theorem 4. Far from 0 the sum needs no correction.
     """
     half, one = ops.full_like(x, 0.5), ops.full_like(x, 1)
-    large = ops.compare("gt", x, half)
+    large = ops.compare("gt", ops.unary("abs", x), half)
     small = ops.select(large, half, x)
     near = ops.add(small, one)
     same = ops.compare("eq", near, one)

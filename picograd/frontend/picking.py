@@ -8,7 +8,7 @@ import numpy as np
 
 from picograd.dialects.dtypes import DType, int64
 from picograd.dialects.tensor import ScatterKind
-from picograd.errors import DTypeError, OptionError, ShapeError
+from picograd.errors import AxisError, DTypeError, OptionError, ShapeError
 from picograd.frontend import compositions
 from picograd.frontend.arithmetic import plain
 from picograd.frontend.core import Operand, TensorCore
@@ -175,7 +175,7 @@ class Picking(TensorCore):
         at = self._index(what, ops, index)
         if index.ndim > 1:
             raise located(
-                ShapeError(
+                AxisError(
                     f"{what} takes an index of one axis",
                     expected="one axis",
                     found=list(index.shape),

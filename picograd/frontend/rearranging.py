@@ -120,9 +120,9 @@ class Rearranging(ShapeOps):
         spread = ops.broadcast(ops.reshape(self.read(), apart), wide)
         return self.wrap(ops.reshape(spread, [n * m for n, m in zip(times, old, strict=True)]))
 
-    def tile(self, *dims: int | Sequence[int]) -> Self:
+    def tile(self, *sizes: int | Sequence[int], dims: Sequence[int] = ()) -> Self:
         """As `repeat`, but with fewer numbers than axes the first axes are not repeated."""
-        times = shape_argument(dims)
+        times = shape_argument(sizes or (dims,))
         return self.repeat((*[1] * (self.ndim - len(times)), *times))
 
     def repeat_interleave(

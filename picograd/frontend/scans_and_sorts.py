@@ -7,7 +7,7 @@ from typing import Self
 
 from picograd.dialects.dtypes import DType, int32, int64
 from picograd.dialects.tensor import ScanKind
-from picograd.errors import ShapeError
+from picograd.errors import IndexOutOfRange, ShapeError
 from picograd.frontend import compositions
 from picograd.frontend.core import TensorCore
 from picograd.frontend.problems import located
@@ -162,7 +162,7 @@ class ScansAndSorts(TensorCore):
         size = self.shape[self._axis(dim)] if dim is not None and self.ndim else 1
         if not size or (dim is None and 0 in self.shape):
             raise located(
-                ShapeError(
+                IndexOutOfRange(
                     "the median of no elements",
                     expected="at least one element",
                     found=list(self.shape),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from picograd.errors import OptionError, ShapeError
+from picograd.frontend.combining import one_hot
 from picograd.frontend.joining import embedding as _rows
 from picograd.frontend.joining import where as _where
 from picograd.frontend.problems import located
@@ -129,6 +130,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "normalize",
+    "one_hot",
     "pad",
     "pairwise_distance",
     "poisson_nll_loss",

@@ -14,11 +14,16 @@ from picograd.check.functions import (
     binary,
     convolution,
     creation,
+    dtypes,
     elementary,
     elementwise,
     indexing,
     joining,
+    moving,
     order,
+    picking,
+    pooling,
+    products,
     reductions,
     shapes,
 )
@@ -31,11 +36,16 @@ FAMILIES: dict[str, tuple[Function, ...]] = {
     "Reductions": reductions.FUNCTIONS,
     "Scans and sorts": order.FUNCTIONS,
     "Shapes and views": shapes.FUNCTIONS,
+    "Elements in other places": moving.FUNCTIONS,
     "Joins, choices, products": joining.FUNCTIONS,
     "Indexing": indexing.FUNCTIONS,
+    "Picking by index": picking.FUNCTIONS,
+    "Products of matrices, norms": products.FUNCTIONS,
     "Creation and conversion": creation.FUNCTIONS,
+    "Element types": dtypes.FUNCTIONS,
     "Activations": activations.FUNCTIONS,
     "Convolutions": convolution.FUNCTIONS,
+    "Pools and padding": pooling.FUNCTIONS,
 }
 """The rows by the title of their family, in the order of the page."""
 
