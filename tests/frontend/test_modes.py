@@ -76,21 +76,27 @@ def trained(device: str, modes: list[str], batch: tuple[torch.Tensor, torch.Tens
 
 
 def test_all_modes_train_alike(device: str, batch: Any) -> None:
-    results = {mode: trained(device, [mode] * 2, batch) for mode in MODES}
+    results = {mode: trained(device, [mode] * 2, batch) for mode in MODES if mode != "immediate"}
     losses, state = results["compiled"]
     assert len(state) == 9 and state[4].tolist() == [0, 2]
     for mode, (other_losses, other_state) in results.items():
         np.testing.assert_allclose(other_losses, losses, rtol=2e-5, err_msg=mode)
         for ours, theirs in zip(other_state, state, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5, err_msg=mode)
-    # The same kernels, whether kept or not.
-    assert results["immediate"][0] == results["cached"][0]
-    for ours, theirs in zip(results["immediate"][1], results["cached"][1], strict=True):
+
+
+def test_immediate_computes_what_cached_does(device: str, batch: Any) -> None:
+    """The same kernels, kept or not: bit for bit. One step, because it compiles a hundred times."""
+    (losses, state), (others, other_state) = (
+        trained(device, [mode], batch) for mode in ("immediate", "cached")
+    )
+    assert losses == others
+    for ours, theirs in zip(state, other_state, strict=True):
         assert ours.tobytes() == theirs.tobytes()
 
 
 def test_one_model_goes_up_and_down_the_ladder(device: str, batch: Any) -> None:
-    modes = ["compiled", "cached", "graph", "reference", "graph", "compiled", "immediate"]
+    modes = ["compiled", "cached", "graph", "reference", "graph", "compiled", "cached"]
     losses, state = trained(device, modes, batch)
     expected_losses, expected = trained(device, ["compiled"] * len(modes), batch)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
