@@ -78,7 +78,7 @@ def clipped(ops: Tape, x: Var, low: float, high: float) -> Var:
 
 def hardsigmoid(ops: Tape, x: Var) -> Var:
     """(x + 3) / 6 between 0 and 1."""
-    return ops.scale(clipped(ops, _shift(ops, x, 3), 0, 6), 1 / 6)
+    return ops.div(clipped(ops, _shift(ops, x, 3), 0, 6), ops.full_like(x, 6))
 
 
 def hardswish(ops: Tape, x: Var) -> Var:

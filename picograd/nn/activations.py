@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from picograd.errors import OptionError, ShapeError
 from picograd.frontend import activations
+from picograd.frontend.joining import checked
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import common_device, require_float
 from picograd.frontend.reductions import normalize_axis
@@ -17,7 +18,7 @@ def _apply(
     input: Tensor, name: str, function: Callable[[Tape, Var], Var], inplace: bool = False
 ) -> Tensor:
     """A composition on a float tensor; `inplace` overwrites the tensor."""
-    require_float(input, name)
+    require_float(checked(input, name), name)
     ops = input.builder()
     if inplace:
         return input.write_(function(ops, unstamped(input.read())))

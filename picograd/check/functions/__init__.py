@@ -19,13 +19,16 @@ from picograd.check.functions import (
     elementwise,
     indexing,
     joining,
+    losses,
     moving,
+    normalization,
     order,
     picking,
     pooling,
     products,
     reductions,
     shapes,
+    transforms,
 )
 from picograd.check.functions.table import Function
 
@@ -44,7 +47,10 @@ FAMILIES: dict[str, tuple[Function, ...]] = {
     "Creation and conversion": creation.FUNCTIONS,
     "Element types": dtypes.FUNCTIONS,
     "Activations": activations.FUNCTIONS,
+    "Losses": losses.FUNCTIONS,
+    "Normalization, distances, embedding": normalization.FUNCTIONS,
     "Convolutions": convolution.FUNCTIONS,
+    "Transformations": transforms.FUNCTIONS,
     "Pools and padding": pooling.FUNCTIONS,
 }
 """The rows by the title of their family, in the order of the page."""
