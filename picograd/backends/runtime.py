@@ -70,6 +70,8 @@ class Device(ABC):
     """How users spell it: "reference", "cpu" or "gpu"."""
     adapter: str
     """What it is, for people: the processor's or adapter's name."""
+    driver: str = ""
+    """The software between us and it, with its version; empty where there is none to be wrong."""
 
     @abstractmethod
     def allocate(self, type: TensorType[Any]) -> Buffer:

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import TracebackType
 
-from picograd.cli import bench, demo, diff, dump, exercise, new, opt
+from picograd.cli import bench, demo, diff, doctor, dump, exercise, new, opt
 from picograd.cli.commands import show_examples
 from picograd.errors import PicogradError
 
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         "real code on the CPU and the GPU.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, dump, diff, opt, bench, new, exercise):
+    for command in (demo, dump, diff, opt, bench, new, exercise, doctor):
         command.add_parser(commands)
     show_examples(
         parser,

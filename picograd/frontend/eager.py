@@ -19,6 +19,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from picograd.backends import runtime
 from picograd.compiler.executable import Executable, compile_module
+from picograd.compiler.trust import trusted_device
 from picograd.dialects.dtypes import AnyTensor
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
@@ -37,7 +38,7 @@ class EagerMode(Mode):
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self._device = runtime.device(device)
+        self._device = trusted_device(device)
         self._executables: dict[object, Executable] = {}
 
     def emit(

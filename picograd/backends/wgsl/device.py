@@ -58,6 +58,7 @@ class GpuDevice(Device):
         self.gpu = open_gpu()
         self.checked = checked
         self.adapter = self.gpu.name
+        self.driver = self.gpu.driver
         self.pool = MemoryPool(self.gpu)
         self.status = self.gpu.create_memory(STATUS_BYTES, "status")
         self._status_is_pending = False

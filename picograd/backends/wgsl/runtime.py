@@ -103,6 +103,7 @@ class Gpu:
         self._pipelines: dict[tuple[bytes, bool], Pipeline] = {}
         info = adapter.info
         self.name = f"{info['device']} ({info['backend_type']})"
+        self.driver = f"{info['description'] or info['vendor']}, wgpu {wgpu.__version__}"
         self.adapter_type: str = info["adapter_type"]
         self.limits = _limits(self._device.limits)
 
@@ -352,6 +353,42 @@ def choose_adapter(adapters: Sequence[Any]) -> Any:
     return min(usable, key=lambda adapter: _PREFERENCE.get(adapter.info["adapter_type"], 4))
 
 
+@dataclass(frozen=True)
+class AdapterInfo:
+    """An adapter that wgpu sees, for people; `refusal` says why picograd leaves it out, if so."""
+
+    name: str
+    backend: str
+    kind: str
+    driver: str
+    refusal: str
+
+
+def list_adapters() -> list[AdapterInfo]:
+    """Every adapter of the machine, whether picograd can use it or not. Opens none of them."""
+    wgpu, _ = _import_wgpu()
+    found: list[AdapterInfo] = []
+    for adapter in wgpu.gpu.enumerate_adapters_sync():
+        info = adapter.info
+        backend = str(info["backend_type"])
+        refusal = "" if backend in BACKENDS else f"{backend} lacks limits that kernels rely on"
+        driver = str(info["description"] or info["vendor"])
+        found.append(
+            AdapterInfo(str(info["device"]), backend, str(info["adapter_type"]), driver, refusal)
+        )
+    return found
+
+
+def _import_wgpu() -> tuple[Any, Any]:
+    """wgpu and its native half."""
+    # EGL, which wgpu probes beside Vulkan, complains on standard error without this variable.
+    os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")
+    import wgpu
+    from wgpu.backends.wgpu_native import _api as native
+
+    return wgpu, native
+
+
 _opened: Gpu | None = None
 _opening = threading.Lock()
 
@@ -367,10 +404,6 @@ def open_gpu() -> Gpu:
         if _opened is not None:
             _opened.check_process()
             return _opened
-        # EGL, which wgpu probes beside Vulkan, complains on standard error without this variable.
-        os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")
-        import wgpu
-        from wgpu.backends.wgpu_native import _api as native
-
+        wgpu, native = _import_wgpu()
         _opened = Gpu(wgpu, native, choose_adapter(wgpu.gpu.enumerate_adapters_sync()))
         return _opened
