@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from picograd.cli.files import UsageError, load_python
+from picograd.compiler.extension import registered
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.registry import Registry
@@ -21,11 +22,13 @@ _NUMBERED = re.compile(r"(?P<name>\w+)#(?P<number>\d+)")
 def load_passes(files: Iterable[str]) -> Registry:
     """All known passes, with those defined in the named Python files among them.
 
-    Raises UsageError when a file defines no pass, or one whose name is taken.
+    A file may also register ops and rules. Raises UsageError for one that does nothing of the sort,
+    and for a pass whose name is taken.
     """
     installed = Registry()
     given: dict[str, type[Pass]] = {}
     for file in files:
+        before = registered()
         module = load_python(file)
         found = [
             value
@@ -34,11 +37,12 @@ def load_passes(files: Iterable[str]) -> Registry:
             and issubclass(value, Pass)
             and value.__module__ == module.__name__
         ]
-        if not found:
+        if not found and registered() == before:
             raise UsageError(
                 f"{file} defines no pass",
-                expected="a frozen dataclass that derives from picograd.passes.Pass",
-                found="none",
+                expected="a frozen dataclass that derives from picograd.passes.Pass, or a call "
+                "that registers an op or a rule",
+                found="neither",
                 hint="`picograd new pass` writes a small one; docs/guide/first-pass.md explains it",
             )
         for step in found:

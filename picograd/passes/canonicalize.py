@@ -44,9 +44,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.greedy import rewrite_greedily
-from picograd.passes.rules import all_rules
-
-_RULES = all_rules()
+from picograd.passes.rules import ALL
 
 
 @dataclass(frozen=True)
@@ -58,4 +56,4 @@ class Canonicalize(Pass):
     level_out: ClassVar[Level] = Level.TENSOR
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        rewrite_greedily(op, _RULES)
+        rewrite_greedily(op, ALL)

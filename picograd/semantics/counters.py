@@ -9,7 +9,7 @@ gain of a pass can be told exactly, before there is a device that runs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
@@ -113,7 +113,7 @@ def _scatter(op: ScatterOp) -> int:
 
 Rule: TypeAlias = Callable[[Any], int]
 
-OPERATIONS: Mapping[type[Operation], Rule] = {
+OPERATIONS: dict[type[Operation], Rule] = {
     UnaryOp: _results,
     BinaryOp: _results,
     CompareOp: _results,

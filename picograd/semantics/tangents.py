@@ -96,7 +96,7 @@ def _filled(ops: Ops[V], call: Call[V], tangents: Sequence[V | None], index: int
     return ops.full(type.get_shape(), 0, dtype_of(type)) if tangent is None else tangent
 
 
-def _elementwise(op: type[TensorOp]) -> TangentRule:
+def elementwise(op: type[TensorOp]) -> TangentRule:
     """Each element of the result depends on one element of each operand: the gradient's slopes."""
 
     def rule(ops: Ops[V], call: Call[V], tangents: Sequence[V | None]) -> V:
@@ -215,10 +215,10 @@ TANGENTS: dict[type[TensorOp], TangentRule | NotDifferentiable] = {
     ConstantOp: _same_reason(ConstantOp),
     IotaOp: _same_reason(IotaOp),
     RandomBitsOp: _same_reason(RandomBitsOp),
-    UnaryOp: _elementwise(UnaryOp),
-    BinaryOp: _elementwise(BinaryOp),
+    UnaryOp: elementwise(UnaryOp),
+    BinaryOp: elementwise(BinaryOp),
     CompareOp: _same_reason(CompareOp),
-    SelectOp: _elementwise(SelectOp),
+    SelectOp: elementwise(SelectOp),
     CastOp: _cast,
     ReduceOp: _reduce,
     ArgReduceOp: _same_reason(ArgReduceOp),

@@ -52,27 +52,6 @@ def titled_blocks(page: Path) -> dict[str, str]:
     return dict(blocks)
 
 
-def test_the_pass_of_the_guide_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = (ROOT / "docs" / "writing-a-pass.md").read_text("utf-8")
-    blocks = dict(re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', text, re.DOTALL))
-    for name in ("double_by_adding.py", "model.mlir"):
-        (tmp_path / name).write_text(blocks[name], encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    printed: list[str] = []
-    for words in re.findall(r"^picograd (opt .*)$", text, re.MULTILINE):
-        assert main(words.split()) == 0
-        printed.append(capsys.readouterr().out)
-    module, before, after = printed
-    assert module == blocks["prints"]
-    assert before == after
-    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (tmp_path / "program.py").write_text(program, encoding="utf-8")
-    runpy.run_path("program.py")
-
-
 def errors_page() -> list[tuple[str, str, str]]:
     """Language, title and text of the titled blocks of the page on errors."""
     text = (ROOT / "docs" / "errors.md").read_text("utf-8")

@@ -5,7 +5,7 @@ all rows to the result. Reductions and products are missing in the second: what 
 says nothing of where their result goes; it is where alignment starts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from picograd.dialects.tensor import (
@@ -130,7 +130,7 @@ def _state_operand(op: RandomBitsOp, strides: Strides) -> Sequence[Strides]:
     return ((None,),)
 
 
-OPERAND_STRIDES: Mapping[type[TensorOp], ToOperands] = {
+OPERAND_STRIDES: dict[type[TensorOp], ToOperands] = {
     UnaryOp: _same_for_all,
     BinaryOp: _same_for_all,
     CompareOp: _same_for_all,
@@ -193,7 +193,7 @@ def _gather_result(op: GatherOp, operand: int, strides: Strides) -> Strides:
     return strides
 
 
-RESULT_STRIDES: Mapping[type[TensorOp], ToResult] = {
+RESULT_STRIDES: dict[type[TensorOp], ToResult] = {
     UnaryOp: _same,
     BinaryOp: _same,
     CompareOp: _same,

@@ -21,4 +21,7 @@ def all_rules() -> dict[type[Operation], tuple[Rule, ...]]:
     return table
 
 
-__all__ = ["THEMES", "all_rules"]
+ALL = all_rules()
+"""The table that `canonicalize` applies; `picograd.compiler.extension` adds to it."""
+
+__all__ = ["ALL", "THEMES", "all_rules"]
