@@ -88,7 +88,7 @@ class set_mode:
 
     def __init__(self, mode: str) -> None:
         rung = Rung.of(mode)
-        if SETTINGS.trace is not None:
+        if SETTINGS.trace is not None and not SETTINGS.trace.runs_now:
             raise located(
                 TraceError(
                     "the mode is switched inside of a function that is being traced",

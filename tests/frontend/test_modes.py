@@ -318,3 +318,25 @@ def test_mistakes() -> None:
         torch.compile(switches)(torch.ones(1))
     with torch.set_mode("cached"):
         assert torch.compile(switches)(torch.ones(1)).item() == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_transformations_in_every_mode(mode: str, device: str) -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return (x * x * x).sum()
+
+    x = torch.tensor([1.0, -2.0, 3.0])
+    with torch.set_mode(mode):
+        eager_gradient = torch.func.grad(function)(x)
+        gradient = torch.compile(torch.func.grad(function))(x)
+    assert gradient.tolist() == eager_gradient.tolist() == [3, 12, 27]
+
+
+def test_the_mode_may_be_switched_inside_of_a_transformation() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        with torch.set_mode("immediate"):
+            return x * x
+
+    assert torch.func.grad(function)(torch.tensor(3.0)).item() == 6
+    with pytest.raises(TraceError, match="the mode is switched"):
+        torch.compile(torch.func.grad(function))(torch.tensor(3.0))
