@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from picograd.check.functions import (
     activations,
+    attention,
     binary,
     convolution,
     creation,
@@ -49,6 +50,7 @@ FAMILIES: dict[str, tuple[Function, ...]] = {
     "Activations": activations.FUNCTIONS,
     "Losses": losses.FUNCTIONS,
     "Normalization, distances, embedding": normalization.FUNCTIONS,
+    "Attention": attention.FUNCTIONS,
     "Convolutions": convolution.FUNCTIONS,
     "Transformations": transforms.FUNCTIONS,
     "Pools and padding": pooling.FUNCTIONS,
