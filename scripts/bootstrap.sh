@@ -70,6 +70,20 @@ install_picograd() {
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${1:-}"
 }
 
+# install_pytorch: its build without CUDA, for the tests that compare with it. On Linux only that one
+# has "+cpu" in its version; elsewhere every build is one. An index that cannot be reached is passed
+# over, so that a mirror, or a folder of wheels, will do.
+install_pytorch() {
+    version=$(sed -n 's/^pytorch = \["torch==\(.*\)"\]$/\1/p' pyproject.toml)
+    [ "$(uname -s)" != Linux ] || version="$version+cpu"
+    installed=$("$VENV/bin/python" -m pip show torch 2>/dev/null | sed -n 's/^Version: //p')
+    [ "$installed" != "$version" ] || return 0
+    say "installing PyTorch $version, for the tests that compare with it"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 \
+        --extra-index-url https://download.pytorch.org/whl/cpu "torch==$version" ||
+        skip "comparisons with PyTorch, because torch $version could not be installed"
+}
+
 # find_adapter: true when there is one, false when there is none; anything else ends the script.
 find_adapter() {
     status=0
@@ -98,7 +112,10 @@ check_gpu() {
 check_python
 make_environment
 case "${1:-}" in
-    dev) install_picograd '[dev]' ;;
+    dev)
+        install_picograd '[dev]'
+        install_pytorch
+        ;;
     '') install_picograd ;;
     *) say "unknown argument '$1': expected nothing, or 'dev'"; exit 1 ;;
 esac

@@ -1,10 +1,13 @@
-"""What every test run shares: Hypothesis profiles, the seeds, and an honest count of the GPU tests.
+"""What every test run shares: Hypothesis profiles, the seeds, and an honest count of the tests that
+need more than every machine has.
 
 A test marked `gpu` runs on whatever adapter is found, a software one included. With none it is
 skipped for a stated reason, and the closing summary counts both. `PICOGRAD_REQUIRE_GPU=1` (set by
-`.ci/run` where an adapter exists) turns "no GPU test ran" into a failure.
+`.ci/run` where an adapter exists) turns "no GPU test ran" into a failure. Tests marked `pytorch`
+are counted in the same way; they run where PyTorch is installed.
 """
 
+import importlib.util
 import os
 import zlib
 from collections.abc import Iterator
@@ -33,6 +36,7 @@ settings.register_profile(
 settings.load_profile("ci")
 
 SEED = int(os.environ.get("PICOGRAD_TEST_SEED", "0"))
+HAS_PYTORCH = importlib.util.find_spec("torch") is not None
 REQUIRE_GPU = os.environ.get("PICOGRAD_REQUIRE_GPU") == "1"
 
 
@@ -60,15 +64,17 @@ class Adapter:
 ADAPTER = Adapter()
 
 
-class GpuTally:
-    """Counts GPU tests from their reports, so that it is right under pytest-xdist too."""
+class Tally:
+    """Counts tests of a mark from their reports, so that it is right under pytest-xdist too."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str, title: str) -> None:
+        self.mark = mark
+        self.title = title
         self.ran: set[str] = set()
         self.skipped: dict[str, str] = {}
 
     def record(self, report: pytest.TestReport) -> None:
-        if "gpu" not in report.keywords:
+        if self.mark not in report.keywords:
             return
         if report.skipped and isinstance(report.longrepr, tuple):
             self.skipped[report.nodeid] = report.longrepr[2].removeprefix("Skipped: ")
@@ -78,14 +84,14 @@ class GpuTally:
     def line(self) -> str:
         reasons = "; ".join(sorted(set(self.skipped.values())))
         because = f" ({reasons})" if reasons else ""
-        return f"GPU tests: {len(self.ran)} ran, {len(self.skipped)} skipped{because}"
-
-    @property
-    def failed(self) -> bool:
-        return REQUIRE_GPU and not self.ran
+        return f"{self.title} tests: {len(self.ran)} ran, {len(self.skipped)} skipped{because}"
 
 
-TALLY = GpuTally()
+GPU_TALLY, PYTORCH_TALLY = Tally("gpu", "GPU"), Tally("pytorch", "PyTorch")
+
+
+def no_gpu_test_ran() -> bool:
+    return REQUIRE_GPU and not GPU_TALLY.ran
 
 
 def pytest_report_header() -> str:
@@ -98,10 +104,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = ADAPTER.reason_missing()
         if reason is not None:
             pytest.skip(f"no GPU adapter: {reason}")
+    if item.get_closest_marker("pytorch") is not None and not HAS_PYTORCH:
+        pytest.skip("PyTorch is not installed")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    TALLY.record(report)
+    GPU_TALLY.record(report)
+    PYTORCH_TALLY.record(report)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -110,13 +119,14 @@ def is_worker(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if TALLY.failed and not is_worker(session.config) and session.exitstatus == 0:
+    if no_gpu_test_ran() and not is_worker(session.config) and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.write_line(TALLY.line())
-    if TALLY.failed:
+    terminalreporter.write_line(GPU_TALLY.line())
+    terminalreporter.write_line(PYTORCH_TALLY.line())
+    if no_gpu_test_ran():
         terminalreporter.write_line(
             "PICOGRAD_REQUIRE_GPU=1, but no GPU test ran: that is a failure", red=True
         )

@@ -11,13 +11,17 @@ from picograd.check.functions.table import Function
 from picograd.semantics.accuracy import ACCURACY
 
 
+def full_name(name: str) -> str:
+    """The function's name alone: "torch.pow" of "torch.pow, 2" and "torch.add in every dtype"."""
+    return name.partition(",")[0].partition(" ")[0]
+
+
 def base_name(name: str) -> str:
     """What rows of one function have in common: "exp" of "torch.exp" and "Tensor.exp_".
 
-    Rows for other arguments of a function have names such as "torch.pow, 2"; the form in place
-    ends in an underscore; operators keep theirs.
+    The form in place ends in an underscore; operators keep theirs.
     """
-    last = name.partition(",")[0].partition(".")[2]
+    last = full_name(name).partition(".")[2]
     return last if last.endswith("__") else last.rstrip("_")
 
 
@@ -52,7 +56,7 @@ def _table(family: Sequence[Function]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for rows in grouped(family).values():
         names = dict.fromkeys(
-            name for row in rows for name in (row.name.partition(",")[0], *row.also)
+            name for row in rows for name in (full_name(row.name), *row.also)
         )
         devices = [d for d in ACCURACY if any(d not in row.devices for row in rows)]
         cells = [

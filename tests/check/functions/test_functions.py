@@ -5,6 +5,7 @@ and backward. Messages name function, case, inputs, expected and found.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +16,8 @@ from picograd.check.functions import FUNCTIONS
 from picograd.check.functions.expected import Expected, expect, samples_of
 from picograd.check.functions.judging import differences, report
 from picograd.check.functions.running import Found, call_wrongly, run_compiled, run_eagerly
-from picograd.check.functions.table import Function, base_of
+from picograd.check.functions.table import Function, base_of, by_name
+from picograd.dialects.literals import Array
 from picograd.errors import PicogradError
 
 ROWS = {row.name: row for row in FUNCTIONS}
@@ -88,3 +90,43 @@ def test_mistakes(name: str, device: str) -> None:
         if type(mistake) is not TypeError:  # Python's own, of arguments that a call lacks
             assert isinstance(mistake, PicogradError), f"{error.label}: {mistake!r}"
             assert mistake.hint, f"{error.label}: {mistake}"
+
+
+@pytest.mark.parametrize("name", [row.name for row in FUNCTIONS if row.also])
+def test_other_names_are_the_same_function(name: str) -> None:
+    """Every name that a row claims, with the arguments of its first cases."""
+    row = ROWS[name]
+    for sample in samples_of(row)[:6]:
+        (found,) = run_eagerly([sample])
+        for other in row.also:
+            (same,) = run_eagerly([replace(sample, row=replace(row, call=by_name(other)))])
+            for ours, theirs in zip(same.results, found.results, strict=True):
+                np.testing.assert_array_equal(ours, theirs, err_msg=f"{other}: {sample}")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_budgets_notice_small_errors(name: str) -> None:
+    """A result, or a gradient, that is off by one part in ten thousand is outside its budget.
+
+    Where all results are 0, infinite or NaN there is nothing to be off.
+    """
+    wrong, could = [], False
+    for one in expected_of(name):
+        bounds = one.bounds["cpu"]
+        numbers = [bound.value for bound in bounds if bound.is_float]
+        precise = all(dtype not in one.sample.case.dtype for dtype in ("float16", "bfloat16"))
+        if not precise or not any(np.any(np.isfinite(n) & (n != 0)) for n in numbers):
+            continue
+        could = True
+        (found,) = run_eagerly([one.sample])
+        off = replace(
+            found,
+            results=tuple(slightly_off(array) for array in found.results),
+            gradients=tuple(slightly_off(array) for array in found.gradients),
+        )
+        wrong += list(differences(one, off, "cpu"))
+    assert wrong or not could
+
+
+def slightly_off(array: Array) -> Array:
+    return array * array.dtype.type(1 + 1e-4) if array.dtype.kind == "f" else array

@@ -2,7 +2,9 @@
 it thinks of mistakes. Needs PyTorch; `make venv` installs its CPU build where it can be had.
 """
 
+import importlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from picograd.check.functions.expected import expect, samples_of
 from picograd.check.functions.judging import disagreements, report
 from picograd.check.functions.running import call_wrongly, run_with
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+pytestmark = [pytest.mark.pytorch, pytest.mark.filterwarnings("ignore")]
 ROWS = {row.name: row for row in FUNCTIONS}
 
 
@@ -23,9 +25,13 @@ def on_the_reference() -> Iterator[None]:
     picograd.set_default_device(None)
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.fixture
+def torch() -> Any:
+    return importlib.import_module("torch")
+
+
 @pytest.mark.parametrize("name", ROWS)
-def test_agrees_with_pytorch(name: str) -> None:
+def test_agrees_with_pytorch(name: str, torch: Any) -> None:
     wrong: list[str] = []
     for sample in samples_of(ROWS[name]):
         if sample.case.differs:
@@ -35,9 +41,8 @@ def test_agrees_with_pytorch(name: str) -> None:
     assert not wrong, report(wrong)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ROWS)
-def test_pytorch_refuses_the_same(name: str) -> None:
+def test_pytorch_refuses_the_same(name: str, torch: Any) -> None:
     row = ROWS[name]
     for error in row.errors:
         if not error.differs:
