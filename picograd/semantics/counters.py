@@ -23,19 +23,23 @@ from picograd.dialects.dtypes import nbytes_of, type_of
 from picograd.dialects.kernel import FusedOp
 from picograd.dialects.tensor import (
     ArgReduceOp,
+    ArgSortOp,
     BinaryOp,
     CastOp,
     CompareOp,
     ConstantOp,
+    ConvolutionOp,
     IotaOp,
     MatmulOp,
     RandomBitsOp,
     ReduceOp,
+    ScanOp,
     ScatterKind,
     ScatterOp,
     SelectOp,
     TensorOp,
     UnaryOp,
+    int_value,
     is_view,
 )
 from picograd.errors import VerificationError
@@ -107,6 +111,17 @@ def _matmul(op: MatmulOp) -> int:
     return 2 * _results(op) * type_of(op.a).get_shape()[-1]
 
 
+def _convolution(op: ConvolutionOp) -> int:
+    """A multiplication and an addition for each element and weight that it is made of."""
+    return 2 * _results(op) * prod(type_of(op.operands[1]).get_shape()[1:])
+
+
+def _argsort(op: ArgSortOp) -> int:
+    """About log2(n) comparisons for each of n elements along the axis."""
+    size = type_of(op.operands[0]).get_shape()[int_value(op.axis)]
+    return _operands(op) * max(size - 1, 0).bit_length()
+
+
 def _scatter(op: ScatterOp) -> int:
     return prod(type_of(op.updates).get_shape()) if op.kind.data == ScatterKind.ADD else 0
 
@@ -122,7 +137,10 @@ OPERATIONS: dict[type[Operation], Rule] = {
     RandomBitsOp: _results,
     ReduceOp: _operands,
     ArgReduceOp: _operands,
+    ScanOp: _operands,
+    ArgSortOp: _argsort,
     MatmulOp: _matmul,
+    ConvolutionOp: _convolution,
     ScatterOp: _scatter,
 }
 """The scalar operations of the ops that compute; what is not listed moves elements."""

@@ -1,6 +1,8 @@
 """Mistakes that people make: each is made in the reference, and rejected for the right reason."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -353,6 +355,16 @@ def test_a_mistake_is_rejected_for_the_right_reason(wrong: Wrong) -> None:
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda one: one.name)
 def test_there_are_mistakes_enough(exercise: Exercise) -> None:
     assert sum(wrong.exercise is exercise for wrong in WRONG) >= 5
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    (wrong,) = (one for one in WRONG if one.label == "a float times zero is taken for zero")
+    printed = report(wrong.exercise, grade(wrong.exercise, wrong.make()))
+    page = Path(__file__).parents[3] / "docs" / "exercises" / "index.md"
+    (shown,) = re.findall(
+        r"```text\n(Exercise 1.*?)```", page.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert printed.startswith(shown.rstrip())
 
 
 def test_a_counterexample_is_small() -> None:
