@@ -37,7 +37,7 @@ from picograd.semantics.bounded import (
 )
 from picograd.semantics.tensor import EVALUATE, evaluate_op, pad
 
-EXACT_SUM = {"float16": 2.0**11, "float32": 2.0**24, "float64": 2.0**53}
+EXACT_SUM = {"float16": 2.0**11, "bfloat16": 2.0**8, "float32": 2.0**24, "float64": 2.0**53}
 """Sums of integers below this number are exact in any order."""
 
 

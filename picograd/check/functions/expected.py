@@ -62,7 +62,7 @@ def rounded(array: Array, dtype: str) -> Array:
     if dtype == "bfloat16":
         bits = array.astype(np.float32).view(np.uint32)
         even = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-        return (even & np.uint32(0xFFFF0000)).view(np.float32)
+        return np.asarray(even & np.uint32(0xFFFF0000)).view(np.float32)
     return array.astype(dtype) if dtype else array
 
 
