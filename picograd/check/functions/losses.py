@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,11 @@ def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.choice([-1, 1], shape).astype(np.int64)
 
 
+def _of_signs(rng: np.random.Generator) -> list[Case]:
+    # PyTorch refuses targets of float dtype that require a gradient.
+    return [one for one in _pairs(_signs)(rng) if one.label != "double"]
+
+
 _X, _Y = np.ones((2, 3), np.float32), np.ones((2, 4), np.float32)
 _REDUCTION = ErrorCase("another reduction", (_X, _X), ValueError, {"reduction": "most"})
 _SHAPE = ErrorCase("shapes that differ", (_X, _Y), RuntimeError)
@@ -127,21 +133,30 @@ def _logit_cases(rng: np.random.Generator) -> list[Case]:
     return [*made, Case("far from 0", (far, np.array([1, 0, 1, 0], np.float32)))]
 
 
-def _weighted_logits(torch: Any, x: Any, t: Any, w: Any, **options: Any) -> Any:
+# Weights are no leaves: PyTorch has no gradients for them.
+def _as_tensor(torch: Any, weights: Sequence[float]) -> Any:
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def _eighths(rng: np.random.Generator, count: int) -> tuple[float, ...]:
+    return tuple((rng.integers(4, 17, count) / 8).tolist())
+
+
+def _weighted_logits(torch: Any, x: Any, t: Any, *, weights: Any, **options: Any) -> Any:
     loss = torch.nn.functional.binary_cross_entropy_with_logits
-    return loss(x, t, pos_weight=w, **options)
+    return loss(x, t, pos_weight=_as_tensor(torch, weights), **options)
 
 
 def _weighted_cases(rng: np.random.Generator) -> list[Case]:
-    made = _pairs(_shares)(rng)
-    out: list[Case] = []
-    for one in made:
-        if one.label == "double":
-            continue
-        shape = np.asarray(_array(one.inputs[0])).shape[-1:]
-        w = rng.uniform(0.5, 2, shape).astype(np.float32)
-        out.append(Case(one.label, (*one.inputs, w), one.options))
-    return out
+    return [
+        replace(one, options={**one.options, "weights": _eighths(rng, _last(one))})
+        for one in _pairs(_shares)(rng)
+        if one.label not in ("double", "rank 0")
+    ]
+
+
+def _last(one: Case) -> int:
+    return _array(one.inputs[0]).shape[-1]
 
 
 def _array(given: Input) -> Array:
@@ -200,14 +215,14 @@ def _picked(scores: Any, y: Any, axis: int) -> Any:
 
 
 def _nll(
-    x: Any, y: Any, w: Any = None, *, ignore_index: int = -100, reduction: str = "mean",
+    x: Any, y: Any, *, weights: Any = None, ignore_index: int = -100, reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:  # fmt: skip
     axis = 0 if x.ndim == 1 else 1
     counts = np.asarray(y != ignore_index)
     known = np.where(counts, y, 0)
-    weights = np.ones(x.shape[axis]) if w is None else w
-    spread = weights.reshape(-1, *[1] * (x.ndim - axis - 1)) * np.ones(x.shape)
+    each_class = np.ones(x.shape[axis]) if weights is None else np.array(weights)
+    spread = each_class.reshape(-1, *[1] * (x.ndim - axis - 1)) * np.ones(x.shape)
     share = np.where(counts, _picked(spread, known, axis), 0)
     each = np.where(counts, -_picked(x * spread, known, axis), 0)
     if label_smoothing:
@@ -216,13 +231,14 @@ def _nll(
     return each.sum() / share.sum() if reduction == "mean" else reduced(each, reduction)
 
 
-def _cross_entropy(x: Any, y: Any, w: Any = None, **options: Any) -> Any:
-    return _nll(_log_softmax(x, 0 if x.ndim == 1 else 1), y, w, **options)
+def _cross_entropy(x: Any, y: Any, **options: Any) -> Any:
+    return _nll(_log_softmax(x, 0 if x.ndim == 1 else 1), y, **options)
 
 
 def _weighted(name: str) -> Callable[..., Any]:
-    def call(torch: Any, x: Any, y: Any, w: Any, **options: Any) -> Any:
-        return getattr(torch.nn.functional, name)(x, y, w, **options)
+    def call(torch: Any, x: Any, y: Any, *, weights: Any, **options: Any) -> Any:
+        function = getattr(torch.nn.functional, name)
+        return function(x, y, _as_tensor(torch, weights), **options)
 
     return call
 
@@ -231,10 +247,8 @@ def _with_weights(rng: np.random.Generator) -> list[Case]:
     found: list[Case] = []
     for one in _classes([], True)(rng):
         shape = _array(one.inputs[0]).shape
-        if one.label == "permuted view":
-            continue
-        w = rng.uniform(0.5, 2, shape[0 if len(shape) == 1 else 1]).astype(np.float32)
-        found.append(Case(one.label, (*one.inputs, w), one.options))
+        weights = _eighths(rng, shape[0 if len(shape) == 1 else 1])
+        found.append(replace(one, options={**one.options, "weights": weights}))
     return found
 
 
@@ -351,7 +365,9 @@ FUNCTIONS: tuple[Function, ...] = (
     Function(
         "F.binary_cross_entropy_with_logits, weighted",
         _weighted_logits,
-        lambda x, t, w, reduction="mean": reduced(_bce_logits(x, t, w), reduction),
+        lambda x, t, weights, reduction="mean": reduced(
+            _bce_logits(x, t, np.array(weights)), reduction
+        ),
         _weighted_cases,
     ),
     Function(
@@ -363,7 +379,7 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
         (_REDUCTION,),
     ),
-    pair("F.soft_margin_loss", lambda x, t: softplus(-t * x, 1, np.inf), _pairs(_signs)),
+    pair("F.soft_margin_loss", lambda x, t: softplus(-t * x, 1, np.inf), _of_signs),
     pair(
         "F.poisson_nll_loss", _poisson,
         _pairs(_positive, (0.5, 2.0), [{"log_input": False}]), (_REDUCTION,),

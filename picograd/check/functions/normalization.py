@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from picograd.check.functions.cases import drawn
-from picograd.check.functions.table import Case, ErrorCase, Function, View, by_name
+from picograd.check.functions.table import Case, ErrorCase, Function, View, ViewKind, by_name
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -41,7 +41,8 @@ def _cases(
             Case(label, (drawn(rng, shape), *rest(shape)), options(shape))
             for label, shape in shapes.items()
         ]
-        x, kinds = drawn(rng, view), ("permuted", "sliced", "expanded")
+        x = drawn(rng, view)
+        kinds: tuple[ViewKind, ...] = ("permuted", "sliced", "expanded")
         made += [
             Case(f"{kind} view", (View(x, kind), *rest(view)), options(view)) for kind in kinds
         ]
