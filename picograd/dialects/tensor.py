@@ -15,7 +15,7 @@ Grammar (`%x` is a value, `[…]` a list of integers, `T` a type such as `tensor
     pico.cast %x to f32 : T -> T
     pico.reduce KIND %x axes […] : T -> T       add mul max min and or
     pico.argreduce KIND %x axis 1 : T -> T      max min
-    pico.scan KIND %x axis 1 exclusive : T          add mul max min
+    pico.scan KIND %x axis 1 exclusive : T      add mul max min
     pico.argsort %x axis 1 descending : T -> T
     pico.matmul %a, %b : T, T -> T
     pico.convolution %x, %w strides […] low […] high […] dilations […] groups 1 : T, T -> T

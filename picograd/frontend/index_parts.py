@@ -90,7 +90,7 @@ def _axes_of(item: IndexItem) -> int:
 def _without_known_masks(item: IndexItem) -> list[IndexItem]:
     """A mask of Python or NumPy as the indices that it stands for; other items as they are."""
     if isinstance(item, list | np.ndarray):
-        array = np.asarray(item)
+        array = _rectangular(item)
         if array.dtype.kind == "b" and array.ndim:
             return [*np.nonzero(array)]
     return [item]
@@ -207,8 +207,13 @@ def _picker(item: Picker | list[Any]) -> Picker:
 
 
 def _numbers(item: list[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    array = _rectangular(item)
+    return array.astype(np.int64) if not array.size else array
+
+
+def _rectangular(item: list[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     try:
-        array = np.asarray(item)
+        return np.asarray(item)
     except ValueError as error:
         raise located(
             OptionError(
@@ -218,4 +223,3 @@ def _numbers(item: list[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
                 hint="pad or cut the inner lists to one length",
             )
         ) from error
-    return array.astype(np.int64) if not array.size else array

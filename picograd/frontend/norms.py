@@ -66,8 +66,7 @@ class Norms(TensorCore):
         (1, -1) or row (inf, -inf).
         """
         require_float(self, "matrix_norm")
-        axes = normalize_axes(dim, self.ndim)
-        if len(axes) != 2 or self.ndim < 2:
+        if len(dim) != 2 or self.ndim < 2:
             raise located(
                 ShapeError(
                     "matrix_norm takes matrices",
@@ -76,6 +75,7 @@ class Norms(TensorCore):
                     hint="use vector_norm, or name two axes",
                 )
             )
+        axes = normalize_axes(dim, self.ndim)
         if ord == "fro":
             return self.vector_norm(2, axes, keepdim)
         if isinstance(ord, str) or abs(ord) not in (1, INFINITY):

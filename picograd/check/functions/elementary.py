@@ -84,19 +84,10 @@ def _bits(
 
 _UNARY_IN_PLACE: tuple[tuple[str, Formula, dict[str, Any]], ...] = (
     ("abs_", np.abs, {"kinks": (0,)}),
-    ("ceil_", np.ceil, {"kinks": _WHOLE}),
-    ("cos_", np.cos, {}),
     ("exp_", np.exp, {}),
-    ("floor_", np.floor, {"kinks": _WHOLE}),
     ("log_", np.log, {"domain": (0.1, 4)}),
     ("log1p_", np.log1p, {"domain": (-0.5, 4)}),
-    ("neg_", np.negative, {}),
-    ("reciprocal_", lambda x: 1 / x, {"domain": (0.3, 3)}),
-    ("sigmoid_", lambda x: 1 / (1 + np.exp(-x)), {}),
-    ("sin_", np.sin, {}),
     ("sqrt_", np.sqrt, {"domain": (0.1, 4)}),
-    ("square_", np.square, {}),
-    ("tanh_", np.tanh, {}),
     ("trunc_", np.trunc, {"kinks": _WHOLE}),
 )
 
