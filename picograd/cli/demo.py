@@ -1,4 +1,4 @@
-"""`picograd demo`: trains the digits classifier on the CPU and the GPU, and shows what happened."""
+"""`picograd demo`: trains a model on the CPU and the GPU, and shows what happened."""
 
 import argparse
 import json
@@ -12,18 +12,18 @@ from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table, progress
 from picograd.cli.files import UsageError
 from picograd.errors import DeviceError
-from picograd.study import digits
-from picograd.study.digits import Training
+from picograd.study import convnet, digits, gpt
+from picograd.study.workload import Training, Workload, train
 
-REQUIRED_ACCURACY = 0.96
-# The largest difference that two devices' loss curves may show: rounding differs between them, and
-# training amplifies it slowly.
-EARLY_STEPS, EARLY_BUDGET = 100, 1e-5
-LOSS_BUDGET = 1e-3
+WORKLOADS: dict[str, Workload] = {
+    one.name: one for one in (digits.WORKLOAD, convnet.WORKLOAD, gpt.WORKLOAD)
+}
+"""The demos by name; the first is trained when none is named."""
+
 DEVICES = ("cpu", "gpu")
-# What of a training goes into the JSON file beside the first and last loss, in this order.
+# What of a training goes into the JSON file beside score, rate and losses, in this order.
 REPORTED = (
-    "compile_seconds", "train_seconds", "images_per_second",
+    "compile_seconds", "train_seconds",
     "kernels_unfused", "kernels", "bytes_unplanned", "bytes_planned",
 )  # fmt: skip
 
@@ -32,13 +32,21 @@ def add_parser(commands: Commands) -> None:
     """Add `demo` to the command."""
     parser = commands.add_parser(
         "demo",
-        help="train a classifier of handwritten digits on the CPU and the GPU",
+        help="train a model on the CPU and the GPU",
         description="Train one compiled step on each device from the same weights and batches. "
-        f"Exits with 1 when accuracy stays under {REQUIRED_ACCURACY:.0%} after all epochs, or the "
+        "Exits with 1 when the model falls short of what is asked for after all epochs, or the "
         "loss curves differ by more than the budget.",
     )
+    parser.add_argument(
+        "name",
+        nargs="?",
+        choices=tuple(WORKLOADS),
+        default=next(iter(WORKLOADS)),
+        help="; ".join(f"{one.name}: {one.summary}" for one in WORKLOADS.values())
+        + " (%(default)s)",
+    )
     parser.add_argument("--device", choices=DEVICES, help="train on this one only (both)")
-    parser.add_argument("--epochs", type=int, default=digits.MAX_EPOCHS, help="1 to %(default)s")
+    parser.add_argument("--epochs", type=int, help="1 to as many as the demo has (all)")
     parser.add_argument(
         "--seed", type=int, default=0, help="of the weights, the split and the order (%(default)s)"
     )
@@ -53,7 +61,9 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
     show_examples(
         parser,
-        "demo                          both devices, all epochs",
+        "demo                          digits: both devices, all epochs",
+        "demo convnet",
+        "demo gpt",
         "demo --device cpu --epochs 5",
         "demo --json result.json       the table as data",
     )
@@ -61,39 +71,42 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command itself."""
-    if not 1 <= arguments.epochs <= digits.MAX_EPOCHS:
+    workload = WORKLOADS[arguments.name]
+    most = workload.most_epochs
+    epochs: int = most if arguments.epochs is None else arguments.epochs
+    if not 1 <= epochs <= most:
         raise UsageError(
             "a number of epochs that the demo does not train",
-            expected=f"1 to {digits.MAX_EPOCHS}",
-            found=str(arguments.epochs),
+            expected=f"1 to {most}",
+            found=str(epochs),
         )
     trainings: list[Training] = []
     for device in [arguments.device] if arguments.device else DEVICES:
         try:
-            trainings.append(_train(device, arguments))
+            trainings.append(_train(workload, device, epochs, arguments))
         except DeviceError as error:
             if arguments.device or device == "cpu":
                 raise
             print(f"SKIPPED 1 of {len(DEVICES)} devices, {device}: {error}")
     largest = largest_difference(trainings)
-    show(trainings, largest, arguments.dump)
+    show(workload, trainings, largest, arguments.dump)
     if arguments.json:
-        report = as_json(trainings, largest, arguments.dump)
+        report = as_json(workload, trainings, largest, arguments.dump)
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    whole = arguments.epochs == digits.MAX_EPOCHS
+    whole = epochs == most
     if not whole:
-        print(f"Accuracy is judged after {digits.MAX_EPOCHS} epochs only, not {arguments.epochs}.")
-    failures = shortcomings(trainings, whole=whole)
+        print(f"The {workload.score_name} is judged after {most} epochs only, not {epochs}.")
+    failures = shortcomings(workload, trainings, whole=whole)
     for failure in failures:
         print(f"FAILED: {failure}")
     return 1 if failures else 0
 
 
-def _train(device: str, arguments: argparse.Namespace) -> Training:
-    steps = arguments.epochs * digits.split_digits(arguments.seed).steps_an_epoch
+def _train(workload: Workload, device: str, epochs: int, arguments: argparse.Namespace) -> Training:
+    steps = epochs * workload.steps_an_epoch(arguments.seed)
     dump = arguments.dump / device
     with progress(f"training on {device}", steps) as bar:
-        return digits.train(device, arguments.epochs, arguments.seed, dump, bar.advance)
+        return train(workload, device, epochs, arguments.seed, dump, bar.advance)
 
 
 def largest_difference(trainings: Sequence[Training]) -> float | None:
@@ -104,21 +117,21 @@ def largest_difference(trainings: Sequence[Training]) -> float | None:
     return float(np.max(np.abs(first.losses - second.losses)))
 
 
-def shortcomings(trainings: Sequence[Training], *, whole: bool) -> list[str]:
+def shortcomings(workload: Workload, trainings: Sequence[Training], *, whole: bool) -> list[str]:
     """What the trainings fell short of, in words; empty when all is well.
 
-    Only a `whole` training, of all epochs, owes its accuracy.
+    Only a `whole` training, of all epochs, owes its score.
     """
-    found = [
-        f"{one.device} names {one.test_accuracy:.2%} of the held-out images rightly, "
-        f"and {REQUIRED_ACCURACY:.0%} is asked for"
-        for one in trainings
-        if whole and not one.test_accuracy >= REQUIRED_ACCURACY
-    ]
+    found: list[str] = []
+    for one in trainings:
+        words = workload.shortcoming(one.score) if whole else None
+        if words is not None:
+            found.append(f"{one.device} {words}")
     if len(trainings) == 2:
         first, second = trainings
         difference = np.abs(first.losses - second.losses)
-        for steps, budget in ((EARLY_STEPS, EARLY_BUDGET), (len(difference), LOSS_BUDGET)):
+        early = (workload.early_steps, workload.early_budget)
+        for steps, budget in (early, (len(difference), workload.loss_budget)):
             largest = np.max(difference[:steps])
             if not largest <= budget:
                 found.append(
@@ -128,36 +141,41 @@ def shortcomings(trainings: Sequence[Training], *, whole: bool) -> list[str]:
     return found
 
 
-def as_json(trainings: Sequence[Training], largest: float | None, dump: Path) -> dict[str, Any]:
+def as_json(
+    workload: Workload, trainings: Sequence[Training], largest: float | None, dump: Path
+) -> dict[str, Any]:
     """The table as data."""
     return {
         "devices": [
             {
                 "device": one.device,
                 "adapter": one.adapter,
-                "test_accuracy": one.test_accuracy,
+                workload.score_key: one.score,
                 "loss_first": float(one.losses[0]),
                 "loss_last": float(one.losses[-1]),
+                f"{workload.items}_per_second": one.items_per_second,
                 **{name: getattr(one, name) for name in REPORTED},
             }
             for one in trainings
         ],
         "max_loss_difference": largest,
-        "loss_budget": LOSS_BUDGET,
+        "loss_budget": workload.loss_budget,
         "dump": str(dump),
     }
 
 
-def show(trainings: Sequence[Training], largest: float | None, dump: Path) -> None:
-    """Print the table: a row a fact, a column a device."""
+def show(
+    workload: Workload, trainings: Sequence[Training], largest: float | None, dump: Path
+) -> None:
+    """Print the table, a row a fact, a column a device; and what else there is to say."""
     rows = [
         ("adapter", [one.adapter for one in trainings]),
-        ("accuracy on held-out images", [f"{one.test_accuracy:.2%}" for one in trainings]),
+        (workload.score_name, [workload.show_score(one.score) for one in trainings]),
         ("loss, first step", [f"{one.losses[0]:.6f}" for one in trainings]),
         ("loss, last step", [f"{one.losses[-1]:.6f}" for one in trainings]),
         ("compile seconds", [f"{one.compile_seconds:.2f}" for one in trainings]),
         ("train seconds", [f"{one.train_seconds:.2f}" for one in trainings]),
-        ("images a second", [f"{one.images_per_second:,.0f}" for one in trainings]),
+        (f"{workload.items} a second", [f"{one.items_per_second:,.0f}" for one in trainings]),
         ("kernel launches a step, unfused", [f"{one.kernels_unfused}" for one in trainings]),
         ("kernel launches a step, fused", [f"{one.kernels}" for one in trainings]),
         ("intermediates without reuse, bytes", [f"{one.bytes_unplanned:,}" for one in trainings]),
@@ -166,10 +184,14 @@ def show(trainings: Sequence[Training], largest: float | None, dump: Path) -> No
     ]
     if largest is not None:
         # Of the second curve from the first.
-        text = f"{largest:.1e} (budget {LOSS_BUDGET:.0e}, {EARLY_BUDGET:.0e} at first)"
+        budget, early = workload.loss_budget, workload.early_budget
+        text = f"{largest:.1e} (budget {budget:.0e}, {early:.0e} at first)"
         rows.insert(4, ("largest difference of the losses", ["", text]))
     print_table(
-        "Handwritten digits: one compiled training step a batch",
+        workload.title,
         ["", *(one.device for one in trainings)],
         [[name, *cells] for name, cells in rows],
     )
+    for one in trainings:
+        if one.remark:
+            print(f"{one.device}: {one.remark}")

@@ -1,23 +1,19 @@
-"""The demo's workload: a classifier of handwritten digits, and its training on any device.
+"""The first demo's workload: a classifier of handwritten digits.
 
 64 → 128 → 64 → 10 with ReLU, cross entropy, Adam at 1e-3, batches of 64 images, 360 images held
 out by a seeded shuffle (the file's order separates writers, and would cost 7 points of accuracy).
-The whole training step, with its backward pass and the optimizer's update, is one compiled graph.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import picograd
 from picograd import Tensor, nn, optim
-from picograd.backends import runtime
 from picograd.data import hold_out, load_digits
+from picograd.study.workload import Batch, Workload
 
 PIXELS, WIDTHS, CLASSES = 64, (128, 64), 10
 BATCH = 64
@@ -105,56 +101,50 @@ class Trainer:
         return float(np.mean(np.equal(predicted.numpy(), labels)))
 
 
-@dataclass(frozen=True)
-class Training:
-    """What training on one device came to; `losses` holds one value a step."""
+class Session(Trainer):
+    """A training of the demo: the trainer with its data."""
 
-    device: str
-    adapter: str
-    losses: NDArray[np.float64]
-    test_accuracy: float
-    compile_seconds: float
-    train_seconds: float
-    images_per_second: float
-    kernels_unfused: int
-    kernels: int
-    bytes_unplanned: int
-    bytes_planned: int
+    def __init__(self, device: str, seed: int) -> None:
+        super().__init__(device, seed)
+        self.device, self.seed, self.digits = device, seed, split_digits(seed)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The epoch's batches."""
+        return self.digits.batches(epoch, self.seed)
+
+    def score(self) -> float:
+        """The share of held-out images that the model names rightly."""
+        return self.accuracy(self.digits.test_images, self.digits.test_labels, self.device)
+
+    def remark(self) -> str:
+        """Nothing."""
+        return ""
 
 
-def train(
-    device: str, epochs: int, seed: int, dump: Path | None, on_step: Callable[[str], None]
-) -> Training:
-    """Train on one device; `on_step` is told after every step what to say of it.
+def accuracy_below(required: float) -> Callable[[float], str | None]:
+    """What an accuracy falls short of, in words; nothing when it is as high as required."""
 
-    Raises DeviceError when there is no such device.
-    """
-    adapter = runtime.device(device).adapter
-    digits = split_digits(seed)
-    trainer = Trainer(device, seed)
-    step: Any = picograd.compile(trainer.step, device=device, dump=dump)
-    losses: list[float] = []
-    start = time.perf_counter()
-    for epoch in range(epochs):
-        pending: list[Tensor] = []
-        for images, labels in digits.batches(epoch, seed):
-            batch = picograd.tensor(images, device=device), picograd.tensor(labels, device=device)
-            pending.append(step(*batch))
-            on_step(f"loss {losses[-1]:.4f}" if losses else "")
-        # Read once an epoch: reading makes the host wait for the device.
-        losses += [float(loss.item()) for loss in pending]
-    report = step.report
-    seconds = time.perf_counter() - start - report.compile_seconds
-    return Training(
-        device=device,
-        adapter=adapter,
-        losses=np.array(losses),
-        test_accuracy=trainer.accuracy(digits.test_images, digits.test_labels, device),
-        compile_seconds=report.compile_seconds,
-        train_seconds=seconds,
-        images_per_second=len(losses) * BATCH / seconds,
-        kernels_unfused=report.kernels_unfused,
-        kernels=report.kernels,
-        bytes_unplanned=report.bytes_unplanned,
-        bytes_planned=report.bytes_planned,
-    )
+    def judge(accuracy: float) -> str | None:
+        if accuracy >= required:
+            return None
+        return (
+            f"names {accuracy:.2%} of the held-out images rightly, and {required:.0%} is asked for"
+        )
+
+    return judge
+
+
+WORKLOAD = Workload(
+    name="digits",
+    title="Handwritten digits: one compiled training step a batch",
+    summary="a classifier of handwritten digits with two hidden layers, to 96%",
+    begin=Session,
+    most_epochs=MAX_EPOCHS,
+    steps_an_epoch=lambda seed: split_digits(seed).steps_an_epoch,
+    items="images",
+    items_a_step=BATCH,
+    score_name="accuracy on held-out images",
+    score_key="test_accuracy",
+    show_score="{:.2%}".format,
+    shortcoming=accuracy_below(0.96),
+)

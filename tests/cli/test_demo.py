@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from picograd.backends import runtime
-from picograd.cli.demo import EARLY_BUDGET, LOSS_BUDGET, largest_difference, shortcomings
+from picograd.cli.demo import largest_difference, shortcomings
 from picograd.cli.main import EXIT_MISTAKE, main
 from picograd.errors import DeviceError
-from picograd.study import digits
-from picograd.study.digits import Training
+from picograd.study import convnet, digits
+from picograd.study.workload import Training
+
+DIGITS = digits.WORKLOAD
+EARLY_BUDGET, LOSS_BUDGET = DIGITS.early_budget, DIGITS.loss_budget
 
 KEYS = {
     "device", "adapter", "test_accuracy", "loss_first", "loss_last", "compile_seconds",
@@ -24,10 +27,10 @@ TRAINING = Training(
     device="cpu",
     adapter="a processor",
     losses=np.linspace(2.3, 0.1, 150),
-    test_accuracy=0.97,
+    score=0.97,
     compile_seconds=1.0,
     train_seconds=2.0,
-    images_per_second=1e4,
+    items_per_second=1e4,
     kernels_unfused=90,
     kernels=20,
     bytes_unplanned=1 << 20,
@@ -86,32 +89,30 @@ def test_both_devices_agree_and_a_short_training_owes_no_accuracy(
 
 def test_curves_that_differ_are_a_failure() -> None:
     other = replace(TRAINING, device="gpu")
-    assert shortcomings([TRAINING, other], whole=True) == []
+    assert shortcomings(DIGITS, [TRAINING, other], whole=True) == []
     assert largest_difference([TRAINING]) is None
     late = TRAINING.losses.copy()
     late[120] += LOSS_BUDGET / 2
-    assert shortcomings([TRAINING, replace(other, losses=late)], whole=True) == []
+    assert shortcomings(DIGITS, [TRAINING, replace(other, losses=late)], whole=True) == []
     late[120] += LOSS_BUDGET
-    assert len(shortcomings([TRAINING, replace(other, losses=late)], whole=True)) == 1
+    assert len(shortcomings(DIGITS, [TRAINING, replace(other, losses=late)], whole=True)) == 1
     early = TRAINING.losses.copy()
     early[20] += 2 * EARLY_BUDGET
-    (failure,) = shortcomings([TRAINING, replace(other, losses=early)], whole=True)
+    (failure,) = shortcomings(DIGITS, [TRAINING, replace(other, losses=early)], whole=True)
     assert "first 100 steps" in failure
     assert largest_difference([TRAINING, replace(other, losses=early)]) == pytest.approx(2e-5)
 
 
 def test_only_a_whole_training_owes_its_accuracy() -> None:
-    poor = replace(TRAINING, test_accuracy=0.95)
-    (failure,) = shortcomings([poor], whole=True)
+    poor = replace(TRAINING, score=0.95)
+    (failure,) = shortcomings(DIGITS, [poor], whole=True)
     assert "95.00%" in failure and "96% is asked for" in failure
-    assert shortcomings([poor], whole=False) == []
+    assert shortcomings(DIGITS, [poor], whole=False) == []
 
 
 def test_nan_is_a_failure_everywhere() -> None:
-    broken = replace(
-        TRAINING, device="gpu", losses=np.full(150, np.nan), test_accuracy=float("nan")
-    )
-    assert len(shortcomings([TRAINING, broken], whole=True)) == 3
+    broken = replace(TRAINING, device="gpu", losses=np.full(150, np.nan), score=float("nan"))
+    assert len(shortcomings(DIGITS, [TRAINING, broken], whole=True)) == 3
 
 
 def test_a_missing_gpu_is_said_and_counted(
@@ -130,7 +131,42 @@ def test_a_missing_gpu_is_said_and_counted(
     assert "no adapter" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("epochs", ["0", "21"])
-def test_epochs_have_a_range(epochs: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--epochs", epochs]) == EXIT_MISTAKE
-    assert "1 to 20" in capsys.readouterr().err
+@pytest.mark.parametrize(("name", "epochs", "most"), [("digits", 0, 20), ("convnet", 21, 20)])
+def test_epochs_have_a_range(
+    name: str, epochs: int, most: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", name, "--epochs", str(epochs)]) == EXIT_MISTAKE
+    assert f"1 to {most}" in capsys.readouterr().err
+
+
+def test_the_convnet_learns_within_a_few_epochs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "result.json"
+    words = ["demo", "convnet", "--device", "cpu", "--epochs", "4", "--json", str(file)]
+    assert main([*words, "--dump", str(tmp_path / "dump")]) == 0
+    shown = capsys.readouterr().out
+    assert "A small convolutional network" in shown
+    assert f"judged after {convnet.EPOCHS} epochs only, not 4" in shown
+    (device,) = json.loads(file.read_text(encoding="utf-8"))["devices"]
+    assert set(device) == KEYS
+    assert device["test_accuracy"] >= 0.9
+    assert device["kernels"] < device["kernels_unfused"] / 4
+    loops = next((tmp_path / "dump").rglob("*lower_buffers_to_loops.mlir")).read_text()
+    # Bias and the activation's input are part of the convolution's kernel.
+    assert "loop.kernel @convolution(" in loops
+
+
+@pytest.mark.gpu
+def test_the_convnet_is_the_same_on_both_devices(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    words = ["demo", "convnet", "--epochs", "1", "--json", str(file)]
+    assert main([*words, "--dump", str(tmp_path / "dump")]) == 0
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert [one["device"] for one in result["devices"]] == ["cpu", "gpu"]
+    assert 0 <= result["max_loss_difference"] <= EARLY_BUDGET
+
+
+def test_a_convnet_owes_98_percent() -> None:
+    (failure,) = shortcomings(convnet.WORKLOAD, [TRAINING], whole=True)
+    assert "97.00%" in failure and "98% is asked for" in failure
