@@ -23,11 +23,14 @@ def picograd(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_names_every_command() -> None:
     text = build_parser().format_help()
-    for command in ("demo", "dump", "opt", "bench"):
+    for command in ("demo", "dump", "opt", "bench", "new", "exercise"):
         assert f"    {command} " in text
 
 
-@pytest.mark.parametrize("command", ["demo", "dump", "opt", "bench", "bench demo", "bench gemm"])
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "dump", "opt", "bench", "bench demo", "bench gemm", "new", "new pass", "exercise"],
+)
 def test_every_help_ends_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*command.split(), "--help"])
