@@ -4,9 +4,14 @@ import runpy
 
 import pytest
 
+from picograd.backends.runtime import device as find_device
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
+from picograd.compiler.executable import compile_module
+from picograd.compiler.pipelines import pipeline
 from picograd.passes import Pass
+from picograd.semantics.accuracy import ACCURACY
+from picograd.semantics.bounds import compare
 from picograd.study.exercises import EXERCISES, Exercise
 from picograd.study.grader.grade import NO_GAIN, SOLVED, grade
 from picograd.study.grader.report import report
@@ -59,3 +64,25 @@ def test_programs_are_the_same_at_every_run() -> None:
     for exercise in EXERCISES:
         first, again = exercise.programs(), exercise.programs()
         assert [str(one.module) for one in first] == [str(one.module) for one in again]
+
+
+PLACES = {
+    "simplify_algebra": "canonicalize",
+    "swap_linear_relu": "outline_kernels",
+    "relu_in_place": "lower_kernels_to_buffers",
+    "place_buffers": "lower_kernels_to_buffers",
+}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda one: one.name)
+def test_the_reference_runs_in_the_real_pipeline(exercise: Exercise) -> None:
+    passes = (
+        pipeline("cpu").without("reuse_in_place").after(PLACES[exercise.name], exercise.reference)
+    )
+    place = find_device("cpu")
+    for program in exercise.programs()[::9]:
+        executable = compile_module(program.module, "cpu", passes=passes)
+        outputs = executable.run([place.upload(array) for array in program.inputs])
+        found = [place.download(output) for output in outputs]
+        report = compare(program.module, program.inputs, found, ACCURACY["cpu"])
+        assert not report.excesses, f"{report}\n{program.module}"
