@@ -193,7 +193,7 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]
     """The output of `func`, and the function from the output's gradient to the arguments'.
 
     With `has_aux`, `func` returns a pair, whose second part is returned third. The function may be
-    called more than once. It returns one gradient for one argument, else a tuple.
+    called more than once. It returns a tuple with the gradient of each argument.
     """
     run = _record(func, primals, {}, range(len(primals)), "vjp")
     output, aux = split_aux(run.result, "vjp") if has_aux else (run.result, None)
@@ -201,7 +201,7 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]
     nodes = run.nodes(ends)
     result = left(run.level, output)
 
-    def pullback(cotangents: Any) -> Any:
+    def pullback(cotangents: Any) -> tuple[Any, ...]:
         """The gradients of the arguments, from gradients structured like the output."""
         trees.check_same_structure(cotangents, output, "the gradients given to a vjp function")
         seeds: list[tuple[Node | None, Var]] = []
@@ -209,7 +209,6 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]
             check_like(given, end, "a gradient given to a vjp function does not fit the output")
             seeds.append((node, given.read()))
         gradients = iter(run.pull_back(seeds, retain_graph=True))
-        each = tuple(trees.mapped(primal, lambda leaf: next(gradients)) for primal in primals)
-        return each[0] if len(each) == 1 else each
+        return tuple(trees.mapped(primal, lambda leaf: next(gradients)) for primal in primals)
 
     return (result, pullback, left(run.level, aux)) if has_aux else (result, pullback)

@@ -67,8 +67,11 @@ def shape_of_tree(tree: object) -> str:
         items = cast(Mapping[Any, object], tree).items()
         return "{" + ", ".join(f"{key!r}: {shape_of_tree(value)}" for key, value in items) + "}"
     if isinstance(tree, tuple | list):
-        inside = ", ".join(shape_of_tree(part) for part in cast(Sequence[object], tree))
-        return f"({inside})" if isinstance(tree, tuple) else f"[{inside}]"
+        parts = [shape_of_tree(part) for part in cast(Sequence[object], tree)]
+        inside = ", ".join(parts)
+        if isinstance(tree, tuple):
+            return f"({inside},)" if len(parts) == 1 else f"({inside})"
+        return f"[{inside}]"
     return "*"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import picograd
+from picograd.func.trees import shape_of_tree
 
 real = pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
@@ -189,9 +190,10 @@ def test_the_same_as_torch(rng: np.random.Generator, name: str) -> None:
         rng.integers(0, 3, 5),
     ]
     ours, theirs = (
-        flat(CASES[name](torch, *[torch.tensor(array) for array in arrays]))
-        for torch in (picograd, real)
+        CASES[name](torch, *[torch.tensor(array) for array in arrays]) for torch in (picograd, real)
     )
+    assert shape_of_tree(ours) == shape_of_tree(theirs)
+    ours, theirs = flat(ours), flat(theirs)
     for a, b in zip(ours, theirs, strict=True):
         assert tuple(a.shape) == tuple(b.shape)
         assert repr(a.dtype).rpartition(".")[2] == str(b.dtype).rpartition(".")[2]
