@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import pi, prod
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from picograd.dialects.dtypes import DType, float32, int32, int64
+from picograd.dialects.dtypes import DType, bfloat16, float16, float32, int32, int64
 from picograd.errors import DTypeError, OptionError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.creation import builder_for, finish
@@ -65,11 +66,15 @@ Recipe: TypeAlias = Callable[[Ops[Any], Any, Sequence[int]], Any]
 """Builds random numbers of a shape from a state of the generator."""
 
 
-def uniform(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
-    """Multiples of 2^-24 in [0, 1): the top 24 bits of each word, exact in float32."""
+def uniform(ops: Ops[V], state: V, shape: Sequence[int], digits: int = 24) -> V:
+    """Multiples of 2^-digits in [0, 1): the top bits of each word, 24 of them exact in float32."""
     bits = ops.random_bits(state, shape)
-    top = ops.binary("shr", bits, ops.full_like(bits, 8))
-    return ops.scale(ops.cast(top, float32), 2.0**-24)
+    top = ops.binary("shr", bits, ops.full_like(bits, 32 - digits))
+    return ops.scale(ops.cast(top, float32), 2.0**-digits)
+
+
+_DIGITS = {float16: 11, bfloat16: 8}
+"""The random bits of uniform numbers in the dtypes that hold fewer than 24."""
 
 
 def normal(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
@@ -133,9 +138,10 @@ def rand(
     requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Uniform numbers in [0, 1), with 24 random bits each."""
-    shape = shape_argument(size)
-    numbers = draw("uniform", uniform, prod(shape), shape, _float_dtype(dtype), device, generator)
+    """Uniform numbers in [0, 1), with 24 random bits each; 11 in float16, 8 in bfloat16."""
+    shape, wanted = shape_argument(size), _float_dtype(dtype)
+    recipe = partial(uniform, digits=_DIGITS.get(wanted, 24))
+    numbers = draw("uniform", recipe, prod(shape), shape, wanted, device, generator)
     return numbers.requires_grad_(requires_grad)
 
 

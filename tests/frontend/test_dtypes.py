@@ -177,6 +177,15 @@ def test_random_halves_are_rounded_float32_ones(dtype: DType) -> None:
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=lambda dtype: dtype.name)
+def test_uniform_halves_stay_below_1(dtype: DType) -> None:
+    torch.manual_seed(3)
+    numbers = torch.rand(20000, dtype=dtype).float().numpy()
+    step = torch.finfo(dtype).eps / 2
+    assert numbers.min() == 0 and numbers.max() == 1 - step
+    assert np.array_equal(numbers / step, np.rint(numbers / step))
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=lambda dtype: dtype.name)
 def test_a_module_learns_in_halves(dtype: DType) -> None:
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 1).to(dtype)

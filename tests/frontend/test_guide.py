@@ -10,7 +10,9 @@ import pytest
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 
 
-@pytest.mark.parametrize("page", ["tensors", "autograd", "transforms", "compile", "modes"])
+@pytest.mark.parametrize(
+    "page", ["tensors", "dtypes", "autograd", "transforms", "compile", "modes"]
+)
 def test_page(page: str) -> None:
     text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
