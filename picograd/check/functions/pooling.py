@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from math import inf
 from typing import TypeAlias
@@ -14,8 +14,8 @@ from picograd.check.functions.table import Case, ErrorCase, Function, Input, Vie
 from picograd.dialects.literals import Array
 
 Sizes: TypeAlias = int | Sequence[int]
-Window: TypeAlias = tuple[tuple[int, ...], list[int], list[int]]
-"""Where the window of one result is: its number, and its rows and columns in the input."""
+Windows: TypeAlias = list[list[list[int]]]
+"""For each spatial axis the windows along it: the positions of each in the input."""
 
 
 def _each(value: Sizes, axes: int) -> list[int]:
@@ -45,7 +45,7 @@ def _regular(
     padding: Sizes = 0,
     dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> list[list[list[int]]]:
+) -> Windows:
     """For each spatial axis, the positions of each window."""
     axes = len(shape)
     sizes = _each(kernel_size, axes)
@@ -54,9 +54,7 @@ def _regular(
     return [_places(n, k, s, p, d, ceil_mode) for n, k, s, p, d in numbers]
 
 
-def _adaptive(
-    shape: Sequence[int], output_size: int | Sequence[int | None]
-) -> list[list[list[int]]]:
+def _adaptive(shape: Sequence[int], output_size: int | Sequence[int | None]) -> Windows:
     counts = [output_size] * len(shape) if isinstance(output_size, int) else output_size
     return [
         [list(range(i * n // count, -(-(i + 1) * n // count))) for i in range(count)]
@@ -64,19 +62,25 @@ def _adaptive(
     ]
 
 
-def _max(x: Array, windows: list[list[list[int]]], indices: bool) -> Array | tuple[Array, Array]:
+def _each_window(
+    windows: Windows, sizes: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], list[list[int]], list[tuple[int, ...]]]]:
+    """The number of each window, its positions along each axis, and its elements in the input."""
+    for at in product(*(range(len(axis)) for axis in windows)):
+        window = [axis[i] for axis, i in zip(windows, at, strict=True)]
+        inside = [[p for p in along if 0 <= p < n] for along, n in zip(window, sizes, strict=True)]
+        yield at, window, list(product(*inside))
+
+
+def _max(x: Array, windows: Windows, indices: bool) -> Array | tuple[Array, Array]:
     """Window by window: the first of the greatest elements, a NaN before all."""
     sizes = x.shape[x.ndim - len(windows) :]
     rows = x.reshape(-1, *sizes)
     values = np.zeros((len(rows), *map(len, windows)), x.dtype)
     places = np.zeros(values.shape, np.int64)
     flat = np.arange(int(np.prod(sizes))).reshape(sizes)
-    for at in np.ndindex(*map(len, windows)):
-        inside = [
-            [p for p in axis[i] if 0 <= p < n]
-            for axis, i, n in zip(windows, at, sizes, strict=True)
-        ]
-        picked = np.array([flat[where] for where in product(*inside)])
+    for at, _, elements_at in _each_window(windows, sizes):
+        picked = np.array([flat[where] for where in elements_at])
         elements = rows.reshape(len(rows), flat.size)[:, picked]
         best = elements.argmax(1)
         values[(slice(None), *at)] = np.take_along_axis(elements, best[:, None], 1)[:, 0]
@@ -86,18 +90,14 @@ def _max(x: Array, windows: list[list[list[int]]], indices: bool) -> Array | tup
     return (found, places.reshape(shape)) if indices else found
 
 
-def _mean(
-    x: Array, windows: list[list[list[int]]], count: Callable[[Sequence[list[int]]], float]
-) -> Array:
+def _mean(x: Array, windows: Windows, count: Callable[[Sequence[list[int]]], float]) -> Array:
     sizes = x.shape[x.ndim - len(windows) :]
     rows = x.reshape(-1, *sizes)
     values = np.zeros((len(rows), *map(len, windows)), x.dtype)
-    for at in np.ndindex(*map(len, windows)):
-        window = [axis[i] for axis, i in zip(windows, at, strict=True)]
-        inside = [[p for p in along if 0 <= p < n] for along, n in zip(window, sizes, strict=True)]
-        total = sum(
-            (rows[(slice(None), *where)] for where in product(*inside)), np.zeros(len(rows))
-        )
+    for at, window, elements_at in _each_window(windows, sizes):
+        total = np.zeros(len(rows))
+        for where in elements_at:
+            total = total + rows[(slice(None), *where)]
         values[(slice(None), *at)] = total / count(window)
     return values.reshape((*x.shape[: x.ndim - len(windows)], *map(len, windows)))
 
@@ -163,7 +163,7 @@ def _pool_cases(
     """Cases on shapes given without their last axes: those of 1-d pools, repeated for 2-d ones."""
 
     def widened(shape: Sequence[int]) -> tuple[int, ...]:
-        return (*shape, *(max(1, size - 1) for size in shape[-1:] * (axes - 1)))
+        return (*shape, *(max(1, shape[-1] - 1) for _ in range(axes - 1)))
 
     def values(shape: Sequence[int]) -> Array:
         whole = widened(shape)
@@ -327,11 +327,12 @@ def _interpolate(
     for axis, length in enumerate(x.shape[2:]):
         if size is not None:
             count = size if isinstance(size, int) else size[axis]
-            step = np.float32(length / count)
+            step = length / count
         else:
-            given = scale_factor if isinstance(scale_factor, int | float) else scale_factor[axis]  # pyright: ignore
-            count, step = int(length * given), np.float32(1 / given)
-        places = [min(int(np.float32(i) * step), length - 1) for i in range(count)]
+            assert scale_factor is not None
+            given = scale_factor if isinstance(scale_factor, int | float) else scale_factor[axis]
+            count, step = int(length * given), 1 / given
+        places = [min(int(np.float32(i) * np.float32(step)), length - 1) for i in range(count)]
         x = x.take(places, axis + 2)
     return x
 
