@@ -186,6 +186,7 @@ class _Function:
         Rewriter.replace_op(kernel, merged)
         self.place[merged] = self.place.pop(kernel)
         if kernel in self.checked:
+            self.checked.remove(kernel)
             self.checked.add(merged)
         for pair in pairs:
             if pair.read in self.donated:

@@ -207,3 +207,38 @@ def test_matmul_epilogues_and_siblings_update_in_place() -> None:
     found = executable.run([device.upload(array) for array in inputs])
     for array, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(device.download(array), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_kernel_with_indices_that_updates_a_buffer_comes_before_updates_of_arguments() -> None:
+    """The kernel that replaces it is the one whose place counts."""
+    module = parse_module(f"""
+        func.func @main(%g: memref<7xf32>, %w: memref<7xf32> {{pico.donated = 0 : i64}},
+                        %i: memref<7xi64>, %new: memref<7xf32> {{buffer.output}}) {{
+          %a = buffer.alloc : memref<7xf32>
+          %s = buffer.alloc : memref<7xf32>
+          buffer.kernel "exp" reads(%gm = %g : memref<7xf32>) writes(%am = %a : memref<7xf32>) {{
+            %gv = buffer.read %gm : memref<7xf32> -> {V}
+            %av = pico.unary exp %gv : {V}
+            buffer.write %av, %am : {V}, memref<7xf32>
+          }}
+          buffer.kernel "picked" reads(%am = %a : memref<7xf32>, %gm = %g : memref<7xf32>,
+              %im = %i : memref<7xi64>) writes(%sm = %s : memref<7xf32>) {{
+            %av = buffer.read %am : memref<7xf32> -> {V}
+            %gv = buffer.read %gm : memref<7xf32> -> {V}
+            %iv = buffer.read %im : memref<7xi64> -> tensor<7xi64>
+            %pv = pico.gather %gv at %iv axis 0 : {V}, tensor<7xi64> -> {V}
+            %sv = pico.binary add %av, %pv : {V}
+            buffer.write %sv, %sm : {V}, memref<7xf32>
+          }}
+          buffer.kernel "sub" reads(%wm = %w : memref<7xf32>, %sm = %s : memref<7xf32>)
+              writes(%nm = %new : memref<7xf32>) {{
+            %wv = buffer.read %wm : memref<7xf32> -> {V}
+            %sv = buffer.read %sm : memref<7xf32> -> {V}
+            %nv = pico.binary sub %wv, %sv : {V}
+            buffer.write %nv, %nm : {V}, memref<7xf32>
+          }}
+          func.return
+        }}""")
+    ReuseInPlace().apply(new_context(), module)
+    verify_module(module)
+    assert updates(module) == ["picked", "sub"]
