@@ -1,15 +1,13 @@
 """The workload of `picograd demo gpt`: a small transformer that writes sonnets, a letter at a time.
 
-Three blocks of causal self-attention and a feed-forward net, each behind a layer norm (GPT-2's
-order), 64 wide, four heads, 64 letters of context. The whole training step, with dropout, backward
+Two blocks of causal self-attention and a feed-forward net, each behind a layer norm (GPT-2's
+order), 64 wide, four heads, 32 letters of context. The whole training step, with dropout, backward
 pass, clipped gradients and AdamW's update, is one compiled graph; the learning rate follows one
 cycle, and nothing is compiled again.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +15,18 @@ from numpy.typing import NDArray
 
 import picograd
 from picograd import Tensor, nn, optim
-from picograd.backends import runtime
 from picograd.data import load_sonnets
 from picograd.nn import functional
+from picograd.study.workload import Batch, Workload
 
-WIDTH, HEADS, BLOCKS, CONTEXT = 64, 4, 3, 64
+WIDTH, HEADS, BLOCKS, CONTEXT = 64, 4, 2, 32
 BATCH = 16
 DROPOUT = 0.1
-PEAK_RATE, WEIGHT_DECAY, LARGEST_NORM = 4e-3, 0.05, 1.0
-STEPS = 500
+PEAK_RATE, WEIGHT_DECAY, LARGEST_NORM = 8e-3, 0.05, 1.0
+EPOCHS, STEPS_AN_EPOCH = 6, 20
+ASKED_FOR = 0.8
+"""What the held-out loss may be at most, for each unit of the letters' entropy."""
+SAMPLE, TEMPERATURE = 300, 0.7
 HELD_OUT = 0.1  # of the text, its end
 
 Letters = NDArray[np.int64]
@@ -45,10 +46,10 @@ class Corpus:
         counts = np.bincount(self.train, minlength=len(self.alphabet)) + 1.0
         return float(-np.log(counts / counts.sum())[self.test].mean())
 
-    def batches(self, steps: int, seed: int) -> Iterator[Letters]:
+    def batches(self, epoch: int, seed: int) -> Iterator[Letters]:
         """int64[BATCH, CONTEXT + 1] from random places of the training text."""
-        rng = np.random.default_rng((seed, steps))
-        for _ in range(steps):
+        rng = np.random.default_rng((seed, epoch))
+        for _ in range(STEPS_AN_EPOCH):
             starts = rng.integers(0, len(self.train) - CONTEXT, BATCH)
             yield self.train[starts[:, None] + np.arange(CONTEXT + 1)]
 
@@ -103,6 +104,8 @@ class GPT(nn.Module):
 
     def __init__(self, letters: int) -> None:
         super().__init__()
+        # Products of round sizes need no tails; scores of letters that never occur fall at once.
+        letters = -(-letters // 64) * 64
         self.letters = nn.Embedding(letters, WIDTH)
         self.places = nn.Embedding(CONTEXT, WIDTH)
         self.blocks = nn.ModuleList([Block() for _ in range(BLOCKS)])
@@ -126,19 +129,27 @@ def _small(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-class Trainer:
-    """A model, its optimizer and schedule, and one step of training."""
+class Session:
+    """A training on one device: model, optimizer, schedule and text."""
 
-    def __init__(self, device: str, seed: int, letters: int, steps: int) -> None:
+    def __init__(self, device: str, seed: int) -> None:
+        self.device, self.seed, self.corpus = device, seed, load_corpus()
         picograd.manual_seed(seed)
         # Drawn on the CPU, so that every device starts from the same weights.
-        self.model = GPT(letters).to(device)
+        self.model = GPT(len(self.corpus.alphabet)).to(device)
         self.optimizer = optim.AdamW(
             self.model.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY
         )
         self.schedule = optim.lr_scheduler.OneCycleLR(
-            self.optimizer, PEAK_RATE, total_steps=max(steps, 4), cycle_momentum=False
-        )
+            self.optimizer, PEAK_RATE, epochs=EPOCHS, steps_per_epoch=STEPS_AN_EPOCH,
+            cycle_momentum=False,
+        )  # fmt: skip
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The epoch's batches; after each, the learning rate moves on."""
+        for text in self.corpus.batches(epoch, self.seed):
+            yield (text,)
+            self.schedule.step()
 
     def loss(self, text: Tensor) -> Tensor:
         """The mean loss in nats a letter of int64[N, T + 1]."""
@@ -156,98 +167,68 @@ class Trainer:
         self.optimizer.step()
         return loss
 
-    def held_out_loss(self, corpus: Corpus, device: str) -> float:
-        """The mean loss on the held-out text, cut into windows."""
+    def score(self) -> float:
+        """The mean loss on the held-out text, cut into windows, in nats a letter."""
         self.model.eval()
-        count = (len(corpus.test) - 1) // CONTEXT
-        places = np.arange(count)[:, None] * CONTEXT + np.arange(CONTEXT + 1)
+        test = self.corpus.test
+        starts = np.arange((len(test) - 1) // CONTEXT)[:, None] * CONTEXT
+        text = picograd.tensor(test[starts + np.arange(CONTEXT + 1)], device=self.device)
         with picograd.no_grad():
-            text = picograd.tensor(corpus.test[places], device=device)
-            loss: Any = picograd.compile(self.loss, device=device)
+            loss: Any = picograd.compile(self.loss, device=self.device)
             return float(loss(text))
 
-    def write(
-        self, corpus: Corpus, device: str, start: str, length: int, temperature: float, seed: int
-    ) -> str:
-        """A text that goes on from `start`, drawn letter by letter; higher temperatures dare more."""
+    def remark(self) -> str:
+        """A text that the model wrote."""
+        text = self.write("\n", SAMPLE, TEMPERATURE).strip()
+        return f"it writes\n\n{text}\n"
+
+    def write(self, start: str, length: int, temperature: float) -> str:
+        """A text that goes on from `start`, drawn letter by letter; high temperatures dare more."""
         self.model.eval()
-        rng = np.random.default_rng(seed)
+        rng, corpus = np.random.default_rng(self.seed), self.corpus
         text = [int(letter) for letter in corpus.encode(start)]
         with picograd.no_grad():
-            scores: Any = picograd.compile(self.model, device=device)
+            scores: Any = picograd.compile(self.model, device=self.device)
             for _ in range(length):
                 window = text[-CONTEXT:]
                 padded = np.zeros((1, CONTEXT), np.int64)
                 padded[0, : len(window)] = window
-                row = scores(picograd.tensor(padded, device=device)).numpy()[0, len(window) - 1]
-                odds = np.exp((row - row.max()) / temperature, dtype=np.float64)
+                every = scores(picograd.tensor(padded, device=self.device)).numpy()
+                row = every[0, len(window) - 1, : len(corpus.alphabet)].astype(np.float64)
+                odds = np.exp((row - row.max()) / temperature)
                 text.append(int(rng.choice(len(odds), p=odds / odds.sum())))
         return corpus.decode(text)
 
 
-@dataclass(frozen=True)
-class Training:
-    """What training on one device came to; `losses` holds one value a step, in nats a letter."""
-
-    device: str
-    adapter: str
-    losses: NDArray[np.float64]
-    held_out_loss: float
-    entropy: float
-    sample: str
-    compile_seconds: float
-    train_seconds: float
-    tokens_per_second: float
-    kernels_unfused: int
-    kernels: int
-    bytes_unplanned: int
-    bytes_planned: int
-
-
-def train(
-    device: str,
-    steps: int,
-    seed: int,
-    dump: Path | None,
-    on_step: Callable[[str], None],
-    *,
-    sample_length: int = 300,
-    temperature: float = 0.8,
-) -> Training:
-    """Train on one device; `on_step` is told after every step what to say of it.
-
-    Raises DeviceError when there is no such device.
-    """
-    adapter = runtime.device(device).adapter
-    corpus = load_corpus()
-    trainer = Trainer(device, seed, len(corpus.alphabet), steps)
-    step: Any = picograd.compile(trainer.step, device=device, dump=dump)
-    losses: list[float] = []
-    pending: list[Tensor] = []
-    start = time.perf_counter()
-    for text in corpus.batches(steps, seed):
-        pending.append(step(picograd.tensor(text, device=device)))
-        trainer.schedule.step()
-        if len(pending) == 10:  # reading makes the host wait for the device
-            losses += [float(loss) for loss in pending]
-            pending = []
-        on_step(f"loss {losses[-1]:.3f}" if losses else "")
-    losses += [float(loss) for loss in pending]
-    report = step.report
-    seconds = time.perf_counter() - start - report.compile_seconds
-    sample = trainer.write(corpus, device, "\n", sample_length, temperature, seed).strip()
-    return Training(
-        device=device,
-        adapter=adapter,
-        losses=np.array(losses),
-        held_out_loss=trainer.held_out_loss(corpus, device),
-        entropy=corpus.entropy,
-        sample=sample,
-        compile_seconds=report.compile_seconds,
-        train_seconds=seconds,
-        tokens_per_second=len(losses) * BATCH * CONTEXT / seconds,
-        kernels_unfused=report.kernels_unfused,
-        kernels=report.kernels,
-        bytes_unplanned=report.bytes_unplanned,
-        bytes_planned=report.bytes_planned,
+def _too_high(loss: float) -> str | None:
+    """What a held-out loss falls short of, in words; nothing when it is low enough."""
+    entropy = load_corpus().entropy
+    if loss <= ASKED_FOR * entropy:
+        return None
+    return (
+        f"loses {loss:.3f} nats a letter on the held-out text, and at most {ASKED_FOR:.0%} of the "
+        f"letters' entropy, {entropy:.3f}, is asked for"
     )
+
+
+def _beside_entropy(loss: float) -> str:
+    return f"{loss:.4f} (letters' entropy {load_corpus().entropy:.4f})"
+
+
+WORKLOAD = Workload(
+    name="gpt",
+    title="Shakespeare's sonnets, letter by letter: one compiled training step a batch",
+    summary="a transformer that writes sonnets letter by letter",
+    begin=Session,
+    most_epochs=EPOCHS,
+    steps_an_epoch=lambda seed: STEPS_AN_EPOCH,
+    items="letters",
+    items_a_step=BATCH * CONTEXT,
+    score_name="loss on held-out text",
+    score_key="test_loss",
+    show_score=_beside_entropy,
+    shortcoming=_too_high,
+    early_steps=20,
+    early_budget=1e-5,
+    loss_budget=1e-3,
+)
