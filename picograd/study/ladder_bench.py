@@ -26,11 +26,12 @@ PATIENCE = 2.0
 
 MODES = tuple(str(rung) for rung in Rung)
 WORKLOADS = ("training step", "forward")
+REUSE = ("reuse_in_place", "plan_buffers")
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "all passes": (),
     "no fusion": ("fuse",),
-    "no buffer reuse": ("plan_buffers",),
-    "neither": ("fuse", "plan_buffers"),
+    "no buffer reuse": REUSE,
+    "neither": ("fuse", *REUSE),
 }
 """The passes that each contender of the second comparison does without."""
 NOT_KEPT = "not kept"
