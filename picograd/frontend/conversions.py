@@ -19,7 +19,7 @@ from picograd.dialects.dtypes import (
     int64,
     uint8,
 )
-from picograd.errors import DTypeError, GradientError, OperandError, ShapeError, TraceError
+from picograd.errors import DTypeError, GradientError, ShapeError, TraceError
 from picograd.frontend.cells import Cell
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.devices import default_device
@@ -27,7 +27,7 @@ from picograd.frontend.eager import current, eager
 from picograd.frontend.modes import SETTINGS
 from picograd.frontend.printing import array_text
 from picograd.frontend.problems import located
-from picograd.frontend.promotion import DEFAULT_FLOAT
+from picograd.frontend.promotion import DEFAULT_FLOAT, require_tensor
 from picograd.frontend.tape import MoveNode
 
 Int: TypeAlias = int
@@ -233,16 +233,7 @@ class Conversions(TensorCore):
 
     def type_as(self, other: TensorCore) -> Self:
         """In the dtype of another tensor."""
-        if not isinstance(other, TensorCore):
-            raise located(
-                OperandError(
-                    "type_as takes the dtype of a tensor",
-                    expected="a tensor",
-                    found=type(other).__name__,
-                    hint="use .to(dtype) for a dtype",
-                )
-            )
-        return self._cast(other.dtype)
+        return self._cast(require_tensor(other, "type_as", "use .to(dtype) for a dtype").dtype)
 
     # What PyTorch also calls by these names
 

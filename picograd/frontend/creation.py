@@ -13,7 +13,6 @@ from picograd.dialects.dtypes import DType, from_numpy, int64, is_float_array
 from picograd.dialects.limits import finfo, iinfo
 from picograd.errors import (
     DTypeError,
-    OperandError,
     OptionError,
     PicogradError,
     ShapeError,
@@ -23,7 +22,7 @@ from picograd.frontend.core import Number, TensorCore
 from picograd.frontend.devices import default_device
 from picograd.frontend.eager import current
 from picograd.frontend.problems import located
-from picograd.frontend.promotion import DEFAULT_FLOAT, number_dtype
+from picograd.frontend.promotion import DEFAULT_FLOAT, number_dtype, require_tensor
 from picograd.frontend.shape_ops import shape_argument
 from picograd.frontend.tape import Tape, Var
 from picograd.frontend.tensor import Tensor
@@ -222,15 +221,7 @@ def full_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of one number with another tensor's shape, dtype and device."""
-    if not isinstance(like, TensorCore):
-        raise located(
-            OperandError(
-                "the shape is that of a tensor",
-                expected="a tensor",
-                found=type(like).__name__,
-                hint="make a tensor of it, or pass the shape to full()",
-            )
-        )
+    like = require_tensor(like, "full_like", "make a tensor of it, or pass a shape to full()")
     return full(
         like.shape,
         fill_value,

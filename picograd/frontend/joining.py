@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from picograd.errors import DTypeError, OperandError, ShapeError
+from picograd.errors import DTypeError, OperandError, OptionError, ShapeError
 from picograd.frontend.arithmetic import plain
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.problems import located
@@ -100,7 +100,7 @@ def stack(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
 def _first(tensors: Sequence[TensorCore], name: str) -> Tensor:
     if not tensors:
         raise located(
-            ShapeError(
+            OptionError(
                 f"{name} needs at least one tensor",
                 expected="1 or more",
                 found=0,

@@ -23,7 +23,7 @@ from picograd.dialects.dtypes import (
     uint8,
 )
 from picograd.dialects.limits import iinfo
-from picograd.errors import DeviceError, DTypeError, ShapeError
+from picograd.errors import DeviceError, DTypeError, OperandError, ShapeError
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.problems import located
 from picograd.frontend.tape import Tape, Var
@@ -106,6 +106,20 @@ def require_fit(shape: tuple[int, ...], dtype: DType, target: TensorCore) -> Non
                 hint="use the operation that makes a new tensor",
             )
         )
+
+
+def require_tensor(value: object, what: str, hint: str) -> TensorCore:
+    """The tensor; raise OperandError for anything else."""
+    if not isinstance(value, TensorCore):
+        raise located(
+            OperandError(
+                f"{what} takes a tensor",
+                expected="a tensor",
+                found=type(value).__name__,
+                hint=hint,
+            )
+        )
+    return value
 
 
 def require_float(tensor: TensorCore, what: str) -> None:

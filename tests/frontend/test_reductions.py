@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import picograd as torch
-from picograd.errors import AxisError, DTypeError, ShapeError
+from picograd.errors import AxisError, DTypeError
 
 CASES: list[tuple[tuple[int, ...], Any]] = [
     ((5,), None),
