@@ -12,7 +12,15 @@ from picograd.check.sketch import (
     MOST_ELEMENTS,
     Sketch,
 )
-from picograd.dialects.dtypes import DType, dtype_of, int32, int64, tensor_type, type_of
+from picograd.dialects.dtypes import (
+    DType,
+    dtype_of,
+    int32,
+    int64,
+    tensor_type,
+    type_of,
+    uint8,
+)
 from picograd.dialects.tensor import (
     ArgReduceKind,
     ArgReduceOp,
@@ -300,7 +308,9 @@ def _pad(sketch: Sketch) -> None:
     low, high, between = ([sketch.number(0, 1) for _ in range(rank)] for _ in range(3))
     sizes = (s + a + b + c * s for s, a, b, c in zip(shape_of(x), low, high, between, strict=True))
     if prod(sizes) <= MOST_ELEMENTS:
-        value = bool(low[0]) if dtype_of_value(x).is_bool else sketch.choose((0, 1, -1))
+        dtype = dtype_of_value(x)
+        value = bool(low[0]) if dtype.is_bool else sketch.choose((0, 1, -1))
+        value = abs(value) if dtype is uint8 else value
         sketch.add(PadOp(x, low, high, between, value))
 
 

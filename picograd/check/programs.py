@@ -151,7 +151,7 @@ def _random(rng: np.random.Generator, type: AnyTensor, with_special: bool) -> Ar
     if dtype.is_bool:
         return rng.random(shape) < 0.5
     if dtype.is_int:
-        return rng.integers(-9, 10, shape, dtype=dtype.numpy)
+        return rng.integers(-9 if dtype.is_signed else 0, 10, shape, dtype=dtype.numpy)
     values = np.asarray(rng.normal(0.0, 2.0, shape), dtype.numpy)
     flat = values.reshape(-1)
     # Ties and signed zeros are common in real data; NaN and infinity are not.

@@ -15,11 +15,16 @@ from xdsl.ir import Block, SSAValue
 from picograd.dialects.dtypes import (
     AnyTensor,
     DType,
+    bfloat16,
     bool_,
+    float16,
     float32,
     float64,
+    int8,
+    int16,
     int32,
     int64,
+    uint8,
 )
 from picograd.dialects.literals import Array, literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
@@ -28,6 +33,10 @@ T = TypeVar("T")
 
 DTYPES = (float32, int32, bool_, int64, float64)
 """The dtypes of values, the likeliest first."""
+
+NARROW_DTYPES = (float16, int8, uint8, bfloat16, int16, float32, bool_)
+"""Those that no machine computes with: programs of them are for whole pipelines, from
+`legalize_types` on."""
 
 SIZES = (2, 3, 1, 2, 3, 1, 5, 2, 3, 1, 7, 3, 2, 1, 0)
 """The sizes of axes, the likelier ones several times; seldom an empty one."""
@@ -93,7 +102,7 @@ class Sketch:
 
     def constant(self, array: Array | float, dtype: DType) -> SSAValue:
         """Append a constant."""
-        return self.add(ConstantOp(literal(np.asarray(array, dtype.numpy))))
+        return self.add(ConstantOp(literal(np.asarray(array).astype(dtype.numpy))))
 
     def pick(self, fits: Callable[[SSAValue], bool] = lambda value: True) -> SSAValue | None:
         """One of the values that fit, or None; mostly a late one, so that chains grow."""
