@@ -105,7 +105,10 @@ def layer_shape(text: str) -> Shape:
 def device_option(parser: argparse.ArgumentParser) -> None:
     """Let the benchmark run on one of the devices."""
     parser.add_argument(
-        "--device", default="cpu", metavar="DEVICE", help="cpu or gpu (%(default)s)"
+        "--device",
+        choices=("cpu", "gpu"),  # the reference has no passes to compare
+        default="cpu",
+        help="where to measure (%(default)s)",
     )
 
 

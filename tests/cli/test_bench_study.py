@@ -104,18 +104,20 @@ def test_a_slow_contender_has_one_turn() -> None:
     assert calls["finished"] > 0
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--plot", "modes.pdf"], "SVG or as PNG"),
-        (["--device", "tpu"], "no device called 'tpu'"),
-    ],
-)
 def test_mistakes_are_found_before_anything_is_measured(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["bench", "modes", "--quick", *words]) == 2
-    assert message in capsys.readouterr().err
+    assert main(["bench", "modes", "--quick", "--plot", "modes.pdf"]) == 2
+    assert "SVG or as PNG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("benchmark", ["modes", "reductions", "linear"])
+def test_devices_without_passes_are_refused(
+    benchmark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", benchmark, "--device", "reference"])
+    assert "choose from" in capsys.readouterr().err
 
 
 def test_sizes_are_numbers_from_one_on(capsys: pytest.CaptureFixture[str]) -> None:
