@@ -52,6 +52,7 @@ def test_layers_print_as_pytorch_s_do(make, text: str) -> None:
     assert repr(make(nn)) == text
 
 
+@pytest.mark.pytorch
 @pytest.mark.parametrize(("make", "text"), PRINTED, ids=[text for _, text in PRINTED])
 def test_pytorch_prints_the_same(make, text: str) -> None:
     real = pytest.importorskip("torch")
