@@ -76,7 +76,7 @@ def test_mistakes_are_explained(file: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("text", "reason", "says", "place"),
     [
-        ("    while True:\n        pass\n", ENDLESS, "stopped after 3 seconds", ":60"),
+        ("    while True:\n        time.sleep(1)\n", ENDLESS, "stopped after 9 seconds", ":61"),
         ("    return missing\n", "it raised an exception", "NameError", ":60"),
         ("    raise SystemExit(4)\n", "it raised an exception", "SystemExit: 4", ":60"),
         ("    return [0] * 10**11\n", "it raised an exception", "MemoryError", ":60"),
@@ -89,8 +89,9 @@ def test_a_pass_that_breaks_is_stopped_at_its_line(
 ) -> None:
     stub = SIMPLIFY.stub
     assert stub.count(RULE) == 1
-    file.write_text(stub.replace(RULE, text + "\n\ndef simplify_unary"), encoding="utf-8")
-    found = grade_file(SIMPLIFY, file, seconds=3 if reason == ENDLESS else 100)
+    changed = stub.replace(RULE, text + "\n\ndef simplify_unary") + "\n\nimport time\n"
+    file.write_text(changed, encoding="utf-8")
+    found = grade_file(SIMPLIFY, file, seconds=9 if reason == ENDLESS else 100)
     assert found.reason == reason, found
     assert says in found.detail
     assert str(file) + place in found.place if place else not found.place
