@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.driver import run_pipeline
+from picograd.compiler.pipelines import pipeline
 from picograd.dialects import dtypes, new_context
-from picograd.errors import DTypeError
+from picograd.errors import DTypeError, PassError
 from picograd.passes.legalization.narrow import held_dtype
 from picograd.passes.legalize_types import LegalizeTypes
 from picograd.semantics.evaluate import evaluate
@@ -225,3 +227,18 @@ def test_twice_is_once(dtype: dtypes.DType) -> None:
     for step in (CPU, GPU):
         once = legalized(text, step)
         assert legalized(once, step) == once
+
+
+@pytest.mark.parametrize("dtype", NARROW, ids=lambda dtype: dtype.name)
+def test_loops_ask_for_this_pass(dtype: dtypes.DType) -> None:
+    module = parse_module(
+        module_of(
+            f"%y = pico.binary add %x, %x : tensor<3x{dtype.ir}>",
+            f"%x: tensor<3x{dtype.ir}>",
+            f"tensor<3x{dtype.ir}>",
+        )
+    )
+    without = [step for step in pipeline("cpu") if not isinstance(step, LegalizeTypes)]
+    with pytest.raises(PassError, match=f"computes with {dtype.name}") as error:
+        run_pipeline(module, tuple(without), facts=frozenset())
+    assert "legalize_types" in str(error.value)

@@ -142,6 +142,8 @@ def every_pair(values: Array) -> tuple[Array, Array]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", [kind for kind in t.UnaryKind if kind != "not"])
 def test_unary_on_floats(kind: t.UnaryKind, dtype: Any) -> None:
+    if kind in t.ROUNDED_TO:
+        dtype = np.float32  # which they take alone
     with np.errstate(all="ignore"):
         x = np.concatenate([SPECIAL.astype(dtype), normal(30, dtype=dtype) * 3])
         if kind in ("sin", "cos", "exp"):
