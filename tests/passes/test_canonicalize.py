@@ -250,6 +250,27 @@ def test_negated_comparisons_turn_round_for_integers_only() -> None:
             "pico.reshape %x to [3, 6]",
         ),
         (
+            (
+                "%a = pico.scan mul %x axis 1 : tensor<3x1xf32>\n"
+                "%y = pico.unary neg %a : tensor<3x1xf32>"
+            ),
+            "%x: tensor<3x1xf32>",
+            "tensor<3x1xf32>",
+            "pico.unary neg %x",
+        ),
+        (
+            "%y = pico.scan mul %x axis 1 exclusive : tensor<3x1xi32>",
+            "%x: tensor<3x1xi32>",
+            "tensor<3x1xi32>",
+            "pico.constant dense<1> : tensor<3x1xi32>",
+        ),
+        (
+            "%y = pico.argsort %x axis 0 : tensor<1x4xf32> -> tensor<1x4xi64>",
+            "%x: tensor<1x4xf32>",
+            "tensor<1x4xi64>",
+            "pico.constant dense<0> : tensor<1x4xi64>",
+        ),
+        (
             "%y = pico.permute %x by [1, 0] : tensor<1x7xf32> -> tensor<7x1xf32>",
             "%x: tensor<1x7xf32>",
             "tensor<7x1xf32>",
