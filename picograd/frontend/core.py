@@ -125,7 +125,8 @@ class TensorCore:
         if not self.views:
             return Var(base, node, stamp)
         memo = self._memo
-        if memo is not None and memo[0] is base and memo[1] is node and memo[2] == recording:
+        # What was recorded serves under no_grad too, and is what later reads must give again.
+        if memo is not None and memo[0] is base and memo[1] is node and memo[2] >= recording:
             return Var(memo[3].value, memo[3].node, stamp)
         root = _read_chain(mode, self.views[: self.tracked_from], base)[-1]
         var = _read_chain(Tape(mode), self.views[self.tracked_from :], Var(root, node))[-1]

@@ -38,6 +38,16 @@ def test_grad_of_a_view() -> None:
     assert g is not None and g.tolist() == [4, 6]
 
 
+def test_a_view_that_was_looked_at_is_still_the_same() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    part = x[1:]
+    loss = (part * part).sum()
+    with torch.no_grad():
+        assert part.tolist() == [2, 3] and not (part * 2).requires_grad
+    (g,) = torch.autograd.grad(loss, part)
+    assert g is not None and g.tolist() == [4, 6]
+
+
 def test_only_what_leads_to_the_inputs_is_computed() -> None:
     x = torch.ones(2, requires_grad=True)
     w = torch.ones(2, requires_grad=True)
