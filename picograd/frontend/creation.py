@@ -15,7 +15,6 @@ from picograd.errors import (
     DTypeError,
     OptionError,
     PicogradError,
-    ShapeError,
     TraceError,
 )
 from picograd.frontend.core import Number, TensorCore
@@ -23,7 +22,7 @@ from picograd.frontend.devices import default_device
 from picograd.frontend.eager import current
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, number_dtype, require_tensor
-from picograd.frontend.shape_ops import shape_argument
+from picograd.frontend.shape_ops import checked_size, shape_argument
 from picograd.frontend.tape import Tape, Var
 from picograd.frontend.tensor import Tensor
 
@@ -150,20 +149,6 @@ def _checked_number(number: Number, dtype: DType) -> Number:
     return number
 
 
-def _checked_size(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape. Raises ShapeError for negative sizes."""
-    if any(size < 0 for size in shape):
-        raise located(
-            ShapeError(
-                "a size is negative",
-                expected="sizes of 0 or more",
-                found=list(shape),
-                hint="-1 is understood by reshape, view and expand only",
-            )
-        )
-    return shape
-
-
 def full(
     size: Sequence[int] | int,
     fill_value: Number,
@@ -174,7 +159,7 @@ def full(
 ) -> Tensor:
     """A tensor of one number; without `dtype` it has the number's."""
     ops = builder_for(device)
-    shape = _checked_size((size,) if isinstance(size, int) else tuple(size))
+    shape = checked_size((size,) if isinstance(size, int) else tuple(size))
     dtype = dtype or number_dtype(fill_value)
     var = ops.full(shape, _checked_number(fill_value, dtype), dtype)
     return finish(ops, var, requires_grad)
@@ -364,7 +349,7 @@ def eye(
 ) -> Tensor:
     """The identity matrix, or the part of it with m columns."""
     ops, columns = builder_for(device), n if m is None else m
-    shape = _checked_size((n, columns))
+    shape = checked_size((n, columns))
     row = ops.broadcast(ops.reshape(ops.iota(n, int64), (n, 1)), shape)
     column = ops.broadcast(ops.iota(columns, int64), shape)
     return finish(ops, ops.cast(ops.compare("eq", row, column), dtype or DEFAULT_FLOAT))

@@ -9,7 +9,7 @@ from picograd.dialects.dtypes import DType
 from picograd.errors import DeviceError
 from picograd.frontend.core import Number, TensorCore
 from picograd.frontend.problems import located
-from picograd.frontend.shape_ops import shape_argument
+from picograd.frontend.shape_ops import checked_size, shape_argument
 
 
 class NewTensors(TensorCore):
@@ -35,7 +35,7 @@ class NewTensors(TensorCore):
                 )
             )
         ops = self.builder()
-        made = self.wrap(ops.full(tuple(size), fill_value, dtype or self.dtype))
+        made = self.wrap(ops.full(checked_size(tuple(size)), fill_value, dtype or self.dtype))
         return made.requires_grad_() if requires_grad else made
 
     def new_zeros(

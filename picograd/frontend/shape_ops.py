@@ -31,6 +31,20 @@ def shape_argument(sizes: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
     return tuple(cast(Sequence[int], sizes))
 
 
+def checked_size(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape. Raises ShapeError for negative sizes."""
+    if any(size < 0 for size in shape):
+        raise located(
+            ShapeError(
+                "a size is negative",
+                expected="sizes of 0 or more",
+                found=list(shape),
+                hint="-1 is understood by reshape, view and expand only",
+            )
+        )
+    return shape
+
+
 def complete_shape(shape: Sequence[int], elements: int) -> tuple[int, ...]:
     """A shape in which -1, at most once, is replaced by what is left. Raises ShapeError."""
     known = prod(size for size in shape if size != -1)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
-
+from picograd.check.functions.cases import completed
 from picograd.check.functions.running import seed_of
 from picograd.check.functions.table import Function
 from picograd.semantics.accuracy import ACCURACY
@@ -35,9 +34,7 @@ def grouped(rows: Iterable[Function]) -> dict[str, list[Function]]:
 
 def samples_in(rows: Iterable[Function]) -> int:
     """How many cases and mistakes the rows hold."""
-    return sum(
-        len(row.cases(np.random.default_rng(seed_of(row)))) + len(row.errors) for row in rows
-    )
+    return sum(len(completed(row.cases, seed_of(row))) + len(row.errors) for row in rows)
 
 
 def function_tables(families: Mapping[str, Sequence[Function]]) -> str:
@@ -55,9 +52,7 @@ def _table(family: Sequence[Function]) -> Iterator[str]:
     yield "| function | devices | gradient | samples | differs from PyTorch |"
     yield "|---|---|---|---|---|"
     for rows in grouped(family).values():
-        names = dict.fromkeys(
-            name for row in rows for name in (full_name(row.name), *row.also)
-        )
+        names = dict.fromkeys(name for row in rows for name in (full_name(row.name), *row.also))
         devices = [d for d in ACCURACY if any(d not in row.devices for row in rows)]
         cells = [
             " ".join(f"`{name}`" for name in names),

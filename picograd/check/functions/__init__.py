@@ -29,6 +29,7 @@ from picograd.check.functions import (
     products,
     reductions,
     shapes,
+    statistics,
     transforms,
 )
 from picograd.check.functions.table import Function
@@ -39,6 +40,7 @@ FAMILIES: dict[str, tuple[Function, ...]] = {
     "Logarithms, rounding, bits": elementary.FUNCTIONS,
     "Reductions": reductions.FUNCTIONS,
     "Scans and sorts": order.FUNCTIONS,
+    "Statistics and other forms": statistics.FUNCTIONS,
     "Shapes and views": shapes.FUNCTIONS,
     "Elements in other places": moving.FUNCTIONS,
     "Joins, choices, products": joining.FUNCTIONS,

@@ -12,7 +12,7 @@ import numpy as np
 
 from picograd.check.functions.cases import case, differing, elementwise_cases, labelled
 from picograd.check.functions.elementwise import FLOATS_ONLY, NO_TENSOR
-from picograd.check.functions.table import Case, ErrorCase, Formula, Function, View, by_name
+from picograd.check.functions.table import Case, ErrorCase, Formula, Function, View, base_of, by_name
 
 _AT_NAN = "The gradient is NaN where the element is; PyTorch's is a number there."
 # Far from 0, where powers overflow and vanish; and close to it, where 1 + x loses digits.
@@ -117,7 +117,7 @@ def _prelu_cases(rng: np.random.Generator) -> list[Case]:
         w = rng.uniform(0.1, 0.9, () if weights is None else (weights,))
         return Case(label, (x.astype(np.float32), w.astype(np.float32)))
 
-    spread = of("", (3, 2), 2).inputs
+    spread = [base_of(given) for given in of("", (3, 2), 2).inputs]
     return [
         of("rank 0", (), None), of("rank 0 weight", (4,), None), of("size 1", (1,)),
         of("one weight", (3, 5)), of("channels", (2, 3), 3), of("rank 3", (2, 3, 2), 3),

@@ -7,14 +7,14 @@ Every generator draws from the `rng` that it is given, so that a seed repeats it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from picograd.check.functions.table import Case, Input, View
+from picograd.check.functions.table import Case, Input, View, ViewKind, base_of
 from picograd.dialects.literals import Array
 
 Options: TypeAlias = Mapping[str, object]
@@ -101,6 +101,43 @@ def without_gradient(cases: Sequence[Case], *labels: str) -> list[Case]:
 def labelled(cases: Sequence[Case], prefix: str) -> list[Case]:
     """The cases under other labels, so that they may stand beside others of the same kinds."""
     return [replace(one, label=f"{prefix}, {one.label}") for one in cases]
+
+
+LEAST_CASES = 10
+
+
+def completed(draw: Callable[[np.random.Generator], Sequence[Case]], seed: int) -> list[Case]:
+    """The cases of a row, drawn from a seed, and what every row should have.
+
+    Where no input is a view, two more cases show the inputs of another one as permuted and as
+    sliced views; where there are less than ten, further ones are drawn.
+    """
+    rng = np.random.default_rng(seed)
+    cases = list(draw(rng))
+    cases += _as_views(cases)
+    again = labelled(list(draw(rng))[: max(LEAST_CASES - len(cases), 0)], "again")
+    return [*cases, *again]
+
+
+def _as_views(cases: Sequence[Case]) -> list[Case]:
+    inputs = [given for one in cases for given in one.inputs]
+    ranked = [one for one in cases if any(_has_rank(given) for given in one.inputs)]
+    if not ranked or any(isinstance(given, View) for given in inputs):
+        return []
+    model = max(ranked[:6], key=lambda one: sum(base_of(given).size for given in one.inputs))
+
+    def seen(given: Input, kind: ViewKind) -> Input:
+        return View(base_of(given), kind) if _has_rank(given) else given
+
+    kinds: tuple[ViewKind, ...] = ("permuted", "sliced")
+    return [
+        replace(model, label=f"{kind} view", inputs=tuple(seen(one, kind) for one in model.inputs))
+        for kind in kinds
+    ]
+
+
+def _has_rank(given: Input) -> bool:
+    return base_of(given).ndim > 0
 
 
 def elementwise_cases(

@@ -137,7 +137,6 @@ FUNCTIONS: tuple[Function, ...] = (
         kinks=_WHOLE,
         integers=False,
         nonfinite=False,
-        errors=(),
     ),
     binary(
         "torch.fmod",

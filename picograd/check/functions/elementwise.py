@@ -112,7 +112,7 @@ FUNCTIONS: tuple[Function, ...] = (
         lambda x: np.maximum(x, 0),
         in_place("relu_"),
         kinks=(0,),
-        errors=(ErrorCase("an argument too many", (np.ones(3, np.float32), 2.0), TypeError, match="argument"),),
+        errors=(ErrorCase("an argument too many", (np.ones(3, np.float32), 2.0), TypeError),),
     ),
     Function(
         "F.gelu",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import picograd
+from picograd.check.functions.cases import completed
 from picograd.check.functions.running import Sample, is_float, listed, seed_of, traced
 from picograd.check.functions.table import Case, Function, base_of, shown
 from picograd.dialects.literals import Array
@@ -40,7 +41,8 @@ class Expected:
 def samples_of(row: Function, seed: int = 0) -> list[Sample]:
     """The row's cases with the weights of their results."""
     rng = np.random.default_rng(seed_of(row, seed))
-    return [Sample(row, case, _weights(row, case, rng)) for case in row.cases(rng)]
+    cases = completed(row.cases, seed_of(row, seed))
+    return [Sample(row, case, _weights(row, case, rng)) for case in cases]
 
 
 def _weights(row: Function, case: Case, rng: np.random.Generator) -> tuple[Array, ...]:

@@ -259,7 +259,7 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
     ),
     Function(
-        "F.embedding",
+        "F.embedding, rows",
         by_name("F.embedding"),
         lambda index, weight: weight[index],
         _embedding_cases,

@@ -214,6 +214,7 @@ FUNCTIONS: tuple[Function, ...] = (
         lambda a, b, p=2.0: _norm(a - b, None, False, p),
         [((2, 3), (2, 3)), ((3,), (2, 3)), ((1,), (1,)), ((2, 2), ())],
         options=[{"p": 2.0}, {"p": 1.0}],
+        errors=(ErrorCase("sizes", (_TWO, np.ones((2, 2), np.float32)), RuntimeError),),
     ),
     product(
         "torch.cdist",
