@@ -42,7 +42,9 @@ def add_parser(commands: Commands) -> None:
         nargs="?",
         choices=tuple(WORKLOADS),
         default=next(iter(WORKLOADS)),
-        help="; ".join(f"{one.name}: {one.summary.replace('%', '%%')}" for one in WORKLOADS.values())
+        help="; ".join(f"{one.name}: {one.summary}" for one in WORKLOADS.values()).replace(
+            "%", "%%"
+        )
         + " (%(default)s)",
     )
     parser.add_argument("--device", choices=DEVICES, help="train on this one only (both)")
