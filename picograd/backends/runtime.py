@@ -73,6 +73,10 @@ class Device(ABC):
     driver: str = ""
     """The software between us and it, with its version; empty where there is none to be wrong."""
 
+    def details(self) -> Sequence[tuple[str, str]]:
+        """Facts about it beyond its name, for people: each with what it is called."""
+        return ()
+
     @abstractmethod
     def allocate(self, type: TensorType[Any]) -> Buffer:
         """Fresh memory for a tensor of this type; the contents are undefined."""

@@ -8,19 +8,17 @@ from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 
 from picograd.backends import runtime
-from picograd.backends.llvm import codegen
 from picograd.backends.wgsl.runtime import AdapterInfo, list_adapters
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table
 from picograd.compiler.self_test import PROGRAMS, Verdict, self_test
 from picograd.compiler.trust import refusal
 from picograd.errors import DeviceError
-from picograd.targets import lookup
+from picograd.targets import lookup, names
 from picograd.targets.target import Target
 
 EXIT_REFUSED = 1
 PACKAGES = ("picograd", "xdsl", "llvmlite", "wgpu", "numpy", "rich")
-FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512bw", "neon")
 OPTIONAL = ("hypothesis", "pytest", "torch", "matplotlib")
 
 
@@ -45,16 +43,16 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command itself."""
-    names = [name.strip() for name in arguments.devices.split(",") if name.strip()]
+    devices = [name.strip() for name in arguments.devices.split(",") if name.strip()]
     print_table("Versions", ("package", "version"), versions())
-    outcomes = [try_device(name) for name in names]
-    for name, outcome in zip(names, outcomes, strict=True):
+    outcomes = [try_device(name) for name in devices]
+    for name, outcome in zip(devices, outcomes, strict=True):
         if outcome.facts:
             print_table(f"{name}: {outcome.adapter}", ("fact", "value"), outcome.facts)
-    if "gpu" in names:
+    if "gpu" in devices:
         rows = [describe_adapter(adapter) for adapter in list_adapters()]
         print_table("GPU adapters", ("adapter", "backend", "kind", "driver", "used"), rows)
-    rows = [(name, *outcome.row()) for name, outcome in zip(names, outcomes, strict=True)]
+    rows = [(name, *outcome.row()) for name, outcome in zip(devices, outcomes, strict=True)]
     print_table("Self-test", ("device", *PROGRAMS, "verdict"), rows)
     for outcome in outcomes:
         if outcome.problem is not None:
@@ -100,8 +98,7 @@ def try_device(name: str) -> Outcome:
         return Outcome(problem=error)
     verdicts = self_test(device)
     failed = [verdict for verdict in verdicts if not verdict.ok]
-    facts = describe_processor() if name == "cpu" else []
-    facts += describe_target(lookup(name)) if name != "reference" else []
+    facts = [*device.details(), *(describe_target(lookup(name)) if name in names() else [])]
     problem = refusal(device, failed) if failed else None
     about = device.adapter + (f", {device.driver}" if device.driver else "")
     return Outcome(about, facts, verdicts, problem)
@@ -121,16 +118,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
-
-
-def describe_processor() -> list[tuple[str, str]]:
-    """The processor as LLVM knows it, and those of its features that change what kernels do."""
-    processor, features = codegen.host(), codegen.host().features
-    present = [name for name in FEATURES if f"+{name}," in f"{features},"]
-    return [
-        ("LLVM calls it", processor.name),
-        ("features", " ".join(present) or "none of " + " ".join(FEATURES)),
-    ]
 
 
 def describe_target(target: Target) -> list[tuple[str, str]]:

@@ -19,6 +19,9 @@ import llvmlite.binding as llvm
 
 from picograd.errors import CompileError
 
+VERSION = ".".join(map(str, llvm.llvm_version_info))
+"""The version of LLVM."""
+
 # Level 0 spills every value around every instruction; 1, 2 and 3 give the same code here.
 _OPTIMIZATION_LEVEL = 1
 

@@ -19,6 +19,8 @@ from picograd.dialects.dtypes import dtype_of, from_numpy, nbytes_of, tensor_typ
 from picograd.dialects.loop import memref_type
 from picograd.targets import lookup
 
+FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512bw", "neon")
+
 # What begins a comment in a processor's assembly, where it is not "#".
 _COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
 
@@ -57,6 +59,13 @@ class CpuDevice(Device):
         self.pool = pool or shared_pool()
         self.adapter = _processor_name()
         self._memory = BlockPool()
+
+    def details(self) -> Sequence[tuple[str, str]]:
+        """The processor as LLVM knows it, and those of its features that change what kernels do."""
+        host = codegen.host()
+        present = [name for name in FEATURES if f"+{name}," in f"{host.features},"]
+        features = " ".join(present) or "none of " + " ".join(FEATURES)
+        return (("LLVM", codegen.VERSION), ("LLVM calls it", host.name), ("features", features))
 
     def allocate(self, type: TensorType[Any]) -> CpuBuffer:
         nbytes = nbytes_of(type)
