@@ -12,7 +12,15 @@ import numpy as np
 
 from picograd.check.functions.cases import case, differing, elementwise_cases, labelled
 from picograd.check.functions.elementwise import FLOATS_ONLY, NO_TENSOR
-from picograd.check.functions.table import Case, ErrorCase, Formula, Function, View, base_of, by_name
+from picograd.check.functions.table import (
+    Case,
+    ErrorCase,
+    Formula,
+    Function,
+    View,
+    base_of,
+    by_name,
+)
 
 _AT_NAN = "The gradient is NaN where the element is; PyTorch's is a number there."
 # Far from 0, where powers overflow and vanish; and close to it, where 1 + x loses digits.

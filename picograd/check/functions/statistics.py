@@ -17,7 +17,7 @@ from picograd.check.functions.cases import (
 )
 from picograd.check.functions.elementwise import NO_TENSOR
 from picograd.check.functions.reductions import along
-from picograd.check.functions.table import Case, ErrorCase, Function, by_name, in_place
+from picograd.check.functions.table import Case, ErrorCase, Function, View, by_name, in_place
 
 _ONES = np.ones((2, 3), np.float32)
 _NO_AXIS = ErrorCase("no such axis", (_ONES,), IndexError, {"dim": 2}, match="axis 2")
@@ -74,7 +74,8 @@ def _pair_cases(rng: np.random.Generator, *, same_size: bool) -> list[Case]:
         ("double", drawn(rng, (2, 3), dtype=np.float64)),
     ]
     target = np.zeros((2, 3), np.int64)
-    return cases + [Case(label, (array, target)) for label, array in others]
+    seen = Case("permuted view", (drawn(rng, (2, 3)), View(target, "permuted")))
+    return [*cases, seen, *(Case(label, (array, target)) for label, array in others)]
 
 
 _WITH_NAN = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
