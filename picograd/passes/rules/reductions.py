@@ -1,4 +1,4 @@
-"""Rules for reductions, scans and sorts: over nothing, over axes of one element, one after another."""
+"""Rules for reductions, products, scans and sorts: over nothing, over one element, joined."""
 
 from xdsl.ir import Operation, SSAValue
 
