@@ -71,16 +71,17 @@ install_picograd() {
 }
 
 # install_pytorch: its build without CUDA, for the tests that compare with it. On Linux only that one
-# has "+cpu" in its version; elsewhere every build is one. An index that cannot be reached is passed
-# over, so that a mirror, or a folder of wheels, will do.
+# has "+cpu" in its version; elsewhere every build is one. The configured index (a mirror, a folder of
+# wheels) is asked first, then PyTorch's own.
 install_pytorch() {
     version=$(sed -n 's/^pytorch = \["torch==\(.*\)"\]$/\1/p' pyproject.toml)
     [ "$(uname -s)" != Linux ] || version="$version+cpu"
     installed=$("$VENV/bin/python" -m pip show torch 2>/dev/null | sed -n 's/^Version: //p')
     [ "$installed" != "$version" ] || return 0
     say "installing PyTorch $version, for the tests that compare with it"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 \
-        --extra-index-url https://download.pytorch.org/whl/cpu "torch==$version" ||
+    pip_install="$VENV/bin/python -m pip install --quiet --disable-pip-version-check --retries 1"
+    $pip_install "torch==$version" 2>/dev/null ||
+        $pip_install --extra-index-url https://download.pytorch.org/whl/cpu "torch==$version" ||
         skip "comparisons with PyTorch, because torch $version could not be installed"
 }
 
