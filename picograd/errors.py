@@ -93,8 +93,8 @@ class PicogradError(Exception):
         return "\n".join([self.message, *lines])
 
 
-class ShapeError(PicogradError, RuntimeError):
-    """Shapes that do not fit the operation."""
+class ShapeError(PicogradError, RuntimeError, ValueError):
+    """Shapes that do not fit the operation; PyTorch raises either, losses a ValueError."""
 
 
 class DTypeError(PicogradError, RuntimeError):
