@@ -100,7 +100,9 @@ class TileLoops(Pass):
                 plan = _sizes_by_name(kernel, sizes)
             else:
                 plan = chosen_sizes(kernel, lookup(self.target), exact=self.exact)
-            tile(kernel, plan, exact=self.exact, suffix=suffix)
+            # A GPU computes whole blocks, of which `round_up_loops` then clips what is too much.
+            whole = not sizes and not self.exact and lookup(self.target).kind == "gpu"
+            tile(kernel, plan, exact=self.exact, suffix=suffix, whole=whole)
 
 
 Plan = Mapping[Operation, Mapping[str, int]]
@@ -134,8 +136,11 @@ def chosen_sizes(kernel: KernelOp, target: Target, *, exact: bool) -> Plan:
     return plan
 
 
-def tile(kernel: KernelOp, plan: Plan, *, exact: bool, suffix: str) -> None:
-    """Tile the loops in a plan, inner loops first, because outer ones copy their bodies."""
+def tile(kernel: KernelOp, plan: Plan, *, exact: bool, suffix: str, whole: bool = False) -> None:
+    """Tile the loops in a plan, inner loops first, because outer ones copy their bodies.
+
+    With `whole`, a dimension shorter than its tile becomes a block of one tile all the same.
+    """
     for op in inner_first(kernel, LoopOp):
         sizes = plan.get(op)
         if not sizes or any(dim.name in sizes and dim.step != 1 for dim in op.dims):
@@ -146,7 +151,7 @@ def tile(kernel: KernelOp, plan: Plan, *, exact: bool, suffix: str) -> None:
             if exact:
                 # Dimensions that are not tiled become loops of their own, outside the tile.
                 sizes = {dim.name: 1 for dim in op.dims if dim.name not in sizes} | dict(sizes)
-            tiler = _Tiler(op, sizes, suffix, exact)
+            tiler = _Tiler(op, sizes, suffix, exact, whole)
             block = Block()
             tiler.build([name for name in sizes if name in tiler.dims], {}, block)
             new = list(block.ops)
@@ -158,12 +163,15 @@ def tile(kernel: KernelOp, plan: Plan, *, exact: bool, suffix: str) -> None:
 class _Tiler:
     """Builds the nests that replace one parallel loop."""
 
-    def __init__(self, op: ParallelOp, sizes: Mapping[str, int], suffix: str, exact: bool):
+    def __init__(
+        self, op: ParallelOp, sizes: Mapping[str, int], suffix: str, exact: bool, whole: bool
+    ) -> None:
         self.op = op
         self.dims = {dim.name: dim for dim in op.dims}
         self.sizes = dict(sizes)
         self.suffix = suffix
         self.exact = exact
+        self.whole = whole
         self.facts = LoopFacts()
 
     def build(self, names: Sequence[str], inner: Mapping[str, Dim], into: Block) -> None:
@@ -173,7 +181,8 @@ class _Tiler:
             return
         name, rest = names[0], names[1:]
         for dim, size in self.parts(self.dims[name]):
-            if dim.is_constant and dim.extent is not None and dim.extent <= size:
+            extent = dim.extent if dim.is_constant else None
+            if extent is not None and (extent == size or (extent < size and not self.whole)):
                 self.build(rest, {**inner, name: replace(dim, step=1, name=name)}, into)
                 continue
             label = name if size == 1 else name + self.suffix

@@ -104,8 +104,6 @@ class GPT(nn.Module):
 
     def __init__(self, letters: int) -> None:
         super().__init__()
-        # Products of round sizes need no tails; scores of letters that never occur fall at once.
-        letters = -(-letters // 64) * 64
         self.letters = nn.Embedding(letters, WIDTH)
         self.places = nn.Embedding(CONTEXT, WIDTH)
         self.blocks = nn.ModuleList([Block() for _ in range(BLOCKS)])
@@ -194,7 +192,7 @@ class Session:
                 padded = np.zeros((1, CONTEXT), np.int64)
                 padded[0, : len(window)] = window
                 every = scores(picograd.tensor(padded, device=self.device)).numpy()
-                row = every[0, len(window) - 1, : len(corpus.alphabet)].astype(np.float64)
+                row = every[0, len(window) - 1].astype(np.float64)
                 odds = np.exp((row - row.max()) / temperature)
                 text.append(int(rng.choice(len(odds), p=odds / odds.sum())))
         return corpus.decode(text)
