@@ -14,7 +14,7 @@ from picograd.cli.display import print_table
 from picograd.compiler.self_test import PROGRAMS, Verdict, self_test
 from picograd.compiler.trust import refusal
 from picograd.errors import DeviceError
-from picograd.targets import lookup, names
+from picograd.targets import lookup
 from picograd.targets.target import Target
 
 EXIT_REFUSED = 1
@@ -98,7 +98,7 @@ def try_device(name: str) -> Outcome:
         return Outcome(problem=error)
     verdicts = self_test(device)
     failed = [verdict for verdict in verdicts if not verdict.ok]
-    facts = [*device.details(), *(describe_target(lookup(name)) if name in names() else [])]
+    facts = [*device.details(), *(describe_target(lookup(name)) if name != "reference" else [])]
     problem = refusal(device, failed) if failed else None
     about = device.adapter + (f", {device.driver}" if device.driver else "")
     return Outcome(about, facts, verdicts, problem)
