@@ -4,8 +4,14 @@ Use it as `import picograd as torch`: names, defaults and semantics are PyTorch'
 imported when a tensor is first put on their device.
 """
 
+from importlib.metadata import version as _version
+from math import e, inf, nan, pi
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from picograd import (
     autograd,
+    backends,
+    cuda,
     data,
     errors,
     func,
@@ -88,6 +94,9 @@ from picograd.frontend.creation import (
 from picograd.frontend.creation import (
     from_array as from_numpy,
 )
+from picograd.frontend.device_names import (
+    Device as device,
+)
 from picograd.frontend.devices import (
     default_device,
     set_default_device,
@@ -100,11 +109,21 @@ from picograd.frontend.explain import (
     explain,
 )
 from picograd.frontend.functions import *
+from picograd.frontend.global_settings import (
+    get_default_dtype,
+    initial_seed,
+    set_default_dtype,
+    set_float32_matmul_precision,
+    use_deterministic_algorithms,
+)
 from picograd.frontend.grad_mode import (
     enable_grad,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
+)
+from picograd.frontend.grad_mode import (
+    no_grad as inference_mode,
 )
 from picograd.frontend.joining import (
     cat,
@@ -120,21 +139,30 @@ from picograd.frontend.ladder import (
     get_mode,
     set_mode,
 )
+from picograd.frontend.missing import (
+    missing_names as _missing_names,
+)
 from picograd.frontend.promotion import (
     promote_types,
     result_type,
 )
 from picograd.frontend.random import (
     Generator,
+    bernoulli,
     manual_seed,
+    multinomial,
     rand,
     rand_like,
     randint,
     randn,
     randn_like,
+    randperm,
 )
 from picograd.frontend.tensor import (
     Tensor,
+)
+from picograd.func import (
+    vmap,
 )
 from picograd.io import (
     load_pickle as load,
@@ -143,10 +171,36 @@ from picograd.io import (
     save_pickle as save,
 )
 from picograd.nn.functional import (
+    adaptive_avg_pool1d,
+    alpha_dropout,
+    avg_pool1d,
+    batch_norm,
+    binary_cross_entropy_with_logits,
     celu,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    cosine_embedding_loss,
+    cosine_similarity,
+    dropout,
+    group_norm,
+    hardshrink,
+    hinge_embedding_loss,
+    instance_norm,
+    kl_div,
+    layer_norm,
+    margin_ranking_loss,
+    max_pool1d,
+    max_pool2d,
+    pairwise_distance,
+    poisson_nll_loss,
     prelu,
+    rms_norm,
     selu,
     threshold,
+    triplet_margin_loss,
 )
 
 __all__ = [
@@ -154,22 +208,41 @@ __all__ = [
     "Explanation",
     "Generator",
     "Pipeline",
+    "Size",
     "Tensor",
+    "adaptive_avg_pool1d",
+    "alpha_dropout",
     "arange",
     "as_tensor",
     "atleast_1d",
     "atleast_2d",
     "autograd",
+    "avg_pool1d",
+    "backends",
+    "batch_norm",
+    "bernoulli",
     "bfloat16",
+    "binary_cross_entropy_with_logits",
     "bool",
     "broadcast_tensors",
     "cat",
     "celu",
     "compile",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cuda",
     "data",
     "default_device",
+    "device",
     "double",
+    "dropout",
     "dtype",
+    "e",
     "einsum",
     "embedding",
     "empty",
@@ -187,10 +260,18 @@ __all__ = [
     "full",
     "full_like",
     "func",
+    "get_default_dtype",
     "get_mode",
+    "group_norm",
     "half",
+    "hardshrink",
+    "hinge_embedding_loss",
     "hstack",
     "iinfo",
+    "inf",
+    "inference_mode",
+    "initial_seed",
+    "instance_norm",
     "int",
     "int8",
     "int16",
@@ -199,20 +280,30 @@ __all__ = [
     "io",
     "is_grad_enabled",
     "is_tensor",
+    "kl_div",
+    "layer_norm",
     "linalg",
     "linspace",
     "load",
     "logspace",
     "long",
     "manual_seed",
+    "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
     "meshgrid",
+    "multinomial",
     "name",
+    "nan",
     "nn",
     "no_grad",
     "ones",
     "ones_like",
     "optim",
+    "pairwise_distance",
+    "pi",
     "pipeline",
+    "poisson_nll_loss",
     "prelu",
     "promote_types",
     "rand",
@@ -220,21 +311,35 @@ __all__ = [
     "randint",
     "randn",
     "randn_like",
+    "randperm",
     "result_type",
+    "rms_norm",
     "save",
     "selu",
     "set_default_device",
+    "set_default_dtype",
+    "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_mode",
     "short",
     "stack",
     "tensor",
     "threshold",
+    "triplet_margin_loss",
     "uint8",
+    "use_deterministic_algorithms",
     "utils",
+    "vmap",
     "vstack",
     "where",
     "zeros",
     "zeros_like",
 ]
 __all__ += _functions.__all__
+
+__version__ = _version("picograd")
+Size = tuple
+"""A shape is a tuple."""
+
+if not _TYPE_CHECKING:
+    __getattr__ = _missing_names("torch", globals())

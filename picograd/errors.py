@@ -145,6 +145,10 @@ class TraceError(PicogradError, RuntimeError):
     """Code that cannot be traced, such as a Python branch on a traced value."""
 
 
+class MissingName(PicogradError, AttributeError):
+    """A name of PyTorch's that picograd does not have."""
+
+
 class PassError(PicogradError):
     """A pass that failed, or left IR behind that does not verify."""
 

@@ -11,7 +11,10 @@ if __name__ != "picograd.backends":
     )
 
 
+from picograd.backends import cuda, cudnn, mps
 from picograd.backends.runtime import Device, register_device
+
+__all__ = ["cuda", "cudnn", "mps"]
 
 
 def _reference() -> Device:

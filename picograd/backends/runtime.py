@@ -147,18 +147,30 @@ def opened_devices() -> tuple[Device, ...]:
     return tuple(_devices.values())
 
 
+_ELSEWHERE = ("cuda", "mps", "xpu", "hip", "vulkan", "mlu", "npu")
+"""What PyTorch calls a GPU."""
+
+
+def no_such_device(name: str) -> DeviceError:
+    """The error for a name that is no device's."""
+    hint = "pass one of these names, or set PICOGRAD_DEVICE to one of them"
+    if name.split(":")[0] in _ELSEWHERE and "gpu" in _makers:
+        hint = "picograd calls the GPU, whoever made it, 'gpu'"
+    return DeviceError(
+        f"there is no device called {name!r}",
+        expected="one of " + ", ".join(repr(known) for known in _makers),
+        found=repr(name),
+        hint=hint,
+    )
+
+
 def device(name: str) -> Device:
     """The device of this name.
 
     Raises DeviceError with the remedy when there is no such name or the machine has none.
     """
     if name not in _makers:
-        raise DeviceError(
-            f"there is no device called {name!r}",
-            expected="one of " + ", ".join(repr(known) for known in _makers),
-            found=repr(name),
-            hint="pass one of these names, or set PICOGRAD_DEVICE to one of them",
-        )
+        raise no_such_device(name)
     if name not in _devices:
         _devices[name] = _makers[name]()
     return _devices[name]

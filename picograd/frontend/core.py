@@ -18,6 +18,7 @@ from picograd.dialects.dtypes import DType, dtype_of
 from picograd.dialects.tensor import ReshapeOp, int_array
 from picograd.errors import DTypeError, GradientError, ShapeError
 from picograd.frontend.cells import Cell, Value
+from picograd.frontend.device_names import Device, device_named
 from picograd.frontend.eager import current
 from picograd.frontend.modes import SETTINGS, RuntimeValue, set_recording
 from picograd.frontend.problems import located
@@ -83,9 +84,9 @@ class TensorCore:
         return dtype_of(self.cell.type)
 
     @property
-    def device(self) -> str:
+    def device(self) -> Device:
         """The name of the device that holds the tensor: "cpu", "gpu" or "reference"."""
-        return self.cell.device
+        return device_named(self.cell.device)
 
     def stride(self) -> tuple[int, ...]:
         """How many elements of the storage lie between neighbours along each axis."""

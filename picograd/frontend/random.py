@@ -1,93 +1,54 @@
-"""Random tensors from a counter-based generator.
-
-Each draw of n elements is Philox 4x32-10 of the seed and a counter that moves on by ceil(n / 4)
-blocks, so the same program draws the same bits eagerly, compiled, and on every device. In a
-compiled function the counter is an input, taken anew at each call.
-"""
+"""Random tensors from a counter-based generator; `generators.py` says how they are drawn."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from math import pi, prod
-from typing import Any, TypeAlias
+from math import prod
 
-import numpy as np
-from numpy.typing import NDArray
-
-from picograd.dialects.dtypes import DType, bfloat16, float16, float32, int32, int64
-from picograd.errors import DTypeError, OptionError
+from picograd.dialects.dtypes import DType, int64
+from picograd.errors import DTypeError, OptionError, ShapeError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.creation import builder_for, finish
-from picograd.frontend.modes import RuntimeValue
+from picograd.frontend.generators import (
+    DIGITS,
+    Generator,
+    Recipe,
+    default_generator,
+    drawn,
+    integers,
+    normal,
+    permutation,
+    uniform,
+)
+from picograd.frontend.joining import checked
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT
 from picograd.frontend.shape_ops import shape_argument
-from picograd.frontend.tape import Var
 from picograd.frontend.tensor import Tensor
-from picograd.semantics.builder import Ops, V
 
-_WORDS = 4  # 32-bit words in a block of Philox 4x32
-_MASK = 2**64 - 1
-
-
-class Generator:
-    """A seed, and how many blocks have been drawn."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self._lock = threading.Lock()
-        self.manual_seed(seed)
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start over with this seed, of which 64 bits count."""
-        self.seed = seed & _MASK
-        self.counter = 0
-        return self
-
-    def take(self, elements: int) -> NDArray[np.int32]:
-        """The state (key low, key high, counter low, counter high) for a draw, which it counts."""
-        with self._lock:
-            counter = self.counter
-            self.counter = (counter + -(-elements // _WORDS)) & _MASK
-        words = np.array([self.seed, counter], dtype="<u8")
-        return words.view("<u4").view("<i4").astype(np.int32)
-
-
-default_generator = Generator()
+__all__ = [
+    "Generator",
+    "Recipe",
+    "bernoulli",
+    "default_generator",
+    "draw",
+    "manual_seed",
+    "multinomial",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "uniform",
+]
 
 
 def manual_seed(seed: int) -> Generator:
     """Seed the generator that all random functions use by default."""
     return default_generator.manual_seed(seed)
-
-
-Recipe: TypeAlias = Callable[[Ops[Any], Any, Sequence[int]], Any]
-"""Builds random numbers of a shape from a state of the generator."""
-
-
-def uniform(ops: Ops[V], state: V, shape: Sequence[int], digits: int = 24) -> V:
-    """Multiples of 2^-digits in [0, 1): the top bits of each word, 24 of them exact in float32."""
-    bits = ops.random_bits(state, shape)
-    top = ops.binary("shr", bits, ops.full_like(bits, 32 - digits))
-    return ops.scale(ops.cast(top, float32), 2.0**-digits)
-
-
-_DIGITS = {float16: 11, bfloat16: 8}
-"""The random bits of uniform numbers in the dtypes that hold fewer than 24."""
-
-
-def normal(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
-    """Normally distributed numbers by Box and Muller's method, from two uniforms each."""
-    both = uniform(ops, state, (2, *shape))
-    halves: list[V] = []
-    for row in (0, 1):
-        starts, limits = [row, *[0] * len(shape)], [row + 1, *shape]
-        halves.append(ops.reshape(ops.slice(both, starts, limits, [1] * len(starts)), shape))
-    # The logarithm's argument lies in (0, 1].
-    positive = ops.add(halves[0], ops.full(shape, 2.0**-24, float32))
-    radius = ops.unary("sqrt", ops.scale(ops.unary("log", positive), -2))
-    return ops.mul(radius, ops.unary("cos", ops.scale(halves[1], 2 * pi)))
 
 
 def draw(
@@ -100,22 +61,9 @@ def draw(
     generator: Generator | None,
     scale: tuple[float, float] = (1.0, 0.0),
 ) -> Tensor:
-    """Numbers by a recipe, which has a name and uses so many words; scaled, then shifted."""
-    ops, source, shape = builder_for(device), generator or default_generator, tuple(shape)
-    words = ops.mode.random_words(words)
-    state = ops.mode.runtime(
-        RuntimeValue("random_state", int32, (4,), lambda numbers: source.take(words))
-    )
-
-    def build(inner: Ops[V], state: V) -> V:
-        numbers = inner.cast(recipe(inner, state, shape), dtype)
-        if scale != (1.0, 0.0):
-            numbers = inner.scale(numbers, scale[0])
-            numbers = inner.add(numbers, inner.full_like(numbers, scale[1]))
-        return numbers
-
-    key = ("random", name, shape, dtype, scale)
-    return finish(ops, Var(ops.mode.compose(key, build, state)))
+    """A new tensor of numbers by a recipe, as `generators.drawn` makes them."""
+    ops = builder_for(device)
+    return finish(ops, drawn(ops, name, recipe, words, shape, dtype, generator, scale))
 
 
 def _float_dtype(dtype: DType | None) -> DType:
@@ -140,7 +88,7 @@ def rand(
 ) -> Tensor:
     """Uniform numbers in [0, 1), with 24 random bits each; 11 in float16, 8 in bfloat16."""
     shape, wanted = shape_argument(size), _float_dtype(dtype)
-    recipe = partial(uniform, digits=_DIGITS.get(wanted, 24))
+    recipe = partial(uniform, digits=DIGITS.get(wanted, 24))
     numbers = draw("uniform", recipe, prod(shape), shape, wanted, device, generator)
     return numbers.requires_grad_(requires_grad)
 
@@ -177,30 +125,122 @@ def randn_like(
 
 
 def randint(
-    low: int,
-    high: int,
-    size: Sequence[int],
+    low: int | None = None,
+    high: int | Sequence[int] | None = None,
+    size: Sequence[int] | None = None,
     *,
     dtype: DType | None = None,
     device: str | None = None,
+    requires_grad: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Integers from low to high - 1, by the remainder of 31 random bits."""
-    if not 0 < high - low <= 2**31:
+    """Integers from low, or 0, to high - 1: `randint(high, size)` or `randint(low, high, size)`."""
+    if size is None and isinstance(high, Sequence):
+        high, size = None, high
+    if high is None:
+        low, high = 0, low
+    if size is None or high is None or isinstance(high, Sequence):
         raise located(
             OptionError(
-                "randint has no numbers to draw from",
-                expected="low < high <= low + 2**31",
-                found=f"low {low}, high {high}",
-                hint="widen the range from low to high, or keep it within 2**31",
+                "randint does not know what to draw",
+                expected="randint(high, size) or randint(low, high, size)",
+                found=f"low {low}, high {high}, size {size}",
+                hint="the size is a tuple: torch.randint(10, (3,))",
+            )
+        )
+    first, end = int(low or 0), int(high)
+    shape, recipe = shape_argument((size,)), integers(first, end)
+    name = f"integers from {first} to {end}"
+    numbers = draw(name, recipe, prod(shape), shape, dtype or int64, device, generator)
+    return numbers.requires_grad_(requires_grad)
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: str | None = None,
+) -> Tensor:
+    """The integers from 0 to n - 1 in random order: the order that sorts n random words."""
+    if n < 0:
+        raise located(
+            ShapeError(
+                "randperm orders a number of integers",
+                expected="n >= 0",
+                found=n,
+                hint="pass how many there are, such as len(data)",
+            )
+        )
+    return draw("permutation", permutation, n, (n,), dtype or int64, device, generator)
+
+
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """1 with the probability that the element is, or p for all of them, and else 0."""
+    chances = _probabilities(input, "bernoulli") if p is None else checked(input, "bernoulli")
+    numbers = rand(chances.shape, device=chances.device, generator=generator)
+    # A tensor is compared as float32, so that 1 is above every number that can be drawn.
+    return (numbers < (chances.detach().float() if p is None else p)).to(chances.dtype)
+
+
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Indices along the last axis, drawn with probabilities in proportion to the elements.
+
+    Without replacement the indices of a row differ: an exponential race, which orders them by
+    their element divided by a random number. With it, each is looked up in the running sum.
+    """
+    weights = _probabilities(input, "multinomial").detach()
+    _check_samples(weights, num_samples, replacement)
+    weights = weights.float() if weights.dtype in DIGITS else weights
+    if not replacement:
+        # Half a step away from 0 and 1, so that the logarithm is neither infinite nor 0.
+        drawn = rand(weights.shape, device=weights.device, generator=generator) + 2.0**-25
+        return (weights / -drawn.log()).topk(num_samples, dim=-1).indices
+    shape = (*weights.shape[:-1], num_samples, 1)
+    sums = weights.cumsum(-1)
+    drawn = rand(shape, device=weights.device, generator=generator) * sums[..., None, -1:]
+    return (sums.unsqueeze(-2) <= drawn).sum(-1)
+
+
+def _check_samples(weights: Tensor, num_samples: int, replacement: bool) -> None:
+    if weights.ndim not in (1, 2):
+        raise located(
+            ShapeError(
+                "multinomial draws from a row of weights, or from each of several",
+                expected="one axis or two",
+                found=f"shape {list(weights.shape)}",
+                hint="reshape it: logits[:, -1, :].softmax(-1) has two axes",
+            )
+        )
+    most = weights.shape[-1]
+    if num_samples < 1 or (num_samples > most and not replacement) or most == 0:
+        raise located(
+            OptionError(
+                "multinomial cannot draw so many",
+                expected=f"num_samples from 1 to {most}, the weights of a row",
+                found=f"num_samples={num_samples}, replacement={replacement}",
+                hint="with replacement=True it may be more",
             )
         )
 
-    def integers(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
-        bits = ops.random_bits(state, shape)
-        positive = ops.cast(ops.binary("shr", bits, ops.full_like(bits, 1)), int64)
-        numbers = ops.binary("remainder", positive, ops.full_like(positive, high - low))
-        return ops.add(numbers, ops.full_like(numbers, low))
 
-    name = f"integers from {low} to {high}"
-    return draw(name, integers, prod(size), size, dtype or int64, device, generator)
+def _probabilities(input: object, name: str) -> Tensor:
+    chances = checked(input, name)
+    if not chances.dtype.is_float:
+        raise located(
+            DTypeError(
+                f"{name} takes probabilities",
+                expected="a float dtype",
+                found=chances.dtype.name,
+                hint="convert with .float()",
+            )
+        )
+    return chances

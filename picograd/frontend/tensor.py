@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NoReturn
+
 from picograd.frontend.bits import Bits
 from picograd.frontend.closeness import Closeness
 from picograd.frontend.comparison import Comparison
@@ -11,10 +13,12 @@ from picograd.frontend.elementwise import Elementwise
 from picograd.frontend.gradient_methods import GradientMethods
 from picograd.frontend.in_place import InPlace
 from picograd.frontend.indexing import Indexing
+from picograd.frontend.missing import missing
 from picograd.frontend.new_tensors import NewTensors
 from picograd.frontend.norms import Norms
 from picograd.frontend.picking import Picking
 from picograd.frontend.products import Products
+from picograd.frontend.random_fills import RandomFills
 from picograd.frontend.rearranging import Rearranging
 from picograd.frontend.rounding import Rounding
 from picograd.frontend.scans_and_sorts import ScansAndSorts
@@ -37,6 +41,7 @@ class Tensor(
     Picking,
     Indexing,
     InPlace,
+    RandomFills,
     NewTensors,
     Closeness,
     GradientMethods,
@@ -46,6 +51,13 @@ class Tensor(
     Made by `picograd.tensor`, `zeros`, `rand` and the like. Operations run at once on the tensor's
     device, or become ops of a graph inside of `picograd.compile`.
     """
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+            raise missing("Tensor", name, dir(type(self)))
 
 
 TensorCore.result_class = Tensor

@@ -1,5 +1,8 @@
 """Neural network modules, as in `torch.nn`."""
 
+from typing import TYPE_CHECKING
+
+from picograd.frontend.missing import missing_names
 from picograd.nn import functional, init, utils
 from picograd.nn.activation_layers import (
     CELU,
@@ -193,3 +196,6 @@ __all__ = [
     "init",
     "utils",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_names("torch.nn", __all__)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from picograd.errors import OptionError, ShapeError
 from picograd.frontend.combining import one_hot
 from picograd.frontend.joining import embedding as _rows
 from picograd.frontend.joining import where as _where
+from picograd.frontend.missing import missing_names
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 from picograd.nn.activations import (
@@ -192,3 +195,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         )
     is_padding = (input == padding_idx % count).unsqueeze(-1)
     return _where(is_padding, rows.detach(), rows)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = missing_names("torch.nn.functional", __all__)

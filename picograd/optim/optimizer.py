@@ -8,7 +8,7 @@ and overwrites.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast, overload
 
@@ -38,7 +38,7 @@ class Optimizer(Watched):
         self.live: tuple[str, ...] = ("lr",)
         """The settings that are inputs of compiled steps: others are constants there."""
         self.param_groups: list[Group] = []
-        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         given = list(cast(Iterable[Any], params))
         if not given:
             raise located(
@@ -116,9 +116,19 @@ class Optimizer(Watched):
                     self.update(group, params)
         return loss
 
-    @abstractmethod
     def update(self, group: Group, params: Sequence[Tensor]) -> None:
-        """Change these parameters, all of which have gradients; gradients are not recorded."""
+        """Change these parameters, all of which have gradients; gradients are not recorded.
+
+        A subclass defines this, or `step` as in PyTorch.
+        """
+        raise located(
+            OptionError(
+                f"{type(self).__name__} does not say how parameters change",
+                expected="a method `step`, or `update(group, params)`",
+                found="neither",
+                hint="define step(self, closure=None) under @torch.no_grad(), as in PyTorch",
+            )
+        )
 
     def learning_rate(self, group: Group) -> Operand:
         """The group's learning rate; an input of the graph inside of a compiled function."""
@@ -146,7 +156,7 @@ class Optimizer(Watched):
 
     def state_for(self, parameter: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         """The parameter's state: tensors of its shape, zero at first, which outlive any trace."""
-        state = self.state.setdefault(parameter, {})
+        state = self.state[parameter]
         with set_trace(None):
             for name in names:
                 if name not in state:
@@ -192,12 +202,10 @@ class Optimizer(Watched):
             )
         for group, other in zip(self.param_groups, saved["param_groups"], strict=True):
             group.update({key: value for key, value in other.items() if key != "params"})
-        copies: dict[int, Tensor] = {}  # state that parameters share stays shared
-        self.state = {
-            tensor: {
-                name: copies.setdefault(id(value), value.detach().clone())
-                for name, value in saved["state"][number].items()
-            }
-            for tensor, number in self._numbered().items()
-            if number in saved["state"]
-        }
+        copies: dict[int, Any] = {}  # state that parameters share stays shared
+        self.state.clear()
+        for tensor, number in self._numbered().items():
+            for name, value in saved["state"].get(number, {}).items():
+                if isinstance(value, Tensor) and id(value) not in copies:
+                    copies[id(value)] = value.detach().clone()
+                self.state[tensor][name] = copies.get(id(value), value)

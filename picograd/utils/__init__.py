@@ -1,5 +1,5 @@
 """What published code looks for under `torch.utils`."""
 
-from picograd import data
+from picograd.utils import data
 
 __all__ = ["data"]

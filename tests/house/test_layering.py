@@ -19,9 +19,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("passes", "backends"),
     ("compiler",),
     ("frontend",),
-    ("nn", "optim", "data", "io", "utils", "autograd", "func", "linalg"),
+    ("nn", "optim", "data", "io", "utils", "autograd", "func", "linalg", "cuda"),
     ("picograd",),  # the package's own __init__.py: what `import picograd` gives
-    ("check", "study", "cli", "__main__"),
+    ("check", "study", "testing", "cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -37,6 +37,7 @@ PEERS = {
     ("cli", "study"),
     ("cli", "check"),
     ("study", "check"),
+    ("testing", "check"),
     ("__main__", "cli"),
 }
 
