@@ -62,8 +62,17 @@ from picograd.dialects.limits import (
     finfo,
     iinfo,
 )
-from picograd.frontend import functions as _functions
-from picograd.frontend.combining import (
+from picograd.frontend.autodiff.grad_mode import (
+    enable_grad,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from picograd.frontend.autodiff.grad_mode import (
+    no_grad as inference_mode,
+)
+from picograd.frontend.functions import from_methods as _functions
+from picograd.frontend.functions.combining import (
     atleast_1d,
     atleast_2d,
     broadcast_tensors,
@@ -71,11 +80,7 @@ from picograd.frontend.combining import (
     meshgrid,
     vstack,
 )
-from picograd.frontend.compiled import (
-    CompiledFunction,
-    compile,
-)
-from picograd.frontend.creation import (
+from picograd.frontend.functions.creation import (
     arange,
     as_tensor,
     empty,
@@ -91,62 +96,28 @@ from picograd.frontend.creation import (
     zeros,
     zeros_like,
 )
-from picograd.frontend.creation import (
+from picograd.frontend.functions.creation import (
     from_array as from_numpy,
 )
-from picograd.frontend.device_names import (
-    Device as device,
-)
-from picograd.frontend.devices import (
-    default_device,
-    set_default_device,
-)
-from picograd.frontend.einsum import (
+from picograd.frontend.functions.einsum import (
     einsum,
 )
-from picograd.frontend.explain import (
-    Explanation,
-    explain,
-)
-from picograd.frontend.functions import *
-from picograd.frontend.global_settings import (
+from picograd.frontend.functions.from_methods import *
+from picograd.frontend.functions.global_settings import (
     get_default_dtype,
     initial_seed,
     set_default_dtype,
     set_float32_matmul_precision,
     use_deterministic_algorithms,
 )
-from picograd.frontend.grad_mode import (
-    enable_grad,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
-from picograd.frontend.grad_mode import (
-    no_grad as inference_mode,
-)
-from picograd.frontend.joining import (
+from picograd.frontend.functions.joining import (
     cat,
     embedding,
     is_tensor,
     stack,
     where,
 )
-from picograd.frontend.labels import (
-    name,
-)
-from picograd.frontend.ladder import (
-    get_mode,
-    set_mode,
-)
-from picograd.frontend.missing import (
-    missing_names as _missing_names,
-)
-from picograd.frontend.promotion import (
-    promote_types,
-    result_type,
-)
-from picograd.frontend.random import (
+from picograd.frontend.functions.random import (
     Generator,
     bernoulli,
     manual_seed,
@@ -158,8 +129,37 @@ from picograd.frontend.random import (
     randn_like,
     randperm,
 )
+from picograd.frontend.missing import (
+    missing_names as _missing_names,
+)
+from picograd.frontend.modes.device_names import (
+    Device as device,
+)
+from picograd.frontend.modes.devices import (
+    default_device,
+    set_default_device,
+)
+from picograd.frontend.modes.ladder import (
+    get_mode,
+    set_mode,
+)
+from picograd.frontend.promotion import (
+    promote_types,
+    result_type,
+)
 from picograd.frontend.tensor import (
     Tensor,
+)
+from picograd.frontend.tracing.compiled import (
+    CompiledFunction,
+    compile,
+)
+from picograd.frontend.tracing.explain import (
+    Explanation,
+    explain,
+)
+from picograd.frontend.tracing.labels import (
+    name,
 )
 from picograd.func import (
     vmap,

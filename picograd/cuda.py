@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from picograd.frontend.functions.random import manual_seed
 from picograd.frontend.missing import missing_names
-from picograd.frontend.random import manual_seed
 
 __all__ = [
     "device_count",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from picograd.dialects.dtypes import DType
-from picograd.frontend.joining import checked
-from picograd.frontend.reductions import Axes
+from picograd.frontend.functions.joining import checked
+from picograd.frontend.methods.reductions import Axes
 from picograd.frontend.tensor import Tensor
 
 __all__ = ["matrix_norm", "norm", "vector_norm"]

@@ -2,7 +2,7 @@
 
 from picograd.autograd.check import gradcheck, gradgradcheck
 from picograd.autograd.gradients import backward, grad
-from picograd.frontend.grad_mode import enable_grad, no_grad, set_grad_enabled
+from picograd.frontend.autodiff.grad_mode import enable_grad, no_grad, set_grad_enabled
 
 __all__ = [
     "backward",

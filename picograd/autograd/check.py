@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from picograd.autograd.gradients import grad
 from picograd.dialects.dtypes import float64
 from picograd.errors import DTypeError, GradientError
-from picograd.frontend.creation import tensor
+from picograd.frontend.functions.creation import tensor
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 

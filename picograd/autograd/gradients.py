@@ -8,8 +8,8 @@ from typing import TypeAlias
 from picograd.errors import GradientError, OptionError
 from picograd.frontend.backward import pull_back
 from picograd.frontend.core import TensorCore
-from picograd.frontend.creation import zeros_like
-from picograd.frontend.gradient_methods import differentiated, run_backward, seeded
+from picograd.frontend.functions.creation import zeros_like
+from picograd.frontend.methods.gradient_methods import differentiated, run_backward, seeded
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 

@@ -30,8 +30,8 @@ from picograd.dialects.dtypes import AnyMemRef, AnyTensor, from_ir, from_numpy, 
 from picograd.dialects.kernel import FusedOp
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import OptionError
-from picograd.frontend.eager import single_op_module
-from picograd.frontend.ladder import Rung
+from picograd.frontend.modes.eager import single_op_module
+from picograd.frontend.modes.ladder import Rung
 from picograd.passes.base import Level, Pass, level_of
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import ACCURACY, Comparison, analyse, analyse_block, judge

@@ -10,8 +10,9 @@ from picograd.cli import bench_study
 from picograd.cli.bench_report import json_option, ratios, report, write_json
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
-from picograd.study import digits_bench, gemm_bench
-from picograd.study.measure import interleave, on_one_thread
+from picograd.study.benches import digits as digits_bench
+from picograd.study.benches import gemm as gemm_bench
+from picograd.study.benches.measure import interleave, on_one_thread
 
 
 def add_parser(commands: Commands) -> None:

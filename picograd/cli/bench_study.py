@@ -10,12 +10,14 @@ from picograd.backends.runtime import device as find_device
 from picograd.cli.bench_report import Benchmarks, json_option, write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import print_table, progress
-from picograd.study import ladder_bench, linear_bench, reductions_bench
-from picograd.study.ladder_bench import Point, Size, Sweep
-from picograd.study.linear_bench import Shape
-from picograd.study.measure import Spread
-from picograd.study.pass_lists import Comparison
-from picograd.study.plots import check_plot, write_plot
+from picograd.study.benches import ladder as ladder_bench
+from picograd.study.benches import linear as linear_bench
+from picograd.study.benches import reductions as reductions_bench
+from picograd.study.benches.ladder import Point, Size, Sweep
+from picograd.study.benches.linear import Shape
+from picograd.study.benches.measure import Spread
+from picograd.study.benches.pass_lists import Comparison
+from picograd.study.benches.plots import check_plot, write_plot
 
 
 def add_modes(benchmarks: Benchmarks) -> argparse.ArgumentParser:

@@ -12,8 +12,8 @@ from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table, progress
 from picograd.cli.files import UsageError
 from picograd.errors import DeviceError
-from picograd.study import convnet, digits, gpt
-from picograd.study.workload import Training, Workload, train
+from picograd.study.demos import convnet, digits, gpt
+from picograd.study.demos.workload import Training, Workload, train
 
 WORKLOADS: dict[str, Workload] = {
     one.name: one for one in (digits.WORKLOAD, convnet.WORKLOAD, gpt.WORKLOAD)

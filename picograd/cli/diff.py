@@ -13,7 +13,7 @@ from picograd.cli.display import print_table
 from picograd.cli.dump import default_device, find_target
 from picograd.cli.files import UsageError, UserCode
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
-from picograd.frontend.ladder import Rung
+from picograd.frontend.modes.ladder import Rung
 
 EXIT_DIFFERENT = 1
 

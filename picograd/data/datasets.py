@@ -8,8 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from picograd.data.samplers import permutation
 from picograd.errors import OptionError, ShapeError
+from picograd.frontend.functions.random import Generator
 from picograd.frontend.problems import located
-from picograd.frontend.random import Generator
 from picograd.frontend.tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)

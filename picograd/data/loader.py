@@ -10,10 +10,10 @@ import numpy as np
 from picograd.data.datasets import Sized, TensorDataset
 from picograd.data.samplers import BatchSampler, HasLength, RandomSampler, SequentialSampler
 from picograd.errors import DTypeError, OptionError
-from picograd.frontend.creation import tensor
-from picograd.frontend.joining import stack
+from picograd.frontend.functions.creation import tensor
+from picograd.frontend.functions.joining import stack
+from picograd.frontend.functions.random import Generator
 from picograd.frontend.problems import located
-from picograd.frontend.random import Generator
 from picograd.frontend.tensor import Tensor
 
 

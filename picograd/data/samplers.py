@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from picograd.errors import OptionError
+from picograd.frontend.functions.random import Generator, default_generator
 from picograd.frontend.problems import located
-from picograd.frontend.random import Generator, default_generator
 
 
 class HasLength(Protocol):

@@ -4,7 +4,7 @@
 of each. Rules build their ops on a `Tape`, so what they compute can be differentiated again.
 
 Values that a node saved belong to the mode in which the op ran. A pass may run further inside, when
-a function transformation calls it: then it lifts them. See `frontend.levels`.
+a function transformation calls it: then it lifts them. See `frontend.autodiff.levels`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TypeAlias
 from picograd.dialects.dtypes import AnyTensor
 from picograd.dialects.tensor_base import Properties
 from picograd.errors import GradientError
-from picograd.frontend.eager import current
-from picograd.frontend.levels import Level, carried
-from picograd.frontend.modes import SETTINGS, set_recording
+from picograd.frontend.autodiff.levels import Level, carried
+from picograd.frontend.modes.eager import current
+from picograd.frontend.modes.mode import SETTINGS, set_recording
 from picograd.frontend.problems import located
 from picograd.frontend.tape import (
     BarrierNode,

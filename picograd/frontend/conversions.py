@@ -20,14 +20,14 @@ from picograd.dialects.dtypes import (
     uint8,
 )
 from picograd.errors import DTypeError, GradientError, ShapeError, TraceError
-from picograd.frontend.cells import Cell
 from picograd.frontend.core import History, TensorCore
-from picograd.frontend.devices import default_device
-from picograd.frontend.eager import current, eager
-from picograd.frontend.modes import SETTINGS
+from picograd.frontend.modes.devices import default_device
+from picograd.frontend.modes.eager import current, eager
+from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.printing import array_text
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, require_tensor
+from picograd.frontend.storage.cells import Cell
 from picograd.frontend.tape import MoveNode
 
 Int: TypeAlias = int

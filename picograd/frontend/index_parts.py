@@ -16,7 +16,7 @@ import numpy as np
 from picograd.errors import DTypeError, IndexOutOfRange, OptionError, ShapeError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.problems import located
-from picograd.frontend.views import ReshapeView, SliceView, View
+from picograd.frontend.storage.views import ReshapeView, SliceView, View
 
 IndexItem: TypeAlias = (
     "int | slice | EllipsisType | TensorCore | list[Any] | np.ndarray[Any, Any] | None"

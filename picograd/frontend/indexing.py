@@ -19,10 +19,10 @@ import numpy as np
 from picograd.dialects.dtypes import int64
 from picograd.dialects.tensor import ScatterKind
 from picograd.errors import DTypeError, IndexOutOfRange, ShapeError
-from picograd.frontend import compositions
-from picograd.frontend.arithmetic import plain
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.index_parts import Index, Picker, select
+from picograd.frontend.methods import compositions
+from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
 from picograd.frontend.tape import Tape, Var, unstamped

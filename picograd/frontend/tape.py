@@ -18,10 +18,10 @@ from xdsl.ir import Attribute
 from picograd.dialects.dtypes import AnyTensor, dtype_of
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import GradientError
-from picograd.frontend.cells import Cell, Value
-from picograd.frontend.eager import eager
-from picograd.frontend.modes import SETTINGS, Mode
+from picograd.frontend.modes.eager import eager
+from picograd.frontend.modes.mode import SETTINGS, Mode
 from picograd.frontend.problems import located
+from picograd.frontend.storage.cells import Cell, Value
 from picograd.semantics.builder import Array, Ops
 from picograd.semantics.gradients import GRADIENTS, NotDifferentiable
 

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from picograd.frontend.bits import Bits
 from picograd.frontend.closeness import Closeness
-from picograd.frontend.comparison import Comparison
 from picograd.frontend.core import TensorCore
-from picograd.frontend.elementary import Elementary
-from picograd.frontend.elementwise import Elementwise
-from picograd.frontend.gradient_methods import GradientMethods
-from picograd.frontend.in_place import InPlace
 from picograd.frontend.indexing import Indexing
+from picograd.frontend.methods.bits import Bits
+from picograd.frontend.methods.comparison import Comparison
+from picograd.frontend.methods.elementary import Elementary
+from picograd.frontend.methods.elementwise import Elementwise
+from picograd.frontend.methods.gradient_methods import GradientMethods
+from picograd.frontend.methods.in_place import InPlace
+from picograd.frontend.methods.new_tensors import NewTensors
+from picograd.frontend.methods.norms import Norms
+from picograd.frontend.methods.picking import Picking
+from picograd.frontend.methods.products import Products
+from picograd.frontend.methods.random_fills import RandomFills
+from picograd.frontend.methods.rearranging import Rearranging
+from picograd.frontend.methods.rounding import Rounding
+from picograd.frontend.methods.scans_and_sorts import ScansAndSorts
+from picograd.frontend.methods.statistics import Statistics
+from picograd.frontend.methods.triangles import Triangles
 from picograd.frontend.missing import missing
-from picograd.frontend.new_tensors import NewTensors
-from picograd.frontend.norms import Norms
-from picograd.frontend.picking import Picking
-from picograd.frontend.products import Products
-from picograd.frontend.random_fills import RandomFills
-from picograd.frontend.rearranging import Rearranging
-from picograd.frontend.rounding import Rounding
-from picograd.frontend.scans_and_sorts import ScansAndSorts
-from picograd.frontend.statistics import Statistics
-from picograd.frontend.triangles import Triangles
 
 
 class Tensor(

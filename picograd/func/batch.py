@@ -16,11 +16,11 @@ from xdsl.ir import Attribute
 from picograd.dialects.dtypes import AnyTensor, dtype_of, tensor_type
 from picograd.dialects.tensor import RandomBitsOp, TensorOp
 from picograd.errors import AxisError, OptionError, ShapeError
-from picograd.frontend.cells import Lifted, Value
+from picograd.frontend.autodiff.levels import Level
 from picograd.frontend.core import TensorCore
-from picograd.frontend.joining import cat
-from picograd.frontend.levels import Level
+from picograd.frontend.functions.joining import cat
 from picograd.frontend.problems import located
+from picograd.frontend.storage.cells import Lifted, Value
 from picograd.frontend.tape import Var
 from picograd.frontend.tensor import Tensor
 from picograd.func import trees

@@ -16,11 +16,11 @@ from picograd.dialects.dtypes import AnyTensor, dtype_of
 from picograd.dialects.tensor import TensorOp
 from picograd.dialects.tensor_base import Properties
 from picograd.errors import GradientError, OptionError
-from picograd.frontend.cells import Lifted, Value
-from picograd.frontend.eager import current
-from picograd.frontend.gradient_methods import check_like
-from picograd.frontend.levels import Level
+from picograd.frontend.autodiff.levels import Level
+from picograd.frontend.methods.gradient_methods import check_like
+from picograd.frontend.modes.eager import current
 from picograd.frontend.problems import located
+from picograd.frontend.storage.cells import Lifted, Value
 from picograd.frontend.tape import Var
 from picograd.frontend.tensor import Tensor
 from picograd.func import trees

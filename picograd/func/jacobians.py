@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from picograd.frontend.creation import eye
+from picograd.frontend.functions.creation import eye
 from picograd.frontend.tensor import Tensor
 from picograd.func import trees
 from picograd.func.batch import vmap

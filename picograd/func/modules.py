@@ -8,10 +8,10 @@ from typing import Any
 
 from picograd.errors import OptionError, ShapeError
 from picograd.frontend.core import TensorCore
-from picograd.frontend.joining import stack
+from picograd.frontend.functions.joining import stack
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
-from picograd.nn.module import Module
+from picograd.nn.modules.module import Module
 
 State = Mapping[str, Tensor]
 

@@ -9,12 +9,12 @@ from types import MethodType
 from typing import Any, TypeAlias, cast
 
 from picograd.errors import OptionError
+from picograd.frontend.autodiff.levels import Level
 from picograd.frontend.core import TensorCore
-from picograd.frontend.devices import default_device
-from picograd.frontend.levels import Level
+from picograd.frontend.modes.devices import default_device
 from picograd.frontend.problems import located
 from picograd.frontend.tape import Var
-from picograd.frontend.watch import Watched
+from picograd.frontend.tracing.watch import Watched
 from picograd.func import trees
 
 Function: TypeAlias = Callable[..., Any]

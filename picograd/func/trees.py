@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from picograd.errors import OptionError
-from picograd.frontend.arguments import map_leaves
 from picograd.frontend.core import TensorCore
 from picograd.frontend.problems import located
+from picograd.frontend.tracing.arguments import map_leaves
 
 
 def leaves(tree: object) -> list[Any]:

@@ -12,10 +12,10 @@ import safetensors
 
 from picograd.dialects.dtypes import DTYPES, DType
 from picograd.errors import DTypeError, OptionError, StateError
-from picograd.frontend.creation import builder_for, finish
+from picograd.frontend.functions.creation import builder_for, finish
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
-from picograd.nn.module import IncompatibleKeys, Module
+from picograd.nn.modules.module import IncompatibleKeys, Module
 
 # How the format calls each dtype.
 _CODES = {

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from picograd.frontend.missing import missing_names
 from picograd.nn import functional, init, utils
-from picograd.nn.activation_layers import (
+from picograd.nn.modules.activations import (
     CELU,
     ELU,
     GELU,
@@ -32,13 +32,13 @@ from picograd.nn.activation_layers import (
     Tanhshrink,
     Threshold,
 )
-from picograd.nn.containers import (
+from picograd.nn.modules.containers import (
     ModuleDict,
     ModuleList,
     ParameterList,
     Sequential,
 )
-from picograd.nn.convolution_layers import (
+from picograd.nn.modules.convolution import (
     Conv1d,
     Conv2d,
     Conv3d,
@@ -47,7 +47,7 @@ from picograd.nn.convolution_layers import (
     Fold,
     Unfold,
 )
-from picograd.nn.layers import (
+from picograd.nn.modules.layers import (
     CosineSimilarity,
     Embedding,
     Flatten,
@@ -56,7 +56,7 @@ from picograd.nn.layers import (
     PairwiseDistance,
     Unflatten,
 )
-from picograd.nn.losses import (
+from picograd.nn.modules.losses import (
     BCELoss,
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
@@ -74,11 +74,11 @@ from picograd.nn.losses import (
     SoftMarginLoss,
     TripletMarginLoss,
 )
-from picograd.nn.module import (
+from picograd.nn.modules.module import (
     Module,
     Parameter,
 )
-from picograd.nn.normalization_layers import (
+from picograd.nn.modules.normalization import (
     AlphaDropout,
     BatchNorm1d,
     BatchNorm2d,
@@ -91,7 +91,7 @@ from picograd.nn.normalization_layers import (
     LayerNorm,
     RMSNorm,
 )
-from picograd.nn.pooling_layers import (
+from picograd.nn.modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,
@@ -102,7 +102,7 @@ from picograd.nn.pooling_layers import (
     Upsample,
     ZeroPad2d,
 )
-from picograd.nn.transformer import (
+from picograd.nn.modules.transformer import (
     MultiheadAttention,
     TransformerEncoderLayer,
 )

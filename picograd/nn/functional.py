@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from picograd.errors import OptionError, ShapeError
-from picograd.frontend.combining import one_hot
-from picograd.frontend.joining import embedding as _rows
-from picograd.frontend.joining import where as _where
+from picograd.frontend.functions.combining import one_hot
+from picograd.frontend.functions.joining import embedding as _rows
+from picograd.frontend.functions.joining import where as _where
 from picograd.frontend.missing import missing_names
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
-from picograd.nn.activations import (
+from picograd.nn.functions.activations import (
     celu,
     elu,
     gelu,
@@ -39,9 +39,9 @@ from picograd.nn.activations import (
     tanhshrink,
     threshold,
 )
-from picograd.nn.attention import scaled_dot_product_attention
-from picograd.nn.classification import cross_entropy, nll_loss
-from picograd.nn.convolution import (
+from picograd.nn.functions.attention import scaled_dot_product_attention
+from picograd.nn.functions.classification import cross_entropy, nll_loss
+from picograd.nn.functions.convolution import (
     conv1d,
     conv2d,
     conv3d,
@@ -50,9 +50,9 @@ from picograd.nn.convolution import (
     fold,
     unfold,
 )
-from picograd.nn.distances import cosine_similarity, normalize, pairwise_distance
-from picograd.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d
-from picograd.nn.loss_functions import (
+from picograd.nn.functions.distances import cosine_similarity, normalize, pairwise_distance
+from picograd.nn.functions.dropout import alpha_dropout, dropout, dropout1d, dropout2d
+from picograd.nn.functions.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cosine_embedding_loss,
@@ -68,9 +68,15 @@ from picograd.nn.loss_functions import (
     soft_margin_loss,
     triplet_margin_loss,
 )
-from picograd.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from picograd.nn.padding import interpolate, pad
-from picograd.nn.pooling import (
+from picograd.nn.functions.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rms_norm,
+)
+from picograd.nn.functions.padding import interpolate, pad
+from picograd.nn.functions.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_max_pool1d,

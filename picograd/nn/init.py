@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picograd.errors import OptionError, ShapeError
-from picograd.frontend.creation import eye
-from picograd.frontend.creation import tensor as new_tensor
-from picograd.frontend.modes import set_recording
-from picograd.frontend.problems import located
-from picograd.frontend.random import (
+from picograd.frontend.functions.creation import eye
+from picograd.frontend.functions.creation import tensor as new_tensor
+from picograd.frontend.functions.random import (
     Generator,
     Recipe,
     default_generator,
@@ -21,6 +19,8 @@ from picograd.frontend.random import (
     normal,
     uniform,
 )
+from picograd.frontend.modes.mode import set_recording
+from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from math import inf
 
 from picograd.errors import OptionError, ShapeError
-from picograd.frontend.creation import zeros
-from picograd.frontend.joining import cat, stack
-from picograd.frontend.modes import set_recording
+from picograd.frontend.functions.creation import zeros
+from picograd.frontend.functions.joining import cat, stack
+from picograd.frontend.modes.mode import set_recording
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 

@@ -15,7 +15,7 @@ from math import cos, pi
 from typing import Any
 
 from picograd.errors import OptionError, TraceError
-from picograd.frontend.modes import SETTINGS
+from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.problems import located
 from picograd.optim.optimizer import Group, Optimizer
 from picograd.optim.plateau import ReduceLROnPlateau

@@ -14,13 +14,13 @@ from typing import Any, cast, overload
 
 from picograd.errors import OptionError
 from picograd.frontend.core import Operand
-from picograd.frontend.creation import zeros, zeros_like
-from picograd.frontend.modes import set_recording, set_trace
-from picograd.frontend.numbers import setting
+from picograd.frontend.functions.creation import zeros, zeros_like
+from picograd.frontend.modes.mode import set_recording, set_trace
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
-from picograd.frontend.watch import Watched
-from picograd.nn.module import clear_grad
+from picograd.frontend.tracing.numbers import setting
+from picograd.frontend.tracing.watch import Watched
+from picograd.nn.modules.module import clear_grad
 
 Group = dict[str, Any]
 

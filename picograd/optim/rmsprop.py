@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from picograd.errors import OptionError
-from picograd.frontend.modes import set_trace
+from picograd.frontend.modes.mode import set_trace
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 from picograd.optim.optimizer import Group, Optimizer

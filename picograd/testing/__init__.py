@@ -18,7 +18,7 @@ import picograd
 from picograd.check.differential import run_on
 from picograd.check.outcome import Outcome
 from picograd.compiler.pass_list import Passes, Pipeline, as_passes
-from picograd.frontend.compiled import CompiledFunction
+from picograd.frontend.tracing.compiled import CompiledFunction
 
 __all__ = ["DEVICES", "DevicesDiffer", "assert_devices_agree"]
 

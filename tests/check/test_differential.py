@@ -17,7 +17,7 @@ from picograd.dialects import loop
 from picograd.dialects.buffer import PlaceOp
 from picograd.dialects.tensor import BinaryKind, BinaryOp
 from picograd.errors import OptionError
-from picograd.frontend.compiled import Traced
+from picograd.frontend.tracing.compiled import Traced
 from picograd.nn import functional as F
 from picograd.passes import Level, Pass
 

@@ -9,10 +9,10 @@ import pytest
 import picograd
 from picograd.cli.main import main
 from picograd.compiler.pipelines import pipeline
-from picograd.study.digits import Trainer, split_digits
-from picograd.study.digits_bench import numpy_twin
-from picograd.study.gemm_bench import ScheduleError, prepare, scheduled_by_hand
-from picograd.study.measure import ONE_THREAD
+from picograd.study.benches.digits import numpy_twin
+from picograd.study.benches.gemm import ScheduleError, prepare, scheduled_by_hand
+from picograd.study.benches.measure import ONE_THREAD
+from picograd.study.demos.digits import Trainer, split_digits
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ import pytest
 from picograd.cli.main import main
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pipelines import pipeline
-from picograd.study import ladder_bench, linear_bench, reductions_bench
-from picograd.study.ladder_bench import Memory, Perceptron, Point, Size, Sweep, Workload
-from picograd.study.measure import ONE_THREAD, Spread, spreads
-from picograd.study.pass_lists import compare
-from picograd.study.products import linear_operands, linear_text
+from picograd.study.benches import ladder
+from picograd.study.benches import linear as linear_bench
+from picograd.study.benches import reductions as reductions_bench
+from picograd.study.benches.ladder import Memory, Perceptron, Point, Size, Sweep, Workload
+from picograd.study.benches.measure import ONE_THREAD, Spread, spreads
+from picograd.study.benches.pass_lists import compare
+from picograd.study.benches.products import linear_operands, linear_text
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +30,8 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile no more often than it takes to see that it works."""
-    monkeypatch.setattr(ladder_bench, "PATIENCE", 0.0)
-    monkeypatch.setattr(ladder_bench, "QUICK", Sweep((3,), (1, 2)))
+    monkeypatch.setattr(ladder, "PATIENCE", 0.0)
+    monkeypatch.setattr(ladder, "QUICK", Sweep((3,), (1, 2)))
 
 
 def test_bench_modes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +63,7 @@ def check_passes(passes: Mapping[str, object], memory: Mapping[str, Mapping[str,
 
 @pytest.mark.gpu
 def test_modes_on_the_gpu() -> None:
-    point = ladder_bench.measure_size("gpu", Size(2, 1), 1, ["graph", "compiled"])
+    point = ladder.measure_size("gpu", Size(2, 1), 1, ["graph", "compiled"])
     assert list(point.modes["training step"]) == ["graph", "compiled"]
     check_passes(point.passes, {name: asdict(memory) for name, memory in point.memory.items()})
 
@@ -80,8 +82,8 @@ def test_disorder_is_named_where_the_turns_do_not_overlap() -> None:
         return Point(size, {"forward": modes}, {}, {"all passes": Memory(1, 1)})
 
     good = Spread(1.0, 0.9, 1.1, 5)
-    assert ladder_bench.out_of_order([point(good, Spread(1.05, 0.95, 1.2, 5))]) == []
-    found = ladder_bench.out_of_order([point(good, Spread(1.3, 1.2, 1.4, 5))])
+    assert ladder.out_of_order([point(good, Spread(1.05, 0.95, 1.2, 5))]) == []
+    found = ladder.out_of_order([point(good, Spread(1.3, 1.2, 1.4, 5))])
     assert found == ["4 × 2, forward: compiled takes longer than graph"]
 
 

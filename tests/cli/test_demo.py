@@ -11,8 +11,8 @@ from picograd.backends import runtime
 from picograd.cli.demo import largest_difference, shortcomings
 from picograd.cli.main import EXIT_MISTAKE, main
 from picograd.errors import DeviceError
-from picograd.study import convnet, digits
-from picograd.study.workload import Training
+from picograd.study.demos import convnet, digits
+from picograd.study.demos.workload import Training
 
 DIGITS = digits.WORKLOAD
 EARLY_BUDGET, LOSS_BUDGET = DIGITS.early_budget, DIGITS.loss_budget

@@ -45,7 +45,7 @@ PEERS = {
 LAZY = {
     "backends/__init__.py": "llvmlite and wgpu load slowly, and one of them may be absent",
     "backends/wgsl/runtime.py": "wgpu starts native code when it is imported",
-    "study/plots.py": "matplotlib is an optional extra, and takes long to load",
+    "study/benches/plots.py": "matplotlib is an optional extra, and takes long to load",
     "cli/display.py": "rich takes longer to load than most commands take to run",
 }
 

@@ -22,7 +22,7 @@ from picograd.dialects.literals import Array
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import PassError
 from picograd.frontend.backward import pull_back
-from picograd.frontend.eager import eager
+from picograd.frontend.modes.eager import eager
 from picograd.frontend.tape import LeafNode, Tape, Var
 from picograd.nn import functional as F
 from picograd.passes.differentiate import Differentiate

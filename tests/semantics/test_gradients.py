@@ -19,7 +19,7 @@ from picograd.dialects.tensor import (
 )
 from picograd.frontend import backward
 from picograd.frontend.backward import pull_back
-from picograd.frontend.eager import eager
+from picograd.frontend.modes.eager import eager
 from picograd.frontend.tape import LeafNode, Tape, Var
 from picograd.semantics.gradients import GRADIENTS, NotDifferentiable
 

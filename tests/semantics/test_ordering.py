@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from picograd.dialects.tensor import ArgSortOp, ScanKind, ScanOp
-from picograd.frontend.eager import eager
+from picograd.frontend.modes.eager import eager
 from picograd.frontend.tape import Tape, Var
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import ACCURACY, BOUNDS

@@ -10,11 +10,11 @@ from picograd.check.functions import FUNCTIONS
 from picograd.check.functions.cases import LEAST_CASES, completed
 from picograd.check.functions.running import seed_of
 from picograd.check.functions.table import Case, Function, View, base_of
-from picograd.study.function_docs import full_name, grouped
+from picograd.study.documentation.function_docs import full_name, grouped
 
 # What has no row, and why.
 WITHOUT_A_ROW = {
-    "it makes random numbers; tests/frontend/test_random.py": (
+    "it makes random numbers; tests/frontend/functions/test_random.py": (
         "torch.rand torch.rand_like torch.randint torch.randn torch.randn_like torch.manual_seed "
         "torch.bernoulli torch.multinomial torch.randperm Tensor.uniform_ Tensor.normal_ "
         "Tensor.bernoulli_ Tensor.exponential_ torch.dropout torch.alpha_dropout "
@@ -34,7 +34,7 @@ WITHOUT_A_ROW = {
         "torch.embedding Tensor.gelu torch.index_put Tensor.index_put Tensor.matrix_norm "
         "Tensor.vector_norm"
     ),
-    "its ways to combine are tested one by one; tests/frontend/test_picking.py": (
+    "its ways to combine are tested one by one; tests/frontend/methods/test_picking.py": (
         "torch.scatter_reduce Tensor.scatter_reduce Tensor.scatter_reduce_"
     ),
     "it is a setting; tests/frontend": (
@@ -44,7 +44,7 @@ WITHOUT_A_ROW = {
         "torch.use_deterministic_algorithms"
     ),
     "it reads or writes files": "torch.load torch.save",
-    "it drives gradients; tests/frontend/test_autograd.py": (
+    "it drives gradients; tests/frontend/autodiff/test_autograd.py": (
         "Tensor.backward Tensor.register_hook Tensor.requires_grad_ Tensor.retain_grad "
         "Tensor.detach_"
     ),
@@ -124,7 +124,7 @@ def covered_names() -> set[str]:
     torch = {name.removeprefix("torch.") for name in names if name.startswith("torch.")}
     methods = {name.removeprefix("Tensor.") for name in names if name.startswith("Tensor.")}
     # A function and the method of its name are one, and so is the form in place, which
-    # tests/frontend/test_in_place.py holds against the method.
+    # tests/frontend/methods/test_in_place.py holds against the method.
     return names | {f"torch.{name}" for name in methods} | {f"Tensor.{name}" for name in torch}
 
 

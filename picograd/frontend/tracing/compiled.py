@@ -1,0 +1,409 @@
+"""`picograd.compile`: a Python function, traced once for each kind of arguments and then run as
+one graph.
+
+The key of a call is the structure of its arguments with shapes, dtypes and devices of tensors,
+beside the switch for gradients and the mode. Within a key the guards decide: see `watch`. When no
+traced version fits, the function is traced again, and the logger "picograd" says why. In the modes
+that run op by op (see `ladder`) it is called like any other function.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial, update_wrapper
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.backends.runtime import Array
+from picograd.compiler.dump import folder_from_environment
+from picograd.compiler.executable import Executable, Report, compile_module
+from picograd.compiler.pass_list import Passes, Pipeline, as_passes
+from picograd.compiler.pipelines import pipeline, unfused
+from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
+from picograd.frontend.core import History, TensorCore
+from picograd.frontend.modes.devices import default_device
+from picograd.frontend.modes.eager import eager
+from picograd.frontend.modes.ladder import LADDER, Rung, running_on
+from picograd.frontend.modes.mode import SETTINGS, set_trace
+from picograd.frontend.problems import located
+from picograd.frontend.storage.cells import Cell
+from picograd.frontend.tape import BarrierNode
+from picograd.frontend.tensor import Tensor
+from picograd.frontend.tracing.arguments import (
+    Call,
+    is_number,
+    is_parameter,
+    map_leaves,
+    take_apart,
+)
+from picograd.frontend.tracing.numbers import live_number
+from picograd.frontend.tracing.results import Effects
+from picograd.frontend.tracing.sources import Inputs
+from picograd.frontend.tracing.trace import Trace
+from picograd.frontend.tracing.version import Key, Making, Version
+from picograd.frontend.tracing.watch import Watched, Watcher, positional_names, signature_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LOG = logging.getLogger("picograd")
+_MANY = 8
+"""So many versions of one function, for the same arguments, earn a warning."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A function as a module of tensor level, and what the module's arguments were in the call."""
+
+    module: ModuleOp
+    inputs: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """What tracing a call gave: the module, and what replays its effects on Python's objects."""
+
+    module: ModuleOp
+    trace: Trace
+    effects: Effects
+    watcher: Watcher
+
+
+class CompiledFunction(Watched, Generic[P, R]):
+    """A function that runs as compiled graphs. Made by `compile`."""
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        device: str | None,
+        passes: Passes | None,
+        dump: str | Path | None,
+    ) -> None:
+        update_wrapper(cast(Any, self), cast(Any, function), updated=())
+        self.function = function
+        self.recompilations: list[str] = []
+        """Why the function was traced, once for each version."""
+        self._device = device
+        self._passes = None if passes is None else _passes_of(passes)
+        self._dump = dump
+        self._signature = signature_of(function)
+        self._positional = positional_names(self._signature)
+        self._versions: dict[Key, list[Version]] = {}
+        self._last: Version | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if SETTINGS.trace is not None:
+            return self.function(*args, **kwargs)  # part of the graph being traced
+        arguments = self._arguments(args, kwargs)
+        call = take_apart(arguments)
+        rung = LADDER.rung
+        if not rung.is_traced:
+            with running_on(self._place(call, arguments)):
+                return self.function(*args, **kwargs)
+        key = Key(call.key, SETTINGS.recording, rung)
+        version = self._find(key, call)
+        if version is None:
+            with self._lock:
+                version = self._find(key, call) or self._compile(key, call, args, kwargs)
+        self._last = version
+        return cast(R, version.run(call))
+
+    def watched(self) -> Iterable[tuple[str, Any, Any]]:
+        # Part of another compiled function's graph, it is traced there: what it depends on counts.
+        return [("function", vars(self), "function")]
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Mapping[str, object]:
+        """The arguments by the names of their parameters."""
+        if not kwargs and len(args) == len(self._positional):
+            return dict(zip(self._positional, args, strict=True))
+        return self._bind(args, kwargs).arguments
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound
+
+    def _find(self, key: Key, call: Call) -> Version | None:
+        last = self._last
+        # Equal keys usually hold the same objects: comparing them takes less time than a hash.
+        if last is not None and last.key == key and last.mismatch(call) is None:
+            return last
+        for version in self._versions.get(key, ()):
+            if version.mismatch(call) is None:
+                return version
+        return None
+
+    def _compile(
+        self, key: Key, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Version:
+        reason = self._reason(key, call)
+        versions = self._versions.setdefault(key, [])
+        self.recompilations.append(reason)
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        _LOG.info("compiling %s: %s", name, reason)
+        if len(versions) == _MANY:
+            warnings.warn(
+                f"picograd compiles {name} for the {_MANY + 1}th time: {reason}. Make what changes "
+                "an argument of the function.",
+                stacklevel=4,
+            )
+        version = self._trace(key, call, self._bind(args, kwargs), reason)
+        versions.append(version)
+        return version
+
+    def _reason(self, key: Key, call: Call) -> str:
+        """Why no version fits the call."""
+        known = {key: versions for key, versions in self._versions.items() if versions}
+        if not known:
+            return "it is the first call"
+        mismatch = known[key][-1].mismatch(call) if key in known else None
+        if mismatch is not None:
+            return mismatch
+        if any(key._replace(rung=other) in known for other in Rung):
+            return f"the mode is {str(key.rung)!r} now"
+        if key._replace(recording=not key.recording) in known:
+            return f"gradients are {'recorded now' if key.recording else 'not recorded'}"
+        return "the call has new kinds of arguments"
+
+    def _trace(self, key: Key, call: Call, bound: inspect.BoundArguments, reason: str) -> Version:
+        start = time.perf_counter()
+        graph = self._graph(call, bound)
+        device = graph.trace.device
+        passes = pipeline(device) if self._passes is None else self._passes
+        if key.rung is Rung.GRAPH:
+            passes = unfused(passes)
+        dump = self._dump if self._dump is not None else folder_from_environment(device)
+        executable = compile_module(graph.module, device, passes=passes, dump=dump)
+        making = Making(reason, datetime.now().astimezone(), time.perf_counter() - start, dump)
+        return Version(key, executable, graph.trace, graph.effects, graph.watcher, call, making)
+
+    def _graph(self, call: Call, bound: inspect.BoundArguments) -> _Graph:
+        """Run the function on stand-ins, and keep the ops that it asks for."""
+        watcher = self._watcher(bound.arguments)
+        for tensor in watcher.tensors:
+            if tensor.cell.name is None:
+                tensor.cell.name = _readable(watcher.labels[id(tensor)], self.function)
+        device = self._device or self._find_device(call, watcher)
+        trace = Trace(device, watcher.labels, inspect.currentframe())
+        effects = Effects(trace)
+        try:
+            with set_trace(trace):
+                arguments = _stand_ins(trace, call, bound.arguments)
+                positional, named = _as_passed(bound, arguments)
+                result = cast(Any, self.function)(*positional, **named)
+            effects.collect(result)
+            trace.apply_names()
+            trace.check_histories()
+        finally:
+            trace.restore()
+        module = trace.module(effects.outputs, effects.donations())
+        effects.release()
+        return _Graph(module, trace, effects, watcher)
+
+    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced:
+        """The graph that a call with these arguments would compile, and its inputs; nothing runs.
+
+        Raises what a first call raises while it traces.
+        """
+        if SETTINGS.trace is not None:
+            raise located(
+                TraceError(
+                    "trace() is called inside a compiled function",
+                    expected="a call from outside, with tensors that have values",
+                    found="a trace in progress",
+                    hint="call the compiled function itself; it becomes part of this graph",
+                )
+            )
+        call = take_apart(self._arguments(args, kwargs))
+        graph = self._graph(call, self._bind(args, kwargs))
+        mode = eager(graph.trace.device)
+        inputs = Inputs(graph.trace.sources).fetch(call, mode)
+        return Traced(graph.module, tuple(mode.download(value) for value in inputs))
+
+    def _watcher(self, arguments: Mapping[str, object]) -> Watcher:
+        """What the function depends on beside the tensors and numbers among its arguments."""
+        watcher = Watcher()
+        watcher.function(self.function)
+        for name, argument in arguments.items():
+            map_leaves(argument, lambda leaf, path, name=name: _watch(watcher, name + path, leaf))
+        return watcher
+
+    def _place(self, call: Call, arguments: Mapping[str, object]) -> str:
+        """Where a call that is not traced runs: where it would run if it were."""
+        device = self._device
+        if device is None and call.tensors:
+            device = call.tensors[0].device
+        if device is None:
+            device = self._find_device(call, self._watcher(arguments))
+        for name, argument in arguments.items():
+            map_leaves(argument, partial(_check_device, device, name))
+        return device
+
+    def _find_device(self, call: Call, watcher: Watcher) -> str:
+        tensors = [*call.tensors, *watcher.tensors]
+        return tensors[0].device if tensors else default_device()
+
+    def __getattr__(self, name: str) -> Any:
+        """The attributes of a compiled module: `compiled.parameters()`, `compiled.eval()`."""
+        if name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    # What was made
+
+    def _current(self) -> Version:
+        if self._last is None:
+            raise located(
+                OptionError(
+                    "the function has not been compiled yet",
+                    expected="at least one call, which fixes shapes and dtypes",
+                    found="no call",
+                    hint="call the compiled function once, then ask again",
+                )
+            )
+        return self._last
+
+    def ir(self, level: str) -> str:
+        """The text of the last called version at "tensor", "kernel", "buffer", "loop" or
+        "target".
+        """
+        return self._current().executable.ir(level)
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """All versions, in the order in which they were made."""
+        found = [version for versions in self._versions.values() for version in versions]
+        return tuple(sorted(found, key=lambda version: version.making.when))
+
+    @property
+    def report(self) -> Report:
+        """Kernels, bytes and times of the last called version."""
+        return self._current().executable.report
+
+    @property
+    def executable(self) -> Executable:
+        """The last called version's compiled module."""
+        return self._current().executable
+
+
+def _passes_of(passes: Passes) -> Pipeline:
+    """The passes asked for; a name that nobody knows is a mistake in the line that asks."""
+    try:
+        return as_passes(passes)
+    except PicogradError as error:
+        located(error)
+        raise
+
+
+def _watch(watcher: Watcher, label: str, leaf: object) -> object:
+    """Name an argument's tensors and guard a module's numbers."""
+    is_input = is_number(leaf) or (isinstance(leaf, TensorCore) and not is_parameter(leaf))
+    if not is_input:
+        watcher.value(label, leaf, None)
+    return leaf
+
+
+def _readable(label: str, function: object) -> str:
+    """A label that begins with no digit: parts of a compiled Sequential get its class's name."""
+    return f"{type(function).__name__.lower()}.{label}" if label[:1].isdigit() else label
+
+
+def _stand_ins(trace: Trace, call: Call, arguments: Mapping[str, object]) -> dict[str, object]:
+    """The arguments as the traced function sees them: tensors and numbers without values."""
+    cells: dict[Cell, Cell] = {}
+    tensors = iter(range(len(call.tensors)))
+    numbers = iter(range(len(call.numbers)))
+
+    def stand_in(leaf: object, path: str) -> object:
+        if isinstance(leaf, TensorCore) and not is_parameter(leaf):
+            index = next(tensors)
+            _check_device(trace.device, path, leaf)
+            if leaf.cell not in cells:
+                cells[leaf.cell] = trace.argument(index, leaf.cell.type, path)
+            history = History(_outside_node(leaf, path) if leaf.requires_grad else None)
+            return Tensor(cells[leaf.cell], leaf.views, history, leaf.tracked_from)
+        if is_number(leaf):
+            index = next(numbers)
+            return live_number(path, cast(float, leaf), lambda given: given[index], index)
+        return leaf
+
+    return {
+        name: map_leaves(value, lambda leaf, path, name=name: stand_in(leaf, name + path))
+        for name, value in arguments.items()
+    }
+
+
+def _check_device(device: str, name: str, leaf: object, path: str = "") -> object:
+    """Raise DeviceError for a tensor among the arguments that is elsewhere."""
+    if isinstance(leaf, TensorCore) and not is_parameter(leaf) and leaf.device != device:
+        raise located(
+            DeviceError(
+                "an argument is on another device than the compiled function",
+                expected=f"tensors on {device!r}",
+                found=f"`{name}{path}` on {leaf.device!r}",
+                hint=f"move it with .to({device!r})",
+            )
+        )
+    return leaf
+
+
+def _outside_node(leaf: TensorCore, path: str) -> BarrierNode:
+    return BarrierNode(
+        "backward() inside a compiled function reaches ops that ran outside of it",
+        f"compute `{path}` inside the compiled function, or detach() it",
+        leaf.device,
+    )
+
+
+def _as_passed(
+    bound: inspect.BoundArguments, arguments: Mapping[str, object]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The stand-ins, split into positional and keyword arguments as the function takes them."""
+    copy = inspect.BoundArguments(bound.signature, OrderedDict(arguments))
+    return copy.args, copy.kwargs
+
+
+@overload
+def compile(
+    function: Callable[P, R],
+    device: str | None = None,
+    passes: Passes | None = None,
+    dump: str | Path | None = None,
+) -> CompiledFunction[P, R]: ...
+@overload
+def compile(
+    function: None = None,
+    device: str | None = None,
+    passes: Passes | None = None,
+    dump: str | Path | None = None,
+) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
+def compile(
+    function: Callable[P, R] | None = None,
+    device: str | None = None,
+    passes: Passes | None = None,
+    dump: str | Path | None = None,
+) -> CompiledFunction[P, R] | Callable[[Callable[P, R]], CompiledFunction[P, R]]:
+    """The function or module, to be traced at its first call and run as one compiled graph.
+
+    Forward, `backward()` and `optimizer.step()` may all be inside. `device` is where it runs: by
+    default where its tensors are. `passes` replaces the device's pipeline: passes, or their names;
+    `picograd.pipeline` gives the device's own, to put passes of yours into. `dump` names a folder
+    for the IR after every pass (by default PICOGRAD_DUMP names one for all functions, in which each
+    gets a folder of its own). Without `function` it is a decorator with settings:
+    `@compile(device="gpu")`. Raises OptionError for passes that nobody knows and, when called,
+    TraceError for Python that depends on values, such as `if x > 0`.
+    """
+    if function is None:
+        return lambda given: CompiledFunction(given, device, passes, dump)
+    return CompiledFunction(function, device, passes, dump)

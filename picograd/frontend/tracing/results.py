@@ -1,0 +1,187 @@
+"""What a compiled function returns and changes, described once and replayed at every call."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from xdsl.ir import SSAValue
+
+from picograd.backends.runtime import Buffer
+from picograd.frontend.core import History, TensorCore
+from picograd.frontend.modes.eager import EagerMode
+from picograd.frontend.modes.mode import set_recording
+from picograd.frontend.storage.cells import Cell
+from picograd.frontend.storage.views import View
+from picograd.frontend.tape import BarrierNode, LeafNode, Var
+from picograd.frontend.tracing.arguments import Call, map_leaves
+from picograd.frontend.tracing.sources import FromArgument, FromCell, Source
+from picograd.frontend.tracing.trace import Trace
+
+
+@dataclass
+class _Run:
+    """One run of the compiled code: its arguments, and what it computed."""
+
+    call: Call
+    buffers: Sequence[Buffer]
+    mode: EagerMode
+    fresh: dict[int, Cell] = field(default_factory=dict[int, Cell])
+    """Storage made for outputs in this run, which several results may show."""
+
+
+class Description(ABC):
+    """Where a part of the result, or a `.grad`, comes from."""
+
+    @abstractmethod
+    def build(self, run: _Run) -> object:
+        """What it is in this run."""
+
+
+@dataclass(frozen=True)
+class Produced(Description):
+    """A result: a tensor over fresh storage."""
+
+    output: int
+    views: tuple[View, ...]
+    gradient: str
+    """"leaf" for a tensor made with requires_grad, "barrier" for one computed from such, or ""."""
+    grad: Description | None = None
+    """What the tensor's own `.grad` is."""
+
+    def build(self, run: _Run) -> TensorCore:
+        cell = run.fresh.get(self.output)
+        if cell is None:
+            cell = run.fresh[self.output] = run.mode.new_cell(run.buffers[self.output])
+        result = TensorCore.result_class(cell, self.views)
+        if self.gradient:
+            _track(result, self.gradient)
+        if self.grad is not None:
+            made = self.grad.build(run)
+            assert isinstance(made, TensorCore)
+            result.grad_slot = made
+        return result
+
+
+@dataclass(frozen=True)
+class Passed(Description):
+    """A result that shows storage of an argument."""
+
+    argument: int
+    views: tuple[View, ...]
+
+    def build(self, run: _Run) -> TensorCore:
+        tensor = run.call.tensors[self.argument]
+        if self.views == tensor.views:
+            return tensor
+        return TensorCore.result_class(tensor.cell, self.views)
+
+
+@dataclass(frozen=True)
+class Kept(Description):
+    """A result, or `.grad`, that is the same Python object at every call."""
+
+    value: object
+
+    def build(self, run: _Run) -> object:
+        return self.value
+
+
+class Effects:
+    """Collects what a trace returns and changed; `replay` makes it so with the buffers of a run."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.outputs: list[SSAValue] = []
+        self._trace = trace
+        self._fresh: dict[Cell, int] = {}
+        self._cells: list[tuple[Cell, int]] = []
+        self._arguments: list[tuple[int, int]] = []
+        self._kept_grads: list[tuple[TensorCore, int]] = []
+        self._grads: list[tuple[TensorCore, Description]] = []
+        self.result: object = None
+
+    def collect(self, result: object) -> None:
+        """Describe the result of the traced function, then its effects."""
+        self.result = map_leaves(result, lambda leaf, path: self._describe(leaf))
+        trace = self._trace
+        for cell in trace.mutated:
+            value = trace.held(cell)
+            assert value is not None
+            output = self._output(value)
+            if cell in trace.argument_cells:
+                self._arguments.append((trace.argument_cells[cell], output))
+            elif cell in trace.grad_cells:
+                self._kept_grads.append((trace.grad_cells[cell], output))
+            else:
+                self._cells.append((cell, output))
+        for tensor in trace.grads:
+            present = tensor.grad_slot
+            if present is None or present.cell not in trace.grad_cells:
+                self._grads.append((tensor, self._describe(present)))
+
+    def donations(self) -> dict[Source, int]:
+        """The inputs whose storage the function changes, each with the output that it then holds.
+
+        Nobody needs their old contents any more: the outputs may be written over them.
+        """
+        found: dict[Source, int] = {FromCell(cell): output for cell, output in self._cells}
+        found |= {FromArgument(argument): output for argument, output in self._arguments}
+        return found
+
+    def _output(self, value: SSAValue) -> int:
+        self.outputs.append(value)
+        return len(self.outputs) - 1
+
+    def _describe(self, leaf: object) -> Description:
+        if not isinstance(leaf, TensorCore):
+            return Kept(leaf)
+        cell, trace = leaf.cell, self._trace
+        if cell in trace.argument_cells:
+            return Passed(trace.argument_cells[cell], leaf.views)
+        if cell.trace is not trace:
+            return Kept(leaf)
+        if cell not in self._fresh:
+            value = trace.held(cell)
+            assert value is not None
+            self._fresh[cell] = self._output(value)
+        gradient = ""
+        if leaf.requires_grad:
+            gradient = "leaf" if isinstance(leaf.history.node, LeafNode) else "barrier"
+        grad = None if leaf.grad_slot is None else self._describe(leaf.grad_slot)
+        return Produced(self._fresh[cell], leaf.views, gradient, grad)
+
+    def release(self) -> None:
+        """Forget the trace, once everything is described."""
+        del self._trace
+        self._fresh.clear()
+
+    def replay(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> object:
+        """Write the changes back and return the function's result."""
+        run = _Run(call, buffers, mode)
+        mode.write_each((cell, buffers[output]) for cell, output in self._cells)
+        for argument, output in self._arguments:
+            mode.write(call.tensors[argument].cell, buffers[output])
+        for tensor, output in self._kept_grads:
+            assert tensor.grad_slot is not None
+            with set_recording(False):
+                tensor.grad_slot.write_(Var(buffers[output]))
+        for tensor, description in self._grads:
+            grad = description.build(run)
+            assert grad is None or isinstance(grad, TensorCore)
+            tensor.grad_slot = grad
+        return map_leaves(self.result, lambda part, path: cast(Description, part).build(run))
+
+
+def _track(tensor: TensorCore, gradient: str) -> None:
+    """Make a result require a gradient as the traced tensor did."""
+    if gradient == "leaf":
+        tensor.requires_grad_()
+    elif gradient:
+        node = BarrierNode(
+            "backward() through the result of a compiled function",
+            "call backward() inside the compiled function, or run the function under no_grad()",
+            tensor.device,
+        )
+        tensor.history = History(node)

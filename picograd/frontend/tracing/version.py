@@ -1,0 +1,118 @@
+"""One traced and compiled version of a function, and when it may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from picograd.backends.runtime import Buffer
+from picograd.compiler.executable import Executable
+from picograd.dialects.dtypes import AnyTensor
+from picograd.errors import PicogradError, TraceError
+from picograd.frontend.core import TensorCore
+from picograd.frontend.modes.eager import eager
+from picograd.frontend.modes.ladder import Rung
+from picograd.frontend.problems import located
+from picograd.frontend.tracing.arguments import Call
+from picograd.frontend.tracing.donation import own_inputs
+from picograd.frontend.tracing.results import Effects
+from picograd.frontend.tracing.sources import Inputs
+from picograd.frontend.tracing.trace import Trace, grad_type
+from picograd.frontend.tracing.watch import Guards, Watcher
+
+
+class Key(NamedTuple):
+    """What distinguishes calls before any guard is asked."""
+
+    arguments: Hashable
+    recording: bool
+    """Whether gradients are recorded."""
+    rung: Rung
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a version came about."""
+
+    reason: str
+    when: datetime
+    seconds: float
+    """Of tracing and compiling."""
+    dump: str | Path | None
+    """The folder with the IR after every pass, if one was asked for."""
+
+
+class Version:
+    """One traced and compiled version of a function, and what must hold for it to be used."""
+
+    def __init__(
+        self,
+        key: Key,
+        executable: Executable,
+        trace: Trace,
+        effects: Effects,
+        watcher: Watcher,
+        call: Call,
+        making: Making,
+    ) -> None:
+        self.key = key
+        self.making = making
+        self.executable = executable
+        self._effects = effects
+        self._inputs = Inputs(trace.sources)
+        self._guards = Guards(watcher.guards)
+        self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
+        self._captured = frozenset(self._inputs.cells)
+        self._storages = [(tensor, tensor.cell, tensor.views) for tensor in watcher.tensors]
+        self._grads: list[tuple[TensorCore, AnyTensor | None]] = list(trace.grads_read.items())
+        self._changed = {trace.argument_cells.get(cell, cell) for cell in trace.mutated}
+        self._kept = (call.kept, watcher)  # objects whose identity the key or a guard uses
+
+    def mismatch(self, call: Call) -> str | None:
+        """Why this version does not fit the call; None when it does."""
+        guard = self._guards.broken()
+        if guard is not None:
+            return str(guard)
+        for tensor, cell, views in self._storages:
+            if tensor.cell is not cell or tensor.views != views:
+                return f"`{cell.name or 'a captured tensor'}` shows other storage now"
+        for cell, type, device in self._cells:
+            if (cell.type is not type and cell.type != type) or cell.device != device:
+                return f"`{cell.name or 'a captured tensor'}` is now a {cell.type} on {cell.device}"
+        for tensor, type in self._grads:
+            present = tensor.grad_slot
+            if (None if present is None else grad_type(present)) != type:
+                now = "None" if present is None else str(grad_type(present))
+                return f"the gradient of `{tensor.cell.name}` is now {now}"
+        return None
+
+    def run(self, call: Call) -> object:
+        """Run the compiled code, replay the effects, and return the function's result."""
+        if self._changed:
+            self._check_aliases(call)
+        mode = eager(self.executable.device.name)
+        inputs = self._inputs.fetch(call, mode)
+        own_inputs(inputs, self.executable.donated.values(), mode)
+        try:
+            buffers = self.executable.run(cast(list[Buffer], inputs))
+        except PicogradError as error:
+            located(error)
+            raise
+        return self._effects.replay(call, buffers, mode)
+
+    def _check_aliases(self, call: Call) -> None:
+        """Raise TraceError if storage that changes is reached in two ways."""
+        for index, tensor in enumerate(call.tensors):
+            changed = index in self._changed or tensor.cell in self._changed
+            if changed and tensor.cell in self._captured:
+                raise located(
+                    TraceError(
+                        "a tensor that the function changes is an argument and captured as well",
+                        expected="one way to reach it",
+                        found=f"an argument of type {tensor.cell.type}, also held by a variable",
+                        hint="only pass it, or only close over it",
+                    )
+                )

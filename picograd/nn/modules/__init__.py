@@ -1,0 +1,1 @@
+"""Modules: what holds parameters (`module.py`), in lists (`containers.py`), and the layers."""

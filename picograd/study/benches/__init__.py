@@ -1,0 +1,1 @@
+"""What is measured: one program in several ways, timed so that they can be compared, and drawn."""

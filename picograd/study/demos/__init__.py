@@ -1,0 +1,1 @@
+"""The workloads of `picograd demo`: what they train (`workload.py`), and the three of them."""
