@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Self
 
+from picograd.dialects.dtypes import int32
+from picograd.dialects.tensor import ReduceKind
 from picograd.errors import DTypeError
-from picograd.frontend.conversions import Conversions
+from picograd.frontend.copying import Copying
 from picograd.frontend.core import TensorCore
+from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, broadcast_vars, common_device, result_type
 
 
-class Closeness(Conversions):
+class Closeness(Copying):
     """`equal` and `allclose` read the data, so they are not for compiled functions."""
+
+    def __contains__(self, item: object) -> bool:
+        """Whether any element equals the item, a number or a tensor that broadcasts."""
+        ops, pair = self.builder(), (self, plain(item))
+        common_device(pair)
+        found = ops.compare("eq", *broadcast_vars(ops, pair, result_type(*pair)))
+        axes = range(len(ops.shape_of(found)))
+        return bool(self.wrap(ops.reduce(ReduceKind.MAX, ops.cast(found, int32), tuple(axes))))
 
     def isclose(
         self,

@@ -19,12 +19,12 @@ from picograd.dialects.dtypes import (
     int64,
     uint8,
 )
-from picograd.errors import DTypeError, GradientError, ShapeError, TraceError
+from picograd.errors import GradientError, OperandError, ShapeError, TraceError
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import current, eager
 from picograd.frontend.modes.mode import SETTINGS
-from picograd.frontend.printing import array_text
+from picograd.frontend.printing import tensor_text
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, require_tensor
 from picograd.frontend.storage.cells import Cell
@@ -85,6 +85,15 @@ class Conversions(TensorCore):
         """A 0-d tensor formats as its number: f"{loss:.3f}"."""
         if self.ndim == 0 and current(self.device).runs_now:
             return format(self._scalar("format()"), spec)
+        if spec and self.ndim:
+            raise located(
+                OperandError(
+                    "a format is for one number",
+                    expected="a 0-d tensor, or no format",
+                    found=f"{spec!r} for a tensor of shape {list(self.shape)}",
+                    hint="format x.item() if there is one element, or the numbers of x.tolist()",
+                )
+            )
         return format(repr(self), spec)
 
     def __array__(self, dtype: Any = None, copy: Bool | None = None) -> NDArray[Any]:
@@ -124,51 +133,63 @@ class Conversions(TensorCore):
         return float(self._scalar("float()"))
 
     def __index__(self) -> Int:
-        if not self.dtype.is_int:
+        if self.dtype.is_float or any(size != 1 for size in self.shape):
             raise located(
-                DTypeError(
-                    "only integer tensors are indices",
-                    expected="int32 or int64",
-                    found=self.dtype.name,
-                    hint="convert with .long() if the values are whole",
+                OperandError(
+                    "only integer tensors of one element are indices",
+                    expected="one integer",
+                    found=f"{self.dtype.name} of shape {list(self.shape)}",
+                    hint="pick one element; convert with .long() if it is whole",
                 )
             )
         return int(self._scalar("int()"))
 
     def __repr__(self) -> str:
-        suffix = ""
-        if self.dtype not in (DEFAULT_FLOAT, int64, bool_) or 0 in self.shape:
-            suffix += f", dtype={self.dtype!r}"
+        suffixes: list[str] = []
         if self.device != default_device():
-            suffix += f", device={self.device!r}"
+            suffixes.append(f"device={str(self.device)!r}")
+        if 0 in self.shape and self.ndim > 1:
+            suffixes.append(f"size={self.shape}")
+        usual = (DEFAULT_FLOAT,) if 0 in self.shape else (DEFAULT_FLOAT, int64, bool_)
+        if self.dtype not in usual:
+            suffixes.append(f"dtype={self.dtype!r}")
         if self.requires_grad:
             node = None if SETTINGS.trace is not None else self.grad_fn
-            suffix += ", requires_grad=True" if node is None else f", grad_fn=<{node.name}>"
+            suffixes.append("requires_grad=True" if node is None else f"grad_fn=<{node.name}>")
         mode = current(self.device)
         visible = mode.runs_now and self.cell.trace in (None, mode.scope)
         array = mode.revealed(self.read().value) if visible else None
         if array is None:
             return f"tensor(<traced {list(self.shape)} {self.dtype.name}>)"
-        return f"tensor({array_text(array, 'tensor(')}{suffix})"
+        return tensor_text(array, suffixes)
 
     # To other dtypes and devices
 
     def to(
         self,
         target: str | DType | TensorCore | None = None,
-        *,
+        *options: Any,
         dtype: DType | None = None,
         device: str | None = None,
+        non_blocking: Bool = False,
+        copy: Bool = False,
     ) -> Self:
-        """The tensor in another dtype or on another device; itself when it is there already."""
+        """The tensor in another dtype or on another device; itself when it is there already.
+
+        As in PyTorch, `to(dtype)`, `to(tensor)` and `to(device, dtype)`, each followed by
+        `non_blocking`, which changes nothing here, and `copy`: a copy also when it is there.
+        """
         if isinstance(target, TensorCore):
             dtype, device = target.dtype, target.device
         elif isinstance(target, DType):
             dtype = target
-        elif target is not None:
-            device = str(target)
+        else:
+            device = device if target is None else str(target)
+            dtype, options = (options[0], options[1:]) if options else (dtype, ())
+        copy = copy or bool(options[1:2] and options[1])
         result = self if dtype is None else self._cast(dtype)
-        return result if device is None else result._moved(device)
+        result = result if device is None else result._moved(device)
+        return result.wrap(result.read()) if copy and result is self else result
 
     def _cast(self, dtype: DType) -> Self:
         if dtype is self.dtype:

@@ -6,6 +6,7 @@ axes of the viewed tensor, or one bool mask that covers some of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import index as as_int
 from types import EllipsisType
@@ -13,13 +14,13 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from picograd.errors import DTypeError, IndexOutOfRange, OptionError, ShapeError
+from picograd.errors import IndexOutOfRange, OptionError, ShapeError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.problems import located
 from picograd.frontend.storage.views import ReshapeView, SliceView, View
 
 IndexItem: TypeAlias = (
-    "int | slice | EllipsisType | TensorCore | list[Any] | np.ndarray[Any, Any] | None"
+    "int | slice | range | EllipsisType | TensorCore | list[Any] | np.ndarray[Any, Any] | None"
 )
 Index: TypeAlias = "IndexItem | tuple[IndexItem, ...]"
 Picker: TypeAlias = "TensorCore | np.ndarray[Any, Any]"
@@ -41,15 +42,17 @@ def select(index: Index, shape: tuple[int, ...]) -> Selection:
     Raises IndexOutOfRange and others for what is no index, or leaves the tensor.
     """
     items = list(index) if isinstance(index, tuple) else [index]
-    items = [known for item in items for known in _without_known_masks(item)]
-    items = _without_ellipsis(items, len(shape))
+    items = _without_ellipsis([_listed(item) for item in items], len(shape))
+    items = _without_known_masks(items, shape)
     selection = Selection([])
     starts: list[int] = []
     limits, steps = list(shape), [1] * len(shape)
     kept: list[int] = []
     axis = 0
     for item in items:
-        if item is None:
+        if item is None or _is_known_mask(item):  # True adds an axis of size 1, False of 0
+            if item is not None:
+                selection.pickers[len(kept)] = np.zeros(0, np.int64)
             kept.append(1)
             continue
         covered = _axes_of(item)
@@ -71,7 +74,7 @@ def select(index: Index, shape: tuple[int, ...]) -> Selection:
     cut = SliceView(tuple(starts), tuple(limits), tuple(steps))
     if cut != SliceView((0,) * len(shape), shape, (1,) * len(shape)):
         selection.views.append(cut)
-    if len(kept) != len(shape) or any(item is None for item in items):
+    if len(kept) != len(shape) or any(item is None or _is_known_mask(item) for item in items):
         selection.views.append(ReshapeView(tuple(kept)))
     return selection
 
@@ -80,20 +83,52 @@ def _is_mask(item: object) -> bool:
     return isinstance(item, TensorCore) and item.dtype.is_bool
 
 
+def _is_known_mask(item: object) -> bool:
+    """Whether it is a mask of NumPy's, as which masks of Python's come here as well."""
+    return isinstance(item, np.ndarray) and cast(Any, item).dtype.kind == "b"
+
+
+def _listed(item: IndexItem) -> IndexItem:
+    """The item; a range or an inner tuple as a list, lists of bools as NumPy's masks."""
+    if isinstance(item, range | tuple):
+        item = list(cast("Sequence[Any]", item))
+    if isinstance(item, list | bool):
+        array = _rectangular(item)
+        return array if array.dtype.kind == "b" else item
+    return item
+
+
 def _axes_of(item: IndexItem) -> int:
     """How many axes of the tensor an item is about."""
     if item is None or item is Ellipsis:
         return 0
-    return cast(TensorCore, item).ndim if _is_mask(item) else 1
+    return cast(TensorCore, item).ndim if _is_mask(item) or _is_known_mask(item) else 1
 
 
-def _without_known_masks(item: IndexItem) -> list[IndexItem]:
-    """A mask of Python or NumPy as the indices that it stands for; other items as they are."""
-    if isinstance(item, list | np.ndarray):
-        array = _rectangular(item)
-        if array.dtype.kind == "b" and array.ndim:
-            return [*np.nonzero(array)]
-    return [item]
+def _without_known_masks(items: list[IndexItem], shape: tuple[int, ...]) -> list[IndexItem]:
+    """Known masks as the indices that they stand for: one for each axis that they cover."""
+    plain: list[IndexItem] = []
+    axis = 0
+    for item in items:
+        covered = shape[axis : axis + _axes_of(item)]
+        axis += len(covered)
+        if not _is_known_mask(item):
+            plain.append(item)
+            continue
+        mask = cast("np.ndarray[Any, Any]", item)
+        if mask.shape != covered:
+            raise located(_misfit(mask.shape, covered))
+        plain += [*np.nonzero(mask)] if mask.ndim else [None if mask else item]
+    return plain
+
+
+def _misfit(mask: tuple[int, ...], covered: tuple[int, ...]) -> IndexOutOfRange:
+    return IndexOutOfRange(
+        "the bool mask does not fit the axes that it selects from",
+        expected=f"a mask of shape {list(covered)}",
+        found=list(mask),
+        hint="make the mask from the tensor itself, as in x[x > 0] = 1",
+    )
 
 
 def _add_picker(
@@ -104,14 +139,7 @@ def _add_picker(
     else:
         assert isinstance(item, TensorCore)
         if item.shape != covered:
-            raise located(
-                IndexOutOfRange(
-                    "the bool mask does not fit the axes that it selects from",
-                    expected=f"a mask of shape {list(covered)}",
-                    found=list(item.shape),
-                    hint="make the mask from the tensor itself, as in x[x > 0] = 1",
-                )
-            )
+            raise located(_misfit(item.shape, covered))
         if selection.mask is None:
             selection.mask, selection.mask_axis = item, axis
             if not selection.pickers:
@@ -140,17 +168,9 @@ def _without_ellipsis(items: list[IndexItem], rank: int) -> list[IndexItem]:
                 hint="drop indices, or add axes with None or unsqueeze()",
             )
         )
-    if len(dots) > 1:
-        raise located(
-            IndexOutOfRange(
-                "an index has one '...' at most",
-                found=len(dots),
-                hint="write the other axes out with :",
-            )
-        )
     rest: list[IndexItem] = [slice(None)] * (rank - used)
     at = dots[0] if dots else len(items)
-    return [*items[:at], *rest, *items[at + 1 :]]
+    return [*items[:at], *rest, *(item for item in items[at:] if item is not Ellipsis)]
 
 
 def _slice_bounds(item: slice, size: int) -> tuple[int, int, int]:
@@ -196,7 +216,7 @@ def _picker(item: Picker | list[Any]) -> Picker:
     name = picker.dtype.name
     if name not in ("int32", "int64"):
         raise located(
-            DTypeError(
+            IndexOutOfRange(
                 "an index tensor holds integers",
                 expected="int32 or int64; or a bool mask, to write",
                 found=name,
@@ -211,7 +231,7 @@ def _numbers(item: list[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array.astype(np.int64) if not array.size else array
 
 
-def _rectangular(item: list[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _rectangular(item: bool | list[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     try:
         return np.asarray(item)
     except ValueError as error:

@@ -18,7 +18,7 @@ import numpy as np
 
 from picograd.dialects.dtypes import int64
 from picograd.dialects.tensor import ScatterKind
-from picograd.errors import DTypeError, IndexOutOfRange, ShapeError
+from picograd.errors import DTypeError, IndexOutOfRange, OperandError, ShapeError
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.index_parts import Index, Picker, select
 from picograd.frontend.methods import compositions
@@ -103,7 +103,7 @@ class Indexing(TensorCore):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise located(IndexOutOfRange("a 0-d tensor has no length", hint="use .numel()"))
+            raise located(OperandError("a 0-d tensor has no length", hint="use .numel()"))
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Self]:
