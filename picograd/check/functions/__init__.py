@@ -32,9 +32,10 @@ from picograd.check.functions import (
     statistics,
     transforms,
 )
+from picograd.check.functions.in_place import rows_in_place
 from picograd.check.functions.table import Function
 
-FAMILIES: dict[str, tuple[Function, ...]] = {
+_FAMILIES: dict[str, tuple[Function, ...]] = {
     "Element by element": elementwise.FUNCTIONS,
     "Two operands": binary.FUNCTIONS,
     "Logarithms, rounding, bits": elementary.FUNCTIONS,
@@ -56,6 +57,11 @@ FAMILIES: dict[str, tuple[Function, ...]] = {
     "Convolutions": convolution.FUNCTIONS,
     "Transformations": transforms.FUNCTIONS,
     "Pools and padding": pooling.FUNCTIONS,
+}
+
+FAMILIES: dict[str, tuple[Function, ...]] = {
+    **_FAMILIES,
+    "In place": rows_in_place(row for rows in _FAMILIES.values() for row in rows),
 }
 """The rows by the title of their family, in the order of the page."""
 

@@ -389,13 +389,19 @@ FUNCTIONS: tuple[Function, ...] = (
         for name, combine in (("index_add", _add), ("index_copy", _set))
         for suffix in ("", "_")
     ),
-    Function(
-        "Tensor.index_fill",
-        lambda torch, x, index, dim: x.index_fill(dim, index, 3),
-        lambda x, index, dim: _by_slices(_set)(
-            x, index, np.full_like(np.take(x, index, dim), 3), dim
-        ),
-        lambda rng: _slices(rng, updates=False),
+    *(
+        Function(
+            f"Tensor.index_fill{suffix}",
+            lambda torch, x, index, dim, name=f"index_fill{suffix}": getattr(x.clone(), name)(
+                dim, index, 3
+            ),
+            lambda x, index, dim: _by_slices(_set)(
+                x, index, np.full_like(np.take(x, index, dim), 3), dim
+            ),
+            lambda rng: _slices(rng, updates=False),
+            (ErrorCase("out of range", (_X, _FAR), IndexError, {"dim": 0}, "out of range"),),
+        )
+        for suffix in ("", "_")
     ),
     Function(
         "Tensor.masked_fill",
