@@ -10,7 +10,7 @@ a function transformation calls it: then it lifts them. See `frontend.autodiff.l
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TypeAlias
 
@@ -24,9 +24,11 @@ from picograd.frontend.problems import located
 from picograd.frontend.tape import (
     BarrierNode,
     CallNode,
+    FunctionNode,
     LeafNode,
     MoveNode,
     Node,
+    ResultNode,
     Tape,
     Var,
 )
@@ -84,27 +86,41 @@ def pull_back(
     records = SETTINGS.recording if create_graph is None else create_graph
     captured: dict[Node, Var | None] = dict.fromkeys(inputs or ())
     pending: dict[Node, Var] = {}
+    gathered: dict[FunctionNode, dict[int, Var]] = {}  # gradients of a function's results
     # Leaves have order 0: they come last, with all their gradients summed. Arrival breaks ties.
     arrival = count()
     queue: list[tuple[int, int, Node]] = []
+
+    def wait(node: Node) -> None:
+        heapq.heappush(queue, (-node.order, next(arrival), node))
 
     def arrive(node: Node, grad: Var) -> None:
         if node in pending:
             pending[node] = Tape(current(node.device), records).add(pending[node], grad)
         elif node in wanted:
             pending[node] = grad
-            heapq.heappush(queue, (-node.order, next(arrival), node))
+            wait(node)
 
     for node, seed in roots:
         arrive(node, seed)
     while queue:
         _, _, node = heapq.heappop(queue)
-        grad = _hooked(node, pending.pop(node), records)
-        if node in captured:
-            captured[node] = grad
-        for source, part in _parts(node, grad, wanted, records, leaves=inputs is None):
+        if isinstance(node, FunctionNode):
+            parts = _parts_of_function(node, gathered.pop(node), records)
+        else:
+            grad = _hooked(node, pending.pop(node), records)
+            if node in captured:
+                captured[node] = grad
+            if isinstance(node, ResultNode):
+                if node.source in wanted:
+                    if node.source not in gathered:
+                        wait(node.source)
+                    gathered.setdefault(node.source, {})[node.position] = grad
+                continue
+            parts = _parts(node, grad, wanted, records, leaves=inputs is None)
+        for source, part in parts:
             arrive(source, part)
-        if isinstance(node, CallNode) and not retain_graph:
+        if isinstance(node, CallNode | FunctionNode) and not retain_graph:
             node.release()
     return [captured[node] for node in inputs or ()]
 
@@ -163,6 +179,20 @@ def _parts(
     tape = Tape(current(node.device), records)
     with tape.mode.placed_at(node.at):
         parts = rule(tape, _Visit(node, wanted, carry), grad)
+    return [
+        (edge, part)
+        for edge, part in zip(node.edges, parts, strict=True)
+        if edge is not None and part is not None
+    ]
+
+
+def _parts_of_function(
+    node: FunctionNode, grads: Mapping[int, Var], records: bool
+) -> list[tuple[Node, Var]]:
+    """The nodes of a function's arguments, with the gradients that its own rule computes."""
+    _carrier(node)  # refuses a pass from where the function did not run
+    with current(node.device).placed_at(node.at):
+        parts = node.backward(grads, records)
     return [
         (edge, part)
         for edge, part in zip(node.edges, parts, strict=True)

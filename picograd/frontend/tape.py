@@ -140,6 +140,49 @@ class MoveNode(Node):
         return Var(value, MoveNode(grad.node, self.device, self.source_device))
 
 
+class FunctionNode(Node):
+    """A call of a function with a gradient of its own, `autograd.Function`.
+
+    A backward pass gives it the gradients of all results that it reached, by position.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        edges: Sequence[Node | None],
+        mode: Mode,
+        backward: Callable[[Mapping[int, Var], bool], Sequence[Var | None]],
+        release: Callable[[], None],
+    ) -> None:
+        self.order = next(_order)
+        self.name = name
+        self.trace = mode.scope
+        self.device = mode.device
+        self.at = mode.here()
+        self.edges = list(edges)
+        self.backward = backward
+        """The gradients of the arguments, given those of results; recorded if the flag is set."""
+        self.release = release
+
+    def sources(self) -> Sequence[Node]:
+        return [edge for edge in self.edges if edge is not None]
+
+
+class ResultNode(Node):
+    """One of the results of a `FunctionNode`."""
+
+    def __init__(self, source: FunctionNode, position: int) -> None:
+        self.order = next(_order)
+        self.name = source.name
+        self.trace = source.trace
+        self.device = source.device
+        self.source = source
+        self.position = position
+
+    def sources(self) -> Sequence[Node]:
+        return (self.source,)
+
+
 class CallNode(Node):
     """One recorded call of an op: the `Call` that gradient rules see, through the backward pass."""
 
