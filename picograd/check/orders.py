@@ -31,7 +31,9 @@ _PREPARES: Mapping[str, Sequence[tuple[str, Options]]] = {
     "hoist_reduce": (("tile_loops", {"exact": False}),),
     "round_up_loops": (("tile_loops", {"exact": False}),),
     "stage_operands": (),
-    "insert_barriers": (("map_to_grid", {}), ("tree_reduce", {})),
+    # Tiles of a few elements, as chance would have them, leave no reduction that pays for a tree.
+    "tree_reduce": (("tile_loops", {"sizes": ""}),),
+    "insert_barriers": (("tile_loops", {"sizes": ""}), ("map_to_grid", {}), ("tree_reduce", {})),
     "unroll_tiles": (
         ("tile_loops", {"exact": True}),
         ("vectorize_loops", {}),
