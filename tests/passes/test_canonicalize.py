@@ -158,6 +158,14 @@ def test_what_does_nothing_goes(body: str, arguments: str, type: str) -> None:
     assert canonical(text) == GONE + type
 
 
+def test_the_magnitude_of_what_has_no_sign_is_itself() -> None:
+    """-7 of uint8 is 249, and so is its magnitude."""
+    body = "%a = pico.unary neg %x : T\n%y = pico.unary abs %a : T"
+    found = canonical(function(body, "%x: T", "tensor<4xui8>").replace("T", "tensor<4xui8>"))
+    assert "neg" in found
+    assert "abs" not in found
+
+
 def test_a_cast_that_loses_something_stays() -> None:
     body = (
         "%a = pico.cast %x to f32 : tensor<4xf64> -> tensor<4xf32>\n"

@@ -147,7 +147,13 @@ def combine_constants(op: BinaryOp, build: Build) -> SSAValue | None:
 
 
 def undo_unary(op: UnaryOp, build: Build) -> SSAValue | None:
-    """neg neg x, not not x -> x; abs neg x -> abs x; abs abs x -> abs x; floor ceil x -> ceil x."""
+    """neg neg x, not not x -> x; abs neg x -> abs x; abs abs x -> abs x; floor ceil x -> ceil x.
+
+    Numbers without a sign are their own magnitude, negated ones too, which have wrapped.
+    """
+    dtype = dtype_of_value(op.x)
+    if op.kind.data == UnaryKind.ABS and dtype.is_int and not dtype.is_signed:
+        return op.x
     inner = defining(op.x)
     if not isinstance(inner, UnaryOp):
         return None
