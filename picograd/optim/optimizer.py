@@ -35,7 +35,9 @@ class Optimizer(Watched):
         self, params: Iterable[Tensor] | Iterable[Mapping[str, Any]], defaults: Mapping[str, Any]
     ) -> None:
         self.defaults = dict(defaults)
-        self.live: tuple[str, ...] = ("lr",)
+        # A step of its own reads the settings as they are.
+        own_step = type(self).step is not Optimizer.step
+        self.live: tuple[str, ...] = () if own_step else ("lr",)
         """The settings that are inputs of compiled steps: others are constants there."""
         self.param_groups: list[Group] = []
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
@@ -85,6 +87,9 @@ class Optimizer(Watched):
 
     def watched(self) -> Iterable[tuple[str, Any, Any]]:
         slots: list[tuple[str, Any, Any]] = [("live", vars(self), "live")]
+        for number, state in enumerate(self.state.values()):
+            numbers = [key for key, value in state.items() if not isinstance(value, Tensor)]
+            slots += [(f"state.{number}.{key}", state, key) for key in numbers]
         for number, group in enumerate(self.param_groups):
             constants = [key for key in group if key not in ("params", "initial_lr", *self.live)]
             slots += [(f"param_groups.{number}.{key}", group, key) for key in constants]

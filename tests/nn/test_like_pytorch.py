@@ -28,6 +28,8 @@ PRINTED: tuple[Make, ...] = (
     lambda n: n.Embedding(3, 4, padding_idx=1), lambda n: n.Unflatten(1, (2, 3)),
     lambda n: n.CosineSimilarity(), lambda n: n.Linear(2, 3, bias=False),
     lambda n: n.ModuleDict({"a": n.ReLU(), "b": n.Sequential(n.ReLU())}),
+    lambda n: n.LSTM(3, 4), lambda n: n.GRU(3, 4, 2, False, True, 0.1, True), lambda n: n.RNN(3, 4),
+    lambda n: n.GRUCell(3, 4), lambda n: n.LSTMCell(3, 4, bias=False),
     lambda n: n.ModuleList([n.ReLU(), n.ReLU(), n.Tanh()]), lambda n: n.Sequential(),
 )  # fmt: skip
 
@@ -48,6 +50,10 @@ LAYERS: dict[str, tuple[Make, tuple[int, ...]]] = {
     "rms norm": (lambda n: n.RMSNorm(4), (3, 4)),
     "prelu": (lambda n: n.PReLU(3), (2, 3)),
     "encoder": (lambda n: n.TransformerEncoderLayer(4, 2, 6, 0.0), (3, 2, 4)),
+    "encoders": (
+        lambda n: n.TransformerEncoder(n.TransformerEncoderLayer(4, 2, 6, 0.0), 2, n.LayerNorm(4)),
+        (3, 2, 4),
+    ),
     "encoder, norm first": (
         lambda n: n.TransformerEncoderLayer(
             4, 2, 6, 0.0, "gelu", batch_first=True, norm_first=True, bias=False

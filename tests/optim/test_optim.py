@@ -64,6 +64,7 @@ THEIRS: dict[str, Callable[[Any, Any], Any]] = {
     "rmsprop": lambda o, p: o.RMSprop(p, 0.02, weight_decay=0.1),
     "rmsprop with momentum": lambda o, p: o.RMSprop(p, 0.02, 0.9, momentum=0.5, centered=True),
     "adagrad": lambda o, p: o.Adagrad(p, 0.1, 0.1, 0.1, 0.5),
+    "adadelta": lambda o, p: o.Adadelta(p, 0.5, 0.8, 1e-5, 0.1),
     "groups": lambda o, p: o.SGD([{"params": p[:1], "lr": 0.2}, {"params": p[1:]}], 0.1, 0.9),
 }
 
@@ -94,6 +95,46 @@ def test_steps_are_those_of_pytorch(rng: np.random.Generator, name: str) -> None
     for compiled in (False, True):
         for ours, other in zip(run(torch, compiled), expected, strict=True):
             np.testing.assert_allclose(ours, other, rtol=1e-6)
+
+
+class SignDescent(optim.Optimizer):
+    """With a step of its own, and numbers in its state, as published optimizers have them."""
+
+    def __init__(self, params: Any, lr: float = 0.5) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                if len(state) == 0:
+                    state["step"], state["sum"] = 0, torch.zeros_like(p)
+                state["step"] += 1
+                state["sum"].add_(p.grad)
+                p.add_(state["sum"].sign(), alpha=-group["lr"])
+
+
+def test_an_optimizer_with_a_step_of_its_own() -> None:
+    p = torch.tensor([3.0, -1.0], requires_grad=True)
+    optimizer = SignDescent([p])
+    for _ in range(2):
+        optimizer.zero_grad()
+        (p * p).sum().backward()
+        optimizer.step()
+    assert p.tolist() == [2, 0]
+    other = SignDescent([torch.zeros(2, requires_grad=True)])
+    other.load_state_dict(optimizer.state_dict())
+    (state,) = other.state.values()
+    assert state["step"] == 2 and state["sum"].tolist() == optimizer.state[p]["sum"].tolist()
+    train = torch.compile(lambda: [(p * p).sum().backward(), optimizer.step(), p + 0][-1])
+    moved = [train().tolist() for _ in range(2)]
+    optimizer.param_groups[0]["lr"] = 0.125  # read as a number: compiled anew
+    moved.append(train().tolist())
+    assert np.diff([row[0] for row in moved]).tolist() == [-0.5, -0.125]
+    base = optim.Optimizer([p], {"lr": 1.0})
+    with pytest.raises(OptionError, match="does not say how parameters change"):
+        base.step()
 
 
 def test_a_closure_computes_the_loss() -> None:
@@ -293,6 +334,8 @@ def test_errors() -> None:
         optim.RMSprop([p], alpha=-1)
     with pytest.raises(OptionError, match="these settings"):
         optim.Adagrad([p], lr_decay=-1)
+    with pytest.raises(OptionError, match="Adadelta does not work"):
+        optim.Adadelta([p], rho=2)
     with pytest.raises(OptionError, match="other sizes"):
         optim.SGD([p]).load_state_dict(
             {"state": {}, "param_groups": [{"params": [0, 1], "lr": 1.0}]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 from picograd.dialects.dtypes import DType, bfloat16, float16, float32, float64
 from picograd.errors import DTypeError, OptionError, StateError
@@ -34,6 +34,24 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
+class HookHandle:
+    """Takes a hook of a module away again."""
+
+    def __init__(self, module: Module, kind: str, hook: object) -> None:
+        self._module, self._kind, self._hook = module, kind, hook
+
+    def remove(self) -> None:
+        """Remove the hook; nothing happens the second time."""
+        hooks = tuple(hook for hook in getattr(self._module, self._kind) if hook is not self._hook)
+        setattr(self._module, self._kind, hooks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
 class Module(Watched):
     """Base of all modules.
 
@@ -43,6 +61,8 @@ class Module(Watched):
     training: bool = True
     _buffer_names: Mapping[str, bool] = MappingProxyType({})
     """The names of buffers, in order, and whether each is saved with the state."""
+    _hooks_before: tuple[Callable[[Any, Any], Any], ...] = ()
+    _hooks_after: tuple[Callable[[Any, Any, Any], Any], ...] = ()
 
     def __init__(self) -> None:
         self.training = True
@@ -59,11 +79,31 @@ class Module(Watched):
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for hook in self._hooks_before:
+            changed = hook(self, args)
+            if changed is not None:
+                args = cast(tuple[Any, ...], changed if isinstance(changed, tuple) else (changed,))
         result = self.forward(*args, **kwargs)
+        for hook in self._hooks_after:
+            changed = hook(self, args, result)
+            result = result if changed is None else changed
         trace = SETTINGS.trace
         if trace is not None and isinstance(result, TensorCore):
             trace.suggest_name(self, result.read().value)
         return result
+
+    def register_forward_pre_hook(self, hook: Callable[[Any, Any], Any]) -> HookHandle:
+        """Call `hook(module, args)` before each call; it may return other arguments."""
+        self._hooks_before = (*self._hooks_before, hook)
+        return HookHandle(self, "_hooks_before", hook)
+
+    def register_forward_hook(self, hook: Callable[[Any, Any, Any], Any]) -> HookHandle:
+        """Call `hook(module, args, output)` after each call; it may return another output.
+
+        In a compiled function it runs while the function is traced.
+        """
+        self._hooks_after = (*self._hooks_after, hook)
+        return HookHandle(self, "_hooks_after", hook)
 
     def watched(self) -> Iterable[tuple[str, Any, Any]]:
         attributes = vars(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from math import inf
 
 from picograd.dialects.dtypes import DType
@@ -12,6 +13,7 @@ from picograd.frontend.functions.joining import where
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 from picograd.nn import functional, init
+from picograd.nn.modules.containers import ModuleList
 from picograd.nn.modules.layers import Linear
 from picograd.nn.modules.module import Module, Parameter
 from picograd.nn.modules.normalization import Dropout, LayerNorm
@@ -255,3 +257,32 @@ class TransformerEncoderLayer(Module):
     def _feed(self, x: Tensor) -> Tensor:
         hidden = self.dropout(self.activation(self.linear1(x)))
         return self.dropout2(self.linear2(hidden))
+
+
+class TransformerEncoder(Module):
+    """Equal layers, one after another: copies of the given one, which keep its initial values."""
+
+    def __init__(
+        self,
+        encoder_layer: Module,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
+        super().__init__()
+        self.layers = ModuleList([deepcopy(encoder_layer) for _ in range(num_layers)])
+        self.num_layers = num_layers
+        self.norm = norm
+
+    def forward(
+        self,
+        src: Tensor,
+        mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        """The last layer's output; the masks are each layer's."""
+        for layer in self.layers:
+            src = layer(src, mask, src_key_padding_mask, is_causal)
+        return src if self.norm is None else self.norm(src)

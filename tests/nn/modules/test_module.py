@@ -119,3 +119,21 @@ def test_printing() -> None:
 def test_a_module_needs_forward() -> None:
     with pytest.raises(OptionError, match="has no forward"):
         nn.Module()(1)
+
+
+def test_hooks_see_and_change_calls() -> None:
+    layer, seen = nn.Linear(2, 2), []
+    before = layer.register_forward_pre_hook(lambda module, args: (args[0] * 2,))
+    after = layer.register_forward_hook(lambda module, args, output: seen.append((args, output)))
+    x = torch.ones(1, 2)
+    output = layer(x)
+    assert seen[0][0][0].tolist() == [[2, 2]] and seen[0][1] is output
+    before.remove()
+    with layer.register_forward_hook(lambda module, args, output: output * 0):
+        assert layer(x).tolist() == [[0, 0]]
+    after.remove()
+    after.remove()
+    assert (
+        len(seen) == 2
+        and layer(x).tolist() == nn.functional.linear(x, layer.weight, layer.bias).tolist()
+    )
