@@ -86,7 +86,8 @@ def test_backward_with_create_graph_keeps_gradients_differentiable() -> None:
     assert first is not None and first.requires_grad and first.tolist() == [3, 12]
     x.grad = None
     first.sum().backward()
-    assert x.grad.tolist() == [6, 12]
+    second = x.grad
+    assert second is not None and second.tolist() == [6, 12]
 
 
 def test_gradients_add_up_out_of_place_when_they_are_differentiable() -> None:
@@ -119,7 +120,9 @@ def test_a_gradient_penalty(device: str) -> None:
     w.grad = None
     compiled = torch.compile(penalty)
     np.testing.assert_allclose(compiled(x).item(), eager, rtol=1e-4)
-    np.testing.assert_allclose(w.grad.numpy(), expected, rtol=1e-3, atol=1e-4)
+    again = w.grad
+    assert again is not None
+    np.testing.assert_allclose(again.numpy(), expected, rtol=1e-3, atol=1e-4)
     # d/dw of the sum over rows of |w (1 - tanh²)|², by differences.
     array = w.detach().numpy().astype(float)
 
@@ -168,9 +171,11 @@ def test_hooks_see_and_replace_complete_gradients() -> None:
     x.grad = None
     with x.register_hook(lambda g: torch.zeros_like(g)):
         h.sum().backward(retain_graph=True)
-    assert seen == [[5, 5]] and x.grad.tolist() == [0, 0]
+    replaced = x.grad
+    assert replaced is not None and seen == [[5, 5]] and replaced.tolist() == [0, 0]
     h.sum().backward()
-    assert x.grad.tolist() == [2, 2]
+    gathered = x.grad
+    assert gathered is not None and gathered.tolist() == [2, 2]
 
 
 def test_retained_gradients() -> None:

@@ -39,8 +39,9 @@ def traced() -> Traced:
         loss = F.cross_entropy(hidden, labels)
         loss.backward()
         with torch.no_grad():
-            assert w.grad is not None
-            w.sub_(w.grad * 0.1)
+            gradient = w.grad
+            assert gradient is not None
+            w.sub_(gradient * 0.1)
         return loss
 
     traced = torch.compile(step).trace(x, labels)

@@ -170,7 +170,9 @@ def test_views_are_the_five_index_maps():
             "tensor<2x6x3xf32>",
         ),
         (
-            lambda: ConvolutionOp(value(0, 1, 3, 3), value(0, 1, 3, 3), *[(1, 1)] * 4),
+            lambda: ConvolutionOp(
+                value(0, 1, 3, 3), value(0, 1, 3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1
+            ),
             "tensor<0x0x3x3xf32>",
         ),
         (lambda: ReshapeOp(value(), (1, 1)), "tensor<1x1xf32>"),

@@ -118,7 +118,7 @@ def test_training_with_value_and_grad(rng: np.random.Generator, device: str) -> 
         value, grads = func.value_and_grad(loss)(state, x, y)
         return value, {name: p - 0.2 * grads[name] for name, p in state.items()}
 
-    state = {name: p.detach() for name, p in net.named_parameters()}
+    state: dict[str, torch.Tensor] = {n: p.detach() for n, p in net.named_parameters()}
     losses: list[float] = []
     for _ in range(30):
         value, state = step(state, x, y)

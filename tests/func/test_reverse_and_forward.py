@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -100,8 +100,12 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[PicogradError], str]] = {
         ShapeError,
         "does not fit its primal",
     ),
-    "primals": (lambda: func.jvp(torch.exp, X, (X,)), OptionError, "primals as a tuple"),
-    "tangents": (lambda: func.jvp(torch.exp, (X,), X), OptionError, "tangents as a tuple"),
+    "primals": (lambda: func.jvp(torch.exp, cast(Any, X), (X,)), OptionError, "primals as a tuple"),
+    "tangents": (
+        lambda: func.jvp(torch.exp, (X,), cast(Any, X)),
+        OptionError,
+        "tangents as a tuple",
+    ),
     "structure of tangents": (
         lambda: func.jvp(torch.exp, (X,), (X, X)),
         OptionError,
@@ -152,13 +156,14 @@ def test_errors_say_what_to_do_and_where(name: str) -> None:
 
 
 def test_functional_call_replaces_for_one_call() -> None:
-    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
+    last = torch.nn.Linear(2, 1)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), last)
     before = {name: id(p) for name, p in net.named_parameters()}
     zeros = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
     x = X.to("reference")
     assert func.functional_call(net, zeros, (x,)).tolist() == [0]
     only_bias = func.functional_call(net, {"1.weight": zeros["1.weight"]}, x)
-    assert only_bias.tolist() == net[1].bias.tolist()
+    assert last.bias is not None and only_bias.tolist() == last.bias.tolist()
     assert {name: id(p) for name, p in net.named_parameters()} == before
     with pytest.raises(ShapeError):
         func.functional_call(net, {"0.weight": torch.ones(3, 3)}, x)
@@ -166,8 +171,9 @@ def test_functional_call_replaces_for_one_call() -> None:
 
 
 def test_tied_parameters_are_replaced_together() -> None:
-    net = torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 2, bias=False))
-    net[1].weight = net[0].weight
+    layers = [torch.nn.Linear(2, 2, bias=False) for _ in range(2)]
+    layers[1].weight = layers[0].weight
+    net = torch.nn.Sequential(*layers)
     weight = {"0.weight": torch.eye(2) * 2}
     assert func.functional_call(net, weight, X).tolist() == [4, 8]
     once = func.functional_call(net, weight, X, tie_weights=False)

@@ -118,8 +118,8 @@ MODELS: dict[str, Callable[..., torch.Tensor]] = {
     "attention": attention,
     "selection": selection,
 }
-# Their softmax subtracts a detached maximum, and IR does not tell that it was detached. Its gradient
-# is 0 up to rounding.
+# Their softmax subtracts a detached maximum, and IR does not tell that it was detached. Its
+# gradient is 0 up to rounding.
 STOPPED = ("mlp", "attention")
 
 

@@ -24,6 +24,7 @@ from picograd.dialects.tensor import (
     ScatterKind,
     TensorOp,
     UnaryKind,
+    UnaryKindAttr,
     ints,
 )
 from picograd.errors import ShapeError, VerificationError
@@ -377,8 +378,9 @@ def with_errors(array: np.ndarray, relative: float, absolute: float) -> Bounded:
 
 def rounded_to(sample: Sample) -> list[DType]:
     """The dtype of the result, and the one that it is rounded to."""
-    kind = getattr(sample.properties.get("kind"), "data", None)
-    return [*sample.dtypes, *([ROUNDED_TO[kind]] if kind in ROUNDED_TO else [])]
+    kind = sample.properties.get("kind")
+    narrower = ROUNDED_TO.get(kind.data) if isinstance(kind, UnaryKindAttr) else None
+    return [*sample.dtypes, *([narrower] if narrower else [])]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, prod
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from picograd.frontend.tensor import Tensor
 from picograd.nn.functions.spatial import Sizes, per_axis, with_batch
 from picograd.semantics.builder import Array
 
+Pooled = Any
+"""A tensor, or with `return_indices` a pair of them: who calls knows which."""
+
 
 def max_pool1d(
     input: Tensor,
@@ -32,7 +36,7 @@ def max_pool1d(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor | tuple[Tensor, Tensor]:
+) -> Pooled:
     """The greatest element of each window of input [N, C, L]; the batch axis may be missing.
 
     `stride` is by default the kernel's size. Padding is less than any element. With `ceil_mode`
@@ -51,7 +55,7 @@ def max_pool2d(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Tensor | tuple[Tensor, Tensor]:
+) -> Pooled:
     """As `max_pool1d`, for input [N, C, H, W]; indices count the elements of H x W row by row."""
     pool = _Pool("max_pool2d", 2, kernel_size, stride, padding, dilation, ceil_mode)
     return _max_pool(pool, input, return_indices)
@@ -106,16 +110,14 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
     return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
 
 
-def adaptive_max_pool1d(
-    input: Tensor, output_size: Sizes, return_indices: bool = False
-) -> Tensor | tuple[Tensor, Tensor]:
+def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Pooled:
     """The greatest elements of `output_size` windows that cover input [N, C, L]."""
     return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
 
 
 def adaptive_max_pool2d(
     input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False
-) -> Tensor | tuple[Tensor, Tensor]:
+) -> Pooled:
     """As `adaptive_max_pool1d`, for input [N, C, H, W]."""
     return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
@@ -240,7 +242,7 @@ def _least(dtype: DType) -> float:
     return -inf if dtype.is_float else int(np.iinfo(dtype.numpy.name).min)
 
 
-def _max_pool(pool: _Pool, input: Tensor, indices: bool) -> Tensor | tuple[Tensor, Tensor]:
+def _max_pool(pool: _Pool, input: Tensor, indices: bool) -> Pooled:
     x, alone = with_batch(pool.what, input, pool.axes)
     axes = [pool.along(axis, length) for axis, length in enumerate(x.shape[2:])]
     return _greatest(x, axes, alone, indices)
@@ -331,7 +333,7 @@ def _adaptive_axes(
 
 def _adaptive_max_pool(
     what: str, axes: int, input: Tensor, output_size: int | Sequence[int | None], indices: bool
-) -> Tensor | tuple[Tensor, Tensor]:
+) -> Pooled:
     x, alone = with_batch(what, input, axes)
     return _greatest(x, _adaptive_axes(what, axes, x, output_size), alone, indices)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from picograd.frontend.tensor import Tensor
 from picograd.nn import functional
+from picograd.nn.functions.pooling import Pooled
 from picograd.nn.functions.spatial import Sizes, per_axis
 from picograd.nn.modules.module import Module
 
@@ -44,14 +45,14 @@ class _MaxPool(Module):
 class MaxPool1d(_MaxPool):
     """The greatest element of each window of [N, C, L]."""
 
-    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, input: Tensor) -> Pooled:
         return functional.max_pool1d(input, *self._numbers())
 
 
 class MaxPool2d(_MaxPool):
     """The greatest element of each window of [N, C, H, W]."""
 
-    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, input: Tensor) -> Pooled:
         return functional.max_pool2d(input, *self._numbers())
 
 
@@ -153,7 +154,7 @@ class AdaptiveMaxPool2d(_Adaptive):
         super().__init__(output_size)
         self.return_indices = return_indices
 
-    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, input: Tensor) -> Pooled:
         return functional.adaptive_max_pool2d(input, self.output_size, self.return_indices)
 
 
