@@ -11,11 +11,18 @@ from typing import Any, cast
 from picograd.dialects.dtypes import DType
 from picograd.errors import GradientError, OptionError, ShapeError
 from picograd.frontend.autodiff.levels import Level
+from picograd.frontend.autodiff.tape import (
+    BarrierNode,
+    FunctionNode,
+    ResultNode,
+    Stamp,
+    Var,
+    detached,
+)
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, set_recording
 from picograd.frontend.problems import located
-from picograd.frontend.tape import BarrierNode, FunctionNode, ResultNode, Stamp, Var, detached
 from picograd.frontend.tensor import Tensor
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from picograd.errors import GradientError, OptionError
-from picograd.frontend.backward import pull_back
+from picograd.frontend.autodiff.backward import pull_back
 from picograd.frontend.core import TensorCore
 from picograd.frontend.functions.creation import zeros_like
 from picograd.frontend.methods.gradient_methods import differentiated, run_backward, seeded

@@ -17,13 +17,13 @@ from typing import ClassVar, Self, TypeAlias, cast
 from picograd.dialects.dtypes import DType, dtype_of
 from picograd.dialects.tensor import ReshapeOp, int_array
 from picograd.errors import DTypeError, GradientError, ShapeError
+from picograd.frontend.autodiff.tape import CallNode, LeafNode, Node, Stamp, Tape, Var
 from picograd.frontend.modes.device_names import Device, device_named
 from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, RuntimeValue, set_recording
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.storage.views import Layout, ReshapeView, View, dense, reshaped_strides
-from picograd.frontend.tape import CallNode, LeafNode, Node, Stamp, Tape, Var
 from picograd.semantics.builder import Ops, V
 
 Number: TypeAlias = bool | int | float

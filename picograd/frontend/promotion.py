@@ -24,9 +24,9 @@ from picograd.dialects.dtypes import (
 )
 from picograd.dialects.limits import iinfo
 from picograd.errors import DeviceError, DTypeError, OperandError, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.problems import located
-from picograd.frontend.tape import Tape, Var
 
 DEFAULT_FLOAT = float32
 _KINDS = ("bool", "int", "float")

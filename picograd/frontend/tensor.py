@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from picograd.frontend.closeness import Closeness
 from picograd.frontend.core import TensorCore
-from picograd.frontend.indexing import Indexing
 from picograd.frontend.methods.bits import Bits
+from picograd.frontend.methods.closeness import Closeness
 from picograd.frontend.methods.comparison import Comparison
 from picograd.frontend.methods.elementary import Elementary
 from picograd.frontend.methods.elementwise import Elementwise
 from picograd.frontend.methods.gradient_methods import GradientMethods
 from picograd.frontend.methods.in_place import InPlace
+from picograd.frontend.methods.indexing import Indexing
 from picograd.frontend.methods.new_tensors import NewTensors
 from picograd.frontend.methods.norms import Norms
 from picograd.frontend.methods.picking import Picking

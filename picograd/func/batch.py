@@ -17,11 +17,11 @@ from picograd.dialects.dtypes import AnyTensor, dtype_of, tensor_type
 from picograd.dialects.tensor import RandomBitsOp, TensorOp
 from picograd.errors import AxisError, OptionError, ShapeError
 from picograd.frontend.autodiff.levels import Level
+from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.functions.joining import cat
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Lifted, Value
-from picograd.frontend.tape import Var
 from picograd.frontend.tensor import Tensor
 from picograd.func import trees
 from picograd.func.transformed import Function, Transformed, check_tensors, device_of

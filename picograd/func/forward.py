@@ -17,11 +17,11 @@ from picograd.dialects.tensor import TensorOp
 from picograd.dialects.tensor_base import Properties
 from picograd.errors import GradientError, OptionError
 from picograd.frontend.autodiff.levels import Level
+from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.methods.gradient_methods import check_like
 from picograd.frontend.modes.eager import current
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Lifted, Value
-from picograd.frontend.tape import Var
 from picograd.frontend.tensor import Tensor
 from picograd.func import trees
 from picograd.func.reverse import check_differentiable

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from picograd.errors import DTypeError, GradientError
+from picograd.frontend.autodiff.backward import pull_back
 from picograd.frontend.autodiff.levels import GradientLevel
-from picograd.frontend.backward import pull_back
+from picograd.frontend.autodiff.tape import Node, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.gradient_methods import check_like
 from picograd.frontend.modes.eager import current
 from picograd.frontend.problems import located
-from picograd.frontend.tape import Node, Var
 from picograd.frontend.tensor import Tensor
 from picograd.func import trees
 from picograd.func.transformed import (

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias, cast
 
 from picograd.errors import OptionError
 from picograd.frontend.autodiff.levels import Level
+from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.problems import located
-from picograd.frontend.tape import Var
 from picograd.frontend.tracing.watch import Watched
 from picograd.func import trees
 

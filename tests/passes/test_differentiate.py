@@ -21,9 +21,9 @@ from picograd.dialects.dtypes import bool_, dtype_of, float32, float64, int32, i
 from picograd.dialects.literals import Array
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import PassError
-from picograd.frontend.backward import pull_back
+from picograd.frontend.autodiff.backward import pull_back
+from picograd.frontend.autodiff.tape import LeafNode, Tape, Var
 from picograd.frontend.modes.eager import eager
-from picograd.frontend.tape import LeafNode, Tape, Var
 from picograd.nn import functional as F
 from picograd.passes.differentiate import Differentiate
 from picograd.semantics.accuracy import ACCURACY

@@ -17,10 +17,10 @@ from picograd.dialects.tensor import (
     ScanKind,
     UnaryKind,
 )
-from picograd.frontend import backward
-from picograd.frontend.backward import pull_back
+from picograd.frontend.autodiff import backward
+from picograd.frontend.autodiff.backward import pull_back
+from picograd.frontend.autodiff.tape import LeafNode, Tape, Var
 from picograd.frontend.modes.eager import eager
-from picograd.frontend.tape import LeafNode, Tape, Var
 from picograd.semantics.gradients import GRADIENTS, NotDifferentiable
 
 MODE = eager("reference")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from picograd.dialects.tensor import ArgSortOp, ScanKind, ScanOp
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.modes.eager import eager
-from picograd.frontend.tape import Tape, Var
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import ACCURACY, BOUNDS
 from picograd.semantics.gradients_order import extremum_positions

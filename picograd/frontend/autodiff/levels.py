@@ -23,11 +23,11 @@ from xdsl.ir import Attribute
 from picograd.dialects.dtypes import AnyTensor
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import DeviceError, PicogradError, TraceError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, Mode, RuntimeValue, set_recording, set_trace
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell, Lifted, Value
-from picograd.frontend.tape import Tape, Var
 from picograd.semantics.builder import Array
 
 

@@ -17,13 +17,13 @@ from picograd.errors import (
     PicogradError,
     TraceError,
 )
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import Number, TensorCore
 from picograd.frontend.methods.shape_ops import checked_size, shape_argument
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import current
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, number_dtype, require_tensor
-from picograd.frontend.tape import Tape, Var
 from picograd.frontend.tensor import Tensor
 
 

@@ -14,12 +14,12 @@ from math import prod
 from typing import NoReturn
 
 from picograd.errors import OptionError, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.functions.joining import checked
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, common_device, result_type
 from picograd.frontend.storage.views import DiagonalView
-from picograd.frontend.tape import Tape, Var
 from picograd.frontend.tensor import Tensor
 
 ELLIPSIS = "..."

@@ -6,8 +6,8 @@ What a branch does not choose must stay finite all the same: its gradient is 0 t
 
 from __future__ import annotations
 
+from picograd.frontend.autodiff.tape import Tape, Var, detached
 from picograd.frontend.methods.compositions import sigmoid
-from picograd.frontend.tape import Tape, Var, detached
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805

@@ -9,6 +9,7 @@ import numpy as np
 from picograd.dialects.dtypes import DType
 from picograd.dialects.tensor import BinaryKind
 from picograd.errors import DTypeError, OperandError, OptionError
+from picograd.frontend.autodiff.tape import Tape, Var, unstamped
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.problems import located
@@ -21,7 +22,6 @@ from picograd.frontend.promotion import (
     require_fit,
     result_type,
 )
-from picograd.frontend.tape import Tape, Var, unstamped
 
 _OF_BOOLS = {
     BinaryKind.ADD: BinaryKind.OR,

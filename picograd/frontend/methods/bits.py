@@ -7,11 +7,11 @@ from typing import Self
 from picograd.dialects.dtypes import bool_
 from picograd.dialects.tensor import BinaryKind
 from picograd.errors import OperandError
+from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import broadcast_vars, common_device, result_type
-from picograd.frontend.tape import Var
 
 
 class Bits(TensorCore):

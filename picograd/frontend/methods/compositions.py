@@ -8,7 +8,7 @@ from math import inf, pi, prod, sqrt
 from typing import Concatenate, ParamSpec
 
 from picograd.dialects.dtypes import compute_dtype
-from picograd.frontend.tape import Tape, Var, detached
+from picograd.frontend.autodiff.tape import Tape, Var, detached
 
 Rest = ParamSpec("Rest")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from math import log
 from typing import Self
 
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.promotion import broadcast_vars, common_device, float_type
-from picograd.frontend.tape import Tape, Var
 
 
 class Elementary(TensorCore):

@@ -6,6 +6,7 @@ from typing import Self
 
 from picograd.dialects.tensor import UnaryKind
 from picograd.errors import OptionError
+from picograd.frontend.autodiff.tape import unstamped
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
@@ -17,7 +18,6 @@ from picograd.frontend.promotion import (
     require_float,
     result_type,
 )
-from picograd.frontend.tape import unstamped
 
 
 class Elementwise(TensorCore):

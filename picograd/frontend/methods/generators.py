@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from picograd.dialects.dtypes import DType, bfloat16, float16, float32, int32, int64
 from picograd.errors import OptionError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.modes.mode import RuntimeValue
 from picograd.frontend.problems import located
-from picograd.frontend.tape import Tape, Var
 from picograd.semantics.builder import Ops, V
 
 _WORDS = 4  # 32-bit words in a block of Philox 4x32

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from picograd.errors import GradientError, ShapeError
-from picograd.frontend.backward import pull_back
+from picograd.frontend.autodiff.backward import pull_back
+from picograd.frontend.autodiff.tape import Hook, LeafNode, Node, Var
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.eager import current
 from picograd.frontend.problems import located
-from picograd.frontend.tape import Hook, LeafNode, Node, Var
 
 
 class RemovableHandle:

@@ -7,6 +7,7 @@ from typing import Self
 
 from picograd.dialects.dtypes import DType
 from picograd.errors import OptionError, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import Axes, normalize_axes
 from picograd.frontend.problems import located
@@ -17,7 +18,6 @@ from picograd.frontend.promotion import (
     float_type,
     require_float,
 )
-from picograd.frontend.tape import Tape, Var
 
 INFINITY = float("inf")
 

@@ -9,6 +9,7 @@ import numpy as np
 from picograd.dialects.dtypes import DType, int64
 from picograd.dialects.tensor import ScatterKind
 from picograd.errors import AxisError, DTypeError, OptionError, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
@@ -16,7 +17,6 @@ from picograd.frontend.methods.reductions import normalize_axis
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
 from picograd.frontend.storage.views import SliceView
-from picograd.frontend.tape import Tape, Var
 
 
 class Picking(TensorCore):

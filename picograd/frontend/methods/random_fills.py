@@ -7,11 +7,11 @@ from math import prod
 from typing import Self
 
 from picograd.errors import DTypeError, OptionError
+from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.generators import DIGITS, Generator, Recipe, drawn, normal, uniform
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT
-from picograd.frontend.tape import Var
 
 
 class RandomFills(TensorCore):

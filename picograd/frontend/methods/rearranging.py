@@ -9,12 +9,12 @@ from typing import Self
 
 from picograd.dialects.dtypes import int64
 from picograd.errors import ShapeError
+from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import Axes, normalize_axes, normalize_axis
 from picograd.frontend.methods.shape_ops import ShapeOps, complete_shape, shape_argument
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import broadcast_shapes, common_device
-from picograd.frontend.tape import Var
 
 
 class Rearranging(ShapeOps):

@@ -10,12 +10,12 @@ from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar, overload
 from picograd.dialects.dtypes import DType, bool_, int64, uint8
 from picograd.dialects.tensor import ArgReduceKind, ReduceKind
 from picograd.errors import AxisError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import Arithmetic
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import require_float
-from picograd.frontend.tape import Tape, Var
 
 Axes: TypeAlias = int | Sequence[int] | None
 

@@ -8,12 +8,12 @@ from typing import Self
 from picograd.dialects.dtypes import DType, int32, int64
 from picograd.dialects.tensor import ScanKind
 from picograd.errors import IndexOutOfRange, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var, detached
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.reductions import ValuesAndIndices, normalize_axis
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import float_type
-from picograd.frontend.tape import Tape, Var, detached
 from picograd.semantics.gradients_order import extremum_positions
 
 

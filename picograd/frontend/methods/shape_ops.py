@@ -11,6 +11,7 @@ from math import prod
 from typing import Self, cast
 
 from picograd.errors import ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import normalize_axis
 from picograd.frontend.problems import located
@@ -21,7 +22,6 @@ from picograd.frontend.promotion import (
     result_type,
 )
 from picograd.frontend.storage.views import ExpandView, PermuteView, ReshapeView, SliceView
-from picograd.frontend.tape import Tape, Var
 
 
 def shape_argument(sizes: Sequence[int | Sequence[int]]) -> tuple[int, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from picograd.frontend.autodiff.tape import LeafNode
 from picograd.frontend.core import TensorCore
-from picograd.frontend.tape import LeafNode
 
 
 def map_leaves(value: object, function: Callable[[object, str], object], path: str = "") -> object:

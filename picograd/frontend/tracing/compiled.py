@@ -30,6 +30,7 @@ from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.compiler.pass_list import Passes, Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline, unfused
 from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
+from picograd.frontend.autodiff.tape import BarrierNode
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import eager
@@ -37,7 +38,6 @@ from picograd.frontend.modes.ladder import LADDER, Rung, running_on
 from picograd.frontend.modes.mode import SETTINGS, set_trace
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell
-from picograd.frontend.tape import BarrierNode
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.tracing.arguments import (
     Call,

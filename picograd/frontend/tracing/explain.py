@@ -14,11 +14,11 @@ from picograd.dialects.dtypes import AnyTensor, dtype_of
 from picograd.dialects.kernel import FusedOp
 from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.errors import OptionError
+from picograd.frontend.autodiff.tape import BarrierNode, CallNode, LeafNode, Node
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.ladder import LADDER, Rung
 from picograd.frontend.problems import located
 from picograd.frontend.storage.views import View
-from picograd.frontend.tape import BarrierNode, CallNode, LeafNode, Node
 from picograd.frontend.tracing.compiled import CompiledFunction
 from picograd.frontend.tracing.version import Version
 from picograd.passes.base import Level

@@ -10,12 +10,12 @@ from typing import cast
 from xdsl.ir import SSAValue
 
 from picograd.backends.runtime import Buffer
+from picograd.frontend.autodiff.tape import BarrierNode, LeafNode, Var
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.modes.mode import set_recording
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.views import View
-from picograd.frontend.tape import BarrierNode, LeafNode, Var
 from picograd.frontend.tracing.arguments import Call, map_leaves
 from picograd.frontend.tracing.sources import FromArgument, FromCell, Source
 from picograd.frontend.tracing.trace import Trace

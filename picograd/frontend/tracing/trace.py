@@ -22,11 +22,11 @@ from picograd.dialects.dtypes import AnyTensor, tensor_type
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp, int_attr
 from picograd.errors import DeviceError, GradientError, PicogradError, TraceError
+from picograd.frontend.autodiff.tape import Node
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import Mode, RuntimeValue
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell, Value
-from picograd.frontend.tape import Node
 from picograd.frontend.tracing.names import (
     legal_name,
     local_variables,

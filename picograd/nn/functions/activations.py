@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from picograd.errors import OptionError, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var, unstamped
 from picograd.frontend.functions.joining import checked
 from picograd.frontend.methods import activations
 from picograd.frontend.methods.reductions import normalize_axis
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import common_device, require_float
-from picograd.frontend.tape import Tape, Var, unstamped
 from picograd.frontend.tensor import Tensor
 
 

@@ -7,9 +7,9 @@ from math import prod
 
 from picograd.dialects.tensor import window_span
 from picograd.errors import DTypeError, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import common_device
-from picograd.frontend.tape import Tape, Var
 from picograd.frontend.tensor import Tensor
 from picograd.nn.functions.spatial import Sizes, one_of, per_axis, with_batch
 from picograd.semantics.gradients_windows import overlap_add, transposed_convolution

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from math import inf
 
 from picograd.errors import OptionError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.methods.reductions import normalize_axis
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import broadcast_vars, common_device, require_float, result_type
-from picograd.frontend.tape import Tape, Var
 from picograd.frontend.tensor import Tensor
 
 

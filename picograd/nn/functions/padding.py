@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from picograd.errors import ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.functions.joining import checked
 from picograd.frontend.methods import compositions
 from picograd.frontend.problems import located
-from picograd.frontend.tape import Tape, Var
 from picograd.frontend.tensor import Tensor
 from picograd.nn.functions.spatial import Sizes, one_of, per_axis
 

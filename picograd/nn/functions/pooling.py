@@ -16,10 +16,10 @@ import numpy as np
 from picograd.dialects.dtypes import DType
 from picograd.dialects.tensor import window_span
 from picograd.errors import OptionError, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var, detached
 from picograd.frontend.methods import compositions
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import require_float
-from picograd.frontend.tape import Tape, Var, detached
 from picograd.frontend.tensor import Tensor
 from picograd.nn.functions.spatial import Sizes, per_axis, with_batch
 from picograd.semantics.builder import Array

@@ -49,7 +49,7 @@ WITHOUT_A_ROW = {
         "Tensor.detach_"
     ),
     "it moves a tensor to another device; tests/frontend/test_devices.py": "Tensor.cpu",
-    "it needs sizes that only the data tells, and says so; tests/frontend/test_indexing.py": (
+    "it needs sizes that only data tells, and says so; tests/frontend/methods/test_indexing.py": (
         "torch.masked_select torch.nonzero Tensor.masked_select Tensor.nonzero"
     ),
     "it is the tensor's own machinery, not PyTorch's interface": (

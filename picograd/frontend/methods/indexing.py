@@ -19,13 +19,13 @@ import numpy as np
 from picograd.dialects.dtypes import int64
 from picograd.dialects.tensor import ScatterKind
 from picograd.errors import DTypeError, IndexOutOfRange, OperandError, ShapeError
+from picograd.frontend.autodiff.tape import Tape, Var, unstamped
 from picograd.frontend.core import Operand, TensorCore
-from picograd.frontend.index_parts import Index, Picker, select
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
+from picograd.frontend.methods.index_parts import Index, Picker, select
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
-from picograd.frontend.tape import Tape, Var, unstamped
 
 
 class Indexing(TensorCore):

@@ -2,7 +2,7 @@
 
 `Tape` is a builder of ops over `Var`s. Each op goes to the mode beneath; when it depends on a
 tensor that requires a gradient, a `Node` remembers the call. The backward pass over the nodes
-stands in `frontend.backward`.
+stands in `frontend.autodiff.backward`.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import Any, Self, TypeVar
 from numpy.typing import NDArray
 
 from picograd.errors import GradientError
-from picograd.frontend.conversions import Conversions
 from picograd.frontend.core import TensorCore
+from picograd.frontend.methods.conversions import Conversions
 from picograd.frontend.modes.eager import current, eager
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell

@@ -20,15 +20,15 @@ from picograd.dialects.dtypes import (
     uint8,
 )
 from picograd.errors import GradientError, OperandError, ShapeError, TraceError
+from picograd.frontend.autodiff.tape import MoveNode
 from picograd.frontend.core import History, TensorCore
+from picograd.frontend.methods.printing import tensor_text
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import current, eager
 from picograd.frontend.modes.mode import SETTINGS
-from picograd.frontend.printing import tensor_text
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, require_tensor
 from picograd.frontend.storage.cells import Cell
-from picograd.frontend.tape import MoveNode
 
 Int: TypeAlias = int
 Bool: TypeAlias = bool

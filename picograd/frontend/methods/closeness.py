@@ -7,9 +7,9 @@ from typing import Self
 from picograd.dialects.dtypes import int32
 from picograd.dialects.tensor import ReduceKind
 from picograd.errors import DTypeError
-from picograd.frontend.copying import Copying
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.arithmetic import plain
+from picograd.frontend.methods.copying import Copying
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, broadcast_vars, common_device, result_type
 

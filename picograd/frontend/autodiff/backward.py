@@ -18,10 +18,7 @@ from picograd.dialects.dtypes import AnyTensor
 from picograd.dialects.tensor_base import Properties
 from picograd.errors import GradientError
 from picograd.frontend.autodiff.levels import Level, carried
-from picograd.frontend.modes.eager import current
-from picograd.frontend.modes.mode import SETTINGS, set_recording
-from picograd.frontend.problems import located
-from picograd.frontend.tape import (
+from picograd.frontend.autodiff.tape import (
     BarrierNode,
     CallNode,
     FunctionNode,
@@ -32,6 +29,9 @@ from picograd.frontend.tape import (
     Tape,
     Var,
 )
+from picograd.frontend.modes.eager import current
+from picograd.frontend.modes.mode import SETTINGS, set_recording
+from picograd.frontend.problems import located
 from picograd.semantics.gradients import GRADIENTS, NotDifferentiable
 
 
