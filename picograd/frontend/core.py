@@ -212,7 +212,7 @@ class TensorCore:
                     hint="wrap the change in `with no_grad():`, or work on a .clone()",
                 )
             )
-        if any(
+        if 0 not in self.shape and any(
             stride == 0 and size > 1
             for size, stride in zip(self.shape, self._layout.strides, strict=True)
         ):

@@ -12,6 +12,7 @@ from picograd.errors import DTypeError, OperandError, OptionError
 from picograd.frontend.autodiff.tape import Tape, Var, unstamped
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
+from picograd.frontend.methods.powers import integer_power
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -106,6 +107,7 @@ class Arithmetic(TensorCore):
 
     def sub(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """self - alpha * other."""
+        _require_no_bools(self, other)
         return self._binary(BinaryKind.SUB, other, alpha=alpha)
 
     def mul(self, other: Operand) -> Self:
@@ -175,13 +177,28 @@ class Arithmetic(TensorCore):
         return self._binary(BinaryKind.MINIMUM, other)
 
     def pow(self, exponent: Operand) -> Self:
-        """self ** exponent. An integer tensor takes a constant exponent of 0 or more."""
+        """self ** exponent. An integer tensor takes no negative number as exponent."""
         exponent = plain(exponent)
         if not isinstance(exponent, TensorCore):
             special = self._special_power(exponent)
             if special is not None:
                 return special
-        return self._binary(BinaryKind.POW, exponent, dtype=_power_dtype(self, exponent))
+        return self._general_power(self, exponent)
+
+    def _general_power(self, base: Operand, exponent: Operand) -> Self:
+        common_device((base, exponent))
+        ops, dtype = self.builder(), result_type(base, exponent)
+        if dtype.is_bool:
+            raise located(
+                OperandError(
+                    "bools have no powers",
+                    expected="integers or floats",
+                    found="bool ** bool",
+                    hint="convert one of them: x.int()",
+                )
+            )
+        a, b = broadcast_vars(ops, (base, exponent), dtype)
+        return self.wrap(ops.binary("pow", a, b) if dtype.is_float else integer_power(ops, a, b))
 
     def _special_power(self, exponent: float) -> Self | None:
         """Powers that multiplications and roots give faster and more exactly."""
@@ -233,6 +250,7 @@ class Arithmetic(TensorCore):
 
     def sub_(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """Subtract alpha * other in place."""
+        _require_no_bools(self, other)
         return self._binary_(BinaryKind.SUB, other, alpha=alpha)
 
     def mul_(self, other: Operand) -> Self:
@@ -255,6 +273,7 @@ class Arithmetic(TensorCore):
         return self.sub(other)
 
     def __rsub__(self, other: Operand) -> Self:
+        _require_no_bools(self, other)
         return self._binary(BinaryKind.SUB, other, swap=True)
 
     def __mul__(self, other: Operand) -> Self:
@@ -286,8 +305,7 @@ class Arithmetic(TensorCore):
         return self.pow(exponent)
 
     def __rpow__(self, base: Operand) -> Self:
-        dtype = _power_dtype(base, self)
-        return self._binary(BinaryKind.POW, base, dtype=dtype, swap=True)
+        return self._general_power(plain(base), self)
 
     def __iadd__(self, other: Operand) -> Self:
         return self.add_(other)
@@ -302,22 +320,22 @@ class Arithmetic(TensorCore):
         return self.div_(other)
 
 
+def _require_no_bools(*operands: Operand) -> None:
+    """Raise DTypeError for a difference of bools, which has no meaning that all agree on."""
+    for operand in operands:
+        if isinstance(operand, bool) or (isinstance(operand, TensorCore) and operand.dtype.is_bool):
+            raise located(
+                DTypeError(
+                    "bools are not subtracted",
+                    expected="integers or floats",
+                    found="bool",
+                    hint="invert a mask with ~mask, or count with mask.int()",
+                )
+            )
+
+
 def _scaled(ops: Tape, var: Var, alpha: Operand, dtype: DType) -> Var:
     """var * alpha, where alpha = 1 costs nothing."""
     if isinstance(alpha, int | float) and alpha == 1:
         return var
     return ops.mul(var, as_var(ops, alpha, dtype, ops.shape_of(var)))
-
-
-def _power_dtype(base: Operand, exponent: Operand) -> DType:
-    dtype = result_type(base, exponent)
-    if not dtype.is_float:
-        raise located(
-            DTypeError(
-                "a power of integers needs a constant exponent",
-                expected="a float tensor, or a Python integer as exponent",
-                found=f"dtype {dtype.name}",
-                hint="convert one of them first: x.float()",
-            )
-        )
-    return dtype

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from picograd.dialects.dtypes import int64
 from picograd.dialects.tensor import UnaryKind
 from picograd.errors import OptionError
 from picograd.frontend.autodiff.tape import unstamped
@@ -71,7 +72,7 @@ class Elementwise(TensorCore):
         return self._number_unary(UnaryKind.ABS)
 
     def sign(self) -> Self:
-        return self._number_unary(UnaryKind.SIGN)
+        return self.clone() if self.dtype.is_bool else self._number_unary(UnaryKind.SIGN)
 
     def floor(self) -> Self:
         return self._rounding(UnaryKind.FLOOR)
@@ -84,8 +85,9 @@ class Elementwise(TensorCore):
         return self._rounding(UnaryKind.ROUND)
 
     def square(self) -> Self:
-        """x * x."""
+        """x * x; bools are int64."""
         ops, x = self.builder(), self.read()
+        x = ops.cast(x, int64) if self.dtype.is_bool else x
         return self.wrap(ops.mul(x, x))
 
     def reciprocal(self) -> Self:
@@ -96,6 +98,10 @@ class Elementwise(TensorCore):
 
     def __neg__(self) -> Self:
         return self.neg()
+
+    def __pos__(self) -> Self:
+        """The tensor itself."""
+        return self
 
     def __abs__(self) -> Self:
         return self.abs()

@@ -9,18 +9,21 @@ from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar, overload
 
 from picograd.dialects.dtypes import DType, bool_, int64, uint8
 from picograd.dialects.tensor import ArgReduceKind, ReduceKind
-from picograd.errors import AxisError
+from picograd.errors import AxisError, DTypeError
 from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import Arithmetic
 from picograd.frontend.problems import located
-from picograd.frontend.promotion import require_float
+from picograd.frontend.promotion import float_type, require_float
 
 Axes: TypeAlias = int | Sequence[int] | None
 
 
 T = TypeVar("T")
+
+_OF_BOOLS = {ReduceKind.MAX: ReduceKind.OR, ReduceKind.MIN: ReduceKind.AND}
+"""What the largest and the smallest of bools are."""
 
 
 class ValuesAndIndices(NamedTuple, Generic[T]):
@@ -74,22 +77,37 @@ class Reductions(Arithmetic):
     def _reduce(self, kind: ReduceKind, dim: Axes, keepdim: bool, dtype: DType | None) -> Self:
         ops, axes = self.builder(), normalize_axes(dim, self.ndim)
         x = self.read() if dtype is None else ops.cast(self.read(), dtype)
+        if ops.dtype_of(x).is_bool:
+            kind = _OF_BOOLS.get(kind, kind)
         return self._reduced(ops, ops.reduce(kind, x, axes), axes, keepdim)
 
     def sum(self, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
         """The sum along `dim`; bools and integers are added in int64."""
         return self._reduce(ReduceKind.ADD, dim, keepdim, dtype or self._sum_dtype())
 
-    def prod(self, dim: int | None = None, keepdim: bool = False) -> Self:
+    def prod(
+        self, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None
+    ) -> Self:
         """The product along `dim`; bools and integers are multiplied in int64."""
-        return self._reduce(ReduceKind.MUL, dim, keepdim, self._sum_dtype())
+        return self._reduce(ReduceKind.MUL, dim, keepdim, dtype or self._sum_dtype())
 
     def _sum_dtype(self) -> DType:
         return self.dtype if self.dtype.is_float else int64
 
-    def mean(self, dim: Axes = None, keepdim: bool = False) -> Self:
-        """The arithmetic mean along `dim`, of floats."""
+    def mean(self, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
+        """The arithmetic mean along `dim`, of floats, or of what `dtype` makes floats."""
+        if dtype is not None and dtype.is_float:
+            return self.wrap(self.builder().cast(self.read(), dtype)).mean(dim, keepdim)
         require_float(self, "mean")
+        if dtype is not None:
+            raise located(
+                DTypeError(
+                    "the mean is a float",
+                    expected="a float dtype",
+                    found=dtype.name,
+                    hint="convert the result: x.mean().to(dtype)",
+                )
+            )
         ops, axes = self.builder(), normalize_axes(dim, self.ndim)
         return self._reduced(ops, compositions.mean(ops, self.read(), axes), axes, keepdim)
 
@@ -232,10 +250,10 @@ class Reductions(Arithmetic):
         return self._along(compositions.log_softmax, "log_softmax", dim, dtype)
 
     def logsumexp(self, dim: Axes, keepdim: bool = False) -> Self:
-        """log(sum(exp(x))) along `dim`."""
-        require_float(self, "logsumexp")
+        """log(sum(exp(x))) along `dim`; of integers in float32."""
         ops, axes = self.builder(), normalize_axes(dim, self.ndim)
-        return self._reduced(ops, compositions.logsumexp(ops, self.read(), axes), axes, keepdim)
+        x = ops.cast(self.read(), float_type(self))
+        return self._reduced(ops, compositions.logsumexp(ops, x, axes), axes, keepdim)
 
     def _along(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Self, cast
 
-from picograd.errors import ShapeError
+from picograd.errors import IndexOutOfRange, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import normalize_axis
@@ -99,9 +99,9 @@ class ShapeOps(TensorCore):
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
         """Merge the axes from `start_dim` to `end_dim`."""
+        first, last = normalize_axis(start_dim, self.ndim), normalize_axis(end_dim, self.ndim)
         if self.ndim == 0:
             return self.reshape(1)
-        first, last = normalize_axis(start_dim, self.ndim), normalize_axis(end_dim, self.ndim)
         if first > last:
             raise located(
                 ShapeError(
@@ -111,6 +111,8 @@ class ShapeOps(TensorCore):
                     hint="swap start_dim and end_dim",
                 )
             )
+        if first == last:
+            return self
         merged = prod(self.shape[first : last + 1])
         return self.reshape((*self.shape[:first], merged, *self.shape[last + 1 :]))
 
@@ -132,8 +134,8 @@ class ShapeOps(TensorCore):
     def transpose(self, dim0: int, dim1: int) -> Self:
         """Swap two axes."""
         order = list(range(self.ndim))
+        a, b = normalize_axis(dim0, self.ndim), normalize_axis(dim1, self.ndim)
         if self.ndim:
-            a, b = normalize_axis(dim0, self.ndim), normalize_axis(dim1, self.ndim)
             order[a], order[b] = order[b], order[a]
         return self.permute(order)
 
@@ -207,12 +209,13 @@ class ShapeOps(TensorCore):
 
     def narrow(self, dim: int, start: int, length: int) -> Self:
         """A view of `length` elements from `start` along an axis."""
-        axis = normalize_axis(dim, self.ndim)
+        axis = self._cut_axis(dim)
         size = self.shape[axis]
         first = start + size if start < 0 else start
         if not 0 <= first <= first + length <= size:
+            kind = ShapeError if 0 <= first <= size else IndexOutOfRange
             raise located(
-                ShapeError(
+                kind(
                     f"narrow leaves axis {axis}, which has {size} elements",
                     expected=f"0 <= start <= start + length <= {size}",
                     found=f"start {start}, length {length}",
@@ -223,11 +226,28 @@ class ShapeOps(TensorCore):
         limits = [first + length if a == axis else n for a, n in enumerate(self.shape)]
         return self.with_views(SliceView(tuple(starts), tuple(limits), (1,) * self.ndim))
 
-    def split(self, split_size: int, dim: int = 0) -> tuple[Self, ...]:
-        """Views of `split_size` elements along an axis; the last may be smaller."""
-        axis = normalize_axis(dim, self.ndim)
+    def _cut_axis(self, dim: int) -> int:
+        """The axis counted from 0, along which parts are taken. Raises ShapeError for rank 0."""
+        if self.ndim == 0:
+            raise located(
+                ShapeError(
+                    "a 0-d tensor has no parts",
+                    expected="at least one axis",
+                    found="shape []",
+                    hint="make an axis: x.unsqueeze(0)",
+                )
+            )
+        return normalize_axis(dim, self.ndim)
+
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+        """Views of `split_size` elements along an axis, the last may be smaller; or of the sizes
+        listed, which fill the axis.
+        """
+        axis = self._cut_axis(dim)
         size = self.shape[axis]
-        if split_size < 1:
+        if not isinstance(split_size, int):
+            return self._split_with_sizes(tuple(split_size), axis)
+        if split_size < 1 and (split_size or size):
             raise located(
                 ShapeError(
                     "split sizes are positive",
@@ -236,12 +256,25 @@ class ShapeOps(TensorCore):
                     hint="pass a positive size for the parts",
                 )
             )
-        starts = range(0, max(size, 1), split_size)
+        starts = range(0, max(size, 1), split_size or 1)
         return tuple(self.narrow(axis, a, min(split_size, size - a)) for a in starts)
+
+    def _split_with_sizes(self, sizes: tuple[int, ...], axis: int) -> tuple[Self, ...]:
+        if sum(sizes) != self.shape[axis] or any(size < 0 for size in sizes):
+            raise located(
+                ShapeError(
+                    f"the sizes of the parts do not fill axis {axis}",
+                    expected=f"sizes of 0 or more whose sum is {self.shape[axis]}",
+                    found=list(sizes),
+                    hint="list a size for each part, or give one size for all",
+                )
+            )
+        starts = [sum(sizes[:part]) for part in range(len(sizes))]
+        return tuple(self.narrow(axis, a, n) for a, n in zip(starts, sizes, strict=True))
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
         """At most `chunks` views of equal size along an axis; the last may be smaller."""
-        size = self.shape[normalize_axis(dim, self.ndim)]
+        size = self.shape[self._cut_axis(dim)]
         if chunks < 1:
             raise located(
                 ShapeError(
@@ -251,7 +284,7 @@ class ShapeOps(TensorCore):
                     hint="pass a positive number of chunks",
                 )
             )
-        return self.split(max(-(-size // chunks), 1), dim)
+        return self.split(-(-size // chunks) if size else [0] * chunks, dim)
 
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         """A view for each index along an axis, without the axis."""
@@ -280,7 +313,9 @@ class ShapeOps(TensorCore):
         a, b = as_var(ops, self, dtype), as_var(ops, other, dtype)
         return self.wrap(_matmul(ops, a, b))
 
-    def __matmul__(self, other: TensorCore) -> Self:
+    def __matmul__(self, other: TensorCore | object) -> Self:
+        if not isinstance(other, TensorCore):
+            return NotImplemented  # Python refuses it, as for other operators
         return self.matmul(other)
 
 

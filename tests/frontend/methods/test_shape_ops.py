@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import picograd as torch
-from picograd.errors import AxisError, DTypeError, IndexOutOfRange, ShapeError
+from picograd.errors import AxisError, DTypeError, IndexOutOfRange, OptionError, ShapeError
 
 SHAPES: dict[str, tuple[tuple[int, ...], Callable[[Any], Any], Callable[[np.ndarray], Any]]] = {
     "reshape": ((2, 6), lambda x: x.reshape(3, -1), lambda a: a.reshape(3, -1)),
@@ -158,7 +158,7 @@ def test_errors() -> None:
         x @ x
     with pytest.raises(ShapeError, match="at least one axis"):
         x @ torch.tensor(1.0)
-    with pytest.raises(ShapeError, match="at least one tensor"):
+    with pytest.raises(OptionError, match="at least one tensor"):
         torch.cat([])
     with pytest.raises(ShapeError, match="all other sizes"):
         torch.cat([x, torch.ones(2, 2)])
