@@ -48,6 +48,8 @@ class Program(ABC):
     """What the backend produced, by file suffix: `{"ll": …, "s": …}` or `{"wgsl": …}`."""
     launches: int
     """Kernels that one call launches."""
+    fails_late: bool = False
+    """Whether `run` may return before it is known that an index is out of range."""
 
     @property
     @abstractmethod

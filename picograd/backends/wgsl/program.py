@@ -102,6 +102,7 @@ class WgslProgram(Program):
         self.texts = {"wgsl": "\n".join(code.text for code in self._codes.values())}
         self.launches = len(self._launches)
         self._checked = sorted({n.code.name for n in self._launches if n.code.uses_status})
+        self.fails_late = bool(self._checked)
 
     @property
     def scratch_bytes(self) -> int:

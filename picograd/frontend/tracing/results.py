@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -129,6 +129,14 @@ class Effects:
         found: dict[Source, int] = {FromCell(cell): output for cell, output in self._cells}
         found |= {FromArgument(argument): output for argument, output in self._arguments}
         return found
+
+    def replaces(self, donated: Container[int]) -> bool:
+        """Whether outputs that are not `donated` take the place of what lasts beyond a call.
+
+        Gradients that are made anew do not count: nothing is lost with them.
+        """
+        kept = [*self._cells, *self._arguments, *self._kept_grads]
+        return any(output not in donated for _, output in kept)
 
     def _output(self, value: SSAValue) -> int:
         self.outputs.append(value)

@@ -106,3 +106,40 @@ def test_an_index_out_of_range_leaves_parameters_alone(place: str) -> None:
     for parameter, array in zip(net.parameters(), before, strict=True):
         np.testing.assert_array_equal(parameter.detach().numpy(), array)
     assert step(torch.tensor([0, 3])).item() < good
+
+
+@pytest.mark.parametrize("order", ["old value returned", "update before the index"])
+def test_an_index_out_of_range_leaves_alone_what_is_not_updated_in_place(
+    place: str, order: str
+) -> None:
+    """A GPU tells of the index later, when the tensor must not have been given its new memory."""
+    w, x = fresh(4), fresh(4)
+
+    @torch.compile
+    def update(index: torch.Tensor) -> torch.Tensor:
+        if order == "old value returned":
+            old = w.clone()
+            w.add_(x[index])
+            return old
+        w.mul_(2)
+        return x[index]
+
+    update(torch.tensor([0, 1, 2, 3]))
+    before = w.numpy()
+    with pytest.raises(IndexError, match="index 9"):
+        update(torch.tensor([0, 9, 2, 3])).numpy()
+    np.testing.assert_array_equal(w.numpy(), before)
+    update(torch.tensor([3, 2, 1, 0]))
+    assert (w.numpy() != before).all()
+
+
+def test_an_accumulated_gradient_survives_an_index_out_of_range(place: str) -> None:
+    w = fresh(4).requires_grad_()
+    accumulate = torch.compile(lambda index: (w[index] * 3).sum().backward())
+    for _ in range(2):
+        accumulate(torch.tensor([0, 1, 1]))
+    with pytest.raises(IndexError, match="index 7"):
+        accumulate(torch.tensor([0, 7, 1]))
+        torch.ones(1).numpy()
+    assert w.grad is not None
+    np.testing.assert_array_equal(w.grad.numpy(), [6, 12, 0, 0])
