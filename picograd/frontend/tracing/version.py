@@ -68,7 +68,7 @@ class Version:
         self._captured = frozenset(self._inputs.cells)
         self._storages = [(tensor, tensor.cell, tensor.views) for tensor in watcher.tensors]
         self._grads: list[tuple[TensorCore, AnyTensor | None]] = list(trace.grads_read.items())
-        # Memory that is changed in place is guarded; what replaces a tensor's must be seen to be right.
+        # Updates in place are guarded; memory that replaces a tensor's must be seen to be right.
         self._waits = executable.program.fails_late and effects.replaces(executable.donated)
         self._changed = {trace.argument_cells.get(cell, cell) for cell in trace.mutated}
         self._kept = (call.kept, watcher)  # objects whose identity the key or a guard uses
