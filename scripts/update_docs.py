@@ -8,7 +8,7 @@ from picograd.compiler.diagnostics import parse_module
 from picograd.errors import PicogradError
 from picograd.passes import PASSES
 from picograd.study.documentation.pages import updated_pages
-from picograd.study.documentation.pass_docs import read_pass_docs, run_example, with_new_example
+from picograd.study.pass_docs import read_pass_docs, run_example, with_new_example
 
 ROOT = Path(__file__).parents[1]
 

@@ -17,7 +17,7 @@ from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import PassRecord, run_pipeline
 from picograd.compiler.spelling import describe_options, parse_passes
 from picograd.passes import Pass
-from picograd.study.documentation.pass_docs import summary_of
+from picograd.study.pass_docs import summary_of
 
 
 def add_parser(commands: Commands) -> None:

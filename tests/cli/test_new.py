@@ -9,7 +9,7 @@ import pytest
 from picograd.cli.main import EXIT_MISTAKE, main
 from picograd.cli.own_passes import load_passes
 from picograd.passes import Level
-from picograd.study.documentation.pass_docs import read_pass_docs
+from picograd.study.pass_docs import read_pass_docs
 
 
 @pytest.fixture(scope="module")

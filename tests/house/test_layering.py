@@ -26,8 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Within a row, these may use those: emitters ask the passes' analyses for the ranges of indices,
-# optimizers update the parameters of modules, `func.functional_call` replaces them, and the tools on top, which nobody else uses, use one
-# another.
+# optimizers update the parameters of modules, `func.functional_call` replaces them, and the tools
+# on top, which nobody else uses, use one another.
 PEERS = {
     ("backends", "passes"),
     ("optim", "nn"),
@@ -39,6 +39,29 @@ PEERS = {
     ("study", "check"),
     ("testing", "check"),
     ("__main__", "cli"),
+}
+
+# The same order inside of the packages that consist of folders: each row is files and folders.
+FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "frontend": (
+        ("problems",),
+        ("missing", "storage"),
+        ("modes",),
+        ("autodiff",),
+        ("core",),
+        ("promotion",),
+        ("methods",),
+        ("tensor",),
+        ("functions",),
+        ("tracing",),
+    ),
+    "nn": (("functions",), ("functional", "init"), ("modules", "utils")),
+    "study": (
+        ("pass_docs",),
+        ("demos", "scaffold"),
+        ("benches", "exercises"),
+        ("grader", "documentation"),
+    ),
 }
 
 # The files that may import inside a function, and what for.
@@ -60,8 +83,8 @@ def layer_of(source: Path) -> str:
     return "picograd" if parts == ("__init__",) else parts[0]
 
 
-def imported_layers(source: Path) -> Iterator[tuple[int, str]]:
-    """Line and layer of every import of picograd's own modules in the file."""
+def imported_modules(source: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line and path, such as [picograd, nn, init], of every import of picograd's in the file."""
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{source}:{node.lineno}: a relative import"
@@ -72,9 +95,14 @@ def imported_layers(source: Path) -> Iterator[tuple[int, str]]:
         else:
             continue
         for name in names:
-            top, *rest = name.split(".")
-            if top == "picograd":
-                yield node.lineno, rest[0] if rest and rest[0] in RANK else "picograd"
+            if name.split(".")[0] == "picograd":
+                yield node.lineno, name.split(".")
+
+
+def imported_layers(source: Path) -> Iterator[tuple[int, str]]:
+    """Line and layer of every import of picograd's own modules in the file."""
+    for line, (_, *rest) in imported_modules(source):
+        yield line, rest[0] if rest and rest[0] in RANK else "picograd"
 
 
 def name_of(source: Path) -> str:
@@ -89,6 +117,26 @@ def test_dependencies_run_one_way(source: Path) -> None:
         f"line {line}: {own} uses {other}"
         for line, other in imported_layers(source)
         if other != own and RANK[other] >= RANK[own] and (own, other) not in PEERS
+    ]
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_folders_are_used_one_way(package: str) -> None:
+    rank = {name: number for number, names in enumerate(FOLDERS[package]) for name in names}
+    present = {
+        path.stem
+        for path in (PACKAGE / package).iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert present - {"__init__"} == set(rank), "give each file and folder its place in this test"
+    wrong = [
+        f"{name_of(source)}:{line}: {own} uses {other}"
+        for source in (PACKAGE / package).rglob("*.py")
+        if (own := source.relative_to(PACKAGE / package).with_suffix("").parts[0]) != "__init__"
+        for line, (_, *rest) in imported_modules(source)
+        if rest[:1] == [package] and (other := (*rest, "")[1]) in rank
+        if other != own and rank[other] >= rank[own]
     ]
     assert not wrong, wrong
 

@@ -9,7 +9,7 @@ from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.spelling import parse_passes
 from picograd.passes import PASSES, Pass
 from picograd.study.documentation.pages import updated_pages
-from picograd.study.documentation.pass_docs import read_pass_docs, run_example
+from picograd.study.pass_docs import read_pass_docs, run_example
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

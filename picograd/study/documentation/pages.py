@@ -48,9 +48,9 @@ from picograd.errors import PicogradError
 from picograd.passes import PASSES, Pass
 from picograd.study.documentation.follow_value import excerpts_of, folded
 from picograd.study.documentation.function_docs import function_tables
-from picograd.study.documentation.pass_docs import read_pass_docs, summary_of
 from picograd.study.documentation.road import levels_of
 from picograd.study.exercises import EXERCISES, Exercise
+from picograd.study.pass_docs import read_pass_docs, summary_of
 
 LEVELS: dict[str, ModuleType] = {
     "tensor": tensor,

@@ -16,7 +16,7 @@ from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import as_passes
 from picograd.passes import PASSES, Pass
 from picograd.semantics.counters import Counters, count
-from picograd.study.documentation.pass_docs import PassDocs, parse_pass_docs
+from picograd.study.pass_docs import PassDocs, parse_pass_docs
 
 FOLDER = Path(__file__).parent
 

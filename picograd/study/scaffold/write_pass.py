@@ -9,7 +9,7 @@ from types import ModuleType
 
 from picograd.errors import OptionError
 from picograd.passes import Level
-from picograd.study.documentation.pass_docs import read_pass_docs
+from picograd.study.pass_docs import read_pass_docs
 from picograd.study.scaffold import buffer, kernel, loop, tensor
 
 TEMPLATES: dict[Level, ModuleType] = {
@@ -44,7 +44,7 @@ _TEST = '''"""my_pass: its example, its meaning on random programs, and what it 
 from picograd.check.meaning import assert_keeps_meaning
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
-from picograd.study.documentation.pass_docs import read_pass_docs
+from picograd.study.pass_docs import read_pass_docs
 COUNT_IMPORT
 from my_pass import MyPass
 
@@ -156,7 +156,7 @@ def _test(level: Level) -> str:
     measure = _MEASURES.get(level)
     counted = "from picograd.semantics.counters import count\n" if measure else ""
     gain = _GAIN.replace("MEASURE", measure) if measure else ""
-    imports = "from picograd.study.documentation.pass_docs import read_pass_docs\n"
+    imports = "from picograd.study.pass_docs import read_pass_docs\n"
     text = _TEST.replace(imports + "COUNT_IMPORT\n", counted + imports + "\n")
     return text.replace("GAIN", gain)
 

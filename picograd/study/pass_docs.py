@@ -141,5 +141,5 @@ def _incomplete(name: str, expected: str) -> PassError:
         f"the docstring of {name} is not complete",
         expected=expected,
         found="none",
-        hint="every other pass is an example; picograd/study/documentation/pass_docs.py reads them",
+        hint="every other pass is an example; picograd/study/pass_docs.py reads them",
     )

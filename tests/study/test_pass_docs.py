@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.errors import PassError
 from picograd.passes import PASSES, Level, Pass
-from picograd.study.documentation.pass_docs import (
+from picograd.study.pass_docs import (
     read_pass_docs,
     run_example,
     summary_of,
