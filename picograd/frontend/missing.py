@@ -12,6 +12,7 @@ from typing import NoReturn
 from picograd.errors import MissingName
 from picograd.frontend.problems import located
 
+_LAYOUT = "leave memory_format out: elements lie row by row, and contiguous() makes them"
 _NO_SHAPES = "its result would have a shape that the data decides, and shapes are static here: "
 _MIXED = "convert the model or parts of it: model.bfloat16(), tensor.half()"
 _JIT = "use torch.compile(function)"
@@ -24,6 +25,9 @@ ADVICE = {
     "GradScaler": _MIXED,
     "jit": _JIT,
     "script": _JIT,
+    "preserve_format": _LAYOUT,
+    "contiguous_format": _LAYOUT,
+    "channels_last": _LAYOUT,
     "fx": "function.ir('tensor') shows what torch.compile traced",
     "export": "picograd dump writes the program after every pass",
     "onnx": "save weights with picograd.io.save_file; picograd dump writes the program",

@@ -15,6 +15,7 @@ from picograd.frontend.methods.in_place import InPlace
 from picograd.frontend.methods.indexing import Indexing
 from picograd.frontend.methods.new_tensors import NewTensors
 from picograd.frontend.methods.norms import Norms
+from picograd.frontend.methods.other_names import OtherNames
 from picograd.frontend.methods.picking import Picking
 from picograd.frontend.methods.products import Products
 from picograd.frontend.methods.random_fills import RandomFills
@@ -27,6 +28,7 @@ from picograd.frontend.missing import missing
 
 
 class Tensor(
+    OtherNames,
     Elementwise,
     Elementary,
     Rounding,

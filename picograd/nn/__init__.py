@@ -91,6 +91,10 @@ from picograd.nn.modules.normalization import (
     LayerNorm,
     RMSNorm,
 )
+from picograd.nn.modules.pixels import (
+    PixelShuffle,
+    PixelUnshuffle,
+)
 from picograd.nn.modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -183,6 +187,8 @@ __all__ = [
     "PairwiseDistance",
     "Parameter",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
     "RNNCell",

@@ -76,6 +76,7 @@ from picograd.nn.functions.normalization import (
     rms_norm,
 )
 from picograd.nn.functions.padding import interpolate, pad
+from picograd.nn.functions.pixels import gumbel_softmax, pixel_shuffle, pixel_unshuffle
 from picograd.nn.functions.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -117,6 +118,7 @@ __all__ = [
     "gelu",
     "glu",
     "group_norm",
+    "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -142,6 +144,8 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",

@@ -29,6 +29,7 @@ PRINTED: tuple[Make, ...] = (
     lambda n: n.CosineSimilarity(), lambda n: n.Linear(2, 3, bias=False),
     lambda n: n.ModuleDict({"a": n.ReLU(), "b": n.Sequential(n.ReLU())}),
     lambda n: n.LSTM(3, 4), lambda n: n.GRU(3, 4, 2, False, True, 0.1, True), lambda n: n.RNN(3, 4),
+    lambda n: n.PixelShuffle(2), lambda n: n.PixelUnshuffle(2),
     lambda n: n.GRUCell(3, 4), lambda n: n.LSTMCell(3, 4, bias=False),
     lambda n: n.ModuleList([n.ReLU(), n.ReLU(), n.Tanh()]), lambda n: n.Sequential(),
 )  # fmt: skip
@@ -223,3 +224,15 @@ def test_buffers_that_are_not_saved() -> None:
     assert {buffer.device for buffer in net.buffers()} == {"cpu"}
     with pytest.raises(OptionError, match="cannot name a part"):
         net.register_buffer("a.b", None)
+
+
+def test_gumbel_softmax_draws_categories() -> None:
+    torch.manual_seed(0)
+    logits = torch.tensor([[0.1, 0.6, 0.3]]).log().repeat(3000, 1).requires_grad_()
+    hard = F.gumbel_softmax(logits, tau=0.5, hard=True)
+    assert set(hard.detach().sum(1).round().tolist()) == {1.0}
+    np.testing.assert_allclose(hard.detach().numpy().mean(0), [0.1, 0.6, 0.3], atol=0.03)
+    (hard * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert logits.grad is not None and float(logits.grad.abs().sum()) > 0
+    soft = F.gumbel_softmax(logits[:5], dim=0)
+    np.testing.assert_allclose(soft.sum(0).detach().numpy(), np.ones(3), rtol=1e-5)

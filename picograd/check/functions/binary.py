@@ -134,7 +134,7 @@ ARITHMETIC: tuple[Function, ...] = (
     binary(
         "torch.sub",
         np.subtract,
-        also=("Tensor.__sub__",),
+        also=("Tensor.__sub__", "torch.subtract"),
         errors=(
             _TWO_SHAPES,
             NO_OPERAND,
@@ -142,8 +142,16 @@ ARITHMETIC: tuple[Function, ...] = (
         ),
         overflow=True,
     ),
-    binary("torch.mul", np.multiply, also=("Tensor.__mul__",), overflow=True, bools=True),
-    binary("torch.div", np.true_divide, also=("Tensor.__truediv__",), domain=_POSITIVE),
+    binary(
+        "torch.mul",
+        np.multiply,
+        also=("Tensor.__mul__", "torch.multiply"),
+        overflow=True,
+        bools=True,
+    ),
+    binary(
+        "torch.div", np.true_divide, also=("Tensor.__truediv__", "torch.divide"), domain=_POSITIVE
+    ),
     binary(
         "torch.floor_divide",
         np.floor_divide,

@@ -124,11 +124,11 @@ FUNCTIONS: tuple[Function, ...] = (
             ErrorCase("another way", (np.ones(3, np.float32),), RuntimeError, {"approximate": "x"}),
         ),
     ),
-    unary("torch.neg", np.negative, also=("Tensor.__neg__",), overflow=True),
+    unary("torch.neg", np.negative, also=("Tensor.__neg__", "torch.negative"), overflow=True),
     unary(
         "torch.abs",
         np.abs,
-        also=("Tensor.__abs__",),
+        also=("Tensor.__abs__", "torch.absolute"),
         kinks=(0,),
         overflow=True,
         at_nan="The gradient of abs is NaN where the element is; PyTorch's is 0.",
@@ -162,5 +162,6 @@ FUNCTIONS: tuple[Function, ...] = (
         _clamp_cases,
         (ErrorCase("no bounds", (np.ones(3, np.float32),), RuntimeError, match="bounds"),),
         differences=_CLAMP_AT_NAN,
+        also=("torch.clip",),
     ),
 )

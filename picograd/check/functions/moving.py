@@ -76,6 +76,24 @@ def _diagonal_embedded(x: Any, offset: int = 0) -> Any:
     return result
 
 
+def _pixels(x: Any, upscale_factor: int) -> Any:
+    r, shape = upscale_factor, x.shape
+    result = np.zeros((*shape[:-3], shape[-3] // r**2, shape[-2] * r, shape[-1] * r), x.dtype)
+    for down in range(r):
+        for right in range(r):
+            result[..., down::r, right::r] = x[..., down * r + right :: r * r, :, :]
+    return result
+
+
+def _squares(x: Any, downscale_factor: int) -> Any:
+    r, shape = downscale_factor, x.shape
+    result = np.zeros((*shape[:-3], shape[-3] * r**2, shape[-2] // r, shape[-1] // r), x.dtype)
+    for down in range(r):
+        for right in range(r):
+            result[..., down * r + right :: r * r, :, :] = x[..., down::r, right::r]
+    return result
+
+
 _TRIANGLES: Calls = {
     "square": ((3, 3), {}),
     "wide": ((3, 5), {"diagonal": 1}),
@@ -298,5 +316,57 @@ FUNCTIONS: tuple[Function, ...] = (
             for indexing in ("ij", "xy")
         ],
         (ErrorCase("matrices", (np.ones((2, 2)),), RuntimeError, {"indexing": "ij"}, "vectors"),),
+    ),
+    moving(
+        "torch.select",
+        lambda x, dim, index: np.take(x, index, dim),
+        {
+            "first axis": ((3, 5), {"dim": 0, "index": 1}),
+            "from the end": ((3, 5, 2), {"dim": -2, "index": -1}),
+            "size 1": ((1,), {"dim": 0, "index": 0}),
+            "empty": ((2, 0), {"dim": 0, "index": 1}),
+        },
+        options={"dim": 1, "index": 1},
+        errors=(
+            ErrorCase("no such index", _MATRIX, IndexError, {"dim": 0, "index": 2}, "index 2"),
+        ),
+    ),
+    moving(
+        "torch.diff",
+        lambda x, n=1, dim=-1: np.diff(x, n, dim),
+        {
+            "vector": ((5,), {}),
+            "first axis": ((3, 4), {"dim": 0}),
+            "twice": ((2, 5), {"n": 2}),
+            "more often than there are elements": ((2, 3), {"n": 4}),
+            "never": ((3,), {"n": 0}),
+            "size 1": ((1,), {}),
+            "empty": ((2, 0), {}),
+        },
+        errors=(NO_TENSOR, ErrorCase("times", _VECTOR, RuntimeError, {"n": -1}, "n")),
+    ),
+    moving(
+        "F.pixel_shuffle",
+        _pixels,
+        {
+            "one channel": ((4, 2, 3), {"upscale_factor": 2}),
+            "more channels": ((2, 18, 2, 1), {"upscale_factor": 3}),
+            "factor 1": ((1, 3, 2, 2), {"upscale_factor": 1}),
+        },
+        views=(2, 4, 3, 2),
+        options={"upscale_factor": 2},
+        errors=(ErrorCase("channels", _CUBE, RuntimeError, {"upscale_factor": 2}, "channels"),),
+    ),
+    moving(
+        "F.pixel_unshuffle",
+        _squares,
+        {
+            "one channel": ((1, 4, 6), {"downscale_factor": 2}),
+            "more channels": ((2, 2, 3, 6), {"downscale_factor": 3}),
+            "factor 1": ((1, 3, 2, 2), {"downscale_factor": 1}),
+        },
+        views=(2, 3, 4, 2),
+        options={"downscale_factor": 2},
+        errors=(ErrorCase("size", _CUBE, RuntimeError, {"downscale_factor": 3}, "downscale|3"),),
     ),
 )

@@ -107,20 +107,34 @@ def randn(
 
 
 def rand_like(
-    like: TensorCore, *, dtype: DType | None = None, requires_grad: bool = False
+    like: TensorCore,
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers with another tensor's shape, dtype and device."""
     return rand(
-        like.shape, dtype=dtype or like.dtype, device=like.device, requires_grad=requires_grad
+        like.shape,
+        dtype=dtype or like.dtype,
+        device=device or like.device,
+        requires_grad=requires_grad,
     )
 
 
 def randn_like(
-    like: TensorCore, *, dtype: DType | None = None, requires_grad: bool = False
+    like: TensorCore,
+    *,
+    dtype: DType | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers with another tensor's shape, dtype and device."""
     return randn(
-        like.shape, dtype=dtype or like.dtype, device=like.device, requires_grad=requires_grad
+        like.shape,
+        dtype=dtype or like.dtype,
+        device=device or like.device,
+        requires_grad=requires_grad,
     )
 
 

@@ -18,7 +18,7 @@ WITHOUT_A_ROW = {
         "torch.rand torch.rand_like torch.randint torch.randn torch.randn_like torch.manual_seed "
         "torch.bernoulli torch.multinomial torch.randperm Tensor.uniform_ Tensor.normal_ "
         "Tensor.bernoulli_ Tensor.exponential_ torch.dropout torch.alpha_dropout "
-        "F.alpha_dropout F.dropout1d F.dropout2d"
+        "F.gumbel_softmax F.alpha_dropout F.dropout1d F.dropout2d"
     ),
     "it makes tensors of data, as every sample does": (
         "torch.tensor torch.as_tensor torch.from_numpy"
@@ -27,12 +27,13 @@ WITHOUT_A_ROW = {
     "it gives Python values; tests/frontend": (
         "torch.allclose torch.equal torch.is_tensor torch.numel torch.finfo torch.iinfo "
         "torch.promote_types torch.result_type Tensor.allclose Tensor.equal Tensor.numel "
-        "Tensor.dim Tensor.element_size Tensor.is_contiguous Tensor.is_floating_point Tensor.item "
-        "Tensor.numpy Tensor.size Tensor.storage_offset Tensor.stride Tensor.tolist"
+        "Tensor.dim Tensor.ndimension Tensor.nelement Tensor.element_size Tensor.is_contiguous "
+        "Tensor.is_floating_point Tensor.item Tensor.numpy Tensor.size Tensor.storage_offset "
+        "Tensor.stride Tensor.tolist"
     ),
-    "another row runs it: F.embedding, F.gelu, Tensor.index_put_, torch.linalg.norm": (
-        "torch.embedding Tensor.gelu torch.index_put Tensor.index_put Tensor.matrix_norm "
-        "Tensor.vector_norm"
+    "another row runs it: F.embedding, F.gelu, Tensor.index_put_, Tensor.to, torch.linalg.norm": (
+        "Tensor.type torch.embedding Tensor.gelu torch.index_put Tensor.index_put "
+        "Tensor.matrix_norm Tensor.vector_norm"
     ),
     "its ways to combine are tested one by one; tests/frontend/methods/test_picking.py": (
         "torch.scatter_reduce Tensor.scatter_reduce Tensor.scatter_reduce_"
@@ -80,6 +81,8 @@ WITHOUT_EMPTY = [
     "new_zeros",
     "new_ones",
     "new_full",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "flipud",
     "tile",
     "movedim",
