@@ -5,6 +5,7 @@ import pytest
 
 from picograd.check.loop_samples import check_passes, linear_relu, softmax
 from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.executable import compile_module
 from picograd.dialects import new_context
 from picograd.dialects.loop import AllocOp, ForOp
 from picograd.errors import OptionError, PassError
@@ -74,3 +75,28 @@ def test_whole_loops_follow_the_last_block() -> None:
 def test_options_go_together() -> None:
     with pytest.raises(OptionError, match="both loop and above"):
         HoistReduce(loop="k").apply(new_context(), parse_module(linear_relu(4, 4, 4)))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("size", [16, 17])
+def test_a_gpu_keeps_sums_whose_tails_check_indices_in_the_loop(size: int) -> None:
+    """Tails that check indices stay loops, which cannot share registers with whole tiles."""
+    whole, column = f"tensor<{size}x{size}xf32>", f"tensor<{size}x{size}x1xf32>"
+    index = f"tensor<{size}x{size}x1xi32>"
+    module = parse_module(f"""
+        func.func @main(%x: {whole}, %u: {column}) -> {column} {{
+          %p = pico.matmul %x, %x : {whole}, {whole} -> {whole}
+          %y = pico.reshape %p to [{size}, {size}, 1] : {whole} -> {column}
+          %i = pico.constant dense<0> : {index}
+          %z = pico.scatter add %y at %i from %u axis 2 : {column}, {index}, {column}
+          %w = pico.scatter set %z at %i from %u axis 2 : {column}, {index}, {column}
+          %s = pico.binary add %z, %w : {column}
+          func.return %s : {column}
+        }}""")
+    rng = np.random.default_rng(size)
+    inputs = [rng.standard_normal(shape, np.float32) for shape in ((size,) * 2, (size, size, 1))]
+    executable = compile_module(module, "gpu")
+    device = executable.device
+    (found,) = executable.run([device.upload(array) for array in inputs])
+    expected = (inputs[0] @ inputs[0])[..., None] + 2 * inputs[1]
+    np.testing.assert_allclose(device.download(found), expected, rtol=1e-4, atol=1e-4)

@@ -14,7 +14,14 @@ from math import ceil, prod
 
 from xdsl.ir import Operation
 
-from picograd.dialects.loop import Dim, KernelOp, LoadOp, ParallelOp, ReduceOp
+from picograd.dialects.loop import (
+    CheckedIndexOp,
+    Dim,
+    KernelOp,
+    LoadOp,
+    ParallelOp,
+    ReduceOp,
+)
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.lane_analysis import NotVectorizable, analyze_lanes
 from picograd.passes.loops.nest_shape import (
@@ -342,6 +349,10 @@ def hoist_target(reduction: ReduceOp, target: Target) -> ParallelOp | None:
         return None
     loop = reduction.parent_op()
     if not isinstance(loop, ParallelOp):
+        return None
+    if target.kind == "gpu" and any(isinstance(op, CheckedIndexOp) for op in loop.walk()):
+        # round_up_loops leaves tails that check indices as loops, whose threads share out a
+        # register buffer in another way than those of the whole tiles.
         return None
     nest = nest_of(loop)
     contraction = contraction_of(nest, LoopFacts()) if nest is not None else None
