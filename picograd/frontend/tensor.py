@@ -13,6 +13,7 @@ from picograd.frontend.methods.elementwise import Elementwise
 from picograd.frontend.methods.gradient_methods import GradientMethods
 from picograd.frontend.methods.in_place import InPlace
 from picograd.frontend.methods.indexing import Indexing
+from picograd.frontend.methods.inverses import Inverses
 from picograd.frontend.methods.new_tensors import NewTensors
 from picograd.frontend.methods.norms import Norms
 from picograd.frontend.methods.other_names import OtherNames
@@ -31,6 +32,7 @@ class Tensor(
     OtherNames,
     Elementwise,
     Elementary,
+    Inverses,
     Rounding,
     Bits,
     Comparison,

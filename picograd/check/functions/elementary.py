@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from picograd.check.functions.binary import binary, changing
-from picograd.check.functions.cases import drawn, elementwise_cases
+from picograd.check.functions.cases import array, drawn, elementwise_cases
 from picograd.check.functions.elementwise import unary
 from picograd.check.functions.table import Case, ErrorCase, Formula, Function, by_name, in_place
 
@@ -104,6 +104,9 @@ def _in_place_of_one(name: str, numpy: Formula, given: dict[str, Any]) -> Functi
     )
 
 
+_NO_EXTREMES: dict[str, Any] = {"nonfinite": False, "integers": False}
+_SIGNS = np.array([0.0, -0.0, 1.0, -2.0, np.inf, -np.inf, np.nan], np.float32)
+
 FUNCTIONS: tuple[Function, ...] = (
     unary("torch.log1p", np.log1p, domain=(-0.9, 3)),
     Function(
@@ -128,6 +131,54 @@ FUNCTIONS: tuple[Function, ...] = (
     unary("torch.sinh", np.sinh, nonfinite=False),
     unary("torch.cosh", np.cosh, nonfinite=False),
     unary("torch.tan", np.tan, domain=(-1.2, 1.2), nonfinite=False),
+    unary("torch.atan", np.arctan, also=("torch.arctan",)),
+    unary("torch.asin", np.arcsin, domain=(-0.9, 0.9), **_NO_EXTREMES, also=("torch.arcsin",)),
+    unary("torch.acos", np.arccos, domain=(-0.9, 0.9), **_NO_EXTREMES, also=("torch.arccos",)),
+    unary("torch.asinh", np.arcsinh, also=("torch.arcsinh",)),
+    unary("torch.acosh", np.arccosh, domain=(1.1, 4), **_NO_EXTREMES, also=("torch.arccosh",)),
+    unary("torch.atanh", np.arctanh, domain=(-0.9, 0.9), **_NO_EXTREMES, also=("torch.arctanh",)),
+    *(
+        Function(
+            f"torch.{name}, far and near",
+            by_name(f"torch.{name}"),
+            numpy,
+            lambda rng, bounds=bounds: [
+                Case(
+                    "far", (np.array([*bounds, *(-b for b in bounds)], np.float32),), gradient=False
+                ),
+                Case("double", (np.array(bounds, np.float64),), gradient=False),
+            ],
+        )
+        for name, numpy, bounds in (
+            ("atan", np.arctan, (1e-20, 3e-5, 0.41, 0.66, 0.67, 0.999, 1.0, 1.001, 3e4, 1e20)),
+            ("asinh", np.arcsinh, (1e-20, 3e-5, 0.41, 0.999, 1.001, 3e4, 1e20, 3e38)),
+            ("atanh", np.arctanh, (1e-20, 3e-5, 0.41, 0.75, 0.875)),
+            ("asin", np.arcsin, (1e-20, 3e-5, 0.41, 0.75, 0.875)),
+            ("acos", np.arccos, (1e-20, 3e-5, 0.41, 0.75, 0.875)),
+        )
+    ),
+    Function(
+        "torch.acosh, far and near",
+        by_name("torch.acosh"),
+        np.arccosh,
+        lambda rng: [Case("far", (array([1.001, 1.1, 30, 3e4, 1e20, 3e38]),), gradient=False)],
+    ),
+    binary("torch.atan2", np.arctan2, also=("torch.arctan2",), nonfinite=False, ties=False),
+    Function(
+        "torch.atan2, on the axes",
+        by_name("torch.atan2"),
+        np.arctan2,
+        lambda rng: [
+            Case("zeros", (_SIGNS[:, None], _SIGNS[None, :]), gradient=False),
+            Case("axes", (array([0, 0, 2, -2]), array([3, -3, 0, 0])), gradient=False),
+            Case("bisectors", (array([1, 1, -1, -1]), array([1, -1, 1, -1]))),
+            Case(
+                "far",
+                (array([1e-30, 1e30, 1e30, -1e-30]), array([1e10, 1, 1e30, -1e-3])),
+                gradient=False,
+            ),
+        ],
+    ),
     binary("torch.logaddexp", np.logaddexp, nonfinite=False, integers=False),
     binary("torch.hypot", np.hypot, domain=((0.3, 2), (0.3, 2)), integers=False, nonfinite=False),
     unary("torch.trunc", np.trunc, kinks=_WHOLE, overflow=True, also=("torch.fix",)),

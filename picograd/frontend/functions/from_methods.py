@@ -9,11 +9,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.functions.joining import checked
 from picograd.frontend.tensor import Tensor
 
 __all__ = [
     "abs",
+    "acos",
+    "acosh",
     "add",
     "addcdiv",
     "addcmul",
@@ -25,9 +28,21 @@ __all__ = [
     "amin",
     "aminmax",
     "any",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
     "argmax",
     "argmin",
     "argsort",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
     "baddbmm",
     "bitwise_and",
     "bitwise_left_shift",
@@ -195,6 +210,20 @@ def _function(
     return call
 
 
+acos = _function(Tensor.acos)
+acosh = _function(Tensor.acosh)
+arccos = _function(Tensor.arccos)
+arccosh = _function(Tensor.arccosh)
+arcsin = _function(Tensor.arcsin)
+arcsinh = _function(Tensor.arcsinh)
+arctan = _function(Tensor.arctan)
+arctan2 = _function(Tensor.arctan2)
+arctanh = _function(Tensor.arctanh)
+asin = _function(Tensor.asin)
+asinh = _function(Tensor.asinh)
+atan = _function(Tensor.atan)
+atan2 = _function(Tensor.atan2)
+atanh = _function(Tensor.atanh)
 abs = _function(Tensor.abs)
 add = _function(Tensor.add)
 addcdiv = _function(Tensor.addcdiv)
@@ -308,7 +337,15 @@ norm = _function(Tensor.norm)
 numel = _function(Tensor.numel)
 outer = _function(Tensor.outer)
 permute = _function(Tensor.permute)
-pow = _function(Tensor.pow)
+
+
+def pow(input: Operand, exponent: Operand) -> Tensor:
+    """input ** exponent, of which one at least is a tensor."""
+    if isinstance(exponent, TensorCore) and not isinstance(input, TensorCore):
+        return checked(exponent, "pow").__rpow__(input)
+    return checked(input, "pow").pow(exponent)
+
+
 prod = _function(Tensor.prod)
 ravel = _function(Tensor.ravel)
 reciprocal = _function(Tensor.reciprocal)

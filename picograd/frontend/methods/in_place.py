@@ -16,6 +16,7 @@ from picograd.frontend.methods.bits import Bits
 from picograd.frontend.methods.comparison import Comparison
 from picograd.frontend.methods.elementary import Elementary
 from picograd.frontend.methods.elementwise import Elementwise
+from picograd.frontend.methods.inverses import Inverses
 from picograd.frontend.methods.picking import Picking
 from picograd.frontend.methods.rounding import Rounding
 from picograd.frontend.methods.scans_and_sorts import ScansAndSorts
@@ -45,6 +46,13 @@ class InPlace(TensorCore):
     """Made of the methods of the other classes, a line for each."""
 
     abs_ = in_place(Elementwise.abs)
+    acos_ = in_place(Inverses.acos)
+    acosh_ = in_place(Inverses.acosh)
+    asin_ = in_place(Inverses.asin)
+    asinh_ = in_place(Inverses.asinh)
+    atan_ = in_place(Inverses.atan)
+    atan2_ = in_place(Inverses.atan2)
+    atanh_ = in_place(Inverses.atanh)
     addcdiv_ = in_place(Arithmetic.addcdiv)
     addcmul_ = in_place(Arithmetic.addcmul)
     bitwise_and_ = in_place(Bits.bitwise_and)
