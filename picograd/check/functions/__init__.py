@@ -31,6 +31,7 @@ from picograd.check.functions import (
     shapes,
     statistics,
     transforms,
+    writing,
 )
 from picograd.check.functions.in_place import rows_in_place
 from picograd.check.functions.table import Function
@@ -47,6 +48,7 @@ _FAMILIES: dict[str, tuple[Function, ...]] = {
     "Joins, choices, products": joining.FUNCTIONS,
     "Indexing": indexing.FUNCTIONS,
     "Picking by index": picking.FUNCTIONS,
+    "Writing by index": writing.FUNCTIONS,
     "Products of matrices, norms": products.FUNCTIONS,
     "Creation and conversion": creation.FUNCTIONS,
     "Element types": dtypes.FUNCTIONS,

@@ -11,6 +11,7 @@ from picograd.frontend.methods.in_place import InPlace
 
 NAMES = sorted(name for name in vars(InPlace) if name.endswith("_") and not name.startswith("_"))
 OF_TWO = {
+    "atan2_",
     "bitwise_and_", "bitwise_left_shift_", "bitwise_or_", "bitwise_right_shift_", "bitwise_xor_",
     "clamp_max_", "clamp_min_", "eq_", "floor_divide_", "fmod_", "ge_", "gt_", "hypot_", "le_",
     "logical_and_", "logical_or_", "logical_xor_", "lt_", "ne_", "pow_", "remainder_",
