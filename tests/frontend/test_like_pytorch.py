@@ -30,6 +30,18 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "flatten of a number": lambda t: t.tensor(1.0).flatten(1),
     "mean with dtype": lambda t: t.arange(4).mean(dtype=t.float64),
     "mean along with dtype": lambda t: t.mean(t.ones(2, 3), 1, keepdim=True, dtype=t.float16),
+    "NumPy's names": lambda t: t.ones(2, 3).sum(axis=1, keepdims=True),
+    "NumPy's names in functions": lambda t: t.max(t.arange(6).reshape(2, 3), axis=0)[0],
+    "NumPy's name beside PyTorch's": lambda t: t.ones(2, 3).sum(dim=1, axis=1),
+    "input by name": lambda t: t.cumsum(input=t.ones(3), dim=0),
+    "no input": lambda t: t.sum(),
+    "rounded to digits": lambda t: t.tensor([1.234, -15.672]).round(decimals=1),
+    "rounded to tens": lambda t: t.round(t.tensor([1234.0, 15.0]), decimals=-1),
+    "numbers of tensors": lambda t: t.tensor([t.tensor(1.5), t.tensor(2.0)]),
+    "numbers of tracked tensors": lambda t: t.tensor([t.ones((), requires_grad=True) * 2, 3.0]),
+    "softmax of a matrix without dim": lambda t: t.nn.functional.softmax(t.eye(3)[:2]),
+    "log_softmax of rank 3 without dim": lambda t: t.nn.functional.log_softmax(t.ones(2, 3, 1)),
+    "softmax in a dtype": lambda t: t.nn.functional.softmax(t.eye(3), dim=-1, dtype=t.float64),
     "mean of integers": lambda t: t.arange(4).mean(),
     "mean as integers": lambda t: t.ones(4).mean(dtype=t.int64),
     "prod with dtype": lambda t: t.arange(1, 4).prod(dtype=t.float32),
@@ -72,11 +84,11 @@ def _check(ours: Any, theirs: Any) -> None:
     elif hasattr(theirs, "detach"):
         assert str(ours.dtype).rpartition(".")[2] == str(theirs.dtype).rpartition(".")[2]
         assert ours.shape == tuple(theirs.shape)
-        pair = [np.asarray(x.detach().tolist()) for x in (ours, theirs)]
-        if pair[0].dtype.kind == "f":
-            np.testing.assert_allclose(*pair, rtol=1e-6)
+        actual, expected = (np.asarray(x.detach().tolist()) for x in (ours, theirs))
+        if actual.dtype.kind == "f":
+            np.testing.assert_allclose(actual, expected, rtol=1e-6)
         else:
-            np.testing.assert_array_equal(*pair)
+            np.testing.assert_array_equal(actual, expected)
     else:
         assert ours == theirs
 

@@ -46,7 +46,8 @@ class CpuBuffer(CpuMemory):
         return self._block.array(dtype_of(self.type).numpy, self.type.get_shape())
 
     def __del__(self) -> None:
-        self._shelf.give(self._block)
+        if hasattr(self, "_block"):  # there was memory to take
+            self._shelf.give(self._block)
 
 
 class CpuDevice(Device):

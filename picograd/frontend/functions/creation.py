@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from picograd.dialects.dtypes import DType, from_numpy, int64, is_float_array
 from picograd.dialects.limits import finfo, iinfo
 from picograd.errors import (
     DTypeError,
+    GradientError,
     OptionError,
     PicogradError,
     TraceError,
@@ -86,7 +87,7 @@ def from_array(array: NDArray[Any]) -> Tensor:
 
 def _array(data: object, dtype: DType | None) -> NDArray[Any]:
     try:
-        array = np.asarray(data)
+        array = _read(data)
     except ValueError as error:
         raise located(
             OptionError(
@@ -115,6 +116,20 @@ def _array(data: object, dtype: DType | None) -> NDArray[Any]:
     except PicogradError as error:
         located(error)
         raise
+
+
+def _read(data: object) -> NDArray[Any]:
+    try:
+        return np.asarray(data)
+    except GradientError:
+        return np.asarray(_numbers(data))
+
+
+def _numbers(data: object) -> object:
+    """The data, with the numbers of tensors in lists whether they require a gradient or not."""
+    if isinstance(data, list | tuple):
+        return [_numbers(part) for part in cast("Sequence[object]", data)]
+    return data.detach().numpy() if isinstance(data, Tensor) else data
 
 
 def _check_range(array: NDArray[Any], dtype: DType) -> None:

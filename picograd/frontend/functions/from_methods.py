@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.functions.joining import checked
+from picograd.frontend.methods.numpy_names import with_usual_names
 from picograd.frontend.tensor import Tensor
 
 __all__ = [
@@ -204,10 +205,15 @@ def _function(
     """The function form of a method; its first argument must be a tensor."""
 
     @wraps(method)
-    def call(x: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return method(checked(x, method.__name__), *args, **kwargs)
+    def call(*args: Any, **kwargs: Any) -> R:
+        if kwargs:
+            with_usual_names(kwargs)
+            if "input" in kwargs and not args:
+                args = (kwargs.pop("input"),)
+        first, *rest = args or (None,)
+        return cast(Any, method)(checked(first, method.__name__), *rest, **kwargs)
 
-    return call
+    return cast(Callable[Concatenate[Tensor, P], R], call)
 
 
 acos = _function(Tensor.acos)

@@ -80,9 +80,14 @@ class Elementwise(TensorCore):
     def ceil(self) -> Self:
         return self._rounding(UnaryKind.CEIL)
 
-    def round(self) -> Self:
-        """To the nearest integer, half to even."""
-        return self._rounding(UnaryKind.ROUND)
+    def round(self, *, decimals: int = 0) -> Self:
+        """To the nearest integer, or to `decimals` digits behind the point; half to even."""
+        if not decimals or not self.dtype.is_float:
+            return self._rounding(UnaryKind.ROUND)
+        ops, x = self.builder(), self.read()
+        scale = ops.full_like(x, 10.0 ** abs(decimals))
+        up, down = (ops.mul, ops.div) if decimals > 0 else (ops.div, ops.mul)
+        return self.wrap(down(ops.unary(UnaryKind.ROUND, up(x, scale)), scale))
 
     def square(self) -> Self:
         """x * x; bools are int64."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from picograd.dialects.dtypes import DType
 from picograd.errors import OptionError, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var, unstamped
 from picograd.frontend.functions.joining import checked
@@ -45,19 +46,26 @@ def tanh(input: Tensor) -> Tensor:
     return input.tanh()
 
 
-def softmax(input: Tensor, dim: int) -> Tensor:
-    """exp(x) / sum(exp(x)) along `dim`."""
-    return input.softmax(dim)
+def _softmax_axis(input: Tensor, dim: int | None) -> int:
+    """`dim`, or what PyTorch takes for it: the first axis of ranks 0, 1 and 3, else the second."""
+    if dim is not None:
+        return dim
+    return 0 if input.ndim in (0, 1, 3) else 1
 
 
-def softmin(input: Tensor, dim: int) -> Tensor:
+def softmax(input: Tensor, dim: int | None = None, *, dtype: DType | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along `dim`, which should be named, computed in `dtype`."""
+    return input.softmax(_softmax_axis(input, dim), dtype)
+
+
+def softmin(input: Tensor, dim: int | None = None, *, dtype: DType | None = None) -> Tensor:
     """The softmax of -x along `dim`."""
-    return (-input).softmax(dim)
+    return (-input).softmax(_softmax_axis(input, dim), dtype)
 
 
-def log_softmax(input: Tensor, dim: int) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, *, dtype: DType | None = None) -> Tensor:
     """The logarithm of the softmax along `dim`."""
-    return input.log_softmax(dim)
+    return input.log_softmax(_softmax_axis(input, dim), dtype)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
