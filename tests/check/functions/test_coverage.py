@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 import picograd
-from picograd.check.functions import FUNCTIONS
+from picograd.check.functions import FAMILIES, FUNCTIONS
 from picograd.check.functions.cases import LEAST_CASES, completed
 from picograd.check.functions.running import seed_of
 from picograd.check.functions.table import Case, Function, View, base_of
@@ -31,12 +31,8 @@ WITHOUT_A_ROW = {
         "Tensor.is_floating_point Tensor.item Tensor.numpy Tensor.size Tensor.storage_offset "
         "Tensor.stride Tensor.tolist"
     ),
-    "another row runs it: F.embedding, F.gelu, Tensor.index_put_, Tensor.to, torch.linalg.norm": (
-        "Tensor.type torch.embedding Tensor.gelu torch.index_put Tensor.index_put "
-        "Tensor.matrix_norm Tensor.vector_norm"
-    ),
-    "its ways to combine are tested one by one; tests/frontend/methods/test_picking.py": (
-        "torch.scatter_reduce Tensor.scatter_reduce Tensor.scatter_reduce_"
+    "another row runs it: F.embedding, F.gelu, Tensor.to, torch.linalg.norm": (
+        "Tensor.type torch.embedding Tensor.gelu Tensor.matrix_norm Tensor.vector_norm"
     ),
     "it is a setting; tests/frontend": (
         "torch.compile torch.default_device torch.set_default_device torch.get_mode torch.set_mode "
@@ -67,7 +63,6 @@ WITHOUT_MISTAKES = [
     "T",
     "MultiheadAttention",
     "nan_to_num",
-    "index_fill",
     "inner",
     "kron",
     "soft_margin_loss",
@@ -110,6 +105,29 @@ WITHOUT_EMPTY = [
 ]
 
 
+# The kinds of cases that a family has somewhere, beside those that every family has.
+EVERY_FAMILY = ("permuted view", "empty")
+KINDS = {
+    "Element by element": "rank 0, expanded view, sliced view, ties, NaN and infinity, overflow",
+    "Two operands": "rank 0, broadcast, expanded view, ties, NaN and infinity, overflow",
+    "Logarithms, rounding, bits": "rank 0, broadcast, expanded view, NaN and infinity, overflow",
+    "Reductions": "rank 0, expanded view, sliced view, ties, NaN and infinity, int",
+    "Scans and sorts": "rank 0, expanded view, ties, NaN and infinity, int",
+    "Statistics and other forms": "rank 0, broadcast, expanded view, ties, NaN and infinity",
+    "Shapes and views": "rank 0, expanded view, sliced view, NaN and infinity, int",
+    "Elements in other places": "rank 0, expanded view, sliced view, NaN and infinity, int",
+    "Joins, choices, products": "rank 0, broadcast, expanded view, NaN and infinity",
+    "Indexing": "expanded view, sliced view",
+    "Picking by index": "rank 0, broadcast, expanded view, sliced view, NaN and infinity",
+    "Writing by index": "broadcast, expanded view, sliced view, int",
+    "Products of matrices, norms": "sliced view, int",
+    "Creation and conversion": "rank 0, expanded view",
+    "Activations": "rank 0, expanded view, sliced view, NaN and infinity",
+    "Losses": "rank 0, sliced view",
+    "In place": "rank 0, expanded view, ties, NaN and infinity, overflow",
+}
+
+
 def public_functions() -> Iterator[str]:
     for name in picograd.__all__:
         value = getattr(picograd, name)
@@ -148,6 +166,21 @@ def test_every_public_function_has_a_row_or_a_reason() -> None:
 def test_reasons_are_needed() -> None:
     named = {full_name(row.name) for row in FUNCTIONS}
     assert not named & set(REASONS)
+
+
+def kinds_of(case: Case) -> str:
+    """The label, and what the inputs are."""
+    views = {f"{given.kind} view" for given in case.inputs if isinstance(given, View)}
+    empty = {"empty"} if any(base_of(given).size == 0 for given in case.inputs) else set[str]()
+    return " ".join([case.label, *views, *empty])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_have_all_kinds_of_cases(family: str) -> None:
+    labels = [kinds_of(case) for case in cases_of(list(FAMILIES[family]))]
+    wanted = [*EVERY_FAMILY, *KINDS.get(family, EVERY_FAMILY[0]).split(", ")]
+    missing = [kind for kind in wanted if not any(kind in label for label in labels)]
+    assert not missing, f"no case of the kind: {', '.join(missing)}"
 
 
 def test_names_are_different() -> None:
