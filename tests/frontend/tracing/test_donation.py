@@ -1,5 +1,7 @@
 """Compiled code writes over what only its cell holds, and over nothing else."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -143,3 +145,200 @@ def test_an_accumulated_gradient_survives_an_index_out_of_range(place: str) -> N
         torch.ones(1).numpy()
     assert w.grad is not None
     np.testing.assert_array_equal(w.grad.numpy(), [6, 12, 0, 0])
+
+
+def test_tensors_that_change_places_in_one_kernel(place: str) -> None:
+    a, b = fresh(5), fresh(5)
+
+    @torch.compile
+    def swap() -> None:
+        kept = a.clone()
+        a.copy_(b)
+        b.copy_(kept)
+
+    first, second = a.numpy(), b.numpy()
+    for _ in range(3):
+        swap()
+        first, second = second, first
+        np.testing.assert_array_equal(a.numpy(), first)
+        np.testing.assert_array_equal(b.numpy(), second)
+
+
+def test_one_value_in_several_tensors_is_several_afterwards(place: str) -> None:
+    a, b = fresh(5), fresh(5)
+
+    @torch.compile
+    def spread(x: torch.Tensor) -> torch.Tensor:
+        y = x.abs()
+        a.copy_(y)
+        b.copy_(a)
+        return y
+
+    double = torch.compile(lambda: a.mul_(2))
+    for _ in range(2):
+        x = fresh(5)
+        y = spread(x)
+        double()
+        double()
+        np.testing.assert_array_equal(a.numpy(), 4 * abs(x.numpy()))
+        np.testing.assert_array_equal(b.numpy(), abs(x.numpy()))
+        np.testing.assert_array_equal(y.numpy(), abs(x.numpy()))
+
+
+def test_an_argument_passed_twice(place: str) -> None:
+    update = torch.compile(lambda a, b: a.add_(b * b))
+    x, other = fresh(4), torch.zeros(4)
+    start = x.numpy()
+    update(x, x)
+    np.testing.assert_allclose(x.numpy(), start + start * start, rtol=1e-5)
+    other.copy_(x)  # another cell, which may hold the same buffer
+    start = x.numpy()
+    update(x, other)
+    np.testing.assert_allclose(x.numpy(), start + start * start, rtol=1e-5)
+    np.testing.assert_array_equal(other.numpy(), start)
+
+
+@pytest.mark.parametrize("overlapping", [True, False])
+def test_arguments_that_are_views_of_one_storage(place: str, overlapping: bool) -> None:
+    base = fresh(6)
+    update = torch.compile(lambda a, b: a.add_(b))
+    expected = base.numpy()
+    if overlapping:
+        update(base[1:], base[:-1])
+        expected[1:] = expected[1:] + expected[:-1]
+    else:
+        update(base[::2], base[1::2])
+        expected[::2] += expected[1::2]
+    np.testing.assert_allclose(base.numpy(), expected, rtol=1e-6)
+
+
+def test_what_shares_storage_sees_the_change_and_arrays_do_not(place: str) -> None:
+    w = fresh(4).requires_grad_()
+    data, detached, array = w.data, w.detach(), w.detach().numpy()
+    start = array.copy()
+    double = torch.compile(lambda: w.data.mul_(2))
+    for _ in range(2):
+        double()
+    for tensor in (w.detach(), data, detached):
+        np.testing.assert_array_equal(tensor.numpy(), start * 4)
+    np.testing.assert_array_equal(array, start)
+
+
+def test_gradients_that_somebody_kept_stay(place: str) -> None:
+    w = fresh(4).requires_grad_()
+
+    @torch.compile
+    def step(x: torch.Tensor) -> None:
+        w.grad = None
+        (w * x).sum().backward()
+        with torch.no_grad():
+            assert w.grad is not None
+            w.sub_(w.grad)
+
+    x = fresh(4)
+    step(x)
+    kept = w.grad
+    step(fresh(4))
+    assert kept is not None
+    np.testing.assert_array_equal(kept.numpy(), x.numpy())
+
+
+def test_what_a_program_saved_is_not_overwritten_through_another_tensor(place: str) -> None:
+    w, x, other = fresh(4).requires_grad_(), fresh(4), torch.zeros(4)
+    other.copy_(x)
+    loss = (w * x).sum()
+    torch.compile(lambda: other.mul_(5))()
+    loss.backward()
+    assert w.grad is not None
+    np.testing.assert_array_equal(w.grad.numpy(), x.numpy())
+
+
+def test_a_failed_program_leaves_the_next_one_its_updates(place: str) -> None:
+    """A guarded update of another program is not skipped for an error that was not its own."""
+    w, x = fresh(4), fresh(4)
+
+    @torch.compile
+    def update(index: torch.Tensor) -> None:
+        w.add_(x[index])
+
+    pick = torch.compile(lambda index: x[index])
+    good = torch.tensor([0, 1, 2, 3])
+    update(good)
+    with pytest.raises(IndexError, match="index 9"):
+        pick(torch.tensor([0, 9, 2, 3])).numpy()
+    before = w.numpy()
+    update(good)
+    np.testing.assert_allclose(w.numpy(), before + x.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(150, 130, 170), (7, 300, 5), (1, 1000, 1)])
+def test_updates_after_blocked_products(place: str, shape: tuple[int, int, int]) -> None:
+    rows, inner, columns = shape
+    w, momentum = fresh(rows, columns), fresh(rows, columns)
+
+    @torch.compile
+    def update(x: torch.Tensor, y: torch.Tensor) -> None:
+        momentum.mul_(0.5).add_(x @ y)
+        w.sub_(momentum)
+
+    expected, speed = w.numpy().astype(np.float64), momentum.numpy().astype(np.float64)
+    for _ in range(2):
+        x, y = fresh(rows, inner), fresh(inner, columns)
+        update(x, y)
+        speed = speed * 0.5 + x.numpy().astype(np.float64) @ y.numpy()
+        expected -= speed
+        np.testing.assert_allclose(momentum.numpy(), speed, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(w.numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(3, 1000), (300, 9), (1, 3000)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_rows_over_themselves(place: str, shape: tuple[int, int], axis: int) -> None:
+    """Whatever part of the rows is reduced by a workgroup, each is updated once."""
+    w, total = fresh(*shape), fresh(shape[1 - axis])
+
+    @torch.compile
+    def update() -> None:
+        total.add_(w.sum(axis))
+        w.copy_(w.softmax(axis) + w)
+
+    expected, sums = w.numpy().astype(np.float64), total.numpy().astype(np.float64)
+    for _ in range(2):
+        update()
+        sums += expected.sum(axis)
+        powers = np.exp(expected - expected.max(axis, keepdims=True))
+        expected += powers / powers.sum(axis, keepdims=True)
+        np.testing.assert_allclose(w.numpy(), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(total.numpy(), sums, rtol=1e-3, atol=1e-3)
+
+
+def test_threads_that_update_tensors_of_their_own(place: str) -> None:
+    tensors = [fresh(64, 8) for _ in range(3)]
+    one = torch.ones(64, 8)
+    update = torch.compile(lambda w, x: w.add_(x))
+    expected = [w.numpy() + 20 for w in tensors]
+
+    def work(w: torch.Tensor) -> None:
+        for _ in range(20):
+            update(w, one)
+
+    threads = [threading.Thread(target=work, args=(w,)) for w in tensors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for w, array in zip(tensors, expected, strict=True):
+        np.testing.assert_allclose(w.numpy(), array, rtol=1e-4, atol=1e-4)
+
+
+def test_a_trace_that_fails_changes_nothing(place: str) -> None:
+    w = torch.ones(3)
+
+    @torch.compile
+    def update() -> None:
+        w.add_(1)
+        raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        update()
+    np.testing.assert_array_equal(w.numpy(), 1)
