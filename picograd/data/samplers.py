@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from picograd.errors import OptionError
-from picograd.frontend.functions.random import Generator, default_generator
+from picograd.frontend.methods.generators import Generator, numpy_generator
 from picograd.frontend.problems import located
 
 
@@ -16,12 +16,6 @@ class HasLength(Protocol):
     """Whatever tells how many examples it holds."""
 
     def __len__(self) -> int: ...
-
-
-def numpy_generator(generator: Generator | None) -> np.random.Generator:
-    """NumPy's generator, seeded by the next numbers of picograd's."""
-    words = (generator or default_generator).take(1)
-    return np.random.default_rng([int(word) & 0xFFFFFFFF for word in words])
 
 
 def permutation(count: int, generator: Generator | None) -> list[int]:

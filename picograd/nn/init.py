@@ -14,11 +14,11 @@ from picograd.frontend.functions.creation import tensor as new_tensor
 from picograd.frontend.functions.random import (
     Generator,
     Recipe,
-    default_generator,
     draw,
     normal,
     uniform,
 )
+from picograd.frontend.methods.generators import numpy_generator
 from picograd.frontend.modes.mode import set_recording
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
@@ -97,7 +97,7 @@ def trunc_normal_(
                 hint="move a and b to the left and right of the mean",
             )
         )
-    rng, count = _numpy_generator(generator), tensor.numel()
+    rng, count = numpy_generator(generator), tensor.numel()
     kept = np.empty(0)
     while len(kept) < count:
         more = rng.standard_normal(2 * count + 16)
@@ -112,15 +112,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     """
     _check_rank(tensor, "orthogonal_")
     rows, columns = tensor.shape[0], prod(tensor.shape[1:])
-    flat = _numpy_generator(generator).standard_normal((max(rows, columns), min(rows, columns)))
+    flat = numpy_generator(generator).standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(flat)
     q = q * np.sign(np.diag(r))
     return _assigned(tensor, (q if rows >= columns else q.T) * gain)
-
-
-def _numpy_generator(generator: Generator | None) -> np.random.Generator:
-    words = (generator or default_generator).take(1)
-    return np.random.default_rng([int(word) & 0xFFFFFFFF for word in words])
 
 
 def _assigned(tensor: Tensor, values: NDArray[np.float64]) -> Tensor:

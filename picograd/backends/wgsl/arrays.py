@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from picograd.backends.wgsl.mapping import mapping_of
 from picograd.backends.wgsl.text import memory_type
 from picograd.dialects.affine import Leaf, Linear, LinearLike
 from picograd.dialects.loop import AllocOp, Dim, LoadOp, ParallelOp, StoreOp
 from picograd.dialects.loop_syntax import memref_type
 from picograd.errors import CompileError
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.mapping.nests import mapping_of
 
 Access: TypeAlias = LoadOp | StoreOp
 

@@ -23,7 +23,6 @@ from picograd.backends.wgsl.mapping import (
     fold_grid,
     grid_dims,
     launches_of,
-    mapping_of,
     nest_at,
     threads_of,
     trip_count,
@@ -51,6 +50,7 @@ from picograd.dialects.loop import (
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.insert_barriers import unguarded
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.mapping.nests import mapping_of
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,7 @@ from xdsl.ir import Block, Operation
 from picograd.dialects.loop import Dim, KernelOp, ParallelOp, YieldOp
 from picograd.errors import CompileError, LimitError
 from picograd.passes.loops.facts import LoopFacts
-
-
-def mapping_of(op: Operation) -> str:
-    """What runs a loop's iterations; empty for loops that are not parallel or not mapped."""
-    if isinstance(op, ParallelOp) and op.mapping is not None:
-        return op.mapping.data
-    return ""
+from picograd.passes.mapping.nests import mapping_of
 
 
 def trip_count(dim: Dim, facts: LoopFacts, kernel: str) -> int:

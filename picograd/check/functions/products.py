@@ -110,10 +110,6 @@ def norm(p: float) -> Function:
     )
 
 
-def _matrix_norm(x: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
-    return np.linalg.norm(x, ord, axis=dim, keepdims=keepdim)
-
-
 def _distances(a: Any, b: Any, p: float = 2.0) -> Any:
     away = np.abs(a[..., :, None, :] - b[..., None, :, :])
     return away.max(-1) if np.isinf(p) else np.sum(away**p, -1) ** (1 / p)

@@ -51,6 +51,12 @@ class Generator:
 default_generator = Generator()
 
 
+def numpy_generator(generator: Generator | None) -> np.random.Generator:
+    """NumPy's generator, seeded by the next numbers of this one, or of the default one."""
+    words = (generator or default_generator).take(1)
+    return np.random.default_rng([int(word) & 0xFFFFFFFF for word in words])
+
+
 def manual_seed(seed: int) -> Generator:
     """Seed the generator that all random functions use by default."""
     return default_generator.manual_seed(seed)

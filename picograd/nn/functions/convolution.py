@@ -11,7 +11,7 @@ from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import common_device
 from picograd.frontend.tensor import Tensor
-from picograd.nn.functions.spatial import Sizes, one_of, per_axis, with_batch
+from picograd.nn.functions.spatial import Sizes, one_of, per_axis, with_batch, without_batch
 from picograd.semantics.gradients_windows import overlap_add, transposed_convolution
 
 
@@ -131,7 +131,7 @@ def unfold(
     batch, channels, down, height, right, width = ops.shape_of(value)
     columns = ops.permute(value, [0, 1, 3, 5, 2, 4])
     value = ops.reshape(columns, (batch, channels * height * width, down * right))
-    return _finished(x, value, alone)
+    return without_batch(x, value, alone)
 
 
 def fold(
@@ -170,7 +170,7 @@ def fold(
         value = overlap_add(ops, value, axis, padded[axis - 2], stride_, dilation_)
     starts = [0, 0, *window.padding]
     limits = [*shape[:2], *(a + n for a, n in zip(window.padding, sizes, strict=True))]
-    return _finished(x, ops.slice(value, starts, limits, [1] * 4), alone)
+    return without_batch(x, ops.slice(value, starts, limits, [1] * 4), alone)
 
 
 class _Window:
@@ -214,11 +214,6 @@ def _too_large(
         found=f"{list(sizes)} and a padding of {list(padding)} on either side",
         hint="pass a larger input or padding, or a smaller kernel or dilation",
     )
-
-
-def _finished(x: Tensor, value: Var, alone: bool) -> Tensor:
-    result = x.wrap(value)
-    return result.squeeze(0) if alone else result
 
 
 def _check_operands(
@@ -305,7 +300,7 @@ def _convolve(
         raise located(_too_large(what, weight.shape[2:], dilations, low, sizes))
     ops = x.builder()
     value = ops.convolution(x.read(), weight.read(), strides, low, high, dilations, groups)
-    return _finished(x, _with_bias(ops, value, bias), alone)
+    return without_batch(x, _with_bias(ops, value, bias), alone)
 
 
 def _named_padding(
@@ -379,7 +374,7 @@ def _transposed(
     value = transposed_convolution(
         ops, x.read(), weight.read(), strides, low, high, dilations, groups
     )
-    return _finished(x, _with_bias(ops, value, bias), alone)
+    return without_batch(x, _with_bias(ops, value, bias), alone)
 
 
 __all__ = [

@@ -21,7 +21,7 @@ from picograd.frontend.methods import compositions
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import require_float
 from picograd.frontend.tensor import Tensor
-from picograd.nn.functions.spatial import Sizes, per_axis, with_batch
+from picograd.nn.functions.spatial import Sizes, per_axis, with_batch, without_batch
 from picograd.semantics.builder import Array
 
 Pooled = Any
@@ -256,15 +256,10 @@ def _greatest(
     last = len(ops.shape_of(elements)) - 1
     # The gradient goes where the value was picked, to one element of several equal ones.
     position = _inside(ops, ops.argreduce("max", detached(elements), last), axes, x.shape[2:])
-    values = _batched(x, compositions.picked(ops, elements, position, last), alone)
+    values = without_batch(x, compositions.picked(ops, elements, position, last), alone)
     if not indices:
         return values
-    return values, _batched(x, _indices(ops, position, axes, x.shape[2:]), alone)
-
-
-def _batched(x: Tensor, value: Var, alone: bool) -> Tensor:
-    result = x.wrap(value)
-    return result.squeeze(0) if alone else result
+    return values, without_batch(x, _indices(ops, position, axes, x.shape[2:]), alone)
 
 
 def _indices(ops: Tape, position: Var, axes: Sequence[_Axis], sizes: Sequence[int]) -> Var:
@@ -372,7 +367,7 @@ def _mean(
     else:
         typed = ops.cast(ops.constant(number.astype(np.float32)), ops.dtype_of(total))
         shares = ops.broadcast(typed, ops.shape_of(total))
-    return _batched(x, ops.div(total, shares), alone)
+    return without_batch(x, ops.div(total, shares), alone)
 
 
 def _adaptive_avg_pool(

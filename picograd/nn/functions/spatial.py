@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from picograd.errors import OptionError, PicogradError, ShapeError
+from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.functions.joining import checked
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
@@ -54,6 +55,12 @@ def with_batch(what: str, input: Tensor, axes: int) -> tuple[Tensor, bool]:
         )
     alone = input.ndim == axes + 1
     return (input.unsqueeze(0) if alone else input), alone
+
+
+def without_batch(x: Tensor, value: Var, alone: bool) -> Tensor:
+    """The value as a tensor like `x`, without the batch axis that `with_batch` added."""
+    result = x.wrap(value)
+    return result.squeeze(0) if alone else result
 
 
 def one_of(what: str, name: str, value: str, known: Sequence[str]) -> None:
