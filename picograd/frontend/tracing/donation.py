@@ -3,7 +3,8 @@
 The code of a compiled function writes new parameters over the old ones. That is right as long as
 nobody else looks at the old ones: but the tape may have saved them, or another cell may hold the
 same buffer, because a copy that changes nothing copies nothing. Python counts who holds an object;
-what is held elsewhere is copied before the call.
+what is held elsewhere is copied before the call. Who takes hold of it in another thread while the
+call runs comes too late: threads that share a tensor which one of them changes need a lock.
 """
 
 from __future__ import annotations
