@@ -41,11 +41,18 @@ def test_the_only_package_is_picograd(wheel_files: list[str]) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"picograd"}
 
 
-@pytest.mark.parametrize(
-    "name", ["picograd/py.typed", "picograd/data/digits.csv.gz", "picograd/passes/README.md"]
+DATA = (
+    "py.typed",
+    "data/digits.csv.gz",
+    "data/sonnets.txt.gz",
+    "passes/README.md",
+    "study/exercises/relu_in_place/hints.md",
 )
+
+
+@pytest.mark.parametrize("name", DATA)
 def test_data_is_in_the_wheel(wheel_files: list[str], name: str) -> None:
-    assert name in wheel_files
+    assert f"picograd/{name}" in wheel_files
 
 
 def test_every_source_file_is_in_the_wheel(wheel_files: list[str]) -> None:
