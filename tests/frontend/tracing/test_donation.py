@@ -232,8 +232,9 @@ def test_gradients_that_somebody_kept_stay(place: str) -> None:
         w.grad = None
         (w * x).sum().backward()
         with torch.no_grad():
-            assert w.grad is not None
-            w.sub_(w.grad)
+            gradient = w.grad
+            assert gradient is not None
+            w.sub_(gradient)
 
     x = fresh(4)
     step(x)
