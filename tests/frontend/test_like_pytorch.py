@@ -32,6 +32,8 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "mean along with dtype": lambda t: t.mean(t.ones(2, 3), 1, keepdim=True, dtype=t.float16),
     "NumPy's names": lambda t: t.ones(2, 3).sum(axis=1, keepdims=True),
     "NumPy's names in functions": lambda t: t.max(t.arange(6).reshape(2, 3), axis=0)[0],
+    "NumPy's name in cat": lambda t: t.cat((t.ones(2, 1), t.zeros(2, 2)), axis=1),
+    "NumPy's name in stack": lambda t: t.stack((t.ones(2), t.zeros(2)), axis=-1),
     "NumPy's name beside PyTorch's": lambda t: t.ones(2, 3).sum(dim=1, axis=1),
     "input by name": lambda t: t.cumsum(input=t.ones(3), dim=0),
     "no input": lambda t: t.sum(),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from picograd.errors import DTypeError, OperandError, OptionError, ShapeError
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods.arithmetic import plain
+from picograd.frontend.methods.numpy_names import takes_numpy_names
 from picograd.frontend.methods.reductions import normalize_axis
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
@@ -62,6 +63,7 @@ def where(
     return chosen.wrap(ops.select(ops.broadcast(chosen.read(), shape), a, b))
 
 
+@takes_numpy_names
 def cat(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
     """Tensors one after another along an existing axis, in their common dtype."""
     first = _first(tensors, "cat")
@@ -81,6 +83,7 @@ def cat(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
     return first.wrap(ops.concat([as_var(ops, x, dtype) for x in tensors], axis))
 
 
+@takes_numpy_names
 def stack(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""
     first = _first(tensors, "stack")
