@@ -46,8 +46,10 @@ def rows_in_place(rows: Iterable[Function]) -> tuple[Function, ...]:
     return tuple(made.values())
 
 
-_OTHERWISE = frozenset({"detach", "index_fill"})
-"""Methods whose form in place is no computation, or has a row that is written out."""
+_OTHERWISE = frozenset({"detach", "index_fill", "acosh"})
+"""Methods whose form in place is no computation, has a row that is written out, or (acosh) has no
+derivative in PyTorch.
+"""
 
 
 def _row(row: Function, name: str) -> Function:
