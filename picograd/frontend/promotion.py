@@ -122,6 +122,19 @@ def require_tensor(value: object, what: str, hint: str) -> TensorCore:
     return value
 
 
+def require_dtype(dtype: object) -> None:
+    """Raise OperandError for what is given as a dtype, and is none."""
+    if dtype is not None and not isinstance(dtype, DType):
+        raise located(
+            OperandError(
+                "this is no dtype",
+                expected="one of picograd's dtypes, such as torch.float32, or None",
+                found=repr(dtype),
+                hint="names and NumPy's types are not dtypes: write torch.int64, torch.bool, …",
+            )
+        )
+
+
 def require_float(tensor: TensorCore, what: str) -> None:
     """Raise DTypeError unless the tensor holds floats."""
     if not tensor.dtype.is_float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from picograd.errors import OptionError, ShapeError
 from picograd.frontend.functions.combining import one_hot
+from picograd.frontend.functions.joining import checked
 from picograd.frontend.functions.joining import embedding as _rows
 from picograd.frontend.functions.joining import where as _where
 from picograd.frontend.missing import missing_names
@@ -172,7 +173,7 @@ __all__ = [
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, for an input [..., in], weight [out, in], bias [out]."""
-    if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+    if weight.ndim != 2 or checked(input, "linear").ndim == 0 or input.shape[-1] != weight.shape[1]:
         raise located(
             ShapeError(
                 "linear: the input's last axis has one element for each column of the weight",

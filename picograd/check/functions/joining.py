@@ -167,7 +167,6 @@ FUNCTIONS: tuple[Function, ...] = (
             ErrorCase("no such axis", (_ONES, _ONES), IndexError, {"dim": 2}, match="axis 2"),
             ErrorCase("no tensors", (), ValueError, match="at least one"),
         ),
-        also=("torch.concat", "torch.concatenate"),
     ),
     Function(
         "torch.stack",

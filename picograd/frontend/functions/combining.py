@@ -113,7 +113,7 @@ def one_hot(tensor: TensorCore, num_classes: int = -1) -> Tensor:
                     hint="pass num_classes",
                 )
             )
-        num_classes = int(classes.max().item()) + 1
+        num_classes = max(int(classes.max().item()), 0) + 1
     ops = classes.builder()
     zeros = ops.full((*classes.shape, num_classes), 0, int64)
     at = ops.reshape(classes.read(), (*classes.shape, 1))

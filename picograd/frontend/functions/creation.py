@@ -24,7 +24,7 @@ from picograd.frontend.methods.shape_ops import checked_size, shape_argument
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import current
 from picograd.frontend.problems import located
-from picograd.frontend.promotion import DEFAULT_FLOAT, number_dtype, require_tensor
+from picograd.frontend.promotion import DEFAULT_FLOAT, number_dtype, require_dtype, require_tensor
 from picograd.frontend.tensor import Tensor
 
 
@@ -86,6 +86,7 @@ def from_array(array: NDArray[Any]) -> Tensor:
 
 
 def _array(data: object, dtype: DType | None) -> NDArray[Any]:
+    require_dtype(dtype)
     try:
         array = _read(data)
     except ValueError as error:
@@ -150,6 +151,7 @@ def _check_range(array: NDArray[Any], dtype: DType) -> None:
 
 def _checked_number(number: Number, dtype: DType) -> Number:
     """The number, or DTypeError where it lies beyond the dtype's range."""
+    require_dtype(dtype)
     if dtype.is_int:
         _check_range(np.asarray(int(number)), dtype)
     elif dtype.is_half and finfo(dtype).max < abs(number) < float("inf"):

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
+from operator import index
 from typing import Self, cast
 
-from picograd.errors import IndexOutOfRange, ShapeError
+from picograd.errors import IndexOutOfRange, OperandError, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import normalize_axis
@@ -25,10 +26,19 @@ from picograd.frontend.storage.views import ExpandView, PermuteView, ReshapeView
 
 
 def shape_argument(sizes: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
-    """The sizes of `f(2, 3)`, `f((2, 3))` or `f([2, 3])`."""
-    if len(sizes) == 1 and not isinstance(sizes[0], int):
-        return tuple(sizes[0])
-    return tuple(cast(Sequence[int], sizes))
+    """The sizes of `f(2, 3)`, `f((2, 3))` or `f([2, 3])`. Raises OperandError."""
+    given = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], Iterable) else sizes
+    try:
+        return tuple(index(size) for size in cast(Sequence[int], given))
+    except TypeError as error:
+        raise located(
+            OperandError(
+                "a size is no whole number",
+                expected="whole numbers, such as (2, 3)",
+                found=given,
+                hint="convert them: int(size)",
+            )
+        ) from error
 
 
 def checked_size(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from picograd.errors import (
     DeviceError,
     DTypeError,
     GradientError,
+    OperandError,
     OptionError,
     ShapeError,
 )
@@ -146,3 +149,18 @@ def test_errors() -> None:
         [1, 2][torch.tensor(1.0)]
     with pytest.raises(DeviceError, match="no device called"):
         torch.ones(1, device="tpu")
+
+
+@pytest.mark.parametrize("wrong", ["float32", np.float32, float])
+def test_what_is_no_dtype(wrong: Any) -> None:
+    for make in (lambda: torch.ones(2, dtype=wrong), lambda: torch.tensor([1.0], dtype=wrong)):
+        with pytest.raises(OperandError, match=r"no dtype(?s:.*)torch.float32"):
+            make()
+
+
+@pytest.mark.parametrize("wrong", [2.5, "a", (2, None), [1e3]])
+def test_sizes_that_are_no_whole_numbers(wrong: Any) -> None:
+    for make in (torch.zeros, torch.rand, torch.ones(4).reshape):
+        with pytest.raises(OperandError, match="no whole number"):
+            make(wrong)
+    assert torch.zeros(np.ones((2, 3)).shape).shape == (2, 3)
