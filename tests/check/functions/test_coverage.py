@@ -32,7 +32,8 @@ WITHOUT_A_ROW = {
         "Tensor.stride Tensor.tolist"
     ),
     "another row runs it: F.embedding, F.gelu, Tensor.to, torch.linalg.norm": (
-        "torch.concat torch.concatenate Tensor.type torch.embedding Tensor.gelu Tensor.matrix_norm Tensor.vector_norm"
+        "torch.concat torch.concatenate Tensor.type torch.embedding Tensor.gelu "
+        "Tensor.matrix_norm Tensor.vector_norm"
     ),
     "it is a setting; tests/frontend": (
         "torch.compile torch.default_device torch.set_default_device torch.get_mode torch.set_mode "
