@@ -81,7 +81,7 @@ WORK = {
     "round_up_loops": Work(("binary", "broadcast", "matmul"), (7, 5, 13)),
     "tree_reduce": _LONG_ROWS,
     "insert_barriers": _LONG_ROWS,
-    "expand_math": Work(("smooth", "reduce", "matmul")),
+    "expand_math": Work(("smooth", "smooth", "smooth", "smooth", "rows", "matmul")),
 }
 
 EVERYTHING: tuple[DType, ...] = (float32, int32, bool_, int64, float64)
