@@ -198,14 +198,16 @@ FUNCTIONS: tuple[Function, ...] = (
         ),
         also=("torch.moveaxis",),
     ),
-    moving(
-        "Tensor.swapaxes",
-        lambda x, args: np.swapaxes(x, *args),
-        {"rank 3": ((2, 3, 4), {"args": (0, 2)}), "itself": ((2, 3), {"args": (1, 1)})},
-        call=method("swapaxes"),
-        options={"args": (0, 1)},
-        also=("Tensor.swapdims",),
-        errors=(ErrorCase("no axis", _MATRIX, IndexError, {"args": (0, 2)}),),
+    *(
+        moving(
+            f"Tensor.{name}",
+            lambda x, args: np.swapaxes(x, *args),
+            {"rank 3": ((2, 3, 4), {"args": (0, 2)}), "itself": ((2, 3), {"args": (1, 1)})},
+            call=method(name),
+            options={"args": (0, 1)},
+            errors=(ErrorCase("no axis", _MATRIX, IndexError, {"args": (0, 2)}),),
+        )
+        for name in ("swapaxes", "swapdims")
     ),
     moving(
         "torch.unflatten",

@@ -21,9 +21,9 @@ from picograd.check.functions.table import Function, base_of, by_name
 from picograd.dialects.literals import Array
 from picograd.errors import PicogradError
 
-# Eagerly every op is a program of its own, and compiling it what takes time: in this mode cpu and gpu
-# run some of a row's cases, each device others, and none of the rows in place, which are made from
-# other rows. The reference runs all of them; PICOGRAD_ALL_CASES=1 lets every device do so.
+# Eagerly every op is a program of its own, and compiling it what takes time: in this mode cpu and
+# gpu run some of a row's cases, each device others, and none of the rows in place, made of others.
+# The reference runs all of them; PICOGRAD_ALL_CASES=1 lets every device do so.
 ALL_CASES = os.environ.get("PICOGRAD_ALL_CASES") == "1"
 EAGER_SHARE = 1 if ALL_CASES else 7
 EAGER_FIRST = {"cpu": 0, "gpu": 1}

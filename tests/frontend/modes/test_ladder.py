@@ -307,7 +307,7 @@ def test_each_thread_has_its_own_mode() -> None:
 def test_mistakes() -> None:
     with pytest.raises(OptionError, match="there is no mode 'jit'") as caught:
         torch.set_mode("jit")
-    assert "'immediate'" in caught.value.expected and "test_modes.py" in caught.value.where
+    assert "'immediate'" in caught.value.expected and "test_ladder.py" in caught.value.where
     assert torch.get_mode() == "compiled"
 
     def switches(x: torch.Tensor) -> torch.Tensor:
