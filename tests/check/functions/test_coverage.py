@@ -83,6 +83,7 @@ WITHOUT_EMPTY = [
     "tile",
     "movedim",
     "swapaxes",
+    "swapdims",
     "unflatten",
     "diag",
     "take_along_dim",
