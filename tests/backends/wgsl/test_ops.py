@@ -16,6 +16,8 @@ from picograd.semantics.samples import Sample, all_samples, out_of_range_samples
 
 pytestmark = pytest.mark.gpu
 
+# Of their own, or as int64 in 32 bits. Narrow dtypes, which become these, are tried on every device
+# together, in tests/backends/test_every_op.py.
 HELD = {dtypes.float32, dtypes.int32, dtypes.int64, dtypes.bool_}
 
 
@@ -40,7 +42,8 @@ def samples_of(name: str) -> Iterator[Sample]:
 
 
 def test_most_samples_run_here() -> None:
-    assert len(SAMPLES) > 0.7 * len(all_samples())
+    wide = [sample for sample in all_samples() if sample.dtypes <= {*HELD, dtypes.float64}]
+    assert len(SAMPLES) > 0.7 * len(wide)
 
 
 @pytest.mark.parametrize("name", OPS)
