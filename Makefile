@@ -16,7 +16,7 @@ RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint types unit fuzz docs docs-update serve format bench clean
+.PHONY: help venv demo test check lint types unit samples fuzz docs docs-update serve format bench clean
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -39,6 +39,9 @@ types: $(DEV_STAMP)
 
 unit: $(DEV_STAMP) ## the tests alone
 	$(BIN)/pytest -q -n $(JOBS)
+
+samples: $(DEV_STAMP) ## every sample of the table of functions, on every device, in every mode
+	PICOGRAD_ALL_CASES=1 $(BIN)/pytest -q -n $(JOBS) tests/check/functions
 
 fuzz: $(DEV_STAMP) ## new random examples for the property tests, for MINUTES (30)
 	BIN=$(BIN) JOBS=$(JOBS) scripts/fuzz.sh $(MINUTES)
