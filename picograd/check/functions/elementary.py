@@ -210,7 +210,14 @@ FUNCTIONS: tuple[Function, ...] = (
         lambda torch, a, b: torch.div(a, b, rounding_mode="trunc"),
         _trunc_divide,
         lambda rng: _of_integers(rng, second=(1, 5)),
-        (ErrorCase("sizes", (np.ones(2), np.ones(3)), RuntimeError, match="broadcast"),),
+        (
+            ErrorCase(
+                "sizes",
+                (np.ones(2, np.float32), np.ones(3, np.float32)),
+                RuntimeError,
+                match="broadcast",
+            ),
+        ),
         differentiable=False,
     ),
     unary("torch.isinf", np.isinf, differentiable=False),

@@ -46,9 +46,9 @@ def rows_in_place(rows: Iterable[Function]) -> tuple[Function, ...]:
     return tuple(made.values())
 
 
-_OTHERWISE = frozenset({"detach", "index_fill", "acosh"})
-"""Methods whose form in place is no computation, has a row that is written out, or (acosh) has no
-derivative in PyTorch.
+_OTHERWISE = frozenset({"detach", "index_fill", "acosh", "asinh", "atanh"})
+"""Methods whose form in place is no computation, has a row that is written out, or (acosh and
+its like) has no derivative in PyTorch.
 """
 
 

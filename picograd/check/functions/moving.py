@@ -300,7 +300,14 @@ FUNCTIONS: tuple[Function, ...] = (
                 Case("mixed dtypes", (drawn(rng, (2, 2)), drawn(rng, (2, 2), dtype=np.int64))),
                 Case("bools", tuple(drawn(rng, (3,), dtype=np.bool_) for _ in range(2))),
             ],
-            (ErrorCase("sizes", (np.ones((2, 2)), np.ones((3, 3))), RuntimeError, match="other"),),
+            (
+                ErrorCase(
+                    "sizes",
+                    (np.ones((2, 2), np.float32), np.ones((3, 3), np.float32)),
+                    RuntimeError,
+                    match="other",
+                ),
+            ),
         )
         for name, stack in (("hstack", np.hstack), ("vstack", np.vstack))
     ),
@@ -317,7 +324,15 @@ FUNCTIONS: tuple[Function, ...] = (
             for sizes in ((3,), (2, 3), (3, 1, 2), (0, 2), (1,))
             for indexing in ("ij", "xy")
         ],
-        (ErrorCase("matrices", (np.ones((2, 2)),), RuntimeError, {"indexing": "ij"}, "vectors"),),
+        (
+            ErrorCase(
+                "matrices",
+                (np.ones((2, 2), np.float32),),
+                RuntimeError,
+                {"indexing": "ij"},
+                "vectors",
+            ),
+        ),
     ),
     moving(
         "torch.select",
