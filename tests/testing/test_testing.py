@@ -75,7 +75,7 @@ def test_pytest_finds_the_fixture(tmp_path: Path) -> None:
         "    outcomes = assert_devices_agree(lambda x: x.exp(), torch.arange(4.0))\n"
         "    assert {'reference', 'cpu'} <= {outcome.device for outcome in outcomes}\n"
     )
-    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "picograd.testing.pytest_plugin"]
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
     found = subprocess.run(
         [sys.executable, *words, str(tmp_path)], capture_output=True, text=True, check=False
     )
