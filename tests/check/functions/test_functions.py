@@ -21,9 +21,9 @@ from picograd.check.functions.table import Function, base_of, by_name
 from picograd.dialects.literals import Array
 from picograd.errors import PicogradError
 
-# Eagerly every op is a program of its own, and compiling it is what takes time: in this mode cpu and
-# gpu run a share of a row's cases, other rows other cases, and none of the rows in place, which are
-# made of others. `make samples` sets PICOGRAD_ALL_CASES=1: everything runs everywhere.
+# Eagerly every op is a program of its own, and compiling it takes the time: in this mode cpu and
+# gpu run a share of a row's cases, other rows other cases, and none of the rows in place, which
+# are made of others. `make samples` sets PICOGRAD_ALL_CASES=1: everything runs everywhere.
 ALL_CASES = os.environ.get("PICOGRAD_ALL_CASES") == "1"
 SHARES = {"eager": 1, "compiled": 1} if ALL_CASES else {"eager": 5, "compiled": 1}
 ROWS = {row.name: row for row in FUNCTIONS}
