@@ -88,6 +88,9 @@ def _of_signs(rng: np.random.Generator) -> list[Case]:
 
 _X, _Y = np.ones((2, 3), np.float32), np.ones((2, 4), np.float32)
 _REDUCTION = ErrorCase("another reduction", (_X, _X), ValueError, {"reduction": "most"})
+_REDUCTION_OF_THREE = ErrorCase(
+    "another reduction", (_X, _X, _X), ValueError, {"reduction": "most"}
+)
 _SHAPE = ErrorCase("shapes that differ", (_X, _Y), RuntimeError)
 _BINARY_SHAPE = ErrorCase(
     "shapes that differ", (_X, _Y), ValueError, differs="ours is a RuntimeError"
@@ -405,24 +408,24 @@ FUNCTIONS: tuple[Function, ...] = (
     Function("F.nll_loss, weighted", _weighted("nll_loss"), _nll, _with_weights),
     pair(
         "F.cosine_embedding_loss", _cosine_embedding,
-        _triples(_vectors, _signs, [{"margin": -0.5}]), (),
+        _triples(_vectors, _signs, [{"margin": -0.5}]), (_REDUCTION_OF_THREE,),
     ),
     pair(
         "F.margin_ranking_loss",
         lambda a, b, y, margin=0.0: np.maximum(-y * (a - b) + margin, 0),
         _triples(_flat, _signs, [{"margin": 0.5}], gap=5.0),
-        (),
+        (_REDUCTION_OF_THREE,),
     ),
     pair(
         "F.triplet_margin_loss", _triplet,
         _triples(_matrices, _near, [{"margin": 9.0}, {"swap": True, "margin": 9.0}, {"p": 3.0}]),
-        (),
+        (_REDUCTION_OF_THREE,),
     ),
     pair(
         "F.gaussian_nll_loss",
         lambda x, t, v, full=False: (np.log(v) + (x - t) ** 2 / v) / 2
         + (np.log(2 * np.pi) / 2 if full else 0),
         _triples(_matrices, _positive),
-        (),
+        (_REDUCTION_OF_THREE,),
     ),
 )  # fmt: skip

@@ -158,7 +158,10 @@ FUNCTIONS: tuple[Function, ...] = (
         errors=(ErrorCase("a matrix", (_TWO, _TWO), RuntimeError, match="outer"),),
     ),
     product(
-        "torch.inner", np.inner, [((3,), (3,)), ((2, 3), (4, 3)), ((), (2, 3)), ((2, 3), (3,))]
+        "torch.inner",
+        np.inner,
+        [((3,), (3,)), ((2, 3), (4, 3)), ((), (2, 3)), ((2, 3), (3,))],
+        errors=(ErrorCase("sizes", (_TWO, _TWO.T.copy()), RuntimeError),),
     ),
     product(
         "torch.tensordot",
