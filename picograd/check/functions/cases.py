@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -180,9 +180,9 @@ def elementwise_cases(
 
 def _ranges(domain: Range | Sequence[Range], arity: int) -> list[Range]:
     if isinstance(domain[0], tuple):
-        return [(float(low), float(high)) for low, high in domain]  # pyright: ignore
-    low, high = domain
-    return [(float(low), float(high))] * arity  # pyright: ignore
+        return [(float(low), float(high)) for low, high in cast(Sequence[Range], domain)]
+    low, high = cast(Range, domain)
+    return [(float(low), float(high))] * arity
 
 
 class _Elementwise:

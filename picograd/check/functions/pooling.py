@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from math import inf
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -104,9 +104,9 @@ def _mean(x: Array, windows: Windows, count: Callable[[Sequence[list[int]]], flo
 
 def _max_pool(axes: int) -> Callable[..., Array | tuple[Array, Array]]:
     def pool(
-        x: Array, *, return_indices: bool = False, **options: object
+        x: Array, *, return_indices: bool = False, **options: Any
     ) -> Array | tuple[Array, Array]:
-        return _max(x, _regular(x.shape[-axes:], **options), return_indices)  # pyright: ignore
+        return _max(x, _regular(x.shape[-axes:], **options), return_indices)
 
     return pool
 
@@ -297,7 +297,7 @@ def _pad(x: Array, pad: Sequence[int], mode: str = "constant", value: float | No
     if mode == "constant":
         return np.pad(x[tuple(keep)], margins, constant_values=0 if value is None else value)
     names = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    return np.pad(x[tuple(keep)], margins, names[mode])  # pyright: ignore
+    return np.pad(x[tuple(keep)], margins, cast(Any, names[mode]))
 
 
 def _pad_cases(rng: np.random.Generator) -> list[Case]:

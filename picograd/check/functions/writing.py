@@ -43,7 +43,7 @@ def _reductions(rng: np.random.Generator) -> Sequence[Case]:
         return Case(label, (x, index, src), {"dim": dim}, np.dtype(dtype).kind == "f")
 
     plain = made("odd sizes", (3, 5), 4, 0, np.float32)
-    x, index, src = (np.asarray(given) for given in plain.inputs)  # pyright: ignore
+    x, index, src = (np.asarray(given) for given in plain.inputs)
     return [
         plain,
         made("size 1", (1,), 3, 0, np.float32),
@@ -97,7 +97,7 @@ def _puts(rng: np.random.Generator) -> Sequence[Case]:
         return Case(label, (x, i, j, new), gradient=np.dtype(dtype).kind == "f")
 
     plain = made("odd sizes", 5, (5,))
-    x, i, j, new = (np.asarray(given) for given in plain.inputs)  # pyright: ignore
+    x, i, j, new = (np.asarray(given) for given in plain.inputs)
     return [
         plain,
         made("size 1", 1, (1,)),
