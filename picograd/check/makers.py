@@ -8,13 +8,18 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from picograd.check import makers_order, makers_windows
-from picograd.check.sketch import (
-    MOST_ELEMENTS,
-    Sketch,
+from picograd.check.operands import (
+    any_value,
+    dtype_of_value,
+    of_type,
+    positive,
+    shape_of,
+    splat,
+    tame,
+    with_rank,
 )
+from picograd.check.sketch import MOST_ELEMENTS, Sketch
 from picograd.dialects.dtypes import (
-    DType,
-    dtype_of,
     int32,
     int64,
     tensor_type,
@@ -74,65 +79,8 @@ _INT_BINARY = (
 )
 
 
-def shape_of(value: SSAValue) -> tuple[int, ...]:
-    return type_of(value).get_shape()
-
-
-def dtype_of_value(value: SSAValue) -> DType:
-    return dtype_of(type_of(value))
-
-
-def _any(sketch: Sketch) -> SSAValue:
-    value = sketch.pick()
-    return sketch.constant(1.0, sketch.dtypes[0]) if value is None else value
-
-
-def _with_rank(sketch: Sketch, least: int) -> SSAValue:
-    """A value of at least this rank: one that is there, or one reshaped to have leading ones."""
-    value = sketch.pick(lambda v: len(shape_of(v)) >= least)
-    if value is not None:
-        return value
-    value = _any(sketch)
-    missing = least - len(shape_of(value))
-    return sketch.add(ReshapeOp(value, (*(1,) * missing, *shape_of(value))))
-
-
-def _of_type(sketch: Sketch, like: SSAValue, dtype: DType) -> SSAValue:
-    """A value of a dtype and the shape of another: found, broadcast, cast, or a constant."""
-    shape = shape_of(like)
-    value = sketch.pick(lambda v: dtype_of_value(v) == dtype and _broadcasts(shape_of(v), shape))
-    if value is None:
-        other = sketch.pick(lambda v: shape_of(v) == shape)
-        if other is not None and sketch.choose((True, False)):
-            return sketch.add(CastOp(other, dtype))
-        value = sketch.constant(sketch.choose((1, 0, 2, -1)), dtype)
-    return value if shape_of(value) == shape else sketch.add(BroadcastOp(value, shape))
-
-
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    aligned = to[len(to) - len(shape) :]
-    return len(shape) <= len(to) and all(a in (1, b) for a, b in zip(shape, aligned, strict=True))
-
-
-def _splat(sketch: Sketch, like: SSAValue, number: float) -> SSAValue:
-    scalar = sketch.constant(number, dtype_of_value(like))
-    return sketch.add(BroadcastOp(scalar, shape_of(like))) if shape_of(like) else scalar
-
-
-def _tame(sketch: Sketch, x: SSAValue) -> SSAValue:
-    """x within [-3, 3], so that exponentials stay finite."""
-    low = sketch.add(BinaryOp("maximum", x, _splat(sketch, x, -3.0)))
-    return sketch.add(BinaryOp("minimum", low, _splat(sketch, x, 3.0)))
-
-
-def _positive(sketch: Sketch, x: SSAValue) -> SSAValue:
-    """|x| + 0.5 within [0.5, 3.5]."""
-    magnitude = sketch.add(UnaryOp("abs", _tame(sketch, x)))
-    return sketch.add(BinaryOp("add", magnitude, _splat(sketch, x, 0.5)))
-
-
 def _unary(sketch: Sketch) -> None:
-    x = _any(sketch)
+    x = any_value(sketch)
     dtype = dtype_of_value(x)
     if dtype.is_bool:
         sketch.add(UnaryOp("not", x))
@@ -141,9 +89,9 @@ def _unary(sketch: Sketch) -> None:
     else:
         kind = sketch.choose((*_EXACT_UNARY, *_SMOOTH_UNARY, *_POSITIVE_UNARY, *_STEP_UNARY))
         if kind in _POSITIVE_UNARY:
-            x = _positive(sketch, x)
+            x = positive(sketch, x)
         elif kind in _SMOOTH_UNARY:
-            x = _tame(sketch, x)
+            x = tame(sketch, x)
         sketch.add(UnaryOp(kind, x))
 
 
@@ -151,8 +99,8 @@ def _smooth(sketch: Sketch) -> None:
     """An elementary function of a float."""
     x = sketch.pick(lambda v: dtype_of_value(v).is_float)
     if x is None:
-        x = sketch.add(CastOp(_any(sketch), sketch.dtypes[0]))
-    sketch.add(UnaryOp(sketch.choose(_SMOOTH_UNARY), _tame(sketch, x)))
+        x = sketch.add(CastOp(any_value(sketch), sketch.dtypes[0]))
+    sketch.add(UnaryOp(sketch.choose(_SMOOTH_UNARY), tame(sketch, x)))
 
 
 def _rows(sketch: Sketch) -> None:
@@ -167,9 +115,9 @@ def _rows(sketch: Sketch) -> None:
 
 
 def _binary(sketch: Sketch) -> None:
-    a = _any(sketch)
+    a = any_value(sketch)
     dtype = dtype_of_value(a)
-    b = _of_type(sketch, a, dtype)
+    b = of_type(sketch, a, dtype)
     if dtype.is_bool:
         sketch.add(BinaryOp(sketch.choose(_BITS_BINARY), a, b))
     elif dtype.is_int:
@@ -179,21 +127,21 @@ def _binary(sketch: Sketch) -> None:
     else:
         kind = sketch.choose(_FLOAT_BINARY)
         if kind == BinaryKind.DIV:
-            b = _positive(sketch, b)
+            b = positive(sketch, b)
         elif kind == BinaryKind.POW:
-            a, b = _positive(sketch, a), _tame(sketch, b)
+            a, b = positive(sketch, a), tame(sketch, b)
         sketch.add(BinaryOp(kind, a, b))
 
 
 def _compare(sketch: Sketch) -> None:
-    a = _any(sketch)
+    a = any_value(sketch)
     kinds = list(CompareKind)[: 2 if dtype_of_value(a).is_bool else None]
-    sketch.add(CompareOp(sketch.choose(kinds), a, _of_type(sketch, a, dtype_of_value(a))))
+    sketch.add(CompareOp(sketch.choose(kinds), a, of_type(sketch, a, dtype_of_value(a))))
 
 
 def _select(sketch: Sketch) -> None:
-    a = _any(sketch)
-    b = _of_type(sketch, a, dtype_of_value(a))
+    a = any_value(sketch)
+    b = of_type(sketch, a, dtype_of_value(a))
     condition = sketch.pick(lambda v: dtype_of_value(v).is_bool and shape_of(v) == shape_of(a))
     if condition is None:
         condition = sketch.add(CompareOp("ne", a, b))
@@ -201,11 +149,11 @@ def _select(sketch: Sketch) -> None:
 
 
 def _cast(sketch: Sketch) -> None:
-    sketch.add(CastOp(_any(sketch), sketch.choose(sketch.dtypes)))
+    sketch.add(CastOp(any_value(sketch), sketch.choose(sketch.dtypes)))
 
 
 def _reduce(sketch: Sketch) -> None:
-    x = _with_rank(sketch, 1)
+    x = with_rank(sketch, 1)
     shape = shape_of(x)
     axes = [a for a in range(len(shape)) if sketch.choose((False, True))] or [len(shape) - 1]
     if dtype_of_value(x).is_bool:
@@ -218,7 +166,7 @@ def _reduce(sketch: Sketch) -> None:
 
 
 def _argreduce(sketch: Sketch) -> None:
-    x = _with_rank(sketch, 1)
+    x = with_rank(sketch, 1)
     if dtype_of_value(x).is_bool:
         x = sketch.add(CastOp(x, int32))
     full = [axis for axis, size in enumerate(shape_of(x)) if size]
@@ -227,7 +175,7 @@ def _argreduce(sketch: Sketch) -> None:
 
 
 def _matmul(sketch: Sketch) -> None:
-    a = _with_rank(sketch, 2)
+    a = with_rank(sketch, 2)
     if dtype_of_value(a).is_bool:
         a = sketch.add(CastOp(a, int32))
     *batch, rows, inner = shape_of(a)
@@ -251,7 +199,7 @@ def _matmul(sketch: Sketch) -> None:
 
 
 def _reshape(sketch: Sketch) -> None:
-    x = _any(sketch)
+    x = any_value(sketch)
     shape = shape_of(x)
     if sketch.choose((False, True)) and 0 not in shape:
         rest, sizes = prod(shape), list[int]()
@@ -268,7 +216,7 @@ def _reshape(sketch: Sketch) -> None:
 
 
 def _permute(sketch: Sketch) -> None:
-    x = _with_rank(sketch, 2)
+    x = with_rank(sketch, 2)
     axes = list(range(len(shape_of(x))))
     at = sketch.number(0, len(axes) - 2)
     axes[at], axes[at + 1] = axes[at + 1], axes[at]
@@ -276,7 +224,7 @@ def _permute(sketch: Sketch) -> None:
 
 
 def _broadcast(sketch: Sketch) -> None:
-    x = _any(sketch)
+    x = any_value(sketch)
     shape = shape_of(x)
     wide = [3 if size == 1 and sketch.choose((True, False)) else size for size in shape]
     if len(shape) < 4 and (wide == list(shape) or sketch.choose((False, True))):
@@ -286,7 +234,7 @@ def _broadcast(sketch: Sketch) -> None:
 
 
 def _slice(sketch: Sketch) -> None:
-    x = _with_rank(sketch, 1)
+    x = with_rank(sketch, 1)
     starts: list[int] = []
     limits: list[int] = []
     steps: list[int] = []
@@ -298,12 +246,12 @@ def _slice(sketch: Sketch) -> None:
 
 
 def _reverse(sketch: Sketch) -> None:
-    x = _with_rank(sketch, 1)
+    x = with_rank(sketch, 1)
     sketch.add(ReverseOp(x, (sketch.number(0, len(shape_of(x)) - 1),)))
 
 
 def _pad(sketch: Sketch) -> None:
-    x = _with_rank(sketch, 1)
+    x = with_rank(sketch, 1)
     rank = len(shape_of(x))
     low, high, between = ([sketch.number(0, 1) for _ in range(rank)] for _ in range(3))
     sizes = (s + a + b + c * s for s, a, b, c in zip(shape_of(x), low, high, between, strict=True))
@@ -315,7 +263,7 @@ def _pad(sketch: Sketch) -> None:
 
 
 def _concat(sketch: Sketch) -> None:
-    a = _with_rank(sketch, 1)
+    a = with_rank(sketch, 1)
     axis, shape = sketch.number(0, len(shape_of(a)) - 1), shape_of(a)
 
     def fits(v: SSAValue) -> bool:
@@ -339,11 +287,11 @@ def _index(sketch: Sketch, shape: tuple[int, ...], size: int) -> SSAValue:
         numbers = np.random.default_rng(seed).integers(0, size, shape)
         return sketch.constant(numbers, dtype)
     anything = sketch.argument(type_of(sketch.constant(np.zeros(shape), dtype)))
-    return sketch.add(BinaryOp("remainder", anything, _splat(sketch, anything, size)))
+    return sketch.add(BinaryOp("remainder", anything, splat(sketch, anything, size)))
 
 
 def _gather(sketch: Sketch) -> None:
-    x = _with_rank(sketch, 1)
+    x = with_rank(sketch, 1)
     full = [axis for axis, size in enumerate(shape_of(x)) if size]
     if full:
         axis, shape = sketch.choose(full), list(shape_of(x))
@@ -352,13 +300,13 @@ def _gather(sketch: Sketch) -> None:
 
 
 def _scatter(sketch: Sketch) -> None:
-    x = _with_rank(sketch, 1)
+    x = with_rank(sketch, 1)
     full = [axis for axis, size in enumerate(shape_of(x)) if size]
     if full:
         axis, shape = sketch.choose(full), list(shape_of(x))
         size, shape[axis] = shape[axis], sketch.choose((1, 3))
         index = _index(sketch, tuple(shape), size)
-        updates = _of_type(sketch, index, dtype_of_value(x))
+        updates = of_type(sketch, index, dtype_of_value(x))
         is_bool = dtype_of_value(x).is_bool
         kind = ScatterKind.SET if is_bool else sketch.choose(list(ScatterKind))
         sketch.add(ScatterOp(kind, x, index, updates, axis))
@@ -392,11 +340,11 @@ def _repeat(sketch: Sketch) -> None:
 
 def _redundant(sketch: Sketch) -> None:
     """Ops that do nothing, one way or another: work for canonicalize."""
-    x = _any(sketch)
+    x = any_value(sketch)
     shape, dtype = shape_of(x), dtype_of_value(x)
     way = sketch.number(0, 3)
     if way == 0 and not dtype.is_bool:
-        sketch.add(BinaryOp("mul", x, _splat(sketch, x, 1)))
+        sketch.add(BinaryOp("mul", x, splat(sketch, x, 1)))
     elif way == 1:
         sketch.add(ReshapeOp(sketch.add(ReshapeOp(x, (prod(shape), 1))), shape))
     elif way == 2:

@@ -2,16 +2,15 @@
 
 from math import prod
 
-from xdsl.ir import SSAValue
-
+from picograd.check.operands import with_rank
 from picograd.check.sketch import MOST_ELEMENTS, Sketch
 from picograd.dialects.dtypes import dtype_of, int32, type_of
-from picograd.dialects.tensor import CastOp, ConvolutionOp, ReshapeOp, WindowsOp, window_span
+from picograd.dialects.tensor import CastOp, ConvolutionOp, WindowsOp, window_span
 
 
 def windows(sketch: Sketch) -> None:
     """Windows that fit along an axis that is not empty."""
-    x = _of_rank(sketch, 1)
+    x = with_rank(sketch, 1)
     shape = type_of(x).get_shape()
     full = [axis for axis, size in enumerate(shape) if size]
     if not full or len(shape) > 4:
@@ -25,7 +24,7 @@ def windows(sketch: Sketch) -> None:
 
 def convolution(sketch: Sketch) -> None:
     """A value convolved with another that fits, or with a part of its own rows."""
-    x = _of_rank(sketch, 3)
+    x = with_rank(sketch, 3)
     if dtype_of(type_of(x)).is_bool:
         x = sketch.add(CastOp(x, int32))
     shape = type_of(x).get_shape()
@@ -53,17 +52,3 @@ def convolution(sketch: Sketch) -> None:
         sketch.add(op)
     else:
         op.erase()
-
-
-def _of_rank(sketch: Sketch, least: int) -> SSAValue:
-    """A value of at least this rank: one that is there, or one reshaped to have leading ones."""
-    value = sketch.pick(lambda v: len(type_of(v).get_shape()) >= least)
-    if value is not None:
-        return value
-    value = sketch.pick()
-    if value is None:
-        value = sketch.constant(1.0, sketch.dtypes[0])
-    shape = type_of(value).get_shape()
-    if len(shape) >= least:
-        return value
-    return sketch.add(ReshapeOp(value, (*(1,) * (least - len(shape)), *shape)))
