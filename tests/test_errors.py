@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import linecache
+import py_compile
+import re
+import runpy
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from picograd import errors
-from picograd.errors import AxisError, DTypeError, PicogradError, ShapeError, user_location
+from picograd.errors import (
+    AxisError,
+    DTypeError,
+    Location,
+    PicogradError,
+    ShapeError,
+    user_location,
+)
 
 SUBCLASSES = [
     member
@@ -81,3 +93,85 @@ def test_location_without_source_has_no_text():
     location = errors.Location("<stdin>", 3)
     assert location.text == ""
     assert str(location) == "<stdin>:3"
+
+
+def test_a_code_stands_before_the_message():
+    error = ShapeError("the sizes differ", code="PG101", found=3)
+    assert error.code == "PG101"
+    assert str(error) == "[PG101] the sizes differ\n  found:    3"
+
+
+def raised_at(source: str, tmp_path: Path) -> list[str]:
+    """The lines of source and carets of what running this program raises."""
+    file = tmp_path / "model.py"
+    file.write_text(f"import picograd as torch\nx = torch.ones(2, 3)\n{source}", "utf-8")
+    linecache.checkcache(str(file))
+    with pytest.raises(PicogradError) as caught:
+        runpy.run_path(str(file))
+    first, *lines = caught.value.where.splitlines()
+    assert re.fullmatch(rf"{re.escape(str(file))}:\d+", first)
+    return lines
+
+
+def test_carets_stand_under_the_expression(tmp_path: Path):
+    assert raised_at("y = 1 + (x @ x).sum()\n", tmp_path) == [
+        "    y = 1 + (x @ x).sum()",
+        "             ^^^^^",
+    ]
+
+
+def test_carets_stand_under_the_call_inside_a_function(tmp_path: Path):
+    source = "def f(x):\n    return x.exp().reshape(7)\n\nf(x)\n"
+    assert raised_at(source, tmp_path) == [
+        "    return x.exp().reshape(7)",
+        "           ^^^^^^^^^^^^^^^^^^",
+    ]
+
+
+def test_carets_stand_under_all_lines_of_an_expression(tmp_path: Path):
+    assert raised_at("y = torch.add(\n    x,\n    torch.ones(5),\n)\n", tmp_path) == [
+        "    y = torch.add(",
+        "        ^^^^^^^^^^",
+        "        x,",
+        "        ^^",
+        "        torch.ones(5),",
+        "        ^^^^^^^^^^^^^^",
+        "    )",
+        "    ^",
+    ]
+
+
+def test_an_expression_of_many_lines_is_cut_off(tmp_path: Path):
+    inner = "".join(f"    {number},\n" for number in range(9))
+    lines = raised_at(f"y = x.reshape(\n{inner})\n", tmp_path)
+    assert len(lines) == 13
+    assert lines[-1] == "    …"
+
+
+def test_carets_count_characters_and_not_bytes(tmp_path: Path):
+    assert raised_at('n = "ä日"; y = x @ x\n', tmp_path) == [
+        '    n = "ä日"; y = x @ x',
+        "                   ^^^^^",
+    ]
+
+
+def test_tabs_before_an_expression_are_kept(tmp_path: Path):
+    lines = raised_at("if x.ndim:\n\ty =\tx @ x\n", tmp_path)
+    assert lines == ["    y =\tx @ x", "       \t^^^^^"]
+
+
+def test_without_columns_the_line_alone_is_shown(tmp_path: Path):
+    file = tmp_path / "model.py"
+    file.write_text("  y = x\n", "utf-8")
+    assert str(Location(str(file), 1)) == f"{file}:1\n    y = x"
+
+
+def test_a_program_without_source_has_a_line_only(tmp_path: Path):
+    file = tmp_path / "model.py"
+    file.write_text("import picograd\npicograd.ones(2) + picograd.ones(3)\n", "utf-8")
+    compiled = py_compile.compile(str(file), str(tmp_path / "model.pyc"))
+    file.unlink()
+    linecache.checkcache(str(file))
+    with pytest.raises(PicogradError) as caught:
+        runpy.run_path(compiled or "")
+    assert caught.value.where == f"{file}:2"

@@ -9,7 +9,7 @@ import pytest
 
 from picograd import errors
 
-PACKAGE = Path(errors.__file__).parent
+PACKAGE = Path(errors.__file__).parents[1]
 KINDS = {
     name for name, kind in getmembers(errors, isclass) if issubclass(kind, errors.PicogradError)
 }
