@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from picograd.dialects import dtypes
+from picograd.dialects.dtypes import AnyTensor, DType, float64
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -27,6 +30,13 @@ class Accuracy:
     absolute: Mapping[str, float] = field(default_factory=dict[str, float])
     nonfinite: bool = True
     """Whether infinity and NaN behave as in IEEE 754; WGSL lets implementations ignore them."""
+    in_float64: bool = False
+    """Whether every float is computed with and kept as a float64, whatever type the IR gives it."""
+
+    def dtype_of(self, type: AnyTensor) -> DType:
+        """The dtype that a tensor's elements have here."""
+        dtype = dtypes.dtype_of(type)
+        return float64 if self.in_float64 and dtype.is_float else dtype
 
     def ulps_of(self, kind: str) -> float:
         """Units in the last place; 0.5 is correct rounding."""
@@ -83,6 +93,26 @@ GPU = Accuracy(
     },
     nonfinite=False,
 )
+
+FLOAT64 = Accuracy(
+    "float64",
+    ulps={
+        "exp": 16,
+        "log": 16,
+        "sqrt": 4,
+        "rsqrt": 16,
+        "sin": 16,
+        "cos": 16,
+        "tanh": 16,
+        "erf": 16,
+        "pow": 64,
+    },
+    slopes={"exp": 2, "pow": 4, "sin": 4, "cos": 4},
+    absolute={"log": 2.0**-50, "sin": 2.0**-50, "cos": 2.0**-50, "tanh": 2.0**-50, "erf": 2.0**-50},
+    in_float64=True,
+)
+"""Of the evaluators in float64 precision, before and after a pass: room for another decomposition
+of a function, nine decimal digits below what float32 needs."""
 
 ACCURACY: dict[str, Accuracy] = {"reference": CPU, "cpu": CPU, "gpu": GPU}
 """The constants of each device, by its name."""

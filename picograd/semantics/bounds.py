@@ -135,6 +135,8 @@ class Comparison:
     excesses: int
     worst: Excess | None
     """The element farthest outside its budget."""
+    first: Excess | None
+    """The first element outside its budget, in row-major order of the first output with one."""
     used: float
     """The largest share of its budget that a determined element uses."""
     cap: float
@@ -231,6 +233,7 @@ def judge(
         )
     elements = undetermined = excesses = 0
     worst: Excess | None = None
+    first: Excess | None = None
     used = 0.0
     for position, (bound, found) in enumerate(zip(expected, outputs, strict=True)):
         largest = largest_number(dtype_of(types[position]))
@@ -242,16 +245,18 @@ def judge(
         excesses += int(over.sum())
         top = float(share.max(initial=0.0))
         if over.any() and (worst is None or top > used):
-            place = tuple(int(i) for i in np.unravel_index(int(share.argmax()), share.shape))
-            worst = Excess(
-                position,
-                place,
-                bound.value[place].item(),
-                found[place].item(),
-                float(bound.error[place]),
-            )
+            worst = _excess(position, int(share.argmax()), bound, found)
+        if over.any() and first is None:
+            first = _excess(position, int(over.argmax()), bound, found)
         used = max(used, top)
-    return Comparison(elements, undetermined, excesses, worst, used, cap)
+    return Comparison(elements, undetermined, excesses, worst, first, used, cap)
+
+
+def _excess(output: int, place: int, bound: Bounded, found: Array) -> Excess:
+    """The element at a place, counted in row-major order."""
+    index = tuple(int(i) for i in np.unravel_index(place, found.shape))
+    expected, budget = bound.value[index].item(), float(bound.error[index])
+    return Excess(output, index, expected, found[index].item(), budget)
 
 
 def _share_of_budget(bound: Bounded, found: Array, largest: float) -> Array:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from picograd.dialects.dtypes import DType, compute_dtype, dtype_of
+from picograd.dialects.dtypes import DType, compute_dtype
 from picograd.dialects.tensor import (
     ROUNDED_TO,
     BinaryKind,
@@ -90,9 +90,11 @@ def unary(op: UnaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bound
         return discrete(value, x.doubtful)
     if kind in _MOVES_ERROR_ONLY:
         return Bounded(value, x.error, x.doubtful)
+    if kind in ROUNDED_TO and accuracy.in_float64:
+        return x
     if kind in ROUNDED_TO:
         return _to_float(x, ROUNDED_TO[kind], narrows=True, accuracy=accuracy)
-    dtype = dtype_of(op.result.type)
+    dtype = accuracy.dtype_of(op.result.type)
     if kind == UnaryKind.SIGN:
         doubtful = x.straddles_zero
         error = np.where(doubtful, 2.0, 0.0)
@@ -114,7 +116,7 @@ def _argument_error(
     kind: UnaryKind, x: Bounded, value: Array, op: UnaryOp, accuracy: Accuracy
 ) -> Array:
     """The part of the error that grows with the argument."""
-    unit = 2.0 * unit_roundoff(compute_dtype(dtype_of(op.result.type)))
+    unit = 2.0 * unit_roundoff(compute_dtype(accuracy.dtype_of(op.result.type)))
     scale = 1.0 if kind in (UnaryKind.SIN, UnaryKind.COS) else np.abs(value)
     growth = accuracy.slope_of(kind) * unit * x.magnitude * scale
     return np.where(np.isfinite(growth), growth, 0.0)
@@ -131,7 +133,7 @@ def _finish(
     return settle(
         value,
         error,
-        dtype_of(op.result.type),
+        accuracy.dtype_of(op.result.type),
         lost=lost,
         doubtful=doubtful,
         nonfinite=accuracy.nonfinite,
@@ -179,7 +181,7 @@ def binary(op: BinaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
     if not a.is_float:
         return discrete(value, doubtful)
     lost = a.lost | b.lost
-    dtype = dtype_of(op.result.type)
+    dtype = accuracy.dtype_of(op.result.type)
     if kind in (BinaryKind.MAXIMUM, BinaryKind.MINIMUM):
         error = np.maximum(a.error, b.error)
         return _finish(op, value, error, lost, doubtful, accuracy)
@@ -207,7 +209,7 @@ def _division_with_floor(
     op: BinaryOp, a: Bounded, b: Bounded, value: Array, accuracy: Accuracy
 ) -> Bounded:
     """floor(a / b) and a - b floor(a / b): both jump where the quotient is an integer."""
-    kind, dtype = op.kind.data, dtype_of(op.result.type)
+    kind, dtype = op.kind.data, accuracy.dtype_of(op.result.type)
     exact_operands = (a.error == 0) & (b.error == 0)
     quotient = a.value / b.value
     spread = _div_error(a, b)
@@ -264,7 +266,7 @@ def select(op: SelectOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
 def cast(op: CastOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded:
     """Bounds of `pico.cast`."""
     (x,) = operands
-    source, target = dtype_of(op.x.type), dtype_of(op.result.type)
+    source, target = accuracy.dtype_of(op.x.type), accuracy.dtype_of(op.result.type)
     if target.is_float:
         if x.is_float:
             narrows = target.itemsize < source.itemsize or (source.is_half and target.is_half)

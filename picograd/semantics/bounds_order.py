@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from picograd.dialects.dtypes import dtype_of
 from picograd.dialects.tensor import ArgSortOp, ScanKind, ScanOp, int_value
 from picograd.semantics.accuracy import Accuracy
 from picograd.semantics.bounded import (
@@ -38,7 +37,7 @@ def scan(op: ScanOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded
     value = evaluate_op(op, [x.value], "float64")
     if not x.is_float:
         return discrete(value, ever(x.doubtful))
-    dtype = dtype_of(op.result.type)
+    dtype = accuracy.dtype_of(op.result.type)
     unit, lost = unit_roundoff(dtype), ever(x.lost)
     roundings = _roundings(x.value.shape, axis)
     integral = bool(((x.value == np.rint(x.value)) & (x.error == 0)).all())

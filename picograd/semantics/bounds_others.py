@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from picograd.dialects.dtypes import dtype_of, float32
+from picograd.dialects.dtypes import float32
 from picograd.dialects.tensor import (
     ArgReduceKind,
     ArgReduceOp,
@@ -110,7 +110,7 @@ def scatter(op: ScatterOp, operands: Sequence[Bounded], accuracy: Accuracy) -> B
     error = apply(x.error, updates.error)
     if not adds:
         return Bounded(value, np.where(unknown, np.inf, error), doubts | unknown)
-    dtype = dtype_of(op.result.type)
+    dtype = accuracy.dtype_of(op.result.type)
     total = apply(x.magnitude, updates.magnitude)
     count = int(apply(np.ones(x.value.shape), np.ones(updates.value.shape)).max(initial=1.0))
     error = error + sum_rounding([x, updates], total, count, dtype.name, unit_roundoff(dtype))
@@ -140,7 +140,7 @@ def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
     value = evaluate_op(op, [x.value], "float64")
     if not x.is_float:
         return discrete(value, _discrete_doubt(kind, x, axes))
-    dtype = dtype_of(op.result.type)
+    dtype = accuracy.dtype_of(op.result.type)
     lost = any_along(x.lost, axes)
     peak: Array | None = None
     if kind in (ReduceKind.MAX, ReduceKind.MIN):
@@ -213,7 +213,7 @@ def matmul(op: MatmulOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
     value = evaluate_op(op, [a.value, b.value], "float64")
     if not a.is_float:
         return discrete(value, _rows_or_columns(a.doubtful, b.doubtful))
-    dtype, count = dtype_of(op.result.type), a.value.shape[-1]
+    dtype, count = accuracy.dtype_of(op.result.type), a.value.shape[-1]
     total = a.magnitude @ b.magnitude
     error = a.error @ (b.magnitude + b.error) + a.magnitude @ b.error
     # One more than the sum's: each product is rounded too.

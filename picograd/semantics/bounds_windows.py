@@ -7,7 +7,6 @@ from math import prod
 
 import numpy as np
 
-from picograd.dialects.dtypes import dtype_of
 from picograd.dialects.tensor import ConvolutionOp
 from picograd.semantics.accuracy import Accuracy
 from picograd.semantics.bounded import Array, Bounded, discrete, settle, unit_roundoff
@@ -22,7 +21,7 @@ def convolution(op: ConvolutionOp, operands: Sequence[Bounded], accuracy: Accura
     value = evaluate_op(op, [x.value, w.value], "float64")
     if not x.is_float:
         return discrete(value, _meets(op, x.doubtful, w.doubtful))
-    dtype = dtype_of(op.result.type)
+    dtype = accuracy.dtype_of(op.result.type)
     total = convolve(op, x.magnitude, w.magnitude)
     error = convolve(op, x.error, w.magnitude + w.error) + convolve(op, x.magnitude, w.error)
     # One more than the sum's: each product is rounded too.
