@@ -17,6 +17,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Region, SSAValue
 
 from picograd.check.makers import MAKERS
+from picograd.check.makers_edges import EDGES
 from picograd.check.sketch import DTYPES, SIZES, Sketch, Source
 from picograd.dialects.buffer import DONATED, NAME
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, tensor_type, type_of
@@ -25,6 +26,7 @@ from picograd.dialects.tensor import int_attr
 
 T = TypeVar("T")
 
+_KNOWN = {**MAKERS, **EDGES}
 _NAMES = ("hidden", "loss", None, None)
 # Elementwise ops, reductions and broadcasts are what programs mostly consist of.
 _OFTEN = ("unary", "binary", "binary", "reduce", "broadcast")
@@ -57,16 +59,16 @@ def draw_module(
 ) -> ModuleOp:
     """A module with one function `@main` of up to four arguments and results.
 
-    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS`); a kind may append
-    helpers of other kinds. Values are of `dtypes`, the first more often, and of int32 and int64 for
-    indices; the sizes of arguments are among `sizes`.
+    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS` and of
+    `makers_edges.EDGES`); a kind may append helpers of other kinds. Values are of `dtypes`, the
+    first more often, and of int32 and int64 for indices; the sizes of arguments are among `sizes`.
     """
     sketch = Sketch(source, dtypes=dtypes, sizes=sizes)
     kinds = (*(name for name in _OFTEN if name in makers), *makers)
     for _ in range(sketch.number(1, 3)):
         sketch.argument(tensor_type(sketch.shape(), sketch.dtype()))
     for name in source.several(kinds, fewest_ops, most_ops):
-        MAKERS[name](sketch)
+        _KNOWN[name](sketch)
     name_some(sketch)
     outputs = [sketch.values[-1]]
     for _ in range(sketch.number(0, 2)):
