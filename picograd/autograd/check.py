@@ -41,6 +41,7 @@ def gradcheck(
             raise located(
                 DTypeError(
                     "gradcheck needs float64: smaller floats drown the differences in rounding",
+                    code="PG201",
                     expected="float64",
                     found=f"{given[position].dtype.name} for input {position}",
                     hint="convert the inputs with .double() before requires_grad_()",
@@ -63,6 +64,7 @@ def gradcheck(
             raise located(
                 GradientError(
                     f"the gradient of output {number} for input {position} is not its slope",
+                    code="PG411",
                     expected=f"about {numeric.tolist()} (central differences)",
                     found=exact.tolist(),
                     hint="check the function at a point without kinks and ties, or its gradient",

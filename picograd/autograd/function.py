@@ -50,6 +50,7 @@ class FunctionCtx:
             raise located(
                 GradientError(
                     "backward through the same graph a second time, after its values were freed",
+                    code="PG403",
                     expected="one backward pass for each forward pass",
                     found="saved_tensors of a function that was already visited",
                     hint="call backward(retain_graph=True) the first time",
@@ -70,6 +71,7 @@ class FunctionCtx:
         raise located(
             GradientError(
                 "mark_dirty: a function with a gradient of its own changes no argument in place",
+                code="PG410",
                 expected="a forward that returns new tensors",
                 found=f"{len(tensors)} arguments that were changed",
                 hint="compute on x.clone(), and return that",
@@ -124,6 +126,7 @@ class _Saved:
             raise located(
                 GradientError(
                     "a tensor needed for the gradient has been changed by an operation in place",
+                    code="PG404",
                     expected=f"version {stamp.version}, as it was saved",
                     found=f"version {stamp.cell.version}",
                     hint="change a copy (.clone()), or change it after backward()",
@@ -180,6 +183,7 @@ class Function:
                 GradientError(
                     f"{cls.__name__} has a gradient of its own, which {SETTINGS.trace.what} "
                     "does not ask for",
+                    code="PG410",
                     expected="a function made of picograd's own operations",
                     found=f"{cls.__name__}.apply under {SETTINGS.trace.what}",
                     hint="use backward() or torch.autograd.grad, in compiled functions too",
@@ -275,6 +279,7 @@ class _Pull:
             raise located(
                 OptionError(
                     f"{self._function.__name__}.backward returns a gradient for each argument",
+                    code="PG410",
                     expected=f"{len(self._args)} gradients",
                     found=f"{len(parts)}",
                     hint="return None for arguments that have none",
@@ -289,6 +294,7 @@ class _Pull:
             raise located(
                 ShapeError(
                     f"what {self._function.__name__}.backward returns does not fit its argument",
+                    code="PG410",
                     expected=list(arg.shape),
                     found=list(part.shape),
                     hint="sum the gradient over the axes that forward broadcast",
@@ -332,6 +338,7 @@ def _undefined(method: str) -> OptionError:
     return located(
         OptionError(
             f"a Function without {method}",
+            code="PG410",
             expected=f"a static method `{method}` in the subclass",
             found=f"a call of Function.{method}",
             hint=f"define it: @staticmethod def {method}(ctx, …)",

@@ -53,6 +53,7 @@ def grad(
             raise located(
                 GradientError(
                     f"no output depends on input {position}",
+                    code="PG409",
                     expected="inputs that were used to compute the outputs",
                     found=f"a tensor of shape {list(tensor.shape)} that was not used",
                     hint="leave it out, or pass allow_unused=True, which gives None for it",
@@ -79,6 +80,7 @@ def _listed(tensors: Tensors) -> list[Tensor]:
         raise located(
             OptionError(
                 "no tensor was given to differentiate",
+                code="PG408",
                 expected="a tensor, or a sequence of at least one",
                 found="an empty sequence",
                 hint="pass the outputs and the inputs of the computation",
@@ -96,6 +98,7 @@ def _for_each(tensors: Sequence[Tensor], given: Gradients) -> Sequence[Tensor | 
         raise located(
             OptionError(
                 "there is not one gradient for each output",
+                code="PG408",
                 expected=f"{len(tensors)} gradients, None for outputs of one element",
                 found=f"{len(listed)}",
                 hint="pass as many grad_outputs as outputs",

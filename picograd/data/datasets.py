@@ -29,6 +29,7 @@ class Dataset(Generic[T_co]):
         raise located(
             OptionError(
                 f"{type(self).__name__} cannot be indexed",
+                code="PG804",
                 expected="a method __getitem__(self, index), and __len__(self)",
                 found="neither in the class",
                 hint="define how the data set reads one example",
@@ -48,6 +49,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
             raise located(
                 ShapeError(
                     "the tensors of a data set are equally long",
+                    code="PG812",
                     expected="one size of the first axis",
                     found=[list(tensor.shape) for tensor in tensors],
                     hint="pass one row of every tensor for each example",
@@ -114,6 +116,7 @@ def random_split(
         raise located(
             OptionError(
                 "the parts do not make up the data set",
+                code="PG105",
                 expected=f"lengths that add up to {count}, or shares that add up to 1",
                 found=list(lengths),
                 hint="pass for instance [0.8, 0.2]",

@@ -43,6 +43,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     raise located(
         DTypeError(
             "examples of this kind do not make a batch",
+            code="PG812",
             expected="tensors, arrays, numbers, strings, or tuples, lists and dictionaries of them",
             found=type(cast(object, first)).__name__,
             hint="pass a collate_fn that makes a batch of a list of examples",
@@ -74,6 +75,7 @@ class DataLoader:
             raise located(
                 OptionError(
                     "the DataLoader reads in its own process",
+                    code="PG802",
                     expected="num_workers=0",
                     found=num_workers,
                     hint="leave num_workers out; keep what is read in memory where that is slow",
@@ -86,6 +88,7 @@ class DataLoader:
             raise located(
                 OptionError(
                     "settings of the DataLoader exclude one another",
+                    code="PG803",
                     expected="a batch_sampler alone, or a sampler without shuffle",
                     found=f"batch_size={batch_size}, shuffle={shuffle}, drop_last={drop_last}, "
                     f"sampler={sampler is not None}, batch_sampler={batch_sampler is not None}",

@@ -41,6 +41,7 @@ def read_idx(path: str | Path) -> NDArray[Any]:
     if kind not in _IDX_TYPES or len(data) < start:
         raise ShapeError(
             f"{path} is no IDX file",
+            code="PG811",
             expected="two zero bytes, an element type, a rank, and the sizes",
             found=data[:4].hex(" ") or "an empty file",
             where=user_location(),
@@ -51,6 +52,7 @@ def read_idx(path: str | Path) -> NDArray[Any]:
     if len(data) != start + count * dtype.itemsize:
         raise ShapeError(
             f"{path} is cut short or too long",
+            code="PG811",
             expected=f"{start + count * dtype.itemsize} bytes for the shape {shape.tolist()}",
             found=f"{len(data)} bytes",
             where=user_location(),
@@ -77,6 +79,7 @@ def load_mnist(
     else:
         raise OptionError(
             "these images come without labels",
+            code="PG811",
             expected="a file of labels, or a csv file of 785 columns",
             found=f"{pixels.shape[1]} columns",
             hint="pass labels=…",
@@ -85,6 +88,7 @@ def load_mnist(
     if len(classes) != len(pixels):
         raise ShapeError(
             "images and labels are not equally many",
+            code="PG812",
             expected=f"{len(pixels)} labels",
             found=len(classes),
             where=user_location(),

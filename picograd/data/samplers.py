@@ -30,6 +30,7 @@ class Sampler:
         raise located(
             OptionError(
                 f"{type(self).__name__} has no order",
+                code="PG804",
                 expected="a method __iter__(self)",
                 found="none in the class",
                 hint="define how the sampler yields the numbers of examples",
@@ -123,6 +124,7 @@ class BatchSampler:
             raise located(
                 OptionError(
                     "a batch holds examples",
+                    code="PG802",
                     expected="batch_size >= 1",
                     found=batch_size,
                     hint="pass how many examples one step gets",

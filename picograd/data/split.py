@@ -27,6 +27,7 @@ def hold_out(x: NDArray[Any], y: NDArray[Any], count: int, seed: int = 0) -> Spl
     if len(x) != len(y) or not 0 <= count <= len(x):
         raise ShapeError(
             "the examples cannot be split so",
+            code="PG812",
             expected=f"as many labels as examples, and at most {len(x)} held out",
             found=f"{len(x)} examples, {len(y)} labels, {count} held out",
             where=user_location(),

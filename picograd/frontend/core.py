@@ -207,6 +207,7 @@ class TensorCore:
             raise located(
                 GradientError(
                     "a leaf tensor that requires a gradient is changed in place",
+                    code="PG405",
                     expected="a tensor without requires_grad, or torch.no_grad()",
                     found=f"{self.history.node.name} of shape {list(self.shape)}",
                     hint="wrap the change in `with no_grad():`, or work on a .clone()",
@@ -219,6 +220,7 @@ class TensorCore:
             raise located(
                 ShapeError(
                     "an expanded tensor is written in place, where several elements share memory",
+                    code="PG126",
                     expected="a tensor whose elements have memory of their own",
                     found=f"shape {list(self.shape)}, strides {list(self._layout.strides)}",
                     hint="call .clone() before writing",
@@ -260,6 +262,7 @@ class TensorCore:
             raise located(
                 DTypeError(
                     "only floating point tensors can require gradients",
+                    code="PG210",
                     expected="float32 or float64",
                     found=self.dtype.name,
                     hint="convert it first: x.float()",
@@ -269,6 +272,7 @@ class TensorCore:
             raise located(
                 GradientError(
                     "requires_grad can be switched off only for leaf tensors",
+                    code="PG406",
                     found=f"the result of {self.history.node.name if self.history.node else ''}",
                     hint="use .detach()",
                 )
@@ -296,6 +300,7 @@ class TensorCore:
             raise located(
                 ShapeError(
                     "a gradient has the shape and dtype of its tensor",
+                    code="PG408",
                     expected=f"{list(self.shape)} {self.dtype.name}",
                     found=f"{list(value.shape)} {value.dtype.name}",
                     hint="reshape the gradient or convert it with .to(dtype)",

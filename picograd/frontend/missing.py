@@ -73,6 +73,7 @@ def missing(owner: str, name: str, known: Iterable[str]) -> MissingName:
     return located(
         MissingName(
             f"picograd has no {owner}.{name}",
+            code="PG810",
             expected="a name that docs/functions.md lists, or one of PyTorch's basic ones",
             found=name,
             hint=hint,

@@ -92,6 +92,7 @@ def require_fit(shape: tuple[int, ...], dtype: DType, target: TensorCore) -> Non
         raise located(
             ShapeError(
                 "the result of an operation in place does not fit into its tensor",
+                code="PG101",
                 expected=f"a result of shape {list(target.shape)}",
                 found=list(shape),
                 hint="use the operation that makes a new tensor",
@@ -101,6 +102,7 @@ def require_fit(shape: tuple[int, ...], dtype: DType, target: TensorCore) -> Non
         raise located(
             DTypeError(
                 f"a result of dtype {dtype.name} can't be stored in place as {target.dtype.name}",
+                code="PG204",
                 expected=f"{target.dtype.name}, or a dtype of a lower kind",
                 found=dtype.name,
                 hint="use the operation that makes a new tensor",
@@ -114,6 +116,7 @@ def require_tensor(value: object, what: str, hint: str) -> TensorCore:
         raise located(
             OperandError(
                 f"{what} takes a tensor",
+                code="PG207",
                 expected="a tensor",
                 found=type(value).__name__,
                 hint=hint,
@@ -128,6 +131,7 @@ def require_dtype(dtype: object) -> None:
         raise located(
             OperandError(
                 "this is no dtype",
+                code="PG207",
                 expected="one of picograd's dtypes, such as torch.float32, or None",
                 found=repr(dtype),
                 hint="names and NumPy's types are not dtypes: write torch.int64, torch.bool, …",
@@ -141,6 +145,7 @@ def require_float(tensor: TensorCore, what: str) -> None:
         raise located(
             DTypeError(
                 f"{what} is defined for floats",
+                code="PG201",
                 expected="a tensor of a float dtype",
                 found=tensor.dtype.name,
                 hint="convert it first: x.float()",
@@ -160,6 +165,7 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
                 raise located(
                     ShapeError(
                         f"sizes {result[axis]} and {size} of axis {axis - rank} do not broadcast",
+                        code="PG101",
                         expected="sizes, from the right, that are equal or 1",
                         found=" and ".join(str(list(shape)) for shape in shapes),
                         hint="reshape one of the tensors, for instance with unsqueeze()",
@@ -175,6 +181,7 @@ def common_device(operands: Sequence[Operand]) -> str:
         raise located(
             DeviceError(
                 "tensors of one operation are on different devices",
+                code="PG302",
                 expected=f"all on {devices[0]!r}",
                 found=" and ".join(repr(device) for device in devices),
                 hint=f"move them with .to({devices[0]!r})",
@@ -209,6 +216,7 @@ def _number_var(ops: Tape, number: bool | float, dtype: DType, shape: Sequence[i
         raise located(
             DTypeError(
                 f"the number {number} does not fit into {dtype.name}",
+                code="PG203",
                 expected=f"a number that {dtype.name} can hold",
                 found=number,
                 hint="use a tensor of a wider dtype",

@@ -100,6 +100,7 @@ class BatchLevel(Level):
             raise located(
                 OptionError(
                     "a random function is called inside vmap",
+                    code="PG509",
                     expected="randomness='different' or 'same', or no random numbers",
                     found="randomness='error', the default",
                     hint="vmap(f, randomness='different') draws for each example, 'same' once for "
@@ -198,6 +199,7 @@ def _batch_size(leaves: Sequence[Any], dims: Sequence[Any]) -> int:
                     f"vmap: in_dims names an axis of input {position}, which is no tensor"
                     if isinstance(dim, int)
                     else "vmap: in_dims holds something other than axes",
+                    code="PG508",
                     expected="an axis for each tensor to be mapped, None for everything else",
                     found=f"{dim!r} for a {type(leaf).__name__}",
                     hint="write None in in_dims for what is the same for all examples",
@@ -207,6 +209,7 @@ def _batch_size(leaves: Sequence[Any], dims: Sequence[Any]) -> int:
             raise located(
                 AxisError(
                     f"vmap: in_dims names axis {dim} of input {position}, which has {leaf.ndim}",
+                    code="PG508",
                     expected=f"an axis of a tensor of shape {list(leaf.shape)}",
                     found=dim,
                     hint="give every mapped tensor a batch axis, or write None in in_dims",
@@ -217,6 +220,7 @@ def _batch_size(leaves: Sequence[Any], dims: Sequence[Any]) -> int:
         raise located(
             OptionError(
                 "vmap: no input is mapped",
+                code="PG508",
                 expected="at least one tensor with an axis in in_dims",
                 found="None for all inputs" if dims else "a call without positional arguments",
                 hint="map at least one argument, by position, or call the function itself",
@@ -226,6 +230,7 @@ def _batch_size(leaves: Sequence[Any], dims: Sequence[Any]) -> int:
         raise located(
             ShapeError(
                 "vmap: the mapped axes have different sizes",
+                code="PG102",
                 expected="one batch size for all inputs",
                 found=", ".join(f"{size} for input {n}" for n, size in sizes.items()),
                 hint="check in_dims, and that all inputs have as many examples",
@@ -249,6 +254,7 @@ def _placed(level: BatchLevel, value: Batched, dim: Any) -> Var:
         raise located(
             OptionError(
                 "vmap: out_dims is None for an output that differs between examples",
+                code="PG508",
                 expected="an axis for the batch",
                 found=f"an example's output of shape {list(value.type.get_shape())}",
                 hint="write the axis at which the batch shall stand, such as 0",
@@ -259,6 +265,7 @@ def _placed(level: BatchLevel, value: Batched, dim: Any) -> Var:
         raise located(
             AxisError(
                 f"vmap: out_dims names no axis of an output with {rank} axes, the batch included",
+                code="PG508",
                 expected=f"an axis from {-rank} to {rank - 1}, or None",
                 found=dim,
                 hint="count the axes of the output with the batch axis among them",
@@ -290,6 +297,7 @@ def vmap(
         raise located(
             OptionError(
                 "vmap: unknown randomness",
+                code="PG509",
                 expected=" or ".join(repr(choice) for choice in RANDOMNESS),
                 found=repr(randomness),
                 hint="choose whether examples draw different random numbers or the same",
@@ -299,6 +307,7 @@ def vmap(
         raise located(
             OptionError(
                 "vmap: chunk_size is a number of examples",
+                code="PG802",
                 expected="1 or more, or None for all at once",
                 found=chunk_size,
                 hint="leave chunk_size out unless the batch does not fit into memory",

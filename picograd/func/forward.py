@@ -114,6 +114,7 @@ def jvp(
             raise located(
                 OptionError(
                     f"jvp takes its {name} as a tuple",
+                    code="PG510",
                     expected="a tuple with one entry for each argument of the function",
                     found=type(given).__name__,
                     hint="write jvp(f, (x,), (t,)) for a function of one argument",
@@ -153,6 +154,7 @@ def _moved_by(end: Tensor, tangent: Var | None, *, strict: bool) -> Tensor:
             raise located(
                 GradientError(
                     "jvp with strict=True: an output depends on no argument",
+                    code="PG409",
                     expected="outputs that all depend on the primals",
                     found=f"an output of shape {list(end.shape)} that does not",
                     hint="leave strict out to get a tangent of zeros",

@@ -39,6 +39,7 @@ def functional_call(
         raise located(
             OptionError(
                 f"the tensors given to functional_call are not those of {type(module).__name__}",
+                code="PG512",
                 expected=", ".join(present) or "none: it has no parameters",
                 found=", ".join(
                     [f"{name} too many" for name in unknown]
@@ -61,6 +62,7 @@ def _merged(given: State | Sequence[State]) -> dict[str, Tensor]:
                 raise located(
                     OptionError(
                         f"{name} is in two of the dictionaries given to functional_call",
+                        code="PG512",
                         expected="each name once",
                         found=f"{name} twice",
                         hint="leave it out of one of them",
@@ -109,6 +111,7 @@ def stack_module_state(
         raise located(
             ShapeError(
                 "stack_module_state needs modules of one class",
+                code="PG512",
                 expected="at least one module, all of the same class and sizes",
                 found=", ".join(type(model).__name__ for model in models) or "no module",
                 hint="stack the states of modules that were made alike",

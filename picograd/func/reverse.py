@@ -93,6 +93,7 @@ def check_differentiable(leaf: object, role: str, what: str) -> None:
         raise located(
             DTypeError(
                 f"{what} differentiates tensors, and {role} holds something else",
+                code="PG210",
                 expected="a float tensor, or tuples, lists and dictionaries of such",
                 found=type(leaf).__name__,
                 hint="pass torch.tensor(…), or choose other arguments with argnums",
@@ -102,6 +103,7 @@ def check_differentiable(leaf: object, role: str, what: str) -> None:
         raise located(
             DTypeError(
                 f"{what} differentiates floats, and {role} holds integers or bools",
+                code="PG210",
                 expected="float32 or another float",
                 found=leaf.dtype.name,
                 hint="convert it first: x.float(); or choose other arguments with argnums",
@@ -138,6 +140,7 @@ def _check_scalar(output: object) -> None:
         raise located(
             GradientError(
                 "grad needs a function that returns one tensor",
+                code="PG401",
                 expected="a scalar, such as a loss",
                 found=type(output).__name__,
                 hint="return the loss alone, or (loss, aux) with has_aux=True",
@@ -147,6 +150,7 @@ def _check_scalar(output: object) -> None:
         raise located(
             GradientError(
                 "grad needs a function that returns a scalar",
+                code="PG401",
                 expected="a float tensor of shape []",
                 found=f"{output.dtype.name} of shape {list(output.shape)}",
                 hint="reduce it (.sum(), .mean()), or use torch.func.vjp or torch.func.jacrev",

@@ -55,6 +55,7 @@ def split_aux(result: object, what: str) -> tuple[Any, Any]:
         raise located(
             OptionError(
                 f"{what} with has_aux=True needs a function that returns a pair",
+                code="PG511",
                 expected="(output, aux)",
                 found=type(cast(object, result)).__name__,
                 hint="return the output and what else you want to see, or leave has_aux out",
@@ -71,6 +72,7 @@ def positions(argnums: Argnums, count: int, what: str) -> list[int]:
             raise located(
                 OptionError(
                     f"{what}: argument {number} does not exist",
+                    code="PG510",
                     expected=f"argnums among the {count} positional arguments of the call",
                     found=f"argnums={argnums}",
                     hint="pass the arguments to differentiate by position",
@@ -87,6 +89,7 @@ def check_tensors(result: object, what: str) -> list[Any]:
             raise located(
                 OptionError(
                     f"{what} needs a function that returns tensors",
+                    code="PG511",
                     expected="a tensor, or tuples, lists and dictionaries of tensors",
                     found=type(leaf).__name__,
                     hint="return torch.tensor(…), or what is no tensor through has_aux=True",

@@ -48,6 +48,7 @@ def spread(prefix: object, tree: object, name: str) -> list[Any]:
         raise located(
             OptionError(
                 f"{name} is not structured like what it describes",
+                code="PG510",
                 expected=f"one entry for each part of {shape_of_tree(branches)}",
                 found=entries,
                 hint=f"write {name} with the same tuples, lists and dictionaries, or one entry "
@@ -81,6 +82,7 @@ def check_same_structure(given: object, expected: object, what: str) -> None:
         raise located(
             OptionError(
                 f"{what} have another structure than what they belong to",
+                code="PG510",
                 expected=shape_of_tree(expected),
                 found=shape_of_tree(given),
                 hint="pass the same tuples, lists and dictionaries, with a tensor for each tensor",

@@ -37,6 +37,7 @@ def save(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = Non
             raise located(
                 OptionError(
                     f"{name!r} is no tensor",
+                    code="PG807",
                     expected="a dictionary of names and tensors, such as model.state_dict()",
                     found=type(value).__name__,
                     hint="keep numbers and settings in the metadata, as text",
@@ -90,6 +91,7 @@ def _loaded(data: bytes, device: str | None, what: str) -> dict[str, Tensor]:
         raise located(
             StateError(
                 f"{what} cannot be read as safetensors",
+                code="PG807",
                 expected="a file that save_file wrote, whole",
                 found=f"{len(data)} bytes: {error}",
                 hint="copy the file again; files of torch.save must be converted in PyTorch",
@@ -102,6 +104,7 @@ def _loaded(data: bytes, device: str | None, what: str) -> dict[str, Tensor]:
             raise located(
                 DTypeError(
                     f"`{name}` has a dtype that picograd lacks",
+                    code="PG208",
                     expected="one of " + ", ".join(_BY_CODE),
                     found=entry["dtype"],
                     hint="convert it where the file was made",

@@ -12,6 +12,7 @@ def _refuse(name: str, hint: str) -> NoReturn:
     raise located(
         OptionError(
             f"picograd has no {name}: such files are pickles, which run code when they are read",
+            code="PG808",
             expected="a file of safetensors",
             found=f"a call of {name}",
             hint=hint,

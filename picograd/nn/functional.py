@@ -177,6 +177,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise located(
             ShapeError(
                 "linear: the input's last axis has one element for each column of the weight",
+                code="PG103",
                 expected="input [..., in] and weight [out, in]",
                 found=f"input {list(input.shape)} and weight {list(weight.shape)}",
                 hint="give the layer as many in_features as the input's last axis has elements",
@@ -199,6 +200,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         raise located(
             OptionError(
                 "padding_idx names no row of the table",
+                code="PG119",
                 expected=f"{-count} <= padding_idx < {count}",
                 found=padding_idx,
                 hint="pass the index that pads the sequences",

@@ -92,6 +92,7 @@ def trunc_normal_(
         raise located(
             OptionError(
                 "hardly any normal number lies between these bounds",
+                code="PG802",
                 expected="bounds a < b within a few standard deviations of the mean",
                 found=f"mean={mean}, std={std}, a={a}, b={b}",
                 hint="move a and b to the left and right of the mean",
@@ -140,6 +141,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         raise located(
             OptionError(
                 f"no gain is known for {nonlinearity!r}",
+                code="PG801",
                 expected=", ".join([*_GAINS, "leaky_relu"]),
                 found=repr(nonlinearity),
                 hint="pass one of these names",
@@ -176,6 +178,7 @@ def _kaiming(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
         raise located(
             OptionError(
                 "the variance is kept in one of two directions",
+                code="PG801",
                 expected="mode 'fan_in' or 'fan_out'",
                 found=repr(mode),
                 hint="pass 'fan_in' for the forward pass, 'fan_out' for the backward pass",
@@ -203,6 +206,7 @@ def _check_rank(tensor: Tensor, name: str, *, exactly: bool = False) -> None:
         raise located(
             ShapeError(
                 f"{name} fills matrices",
+                code="PG104",
                 expected="two axes" if exactly else "at least two axes",
                 found=list(tensor.shape),
                 hint="initialize vectors with uniform_ or zeros_",
@@ -216,6 +220,7 @@ def fans_of(tensor: Tensor) -> tuple[int, int]:
         raise located(
             ShapeError(
                 "fan in and fan out are counted for weights",
+                code="PG104",
                 expected="at least two axes",
                 found=list(tensor.shape),
                 hint="initialize vectors with uniform_ or zeros_",

@@ -34,6 +34,7 @@ def clip_grad_norm_(
         raise located(
             OptionError(
                 "gradients are clipped by a norm of a positive order",
+                code="PG802",
                 expected="norm_type > 0",
                 found=norm_type,
                 hint="pass 2.0, or math.inf for the largest element",
@@ -55,6 +56,7 @@ def clip_grad_norm_(
             raise located(
                 OptionError(
                     "the norm of the gradients is no finite number",
+                    code="PG813",
                     expected="a finite norm",
                     found=float(total),
                     hint="look for a division by zero or a learning rate that is too large",
@@ -86,6 +88,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise located(
             ShapeError(
                 "the vector does not hold as many elements as the parameters",
+                code="PG105",
                 expected=[count],
                 found=list(vec.shape),
                 hint="make it with parameters_to_vector from parameters of the same shapes",

@@ -28,6 +28,7 @@ class Adadelta(Optimizer):
             raise located(
                 OptionError(
                     "Adadelta does not work with these settings",
+                    code="PG802",
                     expected="numbers of 0 or more, rho from 0 to 1",
                     found=f"lr={lr}, rho={rho}, eps={eps}, weight_decay={weight_decay}",
                     hint="pass numbers of 0 or more; 0.9 is common for rho",

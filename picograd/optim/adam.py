@@ -44,6 +44,7 @@ class Adam(Optimizer):
             raise located(
                 OptionError(
                     "Adam does not work with these settings",
+                    code="PG802",
                     expected="numbers of 0 or more, betas below 1",
                     found=f"lr={lr}, betas={betas}, eps={eps}, weight_decay={weight_decay}",
                     hint="pass lr, eps and weight_decay of 0 or more, and betas in [0, 1)",

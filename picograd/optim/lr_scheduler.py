@@ -40,7 +40,11 @@ __all__ = [
 def _refuse(name: str, expected: str, found: object, hint: str) -> OptionError:
     return located(
         OptionError(
-            f"{name} does not work with these settings", expected=expected, found=found, hint=hint
+            f"{name} does not work with these settings",
+            code="PG802",
+            expected=expected,
+            found=found,
+            hint=hint,
         )
     )
 
@@ -50,6 +54,7 @@ def _check_outside(name: str) -> None:
         raise located(
             TraceError(
                 f"{name}.step() inside a compiled function, where it would run only once",
+                code="PG503",
                 expected="a call after the compiled step",
                 found="a call while tracing",
                 hint="call scheduler.step() outside; the learning rate is an input of the step",

@@ -46,6 +46,7 @@ class Optimizer(Watched):
             raise located(
                 OptionError(
                     "an optimizer without parameters",
+                    code="PG805",
                     expected="model.parameters(), or a list of tensors",
                     found="nothing",
                     hint="pass the list itself; a generator is empty once it was used",
@@ -68,6 +69,7 @@ class Optimizer(Watched):
                 raise located(
                     OptionError(
                         "an optimizer changes leaf tensors",
+                        code="PG805",
                         expected="parameters, or tensors made with requires_grad=True",
                         found=type(tensor).__name__,
                         hint="pass the leaves themselves, for instance model.parameters()",
@@ -77,6 +79,7 @@ class Optimizer(Watched):
                 raise located(
                     OptionError(
                         "a parameter appears twice",
+                        code="PG805",
                         expected="each once",
                         found="twice",
                         hint="pass each parameter once, also where modules share it",
@@ -129,6 +132,7 @@ class Optimizer(Watched):
         raise located(
             OptionError(
                 f"{type(self).__name__} does not say how parameters change",
+                code="PG804",
                 expected="a method `step`, or `update(group, params)`",
                 found="neither",
                 hint="define step(self, closure=None) under @torch.no_grad(), as in PyTorch",
@@ -200,6 +204,7 @@ class Optimizer(Watched):
             raise located(
                 OptionError(
                     "the saved groups have other sizes",
+                    code="PG806",
                     expected=mine,
                     found=sizes,
                     hint="load into an optimizer that was made for the same parameters",

@@ -31,6 +31,7 @@ class ReduceLROnPlateau:
             raise located(
                 OptionError(
                     "ReduceLROnPlateau does not work with these settings",
+                    code="PG802",
                     expected="factor < 1, mode 'min' or 'max', threshold_mode 'rel' or 'abs'",
                     found=f"factor={factor}, mode={mode!r}, threshold_mode={threshold_mode!r}",
                     hint="pass what to multiply the learning rate with, such as 0.1",
@@ -44,6 +45,7 @@ class ReduceLROnPlateau:
             raise located(
                 OptionError(
                     "there is one least learning rate for each group",
+                    code="PG805",
                     expected=groups,
                     found=len(self.min_lrs),
                     hint="pass one number for all groups, or as many as there are groups",

@@ -34,6 +34,7 @@ class RMSprop(Optimizer):
             raise located(
                 OptionError(
                     "RMSprop does not work with these settings",
+                    code="PG802",
                     expected="numbers of 0 or more",
                     found=f"lr={lr}, alpha={alpha}, eps={eps}, weight_decay={weight_decay}, "
                     f"momentum={momentum}",
@@ -93,6 +94,7 @@ class Adagrad(Optimizer):
             raise located(
                 OptionError(
                     "Adagrad does not work with these settings",
+                    code="PG802",
                     expected="numbers of 0 or more",
                     found=f"lr={lr}, lr_decay={lr_decay}, weight_decay={weight_decay}, "
                     f"initial_accumulator_value={initial_accumulator_value}, eps={eps}",

@@ -30,6 +30,7 @@ class SGD(Optimizer):
             raise located(
                 OptionError(
                     "SGD does not work with these settings",
+                    code="PG802",
                     expected="numbers of 0 or more; nesterov with momentum and without dampening",
                     found=f"lr={lr}, momentum={momentum}, dampening={dampening}, "
                     f"weight_decay={weight_decay}, nesterov={nesterov}",

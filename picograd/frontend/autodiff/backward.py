@@ -213,6 +213,7 @@ def _carrier(node: Node) -> _Carry:
     raise located(
         GradientError(
             "backward() in a compiled or transformed function reaches ops that ran outside of it",
+            code="PG412",
             expected="forward and backward in the same function",
             found=f"{node.name} from outside",
             hint="compute the loss inside the function, or detach() what it is given",

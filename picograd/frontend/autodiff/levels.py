@@ -121,6 +121,7 @@ class Level(Mode):
             raise located(
                 DeviceError(
                     f"a function under {self.what} runs on one device",
+                    code="PG302",
                     expected=f"tensors on {self.device!r}",
                     found=f"a tensor on {tensor.device!r}",
                     hint=f"move it with .to({self.device!r}) before the call",
@@ -164,6 +165,7 @@ class Level(Mode):
         raise located(
             TraceError(
                 f"{role} is changed in place by a function under {self.what}",
+                code="PG505",
                 expected="a function that changes only tensors it made itself",
                 found=f"a change of {cell.name or role} ({cell.type})",
                 hint="change a .clone(), and return it; pass what the function changes as an "

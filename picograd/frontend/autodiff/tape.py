@@ -115,7 +115,7 @@ class BarrierNode(Node):
         self._hint = hint
 
     def refuse(self) -> NoReturn:
-        raise located(GradientError(self._message, hint=self._hint))
+        raise located(GradientError(self._message, code="PG412", hint=self._hint))
 
 
 class MoveNode(Node):
@@ -242,6 +242,7 @@ class CallNode(Node):
             raise located(
                 GradientError(
                     "a tensor needed for the gradient has been changed by an operation in place",
+                    code="PG404",
                     expected=f"{type} at version {var.stamp.version}, as {self.name} saw it",
                     found=f"version {var.stamp.cell.version}",
                     hint="change a copy (.clone()), or change it after backward()",
@@ -253,6 +254,7 @@ class CallNode(Node):
         raise located(
             GradientError(
                 "backward through the same graph a second time, after its values were freed",
+                code="PG403",
                 expected="one backward pass for each forward pass",
                 found=f"{self.name} was already visited",
                 hint="call backward(retain_graph=True) the first time",

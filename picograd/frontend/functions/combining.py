@@ -54,6 +54,7 @@ def meshgrid(
         raise located(
             OptionError(
                 "meshgrid orders axes in two ways",
+                code="PG801",
                 expected="'ij' or 'xy'",
                 found=repr(indexing),
                 hint="pass indexing='ij', or leave it out",
@@ -63,6 +64,7 @@ def meshgrid(
         raise located(
             ShapeError(
                 "meshgrid takes vectors",
+                code="PG104",
                 expected="tensors of one axis",
                 found=[list(vector.shape) for vector in vectors],
                 hint="flatten them first",
@@ -98,6 +100,7 @@ def one_hot(tensor: TensorCore, num_classes: int = -1) -> Tensor:
         raise located(
             DTypeError(
                 "one_hot takes classes as int64",
+                code="PG122",
                 expected="int64",
                 found=classes.dtype.name,
                 hint="convert them: x.long()",
@@ -108,6 +111,7 @@ def one_hot(tensor: TensorCore, num_classes: int = -1) -> Tensor:
             raise located(
                 ShapeError(
                     "how many classes there are, nobody knows: the tensor is empty",
+                    code="PG108",
                     expected="num_classes, or at least one element",
                     found=list(classes.shape),
                     hint="pass num_classes",

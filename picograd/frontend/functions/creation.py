@@ -39,6 +39,7 @@ def builder_for(device: str | None) -> Tape:
         raise located(
             TraceError(
                 "a compiled function runs on one device",
+                code="PG302",
                 expected=f"tensors on {mode.device!r}",
                 found=f"a new tensor on {name!r}",
                 hint="leave out `device`, or create the tensor outside of the function",
@@ -93,6 +94,7 @@ def _array(data: object, dtype: DType | None) -> NDArray[Any]:
         raise located(
             OptionError(
                 "the data is not rectangular",
+                code="PG127",
                 expected="nested lists of equal lengths",
                 found=type(data).__name__,
                 hint="pad or cut the inner lists to one length",
@@ -102,6 +104,7 @@ def _array(data: object, dtype: DType | None) -> NDArray[Any]:
         raise located(
             DTypeError(
                 "the data is not numeric",
+                code="PG208",
                 expected="bools, integers or floats",
                 found=f"NumPy dtype {array.dtype}",
                 hint="tensors of tensors are made with torch.stack",
@@ -142,6 +145,7 @@ def _check_range(array: NDArray[Any], dtype: DType) -> None:
             raise located(
                 DTypeError(
                     f"the number {number} does not fit into {dtype.name}",
+                    code="PG203",
                     expected=f"numbers from {limits.min} to {limits.max}",
                     found=number,
                     hint="use a wider dtype, and convert with .to(dtype) if it shall wrap around",
@@ -158,6 +162,7 @@ def _checked_number(number: Number, dtype: DType) -> Number:
         raise located(
             DTypeError(
                 f"the number {number} does not fit into {dtype.name}",
+                code="PG203",
                 expected=f"a number up to {finfo(dtype).max}",
                 found=number,
                 hint="use a wider dtype",
@@ -272,6 +277,7 @@ def arange(
         raise located(
             OptionError(
                 "arange never reaches its end",
+                code="PG802",
                 expected="a step other than 0 that leads from start to end",
                 found=f"start {first}, end {last}, step {step}",
                 hint="change the sign of the step, or swap start and end",
@@ -345,6 +351,7 @@ def _line(ops: Tape, start: float, end: float, steps: int, dtype: DType | None) 
         raise located(
             OptionError(
                 "a negative number of steps",
+                code="PG107",
                 expected="0 steps or more",
                 found=steps,
                 hint="pass the number of elements that you want",

@@ -106,6 +106,7 @@ def _sizes(terms: Sequence[tuple[str, ...]], shapes: Sequence[tuple[int, ...]]) 
                 raise located(
                     ShapeError(
                         f"einsum: the axes called {name!r} differ in size",
+                        code="PG128",
                         expected=f"{known} everywhere",
                         found=size,
                         hint="give axes of different sizes different letters",
@@ -119,6 +120,7 @@ def _refuse(message: str, expected: object, found: object) -> NoReturn:
     raise located(
         OptionError(
             message,
+            code="PG128",
             expected=expected,
             found=found,
             hint='write one letter for each axis, as in "bij,bjk->bik"',
@@ -140,6 +142,7 @@ def _distinct(ops: Tape, value: Var, names: tuple[str, ...]) -> _Term:
             raise located(
                 ShapeError(
                     f"einsum: the axes called {name!r} of one operand differ in size",
+                    code="PG128",
                     expected=shape[first],
                     found=shape[second],
                     hint="only axes of one size have a diagonal",

@@ -23,6 +23,7 @@ def set_default_dtype(dtype: DType) -> None:
         raise located(
             OptionError(
                 "the default dtype cannot be changed",
+                code="PG801",
                 expected=DEFAULT_FLOAT.name,
                 found=dtype.name,
                 hint="pass dtype=… where tensors are made, or convert: model.double(), x.double()",
@@ -41,6 +42,7 @@ def set_float32_matmul_precision(precision: str) -> None:
         raise located(
             OptionError(
                 "there is no such precision",
+                code="PG801",
                 expected="'highest', 'high' or 'medium'",
                 found=repr(precision),
                 hint="'highest' is what picograd does; it makes no use of the others",

@@ -26,6 +26,7 @@ def checked(x: object, name: str) -> Tensor:
         raise located(
             OperandError(
                 f"{name} takes a tensor",
+                code="PG207",
                 expected="a tensor as first argument",
                 found=type(x).__name__,
                 hint="make a tensor of it: torch.tensor(…)",
@@ -49,6 +50,7 @@ def where(
         raise located(
             DTypeError(
                 "where chooses by a bool tensor",
+                code="PG206",
                 expected="bool",
                 found=chosen.dtype.name,
                 hint="compare it: x != 0",
@@ -72,6 +74,7 @@ def cat(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
         raise located(
             ShapeError(
                 "cat joins along an axis, and a 0-d tensor has none",
+                code="PG104",
                 expected="tensors with at least one axis",
                 found="0-d tensors",
                 hint="use torch.stack",
@@ -91,6 +94,7 @@ def stack(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
         raise located(
             ShapeError(
                 "stack needs tensors of one shape",
+                code="PG102",
                 expected=f"{list(first.shape)} every time",
                 found=[list(x.shape) for x in tensors],
                 hint="reshape the tensors first, or join them along an existing axis with cat()",
@@ -105,6 +109,7 @@ def _first(tensors: Sequence[TensorCore], name: str) -> Tensor:
         raise located(
             OptionError(
                 f"{name} needs at least one tensor",
+                code="PG110",
                 expected="1 or more",
                 found=0,
                 hint="pass the tensors to join",
@@ -124,6 +129,7 @@ def embedding(weight: Tensor, index: Tensor) -> Tensor:
         raise located(
             ShapeError(
                 "embedding looks rows up in a matrix",
+                code="PG104",
                 expected="a weight of two axes and integer indices",
                 found=f"weight {list(weight.shape)}, index {index.dtype.name}",
                 hint="pass the indices first and the weight second; convert indices with .long()",

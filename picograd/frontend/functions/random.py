@@ -71,6 +71,7 @@ def _float_dtype(dtype: DType | None) -> DType:
         raise located(
             DTypeError(
                 "random floats have a float dtype",
+                code="PG201",
                 expected="float32",
                 found=dtype.name,
                 hint="draw float32 and convert with .to(dtype)",
@@ -157,6 +158,7 @@ def randint(
         raise located(
             OptionError(
                 "randint does not know what to draw",
+                code="PG803",
                 expected="randint(high, size) or randint(low, high, size)",
                 found=f"low {low}, high {high}, size {size}",
                 hint="the size is a tuple: torch.randint(10, (3,))",
@@ -181,6 +183,7 @@ def randperm(
         raise located(
             ShapeError(
                 "randperm orders a number of integers",
+                code="PG107",
                 expected="n >= 0",
                 found=n,
                 hint="pass how many there are, such as len(data)",
@@ -229,6 +232,7 @@ def _check_samples(weights: Tensor, num_samples: int, replacement: bool) -> None
         raise located(
             ShapeError(
                 "multinomial draws from a row of weights, or from each of several",
+                code="PG104",
                 expected="one axis or two",
                 found=f"shape {list(weights.shape)}",
                 hint="reshape it: logits[:, -1, :].softmax(-1) has two axes",
@@ -239,6 +243,7 @@ def _check_samples(weights: Tensor, num_samples: int, replacement: bool) -> None
         raise located(
             OptionError(
                 "multinomial cannot draw so many",
+                code="PG125",
                 expected=f"num_samples from 1 to {most}, the weights of a row",
                 found=f"num_samples={num_samples}, replacement={replacement}",
                 hint="with replacement=True it may be more",
@@ -252,6 +257,7 @@ def _probabilities(input: object, name: str) -> Tensor:
         raise located(
             DTypeError(
                 f"{name} takes probabilities",
+                code="PG201",
                 expected="a float dtype",
                 found=chances.dtype.name,
                 hint="convert with .float()",

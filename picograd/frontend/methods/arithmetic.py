@@ -46,6 +46,7 @@ def plain(operand: object) -> Operand:
         raise located(
             OperandError(
                 f"a {type(operand).__name__} is no operand of tensor arithmetic",
+                code="PG207",
                 expected="a tensor or a number",
                 found=type(operand).__name__,
                 hint="make a tensor of it: torch.tensor(…)",
@@ -129,6 +130,7 @@ class Arithmetic(TensorCore):
         raise located(
             OptionError(
                 "div rounds in two ways only",
+                code="PG801",
                 expected="rounding_mode None, 'floor' or 'trunc'",
                 found=repr(rounding_mode),
                 hint="leave rounding_mode out for true division, or pass 'floor' or 'trunc'",
@@ -192,6 +194,7 @@ class Arithmetic(TensorCore):
             raise located(
                 OperandError(
                     "bools have no powers",
+                    code="PG209",
                     expected="integers or floats",
                     found="bool ** bool",
                     hint="convert one of them: x.int()",
@@ -217,6 +220,7 @@ class Arithmetic(TensorCore):
             raise located(
                 DTypeError(
                     "integers to negative integer powers are not allowed",
+                    code="PG209",
                     expected="an exponent of 0 or more, or a float tensor",
                     found=exponent,
                     hint="convert the tensor first: x.float()",
@@ -327,6 +331,7 @@ def _require_no_bools(*operands: Operand) -> None:
             raise located(
                 DTypeError(
                     "bools are not subtracted",
+                    code="PG209",
                     expected="integers or floats",
                     found="bool",
                     hint="invert a mask with ~mask, or count with mask.int()",

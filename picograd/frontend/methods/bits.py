@@ -44,6 +44,7 @@ class Bits(TensorCore):
             raise located(
                 OperandError(
                     f"{what} works on bits",
+                    code="PG201",
                     expected="bools or integers" if bools else "integers",
                     found=dtype.name,
                     hint="convert the tensors first: x.long()",

@@ -38,6 +38,7 @@ class Closeness(Copying):
             raise located(
                 DTypeError(
                     "isclose compares tensors of one dtype",
+                    code="PG202",
                     expected=self.dtype.name,
                     found=other.dtype.name,
                     hint="convert one of them with .to(dtype)",

@@ -57,6 +57,7 @@ class Conversions(TensorCore):
             raise located(
                 GradientError(
                     "numpy() on a tensor that requires a gradient",
+                    code="PG407",
                     found=f"requires_grad=True, shape {list(self.shape)}",
                     hint="use .detach().numpy()",
                 )
@@ -75,6 +76,7 @@ class Conversions(TensorCore):
         raise located(
             TraceError(
                 f"{what} of a tensor {unseen}",
+                code="PG501",
                 expected="operations on tensors only",
                 found=f"{what} of a tensor of shape {list(self.shape)}",
                 hint=_NO_VALUE_HINT,
@@ -89,6 +91,7 @@ class Conversions(TensorCore):
             raise located(
                 OperandError(
                     "a format is for one number",
+                    code="PG116",
                     expected="a 0-d tensor, or no format",
                     found=f"{spec!r} for a tensor of shape {list(self.shape)}",
                     hint="format x.item() if there is one element, or the numbers of x.tolist()",
@@ -112,6 +115,7 @@ class Conversions(TensorCore):
             raise located(
                 ShapeError(
                     f"{what} needs a tensor of one element",
+                    code="PG116",
                     expected="one element",
                     found=f"shape {list(self.shape)}",
                     hint="reduce the tensor (.sum(), .all(), .any()), or use .tolist()",
@@ -137,6 +141,7 @@ class Conversions(TensorCore):
             raise located(
                 OperandError(
                     "only integer tensors of one element are indices",
+                    code="PG122",
                     expected="one integer",
                     found=f"{self.dtype.name} of shape {list(self.shape)}",
                     hint="pick one element; convert with .long() if it is whole",
@@ -203,6 +208,7 @@ class Conversions(TensorCore):
             raise located(
                 TraceError(
                     "a compiled function runs on one device",
+                    code="PG302",
                     expected=f"tensors on {self.device!r}",
                     found=f".to({device!r}) inside the function",
                     hint="move tensors before the call, or the result after it",
@@ -287,6 +293,7 @@ class Conversions(TensorCore):
             raise located(
                 TraceError(
                     "the storage of a tensor is replaced inside a compiled function",
+                    code="PG503",
                     expected="changes in place, such as x.copy_(…)",
                     found="an assignment to .data",
                     hint="write x.data.copy_(value)",

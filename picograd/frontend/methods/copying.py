@@ -46,6 +46,7 @@ class Copying(Conversions):
             raise located(
                 GradientError(
                     f"{what} of a tensor that recorded operations computed",
+                    code="PG406",
                     expected="a leaf: a parameter, or a tensor that the user made",
                     found=f"the result of {self.grad_fn.name if self.grad_fn else 'a view'}",
                     hint="copy x.detach(); x.clone() keeps the gradient",

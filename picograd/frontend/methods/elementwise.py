@@ -124,6 +124,7 @@ class Elementwise(TensorCore):
             raise located(
                 OptionError(
                     "clamp without bounds",
+                    code="PG803",
                     expected="min, max or both",
                     found="neither",
                     hint="pass min=, max= or both",
@@ -155,6 +156,7 @@ class Elementwise(TensorCore):
             raise located(
                 OptionError(
                     "gelu knows two ways to compute",
+                    code="PG801",
                     expected="approximate='none' or 'tanh'",
                     found=repr(approximate),
                     hint="pass one of these, or leave it out for the exact form",

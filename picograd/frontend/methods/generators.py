@@ -96,6 +96,7 @@ def integers(low: int, high: int) -> Recipe:
         raise located(
             OptionError(
                 "randint has no numbers to draw from",
+                code="PG802",
                 expected="low < high <= low + 2**31",
                 found=f"low {low}, high {high}",
                 hint="widen the range from low to high, or keep it within 2**31",

@@ -95,6 +95,7 @@ class GradientMethods(TensorCore):
             raise located(
                 GradientError(
                     "a view cannot leave the graph of the tensor that it shows",
+                    code="PG406",
                     found=f"a view of shape {list(self.shape)}",
                     hint="use .detach(), which makes a new tensor",
                 )
@@ -109,6 +110,7 @@ class GradientMethods(TensorCore):
             raise located(
                 GradientError(
                     f"{what} on a tensor that does not require a gradient",
+                    code="PG402",
                     expected="a tensor with requires_grad=True, or computed from one",
                     found="a tensor without grad_fn",
                     hint="call .requires_grad_() on the leaf before computing with it",
@@ -153,6 +155,7 @@ def seeded(
         raise located(
             GradientError(
                 f"{what} on a tensor that does not require a gradient",
+                code="PG402",
                 expected="a tensor computed from one with requires_grad=True",
                 found="a tensor without grad_fn",
                 hint="was it computed under no_grad(), or from detached tensors?",
@@ -165,6 +168,7 @@ def seeded(
         raise located(
             GradientError(
                 f"{what} without a gradient needs a tensor of one element",
+                code="PG401",
                 expected="a scalar, such as a loss",
                 found=f"shape {list(tensor.shape)}",
                 hint=f"reduce it first (.sum(), .mean()), or pass {argument}=…",
@@ -180,6 +184,7 @@ def differentiated(tensor: TensorCore) -> Node:
         raise located(
             GradientError(
                 "a gradient is asked for of a tensor that does not require one",
+                code="PG402",
                 expected="inputs with requires_grad=True, or computed from such",
                 found=f"a tensor of shape {list(tensor.shape)} without grad_fn",
                 hint="call .requires_grad_() on it before computing the outputs",
@@ -194,6 +199,7 @@ def check_like(given: TensorCore, tensor: TensorCore, message: str) -> None:
         raise located(
             ShapeError(
                 message,
+                code="PG408",
                 expected=f"{list(tensor.shape)} {tensor.dtype.name}",
                 found=f"{list(given.shape)} {given.dtype.name}",
                 hint="pass one like the tensor, for instance torch.ones_like(tensor)",

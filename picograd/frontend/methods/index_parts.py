@@ -125,6 +125,7 @@ def _without_known_masks(items: list[IndexItem], shape: tuple[int, ...]) -> list
 def _misfit(mask: tuple[int, ...], covered: tuple[int, ...]) -> IndexOutOfRange:
     return IndexOutOfRange(
         "the bool mask does not fit the axes that it selects from",
+        code="PG123",
         expected=f"a mask of shape {list(covered)}",
         found=list(mask),
         hint="make the mask from the tensor itself, as in x[x > 0] = 1",
@@ -148,6 +149,7 @@ def _add_picker(
         raise located(
             ShapeError(
                 "a bool mask is the only tensor of its index",
+                code="PG123",
                 expected="one mask, beside integers and slices",
                 found="another tensor",
                 hint="write with torch.where, or use integer tensors alone",
@@ -163,6 +165,7 @@ def _without_ellipsis(items: list[IndexItem], rank: int) -> list[IndexItem]:
         raise located(
             IndexOutOfRange(
                 f"too many indices for a tensor of rank {rank}",
+                code="PG119",
                 expected=f"at most {rank}",
                 found=used,
                 hint="drop indices, or add axes with None or unsqueeze()",
@@ -179,6 +182,7 @@ def _slice_bounds(item: slice, size: int) -> tuple[int, int, int]:
         raise located(
             OptionError(
                 "slices go forward",
+                code="PG120",
                 expected="a step of 1 or more",
                 found=step,
                 hint="use .flip() to reverse an axis",
@@ -194,6 +198,7 @@ def _position(item: object, axis: int, size: int) -> int:
         raise located(
             IndexOutOfRange(
                 f"a {type(item).__name__} is no index",
+                code="PG122",
                 expected="integers, slices, None, '...', integer tensors or a bool mask",
                 found=type(item).__name__,
                 hint="convert it to one of these",
@@ -203,6 +208,7 @@ def _position(item: object, axis: int, size: int) -> int:
         raise located(
             IndexOutOfRange(
                 f"index {position} is out of range for axis {axis}, which has {size} elements",
+                code="PG119",
                 expected=f"an index from {-size} to {size - 1}",
                 found=position,
                 hint="index within the axis; negative indices count from its end",
@@ -218,6 +224,7 @@ def _picker(item: Picker | list[Any]) -> Picker:
         raise located(
             IndexOutOfRange(
                 "an index tensor holds integers",
+                code="PG122",
                 expected="int32 or int64; or a bool mask, to write",
                 found=name,
                 hint="convert it: index.long()",
@@ -238,6 +245,7 @@ def _rectangular(item: bool | list[Any] | np.ndarray[Any, Any]) -> np.ndarray[An
         raise located(
             OptionError(
                 "the index is not rectangular",
+                code="PG127",
                 expected="nested lists of equal lengths",
                 found=type(item).__name__,
                 hint="pad or cut the inner lists to one length",

@@ -37,6 +37,7 @@ class Indexing(TensorCore):
             raise located(
                 ShapeError(
                     "what a bool mask selects has a size that only the data tells",
+                    code="PG108",
                     expected="shapes known before the program runs",
                     found="a bool tensor as index",
                     hint="use torch.where(mask, x, other), or multiply by the mask",
@@ -76,6 +77,7 @@ class Indexing(TensorCore):
             raise located(
                 DTypeError(
                     "index_put_: the values have the tensor's dtype",
+                    code="PG205",
                     expected=self.dtype.name,
                     found=values.dtype.name,
                     hint=f"convert them: values.to(torch.{self.dtype.name})",
@@ -103,7 +105,9 @@ class Indexing(TensorCore):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise located(OperandError("a 0-d tensor has no length", hint="use .numel()"))
+            raise located(
+                OperandError("a 0-d tensor has no length", code="PG104", hint="use .numel()")
+            )
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Self]:
@@ -195,6 +199,7 @@ def _picker_var(ops: Tape, like: TensorCore, picker: Picker, size: int) -> Var:
         raise located(
             IndexOutOfRange(
                 f"an index is out of range for an axis of {size} elements",
+                code="PG119",
                 expected=f"indices from {-size} to {size - 1}",
                 found=f"{at.min()} to {at.max()}",
                 hint="clamp or filter the indices first; negative ones count from the end",
@@ -212,6 +217,7 @@ def _fitting(ops: Tape, value: Operand, target: TensorCore, shape: tuple[int, ..
         raise located(
             ShapeError(
                 "the value does not fit into what it is assigned to",
+                code="PG101",
                 expected=f"a shape that broadcasts to {list(shape)}",
                 found=list(given),
                 hint="reshape or expand the value to the shape of the indexed part",
@@ -243,6 +249,7 @@ def _masked_value(ops: Tape, value: Operand, target: TensorCore, mask: TensorCor
         raise located(
             ShapeError(
                 "a value for each selected element needs to know how many there are",
+                code="PG108",
                 expected="a number, or a tensor without an axis for the elements selected",
                 found=f"a tensor of shape {list(given)}",
                 hint="use torch.where(mask, value, x)",

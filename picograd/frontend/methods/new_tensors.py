@@ -29,6 +29,7 @@ class NewTensors(TensorCore):
             raise located(
                 DeviceError(
                     "a new tensor like another is on its device",
+                    code="PG302",
                     expected=repr(self.device),
                     found=repr(device),
                     hint="use torch.full(…, device=…)",

@@ -70,6 +70,7 @@ class Norms(TensorCore):
             raise located(
                 ShapeError(
                     "matrix_norm takes matrices",
+                    code="PG104",
                     expected="two axes",
                     found=f"{list(self.shape)}, dim {list(dim)}",
                     hint="use vector_norm, or name two axes",
@@ -106,6 +107,7 @@ class Norms(TensorCore):
             raise located(
                 ShapeError(
                     "cdist takes batches of points of one dimension",
+                    code="PG103",
                     expected="[…, P, M] and […, R, M]",
                     found=f"{list(self.shape)} and {list(x2.shape)}",
                     hint="reshape the points to rows of equal length",
@@ -163,6 +165,7 @@ def _unknown_order(what: str, order: object) -> OptionError:
     return located(
         OptionError(
             f"{what} of order {order!r} takes singular values",
+            code="PG801",
             expected="'fro', inf, -inf, 1, -1, or for vectors any number",
             found=repr(order),
             hint="use one of these",

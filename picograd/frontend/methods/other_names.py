@@ -51,6 +51,7 @@ class OtherNames(Elementwise, Comparison, Arithmetic, ShapeOps, Indexing, Conver
             raise located(
                 OptionError(
                     "diff is taken a number of times",
+                    code="PG107",
                     expected="n >= 0",
                     found=n,
                     hint="leave n out for the difference of neighbours",

@@ -58,6 +58,7 @@ class Picking(TensorCore):
             raise located(
                 OptionError(
                     "scatter writes; it does not combine",
+                    code="PG801",
                     expected="no `reduce`",
                     found=repr(reduce),
                     hint="use scatter_add, or scatter_reduce(dim, index, src, 'sum')",
@@ -86,6 +87,7 @@ class Picking(TensorCore):
             raise located(
                 OptionError(
                     f"scatter_reduce does not combine by {reduce!r}",
+                    code="PG801",
                     expected="'sum' or 'mean'",
                     found=repr(reduce),
                     hint="compute the others with a mask and amax(), amin() or prod()",
@@ -130,6 +132,7 @@ class Picking(TensorCore):
             raise located(
                 DTypeError(
                     "masked_fill writes one value where a bool mask is true",
+                    code="PG206",
                     expected="a bool mask, and a number or 0-d tensor",
                     found=f"a mask of {mask.dtype.name}, and {_shown(value)}",
                     hint="make the mask by a comparison; use torch.where for a tensor of values",
@@ -164,6 +167,7 @@ class Picking(TensorCore):
             raise located(
                 DTypeError(
                     f"{what}: an index tensor holds integers",
+                    code="PG122",
                     expected="int32 or int64",
                     found=index.dtype.name,
                     hint="convert it: index.long()",
@@ -177,6 +181,7 @@ class Picking(TensorCore):
             raise located(
                 AxisError(
                     f"{what} takes an index of one axis",
+                    code="PG104",
                     expected="one axis",
                     found=list(index.shape),
                     hint="flatten the index, or write x[index]",
@@ -229,6 +234,7 @@ class Picking(TensorCore):
             raise located(
                 ShapeError(
                     f"{what}: the source holds one slice for each index",
+                    code="PG124",
                     expected=list(wanted),
                     found=list(source.shape),
                     hint="reshape or expand the source",
@@ -259,6 +265,7 @@ def _cut(ops: Tape, x: Var, sizes: tuple[int, ...] | list[int], axis: int | None
         raise located(
             ShapeError(
                 f"{what}: the index is larger than a tensor that it belongs to",
+                code="PG124",
                 expected=f"at most {list(shape)}"
                 + ("" if axis is None else f" but on axis {axis}"),
                 found=list(sizes),
@@ -281,6 +288,7 @@ def _rank_error(what: str, tensor: TensorCore, other: TensorCore) -> ShapeError:
     return located(
         ShapeError(
             f"{what}: index and source have the tensor's rank",
+            code="PG124",
             expected=f"{tensor.ndim} axes, as {list(tensor.shape)}",
             found=list(other.shape),
             hint="reshape or expand them first",
@@ -292,6 +300,7 @@ def _dtype_error(what: str, found: DType, wanted: DType) -> DTypeError:
     return located(
         DTypeError(
             f"{what}: what is written has the tensor's dtype",
+            code="PG205",
             expected=wanted.name,
             found=found.name,
             hint=f"convert it: src.to(torch.{wanted.name})",
@@ -303,6 +312,7 @@ def _shape_of_data(what: str, hint: str) -> ShapeError:
     return located(
         ShapeError(
             f"the shape of the result of {what} depends on the data",
+            code="PG108",
             expected="shapes known before the program runs",
             found=what,
             hint=hint,

@@ -97,6 +97,7 @@ class Products(ShapeOps):
             raise located(
                 ShapeError(
                     "tensordot: the axes that are summed over differ",
+                    code="PG103",
                     expected=sizes,
                     found=[other.shape[axis] for axis in theirs],
                     hint="list the axes of both tensors in the same order",
@@ -138,6 +139,7 @@ class Products(ShapeOps):
             raise located(
                 ShapeError(
                     f"{what} takes batches of one size",
+                    code="PG102",
                     expected=list(a.shape[:1]),
                     found=list(b.shape[:1]),
                     hint="expand one of them, or use matmul, which broadcasts",
@@ -160,6 +162,7 @@ class Products(ShapeOps):
             raise located(
                 ShapeError(
                     f"{what}: what is added does not fit the product",
+                    code="PG101",
                     expected=f"a shape that broadcasts to {list(product.shape)}",
                     found=list(self.shape),
                     hint="reshape it, or add it to the product yourself",
@@ -187,6 +190,7 @@ def _require_ranks(what: str, tensors: Sequence[TensorCore], ranks: Sequence[int
         raise located(
             ShapeError(
                 f"{what} takes {' and '.join(names[rank] for rank in ranks)}",
+                code="PG104",
                 expected=" and ".join(f"rank {rank}" for rank in ranks),
                 found=" and ".join(str(list(tensor.shape)) for tensor in tensors),
                 hint="reshape the operands, or use matmul, which takes all ranks",

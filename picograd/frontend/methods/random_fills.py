@@ -71,6 +71,7 @@ class RandomFills(TensorCore):
             raise located(
                 DTypeError(
                     f"{name} fills with floats",
+                    code="PG201",
                     expected="a tensor of a float dtype",
                     found=self.dtype.name,
                     hint="use torch.randint for integers, or convert with .float()",
@@ -83,6 +84,7 @@ def _require(holds: bool, name: str, expected: str, found: float) -> None:
         raise located(
             OptionError(
                 f"{name} does not work with this number",
+                code="PG802",
                 expected=expected,
                 found=found,
                 hint="pass a number in that range",

@@ -35,6 +35,7 @@ class Rearranging(ShapeOps):
             raise located(
                 ShapeError(
                     "roll takes one shift for each axis",
+                    code="PG109",
                     expected=f"{len(axes)} shifts",
                     found=len(moves),
                     hint="list as many shifts as dims",
@@ -77,6 +78,7 @@ class Rearranging(ShapeOps):
             raise located(
                 ShapeError(
                     "rot90 turns in the plane of two axes",
+                    code="PG118",
                     expected="two different axes",
                     found=list(dims),
                     hint="pass dims=(0, 1), or two other axes",
@@ -95,6 +97,7 @@ class Rearranging(ShapeOps):
             raise located(
                 ShapeError(
                     f"{what} needs a tensor of rank {least} or more",
+                    code="PG104",
                     expected=f"at least {least} axes",
                     found=list(self.shape),
                     hint="add axes with unsqueeze()",
@@ -108,6 +111,7 @@ class Rearranging(ShapeOps):
             raise located(
                 ShapeError(
                     "repeat says for each axis how often",
+                    code="PG109",
                     expected=f"at least {self.ndim} numbers of 0 or more",
                     found=list(times),
                     hint="write 1 for axes that are not repeated",
@@ -133,6 +137,7 @@ class Rearranging(ShapeOps):
             raise located(
                 ShapeError(
                     "how often a tensor's elements are repeated is known to the data only",
+                    code="PG108",
                     expected="one Python integer for all elements",
                     found="a tensor of repeats",
                     hint="gather with an index that you compute: x[index]",
@@ -145,6 +150,7 @@ class Rearranging(ShapeOps):
             raise located(
                 ShapeError(
                     "repeat_interleave repeats elements a negative number of times",
+                    code="PG107",
                     expected="0 or more",
                     found=count,
                     hint="pass a number of 0 or more",
@@ -166,6 +172,7 @@ class Rearranging(ShapeOps):
             raise located(
                 ShapeError(
                     "take_along_dim takes indices of the tensor's rank",
+                    code="PG124",
                     expected=f"{self.ndim} axes",
                     found=list(indices.shape),
                     hint="add axes of size 1 to the indices",
@@ -191,6 +198,7 @@ class Rearranging(ShapeOps):
             raise located(
                 ShapeError(
                     "movedim moves each axis to one place",
+                    code="PG118",
                     expected="as many sources as destinations, each once",
                     found=f"{froms} to {tos}",
                     hint="list every axis once",

@@ -41,6 +41,7 @@ def normalize_axis(axis: int, rank: int) -> int:
         raise located(
             AxisError(
                 f"axis {axis} does not exist in a tensor of rank {rank}",
+                code="PG117",
                 expected=f"an axis from {-size} to {size - 1}",
                 found=axis,
                 hint="name an axis of the tensor; negative ones count from the end",
@@ -59,6 +60,7 @@ def normalize_axes(axes: Axes, rank: int) -> tuple[int, ...]:
         raise located(
             AxisError(
                 "an axis is named twice",
+                code="PG118",
                 expected="each axis once",
                 found=listed,
                 hint="drop the repeated axis; a negative axis may be the same as another",
@@ -107,6 +109,7 @@ class Reductions(Arithmetic):
             raise located(
                 DTypeError(
                     "the mean is a float",
+                    code="PG201",
                     expected="a float dtype",
                     found=dtype.name,
                     hint="convert the result: x.mean().to(dtype)",
@@ -164,6 +167,7 @@ class Reductions(Arithmetic):
             raise located(
                 AxisError(
                     f"{what} chooses an element, and axis {empty[0]} has no element",
+                    code="PG114",
                     expected="at least one element to choose from",
                     found=f"shape {list(self.shape)}",
                     hint="handle the empty tensor before, or reduce another axis",

@@ -117,6 +117,7 @@ class ScansAndSorts(TensorCore):
             raise located(
                 ShapeError(
                     f"topk of an axis of {size} elements",
+                    code="PG125",
                     expected=f"k from 0 to {size}",
                     found=f"k = {k}",
                     hint="ask for no more elements than there are",
@@ -142,6 +143,7 @@ class ScansAndSorts(TensorCore):
             raise located(
                 ShapeError(
                     f"kthvalue of an axis of {size} elements",
+                    code="PG125",
                     expected=f"k from 1 to {size}",
                     found=f"k = {k}",
                     hint="the smallest element is number 1",
@@ -164,6 +166,7 @@ class ScansAndSorts(TensorCore):
             raise located(
                 IndexOutOfRange(
                     "the median of no elements",
+                    code="PG114",
                     expected="at least one element",
                     found=list(self.shape),
                     hint="handle the empty case before",

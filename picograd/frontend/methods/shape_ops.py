@@ -34,6 +34,7 @@ def shape_argument(sizes: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
         raise located(
             OperandError(
                 "a size is no whole number",
+                code="PG107",
                 expected="whole numbers, such as (2, 3)",
                 found=given,
                 hint="convert them: int(size)",
@@ -47,6 +48,7 @@ def checked_size(shape: tuple[int, ...]) -> tuple[int, ...]:
         raise located(
             ShapeError(
                 "a size is negative",
+                code="PG107",
                 expected="sizes of 0 or more",
                 found=list(shape),
                 hint="-1 is understood by reshape, view and expand only",
@@ -64,6 +66,7 @@ def complete_shape(shape: Sequence[int], elements: int) -> tuple[int, ...]:
         raise located(
             ShapeError(
                 f"{elements} elements do not fill the shape {list(shape)}",
+                code="PG105",
                 expected="sizes whose product is the number of elements; one may be -1",
                 found=list(shape),
                 hint="choose sizes with that product, or let one be -1",
@@ -96,6 +99,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     f"no view of shape {list(target)} shows this tensor without copying",
+                    code="PG106",
                     expected="axes that lie next to each other in memory",
                     found=f"shape {list(self.shape)}, strides {list(self.stride())}",
                     hint="use .reshape(), which copies when it must",
@@ -116,6 +120,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     "flatten: start_dim comes after end_dim",
+                    code="PG118",
                     expected="start_dim <= end_dim",
                     found=f"{start_dim} and {end_dim}",
                     hint="swap start_dim and end_dim",
@@ -134,6 +139,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     "permute lists every axis once",
+                    code="PG118",
                     expected=f"a permutation of {list(range(self.ndim))}",
                     found=list(named),
                     hint="name every axis of the tensor exactly once",
@@ -155,6 +161,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     "t() transposes matrices",
+                    code="PG104",
                     expected="at most two axes",
                     found=list(self.shape),
                     hint="use .transpose(dim0, dim1) or .mT",
@@ -187,6 +194,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     f"a tensor of shape {list(self.shape)} does not expand to {list(wanted)}",
+                    code="PG101",
                     expected="sizes, from the right, that are equal, or 1 before",
                     found=f"{list(self.shape)} -> {list(wanted)}",
                     hint="expand axes of size 1 only; to repeat values, join copies with cat()",
@@ -242,6 +250,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     "a 0-d tensor has no parts",
+                    code="PG104",
                     expected="at least one axis",
                     found="shape []",
                     hint="make an axis: x.unsqueeze(0)",
@@ -261,6 +270,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     "split sizes are positive",
+                    code="PG107",
                     expected="1 or more",
                     found=split_size,
                     hint="pass a positive size for the parts",
@@ -274,6 +284,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     f"the sizes of the parts do not fill axis {axis}",
+                    code="PG105",
                     expected=f"sizes of 0 or more whose sum is {self.shape[axis]}",
                     found=list(sizes),
                     hint="list a size for each part, or give one size for all",
@@ -289,6 +300,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     "a tensor is cut into one chunk or more",
+                    code="PG107",
                     expected="1 or more",
                     found=chunks,
                     hint="pass a positive number of chunks",
@@ -314,6 +326,7 @@ class ShapeOps(TensorCore):
             raise located(
                 ShapeError(
                     "matmul needs operands with at least one axis",
+                    code="PG104",
                     expected="vectors, matrices or batches of matrices",
                     found=f"{list(self.shape)} @ {list(other.shape)}",
                     hint="use * for scalars",

@@ -29,6 +29,7 @@ class Triangles(TensorCore):
             raise located(
                 ShapeError(
                     f"{what} takes matrices",
+                    code="PG104",
                     expected="at least two axes",
                     found=list(self.shape),
                     hint="add axes with unsqueeze()",
@@ -46,6 +47,7 @@ class Triangles(TensorCore):
             raise located(
                 AxisError(
                     "a diagonal runs through two axes",
+                    code="PG118",
                     expected="two different axes",
                     found=f"{dim1} and {dim2}",
                     hint="name another axis",
@@ -63,6 +65,7 @@ class Triangles(TensorCore):
             raise located(
                 ShapeError(
                     "diag takes a vector or a matrix",
+                    code="PG104",
                     expected="one or two axes",
                     found=list(self.shape),
                     hint="use .diagonal() for the diagonals of a batch",
@@ -78,6 +81,7 @@ class Triangles(TensorCore):
             raise located(
                 AxisError(
                     "diag_embed makes two axes of the last one",
+                    code="PG118",
                     expected="a tensor with axes, and two different new ones",
                     found=f"{list(self.shape)}, {dim1} and {dim2}",
                     hint="name two different axes",
@@ -98,6 +102,7 @@ class Triangles(TensorCore):
             raise located(
                 ShapeError(
                     "trace takes a matrix",
+                    code="PG104",
                     expected="two axes",
                     found=list(self.shape),
                     hint="use .diagonal(dim1=-2, dim2=-1).sum(-1) for a batch of matrices",

@@ -163,6 +163,7 @@ def escaped(cell: Cell) -> TraceError:
     return located(
         TraceError(
             "a tensor of a compiled or transformed function is used outside of it",
+            code="PG502",
             expected="tensors that the function returned",
             found=f"a {cell.type} from inside, which was kept in a variable",
             hint="return the tensor from the function",

@@ -43,6 +43,7 @@ class Rung(StrEnum):
             raise located(
                 OptionError(
                     f"there is no mode {mode!r}",
+                    code="PG801",
                     expected="one of " + ", ".join(repr(str(rung)) for rung in cls),
                     found=repr(mode),
                     hint="name one of these; each adds something to the one before it",
@@ -92,6 +93,7 @@ class set_mode:
             raise located(
                 TraceError(
                     "the mode is switched inside of a function that is being traced",
+                    code="PG503",
                     expected="one mode for the whole compiled function",
                     found=f"set_mode({str(mode)!r})",
                     hint="switch the mode where the function is called",

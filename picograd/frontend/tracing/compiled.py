@@ -220,6 +220,7 @@ class CompiledFunction(Watched, Generic[P, R]):
             raise located(
                 TraceError(
                     "trace() is called inside a compiled function",
+                    code="PG503",
                     expected="a call from outside, with tensors that have values",
                     found="a trace in progress",
                     hint="call the compiled function itself; it becomes part of this graph",
@@ -267,6 +268,7 @@ class CompiledFunction(Watched, Generic[P, R]):
             raise located(
                 OptionError(
                     "the function has not been compiled yet",
+                    code="PG506",
                     expected="at least one call, which fixes shapes and dtypes",
                     found="no call",
                     hint="call the compiled function once, then ask again",
@@ -350,6 +352,7 @@ def _check_device(device: str, name: str, leaf: object, path: str = "") -> objec
         raise located(
             DeviceError(
                 "an argument is on another device than the compiled function",
+                code="PG302",
                 expected=f"tensors on {device!r}",
                 found=f"`{name}{path}` on {leaf.device!r}",
                 hint=f"move it with .to({device!r})",

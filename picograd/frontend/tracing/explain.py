@@ -62,6 +62,7 @@ def explain(subject: object) -> Explanation:
     raise located(
         OptionError(
             "explain() knows tensors and compiled functions",
+            code="PG506",
             expected="a tensor, or what picograd.compile returned",
             found=f"an object of type {type(subject).__name__}",
             hint="pass the function through picograd.compile first, and call it once",

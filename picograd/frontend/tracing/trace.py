@@ -137,6 +137,7 @@ class Trace(Mode):
             raise located(
                 TraceError(
                     "a tensor of another compiled function is used while tracing",
+                    code="PG502",
                     expected="tensors of this function, or made outside of all of them",
                     found=f"a traced {cell.type} that was kept in a variable",
                     hint="return the tensor from its compiled function",
@@ -147,6 +148,7 @@ class Trace(Mode):
                 raise located(
                     DeviceError(
                         "a compiled function runs on one device",
+                        code="PG302",
                         expected=f"tensors on {self.device!r}",
                         found=f"{cell.name or 'a tensor'} on {cell.device!r}",
                         hint=f"move it with .to({self.device!r}), or compile for {cell.device!r}",
@@ -219,6 +221,7 @@ class Trace(Mode):
                 raise located(
                     GradientError(
                         "a tensor from outside keeps a gradient through a compiled function",
+                        code="PG412",
                         expected="a change without gradient",
                         found="a change in place that depends on tensors that require one",
                         hint="detach() what is stored, or store it under no_grad()",

@@ -115,6 +115,7 @@ class Version:
                 raise located(
                     TraceError(
                         "a tensor that the function changes is an argument and captured as well",
+                        code="PG504",
                         expected="one way to reach it",
                         found=f"an argument of type {tensor.cell.type}, also held by a variable",
                         hint="only pass it, or only close over it",

@@ -81,6 +81,7 @@ def hardtanh(
         raise located(
             OptionError(
                 "hardtanh's bounds are the wrong way round",
+                code="PG802",
                 expected="min_val <= max_val",
                 found=f"min_val={min_val}, max_val={max_val}",
                 hint="exchange them",
@@ -114,6 +115,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         raise located(
             OptionError(
                 "celu divides by alpha",
+                code="PG802",
                 expected="alpha other than 0",
                 found=alpha,
                 hint="pass a positive alpha",
@@ -175,6 +177,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
         raise located(
             OptionError(
                 "softshrink moves towards 0",
+                code="PG802",
                 expected="lambd >= 0",
                 found=lambd,
                 hint="pass how far to move as a number of 0 or more",
@@ -199,6 +202,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         raise located(
             ShapeError(
                 "prelu has one weight, or one for each channel",
+                code="PG112",
                 expected=f"a weight of 1 or {channels} elements",
                 found=list(weight.shape),
                 hint="pass num_parameters=1, or the number of channels (axis 1 of the input)",
@@ -221,6 +225,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise located(
             ShapeError(
                 "glu halves an axis",
+                code="PG112",
                 expected="an axis of even size",
                 found=f"axis {dim} of {list(input.shape)}",
                 hint="make the layer before it twice as wide as its result shall be",

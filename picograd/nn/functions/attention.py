@@ -37,6 +37,7 @@ def scaled_dot_product_attention(
         raise located(
             OptionError(
                 "attention takes a mask or is causal, not both",
+                code="PG803",
                 expected="attn_mask=None with is_causal=True",
                 found="both",
                 hint="put the causal part into the mask",
@@ -56,6 +57,7 @@ def scaled_dot_product_attention(
             raise located(
                 DTypeError(
                     "an attention mask is bool, or has the query's dtype",
+                    code="PG206",
                     expected=f"bool or {query.dtype.name}",
                     found=attn_mask.dtype.name,
                     hint="convert it: attn_mask.to(query.dtype)",
@@ -85,6 +87,7 @@ def _repeated(query: Tensor, other: Tensor) -> Tensor:
         raise located(
             ShapeError(
                 "grouped attention shares keys and values evenly",
+                code="PG112",
                 expected="a number of query heads that is a multiple of the key heads",
                 found=f"{heads} query heads, {have} key heads",
                 hint="choose numbers of heads that divide",
@@ -107,6 +110,7 @@ def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
         raise located(
             ShapeError(
                 "query, key and value do not fit together",
+                code="PG113",
                 expected="[..., L, E], [..., S, E] and [..., S, Ev]",
                 found=", ".join(str(shape) for shape in shapes),
                 hint="queries and keys have one size, keys and values one number",

@@ -43,6 +43,7 @@ def cross_entropy(
         raise located(
             OptionError(
                 "label_smoothing is a share",
+                code="PG802",
                 expected="0 <= label_smoothing <= 1",
                 found=label_smoothing,
                 hint="pass a number such as 0.1, or leave it out",
@@ -57,6 +58,7 @@ def cross_entropy(
         raise located(
             ShapeError(
                 "class probabilities have the shape of the scores",
+                code="PG102",
                 expected=list(input.shape),
                 found=list(target.shape),
                 hint="class indices must be integers: target.long()",
@@ -80,6 +82,7 @@ def _along_classes(weight: Tensor, input: Tensor, axis: int) -> Tensor:
         raise located(
             ShapeError(
                 "there is one weight for each class",
+                code="PG115",
                 expected=[input.shape[axis]],
                 found=list(weight.shape),
                 hint="pass a 1-d tensor with as many elements as the scores have classes",
@@ -105,6 +108,7 @@ def _classes_loss(
         raise located(
             ShapeError(
                 "the class indices do not fit the scores",
+                code="PG115",
                 expected=f"indices {list(expected)} for scores {list(input.shape)}",
                 found=list(target.shape),
                 hint="pass one class index for each row of scores, without an axis for classes",
@@ -114,6 +118,7 @@ def _classes_loss(
         raise located(
             DTypeError(
                 "class indices are integers",
+                code="PG122",
                 expected="int64",
                 found=target.dtype.name,
                 hint="convert them: target.long()",

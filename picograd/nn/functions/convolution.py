@@ -157,6 +157,7 @@ def fold(
         raise located(
             ShapeError(
                 "fold: the input holds no columns of such windows",
+                code="PG111",
                 expected=f"[N, C * {prod(window.size)}, {prod(places)}]",
                 found=list(x.shape),
                 hint="pass the sizes with which unfold made the columns",
@@ -210,6 +211,7 @@ def _too_large(
     spans = [window_span(k, d) for k, d in zip(kernel, dilation, strict=True)]
     return ShapeError(
         f"{what}: the kernel is larger than the padded input",
+        code="PG111",
         expected=f"an input of at least {spans}, padding included",
         found=f"{list(sizes)} and a padding of {list(padding)} on either side",
         hint="pass a larger input or padding, or a smaller kernel or dilation",
@@ -226,6 +228,7 @@ def _check_operands(
         raise located(
             DTypeError(
                 f"{what} needs input, weight and bias of one dtype",
+                code="PG202",
                 expected=x.dtype.name,
                 found=" and ".join(tensor.dtype.name for tensor in given[1:]),
                 hint="convert the layer or the input: .to(dtype)",
@@ -235,6 +238,7 @@ def _check_operands(
         raise located(
             ShapeError(
                 f"{what} takes a weight of rank {axes + 2}",
+                code="PG104",
                 expected=f"two axes of channels and {axes} spatial ones",
                 found=list(weight.shape),
                 hint="reshape the weight",
@@ -244,6 +248,7 @@ def _check_operands(
         raise located(
             ShapeError(
                 f"{what}: the bias has one element for each output channel",
+                code="PG112",
                 expected=[outputs],
                 found=list(bias.shape),
                 hint="pass a bias that fits the weight",
@@ -257,6 +262,7 @@ def _check_channels(what: str, x: Tensor, weight: Tensor, channels: int, groups:
         raise located(
             ShapeError(
                 f"{what}: the input's channels do not go with the weight and groups={groups}",
+                code="PG112",
                 expected=f"{channels} channels, and {weight.shape[0]} a multiple of groups",
                 found=f"an input {list(x.shape)} and a weight {list(weight.shape)}",
                 hint="make in_channels of the layer the size of the input's channel axis",
@@ -313,6 +319,7 @@ def _named_padding(
         raise located(
             ShapeError(
                 f"{what}: padding='same' keeps the size, which strides do not",
+                code="PG803",
                 expected="stride=1",
                 found=f"stride={tuple(strides)}",
                 hint="pass the padding as a number",
@@ -346,6 +353,7 @@ def _transposed(
             raise located(
                 ShapeError(
                     f"{what}: output_padding is smaller than the stride or the dilation",
+                    code="PG111",
                     expected=f"at most {max(step, gap) - 1}",
                     found=more,
                     hint="take a smaller output_padding: it says which of the sizes that a strided "
@@ -363,6 +371,7 @@ def _transposed(
         raise located(
             ShapeError(
                 f"{what}: nothing is left of the result",
+                code="PG111",
                 expected="spatial sizes of 1 or more",
                 found=f"{sizes} from an input {list(x.shape)}",
                 hint="take less padding, or a larger input",

@@ -38,6 +38,7 @@ def _check_order(p: float, name: str) -> None:
         raise located(
             OptionError(
                 f"{name} takes norms of a positive order",
+                code="PG802",
                 expected="p > 0",
                 found=p,
                 hint="pass p=2 for the Euclidean length, p=1 for the sum of sizes",

@@ -24,6 +24,7 @@ def check_probability(p: float, name: str) -> None:
         raise located(
             OptionError(
                 f"{name} drops with a probability",
+                code="PG802",
                 expected="0 <= p <= 1",
                 found=p,
                 hint="pass the share of elements to drop, such as 0.5",
@@ -62,6 +63,7 @@ def _channels(
         raise located(
             ShapeError(
                 f"{name} drops whole channels",
+                code="PG104",
                 expected="an input of " + " or ".join(str(rank) for rank in ranks) + " axes",
                 found=list(input.shape),
                 hint="use dropout to drop single elements",

@@ -29,6 +29,7 @@ def reduced(each: Tensor, reduction: str) -> Tensor:
             raise located(
                 OptionError(
                     "a loss is reduced in one of three ways",
+                    code="PG801",
                     expected="'mean', 'sum' or 'none'",
                     found=repr(reduction),
                     hint="pass one of these as reduction",
@@ -41,6 +42,7 @@ def _same_shape(input: Tensor, target: Tensor, name: str) -> None:
         raise located(
             ShapeError(
                 f"{name} compares tensors of one shape",
+                code="PG102",
                 expected=list(input.shape),
                 found=list(target.shape),
                 hint="reshape the target like the input",
@@ -74,6 +76,7 @@ def _positive(value: float, name: str, option: str, *, or_zero: bool = False) ->
         raise located(
             OptionError(
                 f"{name}'s {option} is a positive number",
+                code="PG802",
                 expected=f"{option} {'>=' if or_zero else '>'} 0",
                 found=value,
                 hint=f"pass a positive {option}, such as 1",
@@ -169,6 +172,7 @@ def cosine_embedding_loss(
         raise located(
             ShapeError(
                 "cosine_embedding_loss compares pairs of vectors",
+                code="PG102",
                 expected="inputs [N, D] and target [N], or inputs [D] and a 0-d target",
                 found=f"{list(input1.shape)}, {list(input2.shape)}, {list(target.shape)}",
                 hint="pass one target for each pair of vectors",

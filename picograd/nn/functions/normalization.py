@@ -22,6 +22,7 @@ def _last_axes(input: Tensor, normalized_shape: Sequence[int], name: str) -> ran
         raise located(
             ShapeError(
                 f"{name} normalizes the last axes",
+                code="PG113",
                 expected=f"a tensor whose shape ends in {list(normalized_shape)}",
                 found=list(input.shape),
                 hint="pass the sizes of the input's last axes as normalized_shape",
@@ -75,6 +76,7 @@ def _channel_affine(
             raise located(
                 ShapeError(
                     f"{name} has one weight and one bias for each channel",
+                    code="PG112",
                     expected=[result.shape[1]],
                     found=list(part.shape),
                     hint="give the layer as many channels as the input's axis 1 has elements",
@@ -92,6 +94,7 @@ def _check_channels(input: Tensor, name: str) -> None:
         raise located(
             ShapeError(
                 f"{name} normalizes channels, which are axis 1",
+                code="PG104",
                 expected="an input [N, C, …]",
                 found=list(input.shape),
                 hint="add an axis for the batch: x.unsqueeze(0)",
@@ -113,6 +116,7 @@ def group_norm(
         raise located(
             ShapeError(
                 "group_norm divides the channels into equal groups",
+                code="PG112",
                 expected="a number of channels that num_groups divides",
                 found=f"{channels} channels, {num_groups} groups",
                 hint="choose a num_groups that divides the number of channels",
@@ -141,6 +145,7 @@ def instance_norm(
         raise located(
             ShapeError(
                 "instance_norm needs several elements a channel",
+                code="PG114",
                 expected="an input [N, C, …] with more than one element behind N and C",
                 found=list(input.shape),
                 hint="use layer_norm or batch_norm for inputs [N, C]",
@@ -188,6 +193,7 @@ def batch_norm(
             raise located(
                 ShapeError(
                     "batch_norm keeps one running value for each channel",
+                    code="PG112",
                     expected=[input.shape[1]],
                     found=list(running.shape),
                     hint="give the layer as many features as the input's axis 1 has elements",
@@ -199,6 +205,7 @@ def batch_norm(
             raise located(
                 OptionError(
                     "batch_norm without training needs running statistics",
+                    code="PG803",
                     expected="running_mean and running_var",
                     found="None",
                     hint="pass training=True to normalize by the batch's own statistics",
@@ -212,6 +219,7 @@ def batch_norm(
         raise located(
             ShapeError(
                 "batch_norm needs more than one value for each channel when training",
+                code="PG114",
                 expected="a batch of several examples, or several elements each",
                 found=list(input.shape),
                 hint="use a larger batch, or call .eval() before single examples",

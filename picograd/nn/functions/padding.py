@@ -33,6 +33,7 @@ def pad(
         raise located(
             ShapeError(
                 "pad takes two numbers for each axis, the last axis first",
+                code="PG109",
                 expected=f"an even count of at most {2 * input.ndim} numbers",
                 found=tuple(pad),
                 hint="pass (left, right) or (left, right, top, bottom)",
@@ -59,6 +60,7 @@ def _check_crop(input: Tensor, low: Sequence[int], high: Sequence[int]) -> None:
         raise located(
             ShapeError(
                 "pad: a negative padding takes away more than there is",
+                code="PG111",
                 expected="sizes of 0 or more",
                 found=f"{sizes} of {list(input.shape)}",
                 hint="crop less",
@@ -88,6 +90,7 @@ def _padded_from_inside(input: Tensor, low: list[int], high: list[int], mode: st
             raise located(
                 ShapeError(
                     f"pad: mode {mode!r} takes its elements from the axis itself",
+                    code="PG111",
                     expected=f"at most {max(most, 0)} on either side of axis {axis}",
                     found=f"{before} and {after}, for {size} elements",
                     hint="pad less, or with mode='constant'",
@@ -139,6 +142,7 @@ def interpolate(
         raise located(
             ShapeError(
                 "interpolate takes a batch of images",
+                code="PG104",
                 expected="a tensor [N, C, *S] of rank 3, 4 or 5",
                 found=f"rank {x.ndim}, {list(x.shape)}",
                 hint="add what is missing with unsqueeze()",
@@ -149,6 +153,7 @@ def interpolate(
         raise located(
             ShapeError(
                 "interpolate takes a size or a scale_factor",
+                code="PG803",
                 expected="one of the two",
                 found=f"size={size}, scale_factor={scale_factor}",
                 hint="pass size=(…) or scale_factor=2",
@@ -178,6 +183,7 @@ def _factors(scale_factor: float | Sequence[float] | None, axes: int) -> list[fl
         raise located(
             ShapeError(
                 "interpolate: scale_factor is one number, or one for each spatial axis",
+                code="PG109",
                 expected=f"1 or {axes} positive numbers",
                 found=scale_factor,
                 hint="pass scale_factor=2",

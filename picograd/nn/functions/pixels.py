@@ -17,6 +17,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         raise located(
             ShapeError(
                 "pixel_shuffle needs r² channels for each channel of its result",
+                code="PG112",
                 expected=f"[*, C, H, W] with C a multiple of {r}²" if r > 0 else "a factor above 0",
                 found=f"{list(input.shape)}, upscale_factor={r}",
                 hint="let the layer before it make C·r² channels",
@@ -37,6 +38,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
         raise located(
             ShapeError(
                 "pixel_unshuffle takes squares of r by r pixels",
+                code="PG112",
                 expected=f"[*, C, H, W] with H and W multiples of {r}"
                 if r > 0
                 else "a factor above 0",

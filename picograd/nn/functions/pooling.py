@@ -91,6 +91,7 @@ def avg_pool2d(
         raise located(
             OptionError(
                 "avg_pool2d divides by divisor_override",
+                code="PG802",
                 expected="a number other than 0",
                 found=divisor_override,
                 hint="leave it out to divide by the size of the window",
@@ -156,6 +157,7 @@ class _Pool:
             raise located(
                 ShapeError(
                     f"{what}: a window lies in the padding",
+                    code="PG111",
                     expected=f"at most half a window, {[size // 2 for size in self.size]}",
                     found=list(self.padding),
                     hint="pad the input with F.pad() first, or take a larger window",
@@ -174,6 +176,7 @@ class _Pool:
             raise located(
                 ShapeError(
                     f"{self.what}: the window is larger than the padded input",
+                    code="PG111",
                     expected=f"at least {span} elements along spatial axis {axis}",
                     found=f"{length} and a padding of {margin} on either side",
                     hint="pass a larger input, or a smaller kernel_size",
@@ -318,6 +321,7 @@ def _adaptive_axes(
         raise located(
             ShapeError(
                 f"{what} has no value for an empty image",
+                code="PG114",
                 expected="spatial axes of at least 1 element",
                 found=list(x.shape),
                 hint="handle the empty case before the pool",

@@ -48,6 +48,7 @@ def with_batch(what: str, input: Tensor, axes: int) -> tuple[Tensor, bool]:
         raise located(
             ShapeError(
                 f"{what} takes {axes} spatial axes, channels, and maybe a batch",
+                code="PG104",
                 expected=f"a tensor of rank {axes + 1} or {axes + 2}",
                 found=f"rank {input.ndim}, {list(input.shape)}",
                 hint="add what is missing with unsqueeze(), or join axes with flatten()",
@@ -69,6 +70,7 @@ def one_of(what: str, name: str, value: str, known: Sequence[str]) -> None:
         raise located(
             OptionError(
                 f"{what} knows no {name} {value!r}",
+                code="PG801",
                 expected=" or ".join(map(repr, known)),
                 found=value,
                 hint=f"pass {name}={known[0]!r}",

@@ -30,6 +30,7 @@ class _Numbered(Module):
             raise located(
                 OptionError(
                     f"{type(self).__name__} holds {self._part.__name__.lower()}s",
+                    code="PG809",
                     expected=self._part.__name__,
                     found=type(part).__name__,
                     hint="functions become modules when a class derived from Module calls them",
@@ -43,6 +44,7 @@ class _Numbered(Module):
             raise located(
                 AxisError(
                     f"{type(self).__name__} has no element {index}",
+                    code="PG809",
                     expected=f"-{size} <= index < {size}",
                     found=index,
                     hint="len() tells how many there are",
@@ -95,6 +97,7 @@ class Sequential(Module):
             raise located(
                 OptionError(
                     "Sequential holds modules",
+                    code="PG809",
                     expected="Module",
                     found=type(module).__name__,
                     hint="use nn.ReLU() instead of F.relu, or write a Module with this function",
@@ -128,6 +131,7 @@ class Sequential(Module):
             raise located(
                 AxisError(
                     f"Sequential has no module {index}",
+                    code="PG809",
                     expected=f"-{len(modules)} <= index < {len(modules)}",
                     found=index,
                     hint="len() tells how many there are",
@@ -222,6 +226,7 @@ class ModuleDict(Module):
             raise located(
                 OptionError(
                     f"ModuleDict has no module {key!r}",
+                    code="PG809",
                     expected=", ".join(modules) or "nothing, it is empty",
                     found=key,
                     hint="keys() lists the names",

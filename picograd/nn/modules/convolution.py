@@ -45,6 +45,7 @@ class _Convolution(Module):
             raise located(
                 OptionError(
                     f"{name}: groups divides the channels",
+                    code="PG112",
                     expected="in_channels and out_channels that are multiples of groups",
                     found=f"{in_channels}, {out_channels} and groups={groups}",
                     hint="choose groups=1, or channels that it divides",
@@ -78,6 +79,7 @@ class _Convolution(Module):
             raise located(
                 OptionError(
                     f"{name}: padding='same' keeps the size, which strides do not",
+                    code="PG803",
                     expected="stride=1",
                     found=f"stride={self.stride}",
                     hint="pass the padding as a number",
@@ -207,6 +209,7 @@ class ConvTranspose1d(_Convolution):
             raise located(
                 OptionError(
                     f"{type(self).__name__} cuts padding off: there is none to fill",
+                    code="PG801",
                     expected="padding_mode='zeros'",
                     found=padding_mode,
                     hint="leave padding_mode out",

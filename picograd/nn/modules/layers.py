@@ -134,6 +134,7 @@ class Embedding(Module):
             raise located(
                 OptionError(
                     "padding_idx names no row of the table",
+                    code="PG119",
                     expected=f"{-num_embeddings} <= padding_idx < {num_embeddings}",
                     found=padding_idx,
                     hint="pass the index that pads the sequences",

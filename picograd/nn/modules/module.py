@@ -72,6 +72,7 @@ class Module(Watched):
         raise located(
             OptionError(
                 f"{type(self).__name__} has no forward",
+                code="PG804",
                 expected="a method `forward`",
                 found="a call of the module",
                 hint="define forward(self, …) in the class, or call a part of the module",
@@ -176,6 +177,7 @@ class Module(Watched):
             raise located(
                 OptionError(
                     f"{name!r} cannot name a part of a module",
+                    code="PG809",
                     expected="a name without dots that the class does not use for itself",
                     found=f"{name!r} in {type(self).__name__}",
                     hint="choose another name",
@@ -205,6 +207,7 @@ class Module(Watched):
                 raise located(
                     OptionError(
                         f"{type(self).__name__} has no module `{target}`",
+                        code="PG809",
                         expected=", ".join(path for path, _ in self.named_modules() if path),
                         found=target,
                         hint="named_modules() lists the paths",
@@ -258,6 +261,7 @@ class Module(Watched):
             raise located(
                 StateError(
                     f"the state does not fit {type(self).__name__}",
+                    code="PG806",
                     expected=", ".join(mine),
                     found="; ".join(faults),
                     hint="load into a model that was built the same way; strict=False passes "
@@ -306,6 +310,7 @@ class Module(Watched):
             raise located(
                 DTypeError(
                     "modules have floating point parameters",
+                    code="PG210",
                     expected="a float dtype, such as float32",
                     found=dtype.name,
                     hint="pass a float dtype; convert single tensors with Tensor.to",

@@ -117,6 +117,7 @@ class GroupNorm(_Affine):
             raise located(
                 ShapeError(
                     "GroupNorm divides the channels into equal groups",
+                    code="PG112",
                     expected="a num_channels that num_groups divides",
                     found=f"{num_channels} channels, {num_groups} groups",
                     hint="choose a num_groups that divides num_channels",
@@ -185,6 +186,7 @@ class _ChannelNorm(_Affine):
             raise located(
                 ShapeError(
                     f"{name} takes inputs of {' or '.join(str(rank) for rank in self.ranks)} axes",
+                    code="PG104",
                     expected="[N, C, …]",
                     found=list(input.shape),
                     hint="use the layer for inputs of this many axes, or reshape them",

@@ -51,6 +51,7 @@ def _activation(name: str) -> Formula:
         raise located(
             OptionError(
                 "a recurrent layer knows two nonlinearities",
+                code="PG801",
                 expected="'tanh' or 'relu'",
                 found=repr(name),
                 hint="write the cell yourself for another one: it is two linear layers",
@@ -101,6 +102,7 @@ class _Weights(Module):
             raise located(
                 ShapeError(
                     f"the state does not fit the {type(self).__name__}",
+                    code="PG113",
                     expected=" and ".join([str(list(shape))] * self.states),
                     found=" and ".join(str(list(part.shape)) for part in state),
                     hint="pass what an earlier call returned, or nothing for zeros",
@@ -115,6 +117,7 @@ class _Weights(Module):
             raise located(
                 ShapeError(
                     f"the input does not fit the {type(self).__name__}",
+                    code="PG113",
                     expected=expected,
                     found=list(input.shape),
                     hint="its last axis is input_size; batch_first puts the batch in front",
@@ -205,6 +208,7 @@ class _Recurrent(_Weights):
             raise located(
                 OptionError(
                     f"{type(self).__name__} does not work with these settings",
+                    code="PG802",
                     expected="num_layers of 1 or more, dropout from 0 to 1",
                     found=f"num_layers={num_layers}, dropout={dropout}",
                     hint="dropout is applied between layers; pass 0 for none",
@@ -231,6 +235,7 @@ class _Recurrent(_Weights):
             raise located(
                 ShapeError(
                     f"{type(self).__name__} takes a sequence",
+                    code="PG114",
                     expected="one step or more",
                     found=list(input.shape),
                     hint="leave empty sequences out",

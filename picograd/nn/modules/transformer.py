@@ -43,6 +43,7 @@ class MultiheadAttention(Module):
             raise located(
                 OptionError(
                     "the heads of an attention are equally wide",
+                    code="PG112",
                     expected="an embed_dim that num_heads divides",
                     found=f"embed_dim {embed_dim}, num_heads {num_heads}",
                     hint="choose a num_heads that divides embed_dim",
@@ -82,6 +83,7 @@ class MultiheadAttention(Module):
             raise located(
                 OptionError(
                     "is_causal is a hint about attn_mask",
+                    code="PG803",
                     expected="an attn_mask",
                     found="None",
                     hint="pass attn_mask=torch.ones(L, S).triu(1).bool(), which hides what follows",
@@ -126,6 +128,7 @@ class MultiheadAttention(Module):
             raise located(
                 ShapeError(
                     "query, key and value do not fit the attention",
+                    code="PG113",
                     expected=f"three inputs [L, N, {self.embed_dim}], or [L, {self.embed_dim}]",
                     found=", ".join(str(list(shape)) for shape in shapes),
                     hint="their last axis is embed_dim; batch_first puts the batch in front",
@@ -169,6 +172,7 @@ def _check_mask(mask: Tensor, shapes: set[tuple[int, ...]], name: str) -> None:
         raise located(
             ShapeError(
                 f"{name} does not fit the attention",
+                code="PG113",
                 expected=" or ".join(str(list(shape)) for shape in sorted(shapes)),
                 found=list(mask.shape),
                 hint="a mask has a row for each query and a column for each key",
@@ -178,6 +182,7 @@ def _check_mask(mask: Tensor, shapes: set[tuple[int, ...]], name: str) -> None:
         raise located(
             DTypeError(
                 f"{name} hides keys or is added to scores",
+                code="PG206",
                 expected="bool or a float dtype",
                 found=mask.dtype.name,
                 hint="convert it: mask.bool()",
@@ -215,6 +220,7 @@ class TransformerEncoderLayer(Module):
             raise located(
                 OptionError(
                     "an encoder layer knows two activations by name",
+                    code="PG801",
                     expected="'relu', 'gelu', or a function",
                     found=repr(activation),
                     hint="pass the function itself, such as F.silu",
