@@ -114,6 +114,7 @@ def own_buffer(buffer: Buffer, kind: type[B], device: str) -> B:
     if not isinstance(buffer, kind):
         raise DeviceError(
             f"the device {device!r} was given a buffer of another device",
+            code="PG309",
             expected=f"a buffer on the device {device!r}",
             found=f"one on {buffer.device.name!r}",
             hint=f"move the tensor first, with .to({device!r})",
@@ -160,6 +161,7 @@ def no_such_device(name: str) -> DeviceError:
         hint = "picograd calls the GPU, whoever made it, 'gpu'"
     return DeviceError(
         f"there is no device called {name!r}",
+        code="PG301",
         expected="one of " + ", ".join(repr(known) for known in _makers),
         found=repr(name),
         hint=hint,

@@ -120,6 +120,7 @@ def _check_is_no_lowering(steps: Pipeline, name: str) -> None:
         if step.name == name and step.is_lowering():
             raise OptionError(
                 f"the pipeline cannot do without {name!r}",
+                code="PG705",
                 expected="a pass that stays on its level",
                 found=f"a lowering, from {step.level_in} to {step.level_out}",
                 hint="leave out passes that only make the program faster",

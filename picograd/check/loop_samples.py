@@ -294,6 +294,7 @@ def check_passes(text: str, passes: Sequence[Pass], *, seed: int = 0) -> ModuleO
         if not module.is_structurally_equivalent(again) or str(again) != printed:
             raise VerificationError(
                 f"{step} leaves IR that does not parse back",
+                code="PG707",
                 expected="text that parses to an equal module",
                 found=printed,
                 hint="compare what the ops print with what their parsers read",
@@ -304,6 +305,7 @@ def check_passes(text: str, passes: Sequence[Pass], *, seed: int = 0) -> ModuleO
             if not np.allclose(array, wanted, rtol=1e-4, atol=1e-4, equal_nan=True):
                 raise VerificationError(
                     f"{step} changes argument {number}",
+                    code="PG713",
                     expected="the values that the module computed before the pass",
                     hint="evaluate the module before and after the pass on these inputs",
                     found=f"a difference of {np.max(np.abs(array - wanted))}",

@@ -6,7 +6,7 @@ repeated, because passes deep down have little to do in an order that chance mad
 carried out while they are drawn: options such as loop names come from the module at hand.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from random import Random
 
@@ -49,13 +49,27 @@ def suits(step: type[Pass], machine: str) -> bool:
 
 
 class Walk:
-    """A module on its way through random passes; `passes` tells which."""
+    """A module on its way through random passes; `passes` tells which.
 
-    def __init__(self, module: ModuleOp, machine: str, rng: Random) -> None:
+    `known` are the passes to draw from. `watch` is called with the passes up to one that is about
+    to run, so that somebody knows which it was when it never comes back.
+    """
+
+    def __init__(
+        self,
+        module: ModuleOp,
+        machine: str,
+        rng: Random,
+        *,
+        known: Mapping[str, type[Pass]] = PASSES,
+        watch: Callable[[Sequence[Pass]], None] | None = None,
+    ) -> None:
         self.module = module
         self.passes: list[Pass] = []
         self._machine = machine
         self._rng = rng
+        self._known = known
+        self._watch = watch
         self._level = Level.TENSOR
         self._facts: set[str] = set()
 
@@ -67,13 +81,30 @@ class Walk:
         known = pipeline(lookup(self._machine).kind)
         places = [index for index, other in enumerate(known) if isinstance(other, step)]
         if places and self._rng.random() < (0.2 if step.name in _PREPARES else 0.5):
-            self._follow(known[: places[-1]], step)
+            self.vary(known[: places[-1]], step)
         else:
             self.descend(step.level_in)
             for name, options in _PREPARES.get(step.name, ()):
                 if self._rng.random() < 0.9 and PASSES[name].requires <= self._facts:
                     self.run(PASSES[name], options)
             self._establish(step.requires)
+
+    def vary(self, steps: Iterable[Pass], goal: type[Pass] | None = None) -> None:
+        """Run passes of a pipeline, some of them not at all or twice or with other options, as far
+        as that is legal; and so that `goal` may run after them.
+        """
+        waiting = list(steps)
+        needed = goal.requires if goal is not None else frozenset[str]()
+        while waiting:
+            other = waiting.pop(0)
+            required = needed.union(*(later.requires for later in waiting))
+            optional = not other.is_lowering() and not (other.establishes & required)
+            for _ in range(self._rng.choice((0, 1, 1, 1, 1, 2)) if optional else 1):
+                self._run_as_in_pipeline(other)
+
+    def take(self, step: Pass) -> None:
+        """Run a pass with the options that it has."""
+        self._apply(step, self.module)
 
     def descend(self, level: Level) -> None:
         """Run lowerings down to a level, with other passes before, between and after them."""
@@ -95,6 +126,8 @@ class Walk:
         self.module = attempt
 
     def _apply(self, step: Pass, module: ModuleOp) -> None:
+        if self._watch is not None:
+            self._watch((*self.passes, step))
         step.apply(new_context(), module)
         self.passes.append(step)
         self._level = step.level_out
@@ -106,16 +139,6 @@ class Walk:
             staying = [step for step in self._legal() if not step.is_lowering()]
             if staying:
                 self.run(self._rng.choice(staying))
-
-    def _follow(self, known: Iterable[Pass], step: type[Pass]) -> None:
-        """Run a pipeline's passes, some of them not at all or twice, as far as that is legal."""
-        waiting = list(known)
-        while waiting:
-            other = waiting.pop(0)
-            required = step.requires.union(*(later.requires for later in waiting))
-            optional = not other.is_lowering() and not (other.establishes & required)
-            for _ in range(self._rng.choice((0, 1, 1, 1, 1, 2)) if optional else 1):
-                self._run_as_in_pipeline(other)
 
     def _run_as_in_pipeline(self, step: Pass) -> None:
         """Run a pass with random options, or those that it has in the pipeline."""
@@ -132,7 +155,7 @@ class Walk:
                 continue
             makers = [
                 step
-                for step in PASSES.values()
+                for step in self._known.values()
                 if fact in step.establishes
                 and step.level_in == self._level
                 and suits(step, self._machine)
@@ -140,6 +163,7 @@ class Walk:
             if not makers:
                 raise PipelineError(
                     f"no pass establishes {fact!r} at {self._level} level",
+                    code="PG705",
                     expected="a pass that declares it under `establishes`",
                     found=f"none for {self._machine}",
                     hint="declare the fact under `establishes` of the pass that makes it true",
@@ -151,7 +175,7 @@ class Walk:
     def _legal(self) -> list[type[Pass]]:
         return [
             step
-            for step in PASSES.values()
+            for step in self._known.values()
             if step.level_in == self._level
             and step.requires <= self._facts
             and suits(step, self._machine)

@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= epochs <= most:
         raise UsageError(
             "a number of epochs that the demo does not train",
+            code="PG802",
             expected=f"1 to {most}",
             found=str(epochs),
         )

@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not devices:
         raise UsageError(
             f"--devices {arguments.devices!r} names no device",
+            code="PG817",
             expected="names with commas between them",
             found="none",
             hint="such as --devices reference,cpu",

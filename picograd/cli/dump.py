@@ -85,6 +85,7 @@ def find_target(target: str) -> tuple[Path, Callable[..., Any], tuple[Tensor, ..
     if not colon or not file or not name:
         raise UsageError(
             f"cannot read the target {target!r}",
+            code="PG816",
             expected="file.py:function or file.py:module",
             found="no file or no name",
             hint="such as model.py:train_step",
@@ -95,6 +96,7 @@ def find_target(target: str) -> tuple[Path, Callable[..., Any], tuple[Tensor, ..
         names = [known for known in vars(loaded) if not known.startswith("_")]
         raise UsageError(
             f"{file} defines no {name!r}",
+            code="PG816",
             expected="one of: " + ", ".join(names),
             found=repr(name),
             hint=nearest(name, names),
@@ -104,6 +106,7 @@ def find_target(target: str) -> tuple[Path, Callable[..., Any], tuple[Tensor, ..
     if not callable(found):
         raise UsageError(
             f"{target} cannot be compiled",
+            code="PG816",
             expected="a function or a picograd.nn.Module",
             found=type(found).__name__,
         )
@@ -117,6 +120,7 @@ def _inputs_beside(loaded: ModuleType, file: str) -> tuple[Tensor, ...]:
     if not isinstance(examples, Sequence):
         raise UsageError(
             f"{file} has no example inputs for its module",
+            code="PG816",
             expected="`example_inputs`, a tensor or a tuple of tensors, beside the module",
             found="none" if examples is None else type(examples).__name__,
             hint="example_inputs = (picograd.randn(64, 784),)",
@@ -130,6 +134,7 @@ def _inputs_of_defaults(function: Callable[..., Any], target: str) -> tuple[Tens
     if missing:
         raise UsageError(
             f"{target} has no example inputs",
+            code="PG816",
             expected="every parameter with an example tensor as its default",
             found="no default for " + ", ".join(missing),
             hint=f"def {target.rpartition(':')[2]}({missing[0]}=picograd.randn(64, 784), …):",

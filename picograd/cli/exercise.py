@@ -73,6 +73,7 @@ def find_exercise(text: str) -> Exercise:
     names = [exercise.name for exercise in EXERCISES]
     raise UsageError(
         f"there is no exercise {text!r}",
+        code="PG818",
         expected=f"1 to {len(EXERCISES)}, or one of: {', '.join(names)}",
         found=repr(text),
         hint=nearest(text, names) or "`picograd exercise list` shows them",
@@ -90,6 +91,7 @@ def file_of(exercise: Exercise, arguments: argparse.Namespace) -> Path:
     if not file.is_file():
         raise UsageError(
             f"exercise {exercise.number} has not been started here",
+            code="PG818",
             expected=str(file),
             found="no such file",
             hint=f"picograd exercise start {exercise.number}"
@@ -124,6 +126,7 @@ def run_start(arguments: argparse.Namespace) -> int:
     if file.exists():
         raise UsageError(
             f"exercise {exercise.number} has been started: {file}",
+            code="PG818",
             expected="a folder without it",
             found="your file, which is not overwritten",
             hint="go on with it, or start in another place with --dir",
@@ -195,6 +198,7 @@ def _read_state(folder: Path) -> dict[str, int]:
     except ValueError as error:
         raise UsageError(
             f"cannot read {folder / STATE}",
+            code="PG818",
             expected="what `picograd exercise` wrote there",
             found=str(error),
             hint="remove the file; it only remembers which hints you have seen",

@@ -22,11 +22,15 @@ def read_text(name: str) -> str:
         return Path(name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"cannot read {name}", expected="UTF-8 text", found=f"byte {error.start} is not"
+            f"cannot read {name}",
+            code="PG814",
+            expected="UTF-8 text",
+            found=f"byte {error.start} is not",
         ) from error
     except OSError as error:
         raise UsageError(
             f"cannot read {name}",
+            code="PG814",
             expected="a readable text file, or - for standard input",
             found=error.strerror or str(error),
             hint="check the path; it is relative to the folder that you stand in",
@@ -42,6 +46,7 @@ def load_python(name: str) -> ModuleType:
     if not path.is_file():
         raise UsageError(
             f"cannot read {name}",
+            code="PG814",
             expected="a Python file",
             found="no such file",
             hint="check the path; it is relative to the folder that you stand in",
@@ -50,7 +55,10 @@ def load_python(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"picograd_loaded_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise UsageError(
-            f"cannot load {name}", expected="a file whose name ends in .py", found=path.name
+            f"cannot load {name}",
+            code="PG814",
+            expected="a file whose name ends in .py",
+            found=path.name,
         )
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their own module up by its name while it is being loaded.
@@ -90,6 +98,7 @@ class UserCode(AbstractContextManager[None]):
         message = str(error) if not isinstance(error, SyntaxError) else error.msg
         raise UsageError(
             f"{self.path.name} raised {type(error).__name__}: {message}",
+            code="PG815",
             hint="mend the file; `python " + self.path.name + "` shows the whole traceback",
             where=where or self.path,
         ) from error

@@ -90,6 +90,7 @@ def _graded(exercise: Exercise, file: str) -> Grade:
         if exercise.name not in known:
             raise UsageError(
                 f"{Path(file).name} defines no pass called {exercise.name}",
+                code="PG711",
                 expected=f'a pass with name = "{exercise.name}"',
                 found="passes of other names",
                 hint="keep the name that the class had at the start",

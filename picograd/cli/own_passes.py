@@ -40,6 +40,7 @@ def load_passes(files: Iterable[str]) -> Registry:
         if not found and registered() == before:
             raise UsageError(
                 f"{file} defines no pass",
+                code="PG711",
                 expected="a frozen dataclass that derives from picograd.passes.Pass, or a call "
                 "that registers an op or a rule",
                 found="neither",
@@ -49,6 +50,7 @@ def load_passes(files: Iterable[str]) -> Registry:
             if step.name in installed or step.name in given:
                 raise UsageError(
                     f"{file} defines a pass called {step.name}, and that name is taken",
+                    code="PG711",
                     expected="a name of its own",
                     found=step.name,
                     hint="rename it: the name is the class variable `name`",
@@ -98,6 +100,7 @@ def chosen_pipeline(arguments: argparse.Namespace, device: str) -> Pipeline | No
         loaded = ", ".join(name for name in known if known[name].__module__.startswith("picograd_"))
         raise UsageError(
             f"--load brings {loaded}, and nothing says where to run it",
+            code="PG817",
             expected="--insert 'PASSES before|after NAME', or --passes LIST",
             found="neither",
             hint=f"such as --insert '{loaded.partition(',')[0]} after canonicalize'",
@@ -113,6 +116,7 @@ def _inserted(steps: Pipeline, insertion: str, known: Registry) -> Pipeline:
     if found is None:
         raise UsageError(
             f"cannot read --insert {insertion!r}",
+            code="PG817",
             expected="'PASSES before NAME' or 'PASSES after NAME'",
             found=repr(insertion),
             hint="such as --insert 'my_pass after canonicalize'",

@@ -42,6 +42,7 @@ def _random_array(rng: np.random.Generator, type: Attribute) -> Array:
     if not isinstance(type, TensorType | MemRefType):
         raise UsageError(
             "the entry takes an argument that is no array",
+            code="PG608",
             expected="tensor<…> or memref<…> arguments",
             found=str(type),
         )
@@ -50,6 +51,7 @@ def _random_array(rng: np.random.Generator, type: Attribute) -> Array:
     if min(shape, default=0) < 0:
         raise UsageError(
             "the entry takes an argument without a fixed shape",
+            code="PG608",
             expected="sizes that are numbers",
             found=str(array),
         )

@@ -34,12 +34,13 @@ def parse_module(text: str, name: str = "input") -> ModuleOp:
         start, end = _first_use(error.msg, text) or (error.span.start, error.span.end)
         raise ParseFailure(
             _first_line(error.msg),
+            code="PG601",
             hint="compare the line with the grammar of its level, in docs/levels",
             where=_caret(start, end, text, name),
         ) from error
     except (VerifyException, DiagnosticException, PicogradError) as error:
         # The parser builds ops as it reads, and some of them refuse to be built.
-        raise VerificationError(message_of(error), where=name) from error
+        raise VerificationError(message_of(error), code="PG602", where=name) from error
     verify_module(module)
     return module
 
@@ -78,7 +79,7 @@ def verify_module(module: ModuleOp, verifier: Verifier | None = None) -> None:
         culprit = _failing_op(module) or module
         message = message_of(error)
         named = message if culprit.name in message else f"{culprit.name}: {message}"
-        raise VerificationError(named, where=excerpt(culprit)) from error
+        raise VerificationError(named, code="PG602", where=excerpt(culprit)) from error
     check_dominance(module)
 
 
@@ -125,6 +126,7 @@ def _check_block(block: Block, visible: set[SSAValue]) -> None:
                 name = f"%{operand.name_hint}" if operand.name_hint else f"number {number}"
                 raise VerificationError(
                     f"{op.name} uses operand {name} where it is not defined",
+                    code="PG603",
                     expected="a value defined earlier in this region or in one around it",
                     found=_definition(operand),
                     hint="move the definition before the use, or out of a region that hides it",

@@ -109,6 +109,7 @@ class _Run:
         if not stands_at(module, step.level_in):
             raise PipelineError(
                 f"pass {step.name} is out of order",
+                code="PG705",
                 expected=f"a module at {step.level_in} level",
                 found=f"one at {level} level, after: {self._so_far()}",
                 hint=_how_to_reach(level, step.level_in),
@@ -123,6 +124,7 @@ class _Run:
             ] or [other.name for other in self.passes if other.establishes & missing]
             raise PipelineError(
                 f"pass {step.name} is out of order",
+                code="PG705",
                 expected="a module that is " + " and ".join(sorted(missing)),
                 found=f"no pass established that; run so far: {self._so_far()}",
                 hint=f"run {' and '.join(establishing) or 'a pass that establishes it'} before it",
@@ -186,6 +188,7 @@ def _verify_after(step: Pass, module: ModuleOp, verifier: Verifier) -> None:
     except VerificationError as error:
         raise PassError(
             f"pass {step} left IR that does not verify: {error.message}",
+            code="PG707",
             expected=error.expected,
             found=error.found,
             hint="the pass is wrong; print the module before it with --print-after-all",
@@ -195,6 +198,7 @@ def _verify_after(step: Pass, module: ModuleOp, verifier: Verifier) -> None:
     if not stands_at(module, step.level_out):
         raise PassError(
             f"pass {step} left the module at {level} level",
+            code="PG707",
             expected=f"{step.level_out} level, as the pass declares",
             found=f"{level} level",
             hint="the pass is wrong: it misses some ops, or its level_out is not what it does",
@@ -231,6 +235,7 @@ class _NamedFailure(AbstractContextManager[None]):
             where = error.where or (excerpt(op) if op else "")
             raise type(error)(
                 error.message,
+                code=error.code,
                 expected=error.expected,
                 found=error.found,
                 hint=error.hint,
@@ -242,6 +247,7 @@ class _NamedFailure(AbstractContextManager[None]):
             message = f"{type(error).__name__}: {message} ({_origin(trace)})"
         raise PassError(
             f"pass {self.step} failed" + (f" on {op.name}" if op else "") + f": {message}",
+            code="PG706",
             expected=expected,
             found=found,
             hint=hint,

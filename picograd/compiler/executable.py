@@ -142,6 +142,7 @@ class Executable:
         if given != self._input_types:
             raise ShapeError(
                 "the inputs are not those that the program was compiled for",
+                code="PG507",
                 expected=", ".join(map(str, self.inputs)) or "no inputs",
                 found=", ".join(map(str, given)) or "none",
                 hint="compile again for these shapes and dtypes",
@@ -169,6 +170,7 @@ class Executable:
         known = [*self._levels, "target"]
         raise OptionError(
             f"there is no IR of level {level!r}",
+            code="PG801",
             expected="one of " + ", ".join(known),
             found=repr(level),
             hint=f"on {self.device.name!r} the module passed through these levels only"

@@ -63,6 +63,7 @@ def register_elementwise(
     if not op.name.startswith("pico."):
         raise OptionError(
             f"the op {op.name} is not of tensor level",
+            code="PG712",
             expected="a name such as pico.hypot",
             found=op.name,
             hint="give the class the name pico.…: the prefix tells the level of a module",
@@ -71,6 +72,7 @@ def register_elementwise(
     if taken:
         raise OptionError(
             f"there is an op called {op.name} already",
+            code="PG712",
             expected="a name of its own, registered once",
             found=f"{taken[0].__module__}.{taken[0].__name__}",
             hint="choose another name, or import the module that registers it only once",

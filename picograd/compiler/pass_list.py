@@ -56,6 +56,7 @@ class Pipeline(tuple[Pass, ...]):
             names = list(dict.fromkeys(step.name for step in self))
             raise OptionError(
                 f"the pipeline has no pass {name!r}",
+                code="PG701",
                 expected="one of: " + ", ".join(names) if names else "a pipeline with passes in it",
                 found=repr(name),
                 hint=nearest(name, names) or "name a pass that is there",
@@ -70,6 +71,7 @@ class Pipeline(tuple[Pass, ...]):
             return places[number - 1]
         raise OptionError(
             f"the pipeline runs {name} {len(places)} time{'s' if len(places) > 1 else ''}",
+            code="PG701",
             expected=f"number=1 to number={len(places)}",
             found="no number" if number is None else f"number={number}",
             hint=f"say which: .after({name!r}, …, number=1)",
@@ -99,6 +101,7 @@ def as_passes(passes: Passes, known: Mapping[str, type[Pass]] | None = None) -> 
         else:
             raise OptionError(
                 "cannot read the passes: one of them is no pass",
+                code="PG704",
                 expected="passes such as Fuse(), or their names, such as 'fuse{max_ops=8}'",
                 found=_describe(part),
                 hint=_how_to_call(part),

@@ -115,6 +115,7 @@ def pipeline(device: str) -> Pipeline:
     if device not in _PIPELINES:
         raise DeviceError(
             f"there is no pipeline for a device called {device!r}",
+            code="PG301",
             expected="one of " + ", ".join(repr(name) for name in _PIPELINES),
             found=repr(device),
             hint="name one of these devices",

@@ -41,6 +41,7 @@ class Registry(Mapping[str, type[Pass]]):
         if name in self._known or len(offers) > 1:
             raise PassError(
                 f"the pass {name!r} is defined more than once",
+                code="PG711",
                 expected="one pass of that name",
                 found=", ".join([*self._own_origin(name), *sorted(map(_origin, offers))]),
                 hint="rename or uninstall one of them",
@@ -69,6 +70,7 @@ def load_entry(entry: EntryPoint) -> type[Pass]:
         raise PassError(
             f"the installed pass {entry.name!r} cannot be imported: "
             f"{type(error).__name__}: {error}",
+            code="PG711",
             expected=f"{entry.value} to be there",
             found=type(error).__name__,
             hint="mend the package, or uninstall it",
@@ -78,6 +80,7 @@ def load_entry(entry: EntryPoint) -> type[Pass]:
     if not isinstance(found, type) or not issubclass(found, Pass):
         raise PassError(
             f"the installed pass {entry.name!r} is no pass",
+            code="PG711",
             expected="a frozen dataclass that derives from picograd.passes.Pass",
             found=str(loaded),
             hint=f"let the entry point name the class, as in {entry.module}:MyPass",
@@ -86,6 +89,7 @@ def load_entry(entry: EntryPoint) -> type[Pass]:
     if found.name != entry.name:
         raise PassError(
             f"the installed pass {entry.name!r} goes by another name",
+            code="PG711",
             expected=f"name = {entry.name!r} in the class",
             found=f"name = {found.name!r}",
             hint="give the entry point the name of the pass",

@@ -25,6 +25,7 @@ def parse_passes(text: str, known: Mapping[str, type[Pass]]) -> tuple[Pass, ...]
     except ArgSpecParseError as error:
         raise OptionError(
             f"cannot read the passes {text!r}",
+            code="PG704",
             expected='name,name{option=value option="text with blanks"},…',
             found=str(error).strip().splitlines()[-1].strip(),
             hint="quote the whole list for the shell, and texts with blanks inside it",
@@ -53,6 +54,7 @@ def _make(spec: ArgSpec, known: Mapping[str, type[Pass]]) -> Pass:
     if step is None:
         raise OptionError(
             f"unknown pass {spec.name!r}",
+            code="PG701",
             expected="one of: " + ", ".join(known),
             found=repr(spec.name),
             hint=nearest(spec.name, known) or "`picograd opt --list` describes them",
@@ -62,6 +64,7 @@ def _make(spec: ArgSpec, known: Mapping[str, type[Pass]]) -> Pass:
         if option not in options:
             raise OptionError(
                 f"pass {step.name} has no option {option!r}",
+                code="PG702",
                 expected="one of: " + ", ".join(options) if options else "no options",
                 found=repr(option),
                 hint=nearest(option, options) or "`picograd opt --list` describes them",
@@ -72,6 +75,7 @@ def _make(spec: ArgSpec, known: Mapping[str, type[Pass]]) -> Pass:
         wanted = ", ".join(describe_options(step))
         raise OptionError(
             f"pass {step.name} cannot take these options",
+            code="PG703",
             expected=wanted,
             found=str(spec),
             hint="give each option a value of its type: true or false, a whole number, a text",

@@ -58,6 +58,7 @@ def refusal(device: Device, failed: list[Verdict]) -> DeviceError:
     names = ", ".join(verdict.name for verdict in failed)
     return DeviceError(
         f"the device {device.name!r} is refused: its driver computes wrong results",
+        code="PG305",
         expected=f"the results of the programs: {names}",
         found="; ".join(f"{verdict.name}: {verdict.problem}" for verdict in failed),
         hint=f"update the driver, or use the device 'cpu'; {VARIABLE}=1 uses it all the same",

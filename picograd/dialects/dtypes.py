@@ -133,6 +133,7 @@ def from_numpy(dtype: np.dtype[np.generic] | type[np.generic] | type) -> DType:
     if result is None:
         raise DTypeError(
             f"no picograd dtype stands for NumPy's {found}",
+            code="PG208",
             expected="one of " + ", ".join(d.name for d in DTYPES),
             found=found,
             hint="convert the array first, for instance with .astype(np.float32)",
@@ -158,6 +159,7 @@ def from_ir(element_type: Attribute) -> DType:
     if result is None:
         raise DTypeError(
             f"{element_type} is no element type of picograd",
+            code="PG208",
             expected="one of " + ", ".join(str(d.ir) for d in DTYPES),
             found=element_type,
             hint="convert the values to one of these types first",

@@ -49,6 +49,7 @@ def finfo(dtype: DType = float32) -> FloatLimits:
     if not dtype.is_float:
         raise DTypeError(
             f"finfo is for floats, and {dtype.name} is none",
+            code="PG201",
             expected="a float dtype, such as float32",
             found=dtype.name,
             hint="use iinfo for integers",
@@ -71,6 +72,7 @@ def iinfo(dtype: DType) -> IntLimits:
     if not dtype.is_int:
         raise DTypeError(
             f"iinfo is for integers, and {dtype.name} is none",
+            code="PG201",
             expected="an integer dtype, such as int64",
             found=dtype.name,
             hint="use finfo for floats",

@@ -256,6 +256,7 @@ def check_dtype(what: str, dtype: DType, kinds: Sequence[str], hint: str = "") -
     if dtype.kind not in kinds:
         raise DTypeError(
             f"{what} does not take elements of type {dtype.name}",
+            code="PG201",
             expected=" or ".join(kinds) + " elements",
             found=dtype.name,
             hint=hint or "cast the operand first",
@@ -267,6 +268,7 @@ def check_same_type(what: str, a: AnyTensor, b: AnyTensor) -> None:
     if a.element_type != b.element_type:
         raise DTypeError(
             f"{what} needs operands of one dtype",
+            code="PG202",
             expected=f"{dtype_of(a).name} twice",
             found=f"{dtype_of(a).name} and {dtype_of(b).name}",
             hint="cast one of them",
@@ -279,6 +281,7 @@ def check_same_shape(what: str, a: AnyTensor, b: AnyTensor) -> None:
     if a.shape != b.shape:
         raise ShapeError(
             f"{what} needs operands of one shape",
+            code="PG102",
             expected=f"{list(a.get_shape())} twice",
             found=f"{list(a.get_shape())} and {list(b.get_shape())}",
             hint="broadcast them to one shape first",
@@ -290,6 +293,7 @@ def check_axis(what: str, axis: int, rank: int) -> None:
     if not 0 <= axis < rank:
         raise AxisError(
             f"{what}: axis {axis} does not exist in a tensor of rank {rank}",
+            code="PG117",
             expected=f"an axis from 0 to {rank - 1}" if rank else "no axis: the tensor has rank 0",
             found=axis,
             hint="name an axis of the operand; counting starts at 0",
@@ -303,6 +307,7 @@ def check_axes(what: str, axes: Sequence[int], rank: int) -> None:
     if list(axes) != sorted(set(axes)):
         raise AxisError(
             f"{what}: axes are listed in ascending order, each once",
+            code="PG118",
             expected=sorted(set(axes)),
             found=list(axes),
             hint="sort the axes and name each once",
@@ -314,6 +319,7 @@ def check_length(what: str, name: str, values: Sequence[int], rank: int, least: 
     if len(values) != rank or any(v < least for v in values):
         raise ShapeError(
             f"{what}: `{name}` holds one number for every axis, none below {least}",
+            code="PG109",
             expected=f"{rank} numbers",
             found=list(values),
             hint="write one number for each axis of the operand",
@@ -325,6 +331,7 @@ def check_shape(what: str, shape: Sequence[int]) -> None:
     if any(size < 0 for size in shape):
         raise ShapeError(
             f"{what}: picograd's tensors have static shapes",
+            code="PG107",
             expected="sizes of 0 or more",
             found=["?" if size < -(2**62) else size for size in shape],
             hint="write the sizes out; a program is compiled once for each shape",

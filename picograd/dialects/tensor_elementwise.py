@@ -92,6 +92,7 @@ class UnaryOp(TensorOp):
         if kind in ROUNDED_TO and dtype_of(x) is not float32:
             raise DTypeError(
                 f"{kind} takes float32",
+                code="PG201",
                 expected="float32",
                 found=dtype_of(x).name,
                 hint=f"pico.cast converts to {ROUNDED_TO[kind].name}",

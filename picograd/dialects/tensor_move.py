@@ -76,6 +76,7 @@ class ReshapeOp(TensorOp):
         if prod(shape) != prod(x.get_shape()):
             raise ShapeError(
                 "reshape keeps the number of elements",
+                code="PG105",
                 expected=f"{prod(x.get_shape())} elements, as in {list(x.get_shape())}",
                 found=f"{prod(shape)} elements in {list(shape)}",
                 hint="choose sizes with the same product",
@@ -103,6 +104,7 @@ class PermuteOp(TensorOp):
         if sorted(permutation) != list(range(len(shape))):
             raise ShapeError(
                 "permute lists every axis once",
+                code="PG118",
                 expected=f"a permutation of {list(range(len(shape)))}",
                 found=list(permutation),
                 hint="name every axis of the operand exactly once",
@@ -132,6 +134,7 @@ class BroadcastOp(TensorOp):
         if len(shape) < len(old) or any(o not in (1, n) for o, n in zip(old, aligned, strict=True)):
             raise ShapeError(
                 f"a tensor of shape {list(old)} does not broadcast to {list(shape)}",
+                code="PG101",
                 expected="sizes, from the right, that are equal or 1",
                 found=f"{list(old)} -> {list(shape)}",
                 hint="reshape the operand so that its sizes line up from the right",
@@ -182,6 +185,7 @@ class SliceOp(TensorOp):
             if not start <= limit <= size:
                 raise ShapeError(
                     f"slice leaves axis {axis}, which has {size} elements",
+                    code="PG120",
                     expected=f"0 <= start <= limit <= {size}",
                     found=f"start {start}, limit {limit}",
                     hint="stay within the axis: slice does not clamp",
@@ -254,6 +258,7 @@ class PadOp(TensorOp):
         if scalar_type(value) != x.element_type:
             raise DTypeError(
                 "pad: the value has the operand's dtype",
+                code="PG205",
                 expected=x.element_type,
                 found=value,
                 hint="write the value with the operand's dtype",
@@ -287,6 +292,7 @@ class ConcatOp(TensorOp):
         if not operand_types:
             raise ShapeError(
                 "concat needs at least one tensor",
+                code="PG110",
                 expected="1 or more",
                 found=0,
                 hint="pass the tensors to join",
@@ -297,6 +303,7 @@ class ConcatOp(TensorOp):
             if type.element_type != first.element_type:
                 raise DTypeError(
                     "concat needs tensors of one dtype",
+                    code="PG202",
                     expected=dtype_of(first).name,
                     found=dtype_of(type).name,
                     hint="cast them to one dtype",
@@ -305,6 +312,7 @@ class ConcatOp(TensorOp):
             if other[:axis] + other[axis + 1 :] != shape[:axis] + shape[axis + 1 :]:
                 raise ShapeError(
                     f"concat along axis {axis}: all other sizes are equal",
+                    code="PG110",
                     expected=[*shape[:axis], "any", *shape[axis + 1 :]],
                     found=list(other),
                     hint="slice, pad or reshape the tensors so that only that axis differs",
@@ -385,6 +393,7 @@ class ScatterOp(TensorOp):
         if updates.element_type != x.element_type:
             raise DTypeError(
                 f"{what}: the updates have the operand's dtype",
+                code="PG205",
                 expected=dtype_of(x).name,
                 found=dtype_of(updates).name,
                 hint="cast the updates",
@@ -397,6 +406,7 @@ def _check_index(what: str, x: AnyTensor, index: AnyTensor, axis: int) -> None:
     if dtype_of(index).name not in ("int32", "int64"):
         raise DTypeError(
             f"{what}: an index is int32 or int64",
+            code="PG122",
             expected="int32 or int64",
             found=dtype_of(index).name,
             hint="cast the index",
@@ -405,6 +415,7 @@ def _check_index(what: str, x: AnyTensor, index: AnyTensor, axis: int) -> None:
     if len(data) != len(at):
         raise ShapeError(
             f"{what}: the index has the operand's rank",
+            code="PG124",
             expected=f"rank {len(data)}, as {list(data)}",
             found=f"rank {len(at)}, {list(at)}",
             hint="reshape or broadcast the index first",
@@ -413,6 +424,7 @@ def _check_index(what: str, x: AnyTensor, index: AnyTensor, axis: int) -> None:
     if data[:axis] + data[axis + 1 :] != at[:axis] + at[axis + 1 :]:
         raise ShapeError(
             f"{what} along axis {axis}: all other sizes of the index are the operand's",
+            code="PG124",
             expected=[*data[:axis], "any", *data[axis + 1 :]],
             found=list(at),
             hint="slice the operand first when the index covers a part of it",

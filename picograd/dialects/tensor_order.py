@@ -95,6 +95,7 @@ class ScanOp(TensorOp):
         if "exclusive" in properties and kind not in (ScanKind.ADD, ScanKind.MUL):
             raise OptionError(
                 f"{what} has no value for no elements",
+                code="PG114",
                 expected="an inclusive scan, or the kind add or mul",
                 found="exclusive",
                 hint="leave `exclusive` out, and shift the result",
@@ -139,6 +140,7 @@ class ArgSortOp(TensorOp):
         if index.name not in ("int32", "int64"):
             raise DTypeError(
                 "argsort: the index is int32 or int64",
+                code="PG122",
                 expected="i32 or i64",
                 found=index.ir,
                 hint="write `as i32`, or nothing for i64",

@@ -108,6 +108,7 @@ class ArgReduceOp(TensorOp):
         if index.name not in ("int32", "int64"):
             raise DTypeError(
                 f"{what}: the index is int32 or int64",
+                code="PG122",
                 expected="i32 or i64",
                 found=index.ir,
                 hint="write `as i32`, or nothing for i64",
@@ -133,6 +134,7 @@ class MatmulOp(TensorOp):
         if a.element_type != b.element_type:
             raise DTypeError(
                 "matmul needs operands of one dtype",
+                code="PG202",
                 expected=f"{dtype_of(a).name} twice",
                 found=f"{dtype_of(a).name} and {dtype_of(b).name}",
                 hint="cast one of them",
@@ -143,6 +145,7 @@ class MatmulOp(TensorOp):
         if len(left) < 2 or len(right) != len(left):
             raise ShapeError(
                 "matmul takes two tensors of one rank, at least 2",
+                code="PG104",
                 expected="[*B, M, K] @ [*B, K, N]",
                 found=found,
                 hint="reshape vectors to matrices and broadcast batch dimensions first",
@@ -150,6 +153,7 @@ class MatmulOp(TensorOp):
         if left[:-2] != right[:-2]:
             raise ShapeError(
                 "matmul: the batch sizes differ",
+                code="PG102",
                 expected=f"[*{list(left[:-2])}, K, N] on the right",
                 found=found,
                 hint="broadcast the batch dimensions first",
@@ -157,6 +161,7 @@ class MatmulOp(TensorOp):
         if left[-1] != right[-2]:
             raise ShapeError(
                 "matmul: the inner sizes differ",
+                code="PG103",
                 expected=f"{left[-1]} rows in the right operand, the left one's columns",
                 found=found,
                 hint="transpose or reshape one of them",
@@ -169,6 +174,7 @@ def _check_not_empty(what: str, shape: Sequence[int], axes: Sequence[int]) -> No
     if empty:
         raise ShapeError(
             f"{what} has no value on an empty axis",
+            code="PG114",
             expected=f"at least one element along axis {empty[0]}",
             found=list(shape),
             hint="handle the empty case before the reduction",

@@ -125,6 +125,7 @@ class RandomBitsOp(TensorOp):
         if dtype.name != "int32":
             raise DTypeError(
                 "random_bits: the state is int32",
+                code="PG201",
                 expected="int32",
                 found=dtype.name,
                 hint="pass the state as four int32 words",
@@ -132,6 +133,7 @@ class RandomBitsOp(TensorOp):
         if state.get_shape() != (4,):
             raise ShapeError(
                 "random_bits: the state is (key low, key high, counter low, counter high)",
+                code="PG102",
                 expected=[4],
                 found=list(state.get_shape()),
                 hint="pass the state as four int32 words",

@@ -79,6 +79,7 @@ class WindowsOp(TensorOp):
         if span > shape[axis]:
             raise ShapeError(
                 f"windows: a window is longer than axis {axis}",
+                code="PG111",
                 expected=f"a window that spans at most {shape[axis]} elements",
                 found=f"{size} elements, {dilation} apart: they span {span}",
                 hint="pad the axis, or take a smaller window",
@@ -144,6 +145,7 @@ class ConvolutionOp(TensorOp):
         if x.element_type != w.element_type:
             raise DTypeError(
                 "convolution needs operands of one dtype",
+                code="PG202",
                 expected=f"{dtype_of(x).name} twice",
                 found=f"{dtype_of(x).name} and {dtype_of(w).name}",
                 hint="cast one of them",
@@ -153,6 +155,7 @@ class ConvolutionOp(TensorOp):
         if len(data) < 3 or len(kernel) != len(data):
             raise ShapeError(
                 "convolution takes an input and a kernel of one rank, at least 3",
+                code="PG104",
                 expected="[N, C, *S] and [O, C / groups, *K]",
                 found=f"{list(data)} and {list(kernel)}",
                 hint="give the input a batch axis, and both as many spatial axes",
@@ -173,6 +176,7 @@ class ConvolutionOp(TensorOp):
             if not 0 < span <= padded:
                 raise ShapeError(
                     "convolution: the kernel does not fit into the padded input",
+                    code="PG111",
                     expected=f"a kernel that spans 1 to {padded} elements of axis {axis + 2}",
                     found=f"{kernel[axis + 2]} elements, {dilations[axis]} apart: they span {span}",
                     hint="pad the input more, or take a smaller kernel or dilation",
@@ -185,6 +189,7 @@ def _check_channels(data: Sequence[int], kernel: Sequence[int], groups: int) -> 
     if groups < 1 or kernel[0] % groups or data[1] != kernel[1] * groups:
         raise ShapeError(
             f"convolution: {data[1]} input channels do not go with this kernel",
+            code="PG112",
             expected=f"{kernel[1]} channels in each of {groups} groups, "
             + f"and outputs that {groups} divides",
             found=f"an input {list(data)} and a kernel {list(kernel)}",

@@ -44,6 +44,7 @@ class IndexOutOfRange(PicogradError, IndexError, RuntimeError):
         """
         return cls(
             f"index {index} read from a tensor is out of range for an axis of size {size}",
+            code="PG121",
             expected=f"0 <= index < {size}",
             found=f"{index} {place}".rstrip(),
             hint="check the labels or indices that gather, scatter or embedding are given",

@@ -185,6 +185,7 @@ def _launch(op: Operation) -> _Launch | None:
     if op.name.startswith("loop."):
         raise VerificationError(
             "costs are not counted at loop level",
+            code="PG605",
             expected="a module of tensor, kernel or buffer level",
             found=op.name,
             hint="count before the pass lower_buffers_to_loops",

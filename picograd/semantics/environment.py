@@ -55,6 +55,7 @@ class Environment:
         if handler is None:
             raise VerificationError(
                 f"{op.name} has no evaluation rule",
+                code="PG605",
                 expected="an op of one of picograd's levels",
                 found=op.name,
                 hint="lower or remove the op, or add its row to the level's table",

@@ -31,6 +31,7 @@ def _launch(op: LaunchOp, environment: Environment) -> None:
             return
     raise VerificationError(
         "loop.launch names no kernel of its module",
+        code="PG604",
         expected=f"a loop.kernel @{name} beside the function",
         found="none of that name",
         hint="define the kernel, or launch one that is there",
@@ -56,6 +57,7 @@ def entry_of(module: ModuleOp | FuncOp) -> FuncOp:
     if len(functions) != 1:
         raise VerificationError(
             "the module has no entry",
+            code="PG604",
             expected="a function @main, or one function only",
             found=", ".join("@" + f.sym_name.data for f in functions) or "no function with a body",
             hint="name the entry function @main",
@@ -107,6 +109,7 @@ def _check_count(expected: int, found: int) -> None:
     if expected != found:
         raise ShapeError(
             "the number of inputs is not the number of arguments",
+            code="PG608",
             expected=f"{expected} inputs",
             found=f"{found} inputs",
             hint="pass one array for each argument",
@@ -120,6 +123,7 @@ def _admit(array: Array, type: Attribute, position: int, precision: Precision) -
     if array.shape != shaped.get_shape():
         raise ShapeError(
             f"input {position} has the wrong shape",
+            code="PG608",
             expected=list(shaped.get_shape()),
             found=list(array.shape),
             hint="pass an array of the argument's shape",
@@ -128,6 +132,7 @@ def _admit(array: Array, type: Attribute, position: int, precision: Precision) -
     if array.dtype != dtype.numpy and not wide:
         raise DTypeError(
             f"input {position} has the wrong dtype",
+            code="PG608",
             expected=dtype.name,
             found=array.dtype,
             hint="convert the array with astype",

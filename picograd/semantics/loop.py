@@ -446,6 +446,7 @@ def _out_of_bounds(
     wrong = index[(index < 0) | (index >= extent)]
     return VerificationError(
         f"{op.name} accesses %{op.memref.name_hint or '?'} out of bounds on axis {axis}",
+        code="PG607",
         expected=f"0 to {extent - 1}",
         found=int(wrong[0]),
         hint="the pass before this point computed a wrong bound or index",

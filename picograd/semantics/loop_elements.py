@@ -53,6 +53,7 @@ def evaluate_element_op(op: Operation, arguments: list[Array], *, widen: bool) -
     if rule is None:
         raise VerificationError(
             f"{op.name} has no meaning at the loop level",
+            code="PG605",
             expected="an operation of arith or math on elements or tiles",
             found=op.name,
             hint="lower it before, or give it a rule in picograd/semantics/loop_elements.py",
@@ -69,6 +70,7 @@ def _constant(op: arith.ConstantOp, *, widen: bool) -> Array:
     else:
         raise VerificationError(
             "a constant of the loop level is one element",
+            code="PG605",
             expected="a float or an integer",
             found=value,
             hint="use loop.broadcast to make a tile of it",

@@ -139,6 +139,7 @@ def _fenced(name: str, title: str, text: str) -> str:
 def _incomplete(name: str, expected: str) -> PassError:
     return PassError(
         f"the docstring of {name} is not complete",
+        code="PG714",
         expected=expected,
         found="none",
         hint="every other pass is an example; picograd/study/pass_docs.py reads them",

@@ -94,6 +94,7 @@ def _resolve(text: str) -> Target:
     if name not in _makers:
         raise OptionError(
             f"there is no target called {name!r}",
+            code="PG311",
             expected=" or ".join(repr(known) for known in names()),
             found=repr(text),
             hint="name a target, with overrides if you like: cpu:vector_bits=256,cores=1",
@@ -113,6 +114,7 @@ def _override(base: Target, item: str) -> tuple[str, int | bool | str]:
     if key not in known or not equals:
         raise OptionError(
             f"{item.strip()!r} is no override of target {base.name!r}",
+            code="PG311",
             expected="field=value, the field one of " + ", ".join(known),
             found=repr(item.strip()),
             hint="write for example cpu:vector_bits=256,cores=1",
@@ -123,6 +125,7 @@ def _override(base: Target, item: str) -> tuple[str, int | bool | str]:
         return key, int(value)
     raise OptionError(
         f"target field {key!r} cannot be {value!r}",
+        code="PG311",
         expected="true or false" if isinstance(known[key], bool) else "a whole number",
         found=repr(value),
         hint=f"the field is {known[key]} by default",

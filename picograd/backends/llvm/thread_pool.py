@@ -47,6 +47,7 @@ def _checked(threads: int | str, where: str) -> int:
         return threads
     raise OptionError(
         f"{where} is not a number of threads",
+        code="PG802",
         expected=f"a whole number from 1 to {MAX_THREADS}",
         found=repr(threads),
         hint="1 runs everything in the calling thread",

@@ -44,6 +44,7 @@ def lanes(type: Attribute) -> int:
         return tile_shape(type)[0]
     raise CompileError(
         "code generation takes tiles of one axis",
+        code="PG606",
         expected="elements and vectors such as vector<16xf32>",
         found=type,
         hint="run unroll_tiles before, which splits tiles into machine vectors",
@@ -66,6 +67,7 @@ def scalar(type: Attribute) -> str:
         return "i64"
     raise CompileError(
         "there is no LLVM type for an element",
+        code="PG606",
         expected="a float, an integer or an index",
         found=type,
         hint="cast it to a type that the CPU has",

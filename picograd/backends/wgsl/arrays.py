@@ -104,6 +104,7 @@ def private_array(alloc: AllocOp, name: str, facts: LoopFacts, kernel: str) -> P
             if not tested and not facts.within(own, extents[axis]):
                 raise CompileError(
                     "a thread reaches into the part of a private buffer that another thread owns",
+                    code="PG609",
                     expected=f"indices from 0 to {extents[axis] - 1} along axis {axis}",
                     found=str(access).strip(),
                     hint="allocate the buffer in workgroup memory instead",

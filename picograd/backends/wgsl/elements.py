@@ -29,6 +29,7 @@ def expression(op: Operation, operands: Sequence[str], helpers: Helpers) -> str:
     if row is None:
         raise CompileError(
             f"{op.name} has no WGSL spelling",
+            code="PG606",
             expected="an operation that backends/wgsl/elements.py has a row for",
             found=str(op).strip(),
             hint="run expand_math for transcendental functions, unroll_tiles{width=1} for tiles, "
@@ -51,6 +52,7 @@ def constant(op: arith.ConstantOp, helpers: Helpers) -> str:
         return integer(_signed(value.value.data))
     raise CompileError(
         "only scalar constants have a WGSL spelling",
+        code="PG606",
         found=str(op).strip(),
         hint="run unroll_tiles{width=1} before emitting",
     )

@@ -50,6 +50,7 @@ def check_limits(name: str, demand: Demand, limits: Limits) -> None:
         if found > most:
             raise LimitError(
                 f"kernel @{name} asks for more than the GPU has: {what}",
+                code="PG308",
                 expected=f"at most {most}",
                 found=str(found),
                 hint=remedy,

@@ -25,6 +25,7 @@ def trip_count(dim: Dim, facts: LoopFacts, kernel: str) -> int:
     if trips is None:
         raise CompileError(
             f"the mapped loop {dim.name!r} has no constant bound on its number of iterations",
+            code="PG609",
             expected="upper bounds at a constant distance from the lower bound",
             hint="map another loop to the grid or the workgroup, or tile this one first",
             where=f"kernel @{kernel}",
@@ -104,6 +105,7 @@ def fold_grid(groups: int, limit: int) -> tuple[int, int, int]:
     if rows > limit:
         raise LimitError(
             "a kernel needs more workgroups than a GPU can launch",
+            code="PG308",
             expected=f"at most {limit * limit} workgroups",
             found=str(groups),
             hint="let each workgroup do more, with larger sizes in tile_loops or map_to_grid",
@@ -125,6 +127,7 @@ def launches_of(kernel: KernelOp) -> list[ParallelOp]:
         elif op.regions:
             raise CompileError(
                 f"{op.name} at the top of a GPU kernel is not mapped to the grid",
+                code="PG609",
                 expected="loop.parallel … mapping grid",
                 found=mapping_of(op) or "no mapping",
                 hint="run map_to_grid before emitting",

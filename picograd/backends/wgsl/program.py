@@ -94,6 +94,7 @@ class WgslProgram(Program):
             ):
                 raise CompileError(
                     f"{op.name} in @main has no meaning on the GPU",
+                    code="PG606",
                     expected="loop.launch and the buffers they need",
                     found=str(op).strip().partition("\n")[0],
                     hint="lower the module with the GPU's pipeline first",
@@ -134,6 +135,7 @@ class WgslProgram(Program):
         if offset % OFFSET_ALIGNMENT:
             raise CompileError(
                 "a buffer's place in the arena does not fit the GPU's alignment",
+                code="PG609",
                 expected=f"a multiple of {OFFSET_ALIGNMENT}",
                 found=f"offset {offset}",
                 hint='plan the buffers with plan_buffers{target="gpu"}',
@@ -150,6 +152,7 @@ class WgslProgram(Program):
         if nbytes > self._device.gpu.limits.max_buffer_bytes:
             raise LimitError(
                 "the program's intermediates do not fit into one GPU buffer",
+                code="PG307",
                 expected=f"at most {self._device.gpu.limits.max_buffer_bytes} bytes "
                 "(max-buffer-size)",
                 found=f"{nbytes} bytes",
@@ -203,6 +206,7 @@ class WgslProgram(Program):
         if len(buffers) != len(self._arguments):
             raise ShapeError(
                 "the program was called with a wrong number of buffers",
+                code="PG309",
                 expected=str(len(self._arguments)),
                 found=str(len(buffers)),
                 hint="pass one buffer for each argument of @main",
@@ -213,6 +217,7 @@ class WgslProgram(Program):
             if tuple(own.type.get_shape()) != tuple(expected.get_shape()):
                 raise ShapeError(
                     f"argument {position} has the wrong shape",
+                    code="PG309",
                     expected=str(list(expected.get_shape())),
                     found=str(list(own.type.get_shape())),
                     hint="upload an array of the shape that the program was compiled for",
@@ -222,6 +227,7 @@ class WgslProgram(Program):
             if not stored_alike(own.dtype, wanted):
                 raise DTypeError(
                     f"argument {position} has the wrong dtype",
+                    code="PG309",
                     expected=wanted.name,
                     found=own.dtype.name,
                     hint="upload an array of the dtype that the program was compiled for",
@@ -262,6 +268,7 @@ def _entry(module: ModuleOp) -> FuncOp:
     if len(main) != 1:
         raise CompileError(
             "the module has no entry function",
+            code="PG604",
             expected="@main, or one function",
             found=", ".join(f"@{op.sym_name.data}" for op in functions) or "no function",
             hint="name the entry function @main",

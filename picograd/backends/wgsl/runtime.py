@@ -112,6 +112,7 @@ class Gpu:
         if os.getpid() != self._process:
             raise DeviceError(
                 "the GPU was opened before this process was forked, and wgpu does not survive that",
+                code="PG310",
                 expected=f"use from process {self._process}",
                 found=f"use from its child {os.getpid()}",
                 hint='start children with multiprocessing.get_context("spawn"), or touch the GPU '
@@ -128,6 +129,7 @@ class Gpu:
         if size > self.limits.max_buffer_bytes:
             raise LimitError(
                 "a buffer is larger than the GPU can hold",
+                code="PG307",
                 expected=f"at most {self.limits.max_buffer_bytes} bytes (max-buffer-size)",
                 found=f"{size} bytes",
                 hint="use smaller tensors, or the device 'cpu'",
@@ -141,6 +143,7 @@ class Gpu:
             except self._wgpu.GPUError as error:
                 raise DeviceError(
                     f"the GPU has no room for {size} bytes",
+                    code="PG306",
                     found=_first_line(error),
                     hint="free tensors that are no longer needed, or use smaller batches",
                     where=label,
@@ -252,6 +255,7 @@ class Gpu:
         except self._wgpu.GPUError as error:
             raise CompileError(
                 f"the GPU driver rejects the WGSL of kernel {label}",
+                code="PG903",
                 found=str(error),
                 hint="this is a fault of picograd's WGSL emitter: please report it",
                 where=f"kernel @{label}",
@@ -346,6 +350,7 @@ def choose_adapter(adapters: Sequence[Any]) -> Any:
         seen = ", ".join(f"{a.info['device']} ({a.info['backend_type']})" for a in adapters)
         raise DeviceError(
             "this machine has no GPU adapter that picograd can use",
+            code="PG304",
             expected="an adapter with one of the backends " + ", ".join(BACKENDS),
             found=seen or "no adapter at all",
             hint=REMEDY,

@@ -42,6 +42,7 @@ def check_dtype(dtype: DType) -> None:
     if dtype not in _STORAGE:
         raise DTypeError(
             f"the device 'gpu' cannot hold {dtype.name}",
+            code="PG303",
             expected="float32 or a narrower float, an integer (values of 32 bits), or bool",
             found=dtype.name,
             hint="convert with .float() (or .int()), or use the device 'cpu'",
@@ -63,6 +64,7 @@ def pack(array: Array) -> Array:
         if least < bounds.min or greatest > bounds.max:
             raise DTypeError(
                 "an int64 tensor holds a value that does not fit into the GPU's 32-bit integers",
+                code="PG303",
                 expected=f"values from {bounds.min} to {bounds.max}",
                 found=f"values from {least} to {greatest}",
                 hint="keep the tensor on the device 'cpu', or reduce the values first",

@@ -28,6 +28,7 @@ def value_type(type: Attribute) -> str:
         return "bool"
     raise CompileError(
         f"WGSL has no element type {type}",
+        code="PG606",
         expected="f32, i32 or i1",
         found=str(type),
         hint="run legalize_types, then vectorize_loops and unroll_tiles{width=1} before emitting",

@@ -93,4 +93,6 @@ class Writer:
 
     def error(self, message: str, hint: str, found: object = "") -> CompileError:
         """A CompileError that names the kernel."""
-        return CompileError(message, found=found, hint=hint, where=f"kernel @{self.kernel_name}")
+        return CompileError(
+            message, code="PG606", found=found, hint=hint, where=f"kernel @{self.kernel_name}"
+        )

@@ -62,6 +62,7 @@ def scheduled_by_hand(size: int) -> ModuleOp:
         sizes = sorted(path.stem.removeprefix("gemm_") for path in SCHEDULES.glob("gemm_*.mlir"))
         raise ScheduleError(
             f"no matrix product of size {size} was scheduled by hand",
+            code="PG817",
             expected="one of " + ", ".join(one for one in sizes if one.isdigit()),
             found=str(size),
             hint=f"the kernels are those in {SCHEDULES}, in a clone of the repository",

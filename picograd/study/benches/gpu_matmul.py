@@ -61,6 +61,7 @@ def time_matmul(size: int, name: str, steps: Sequence[Pass], *, seconds: float =
     if not isinstance(gpu, GpuDevice):
         raise DeviceError(
             "the device 'gpu' is not the WGSL backend's",
+            code="PG301",
             expected=GpuDevice.__name__,
             found=type(gpu).__name__,
             hint="measure before another device is registered under this name",

@@ -18,6 +18,7 @@ def check_plot(file: Path) -> None:
     if file.suffix not in SUFFIXES:
         raise OptionError(
             "a plot is written as SVG or as PNG",
+            code="PG819",
             expected="a file that ends in " + " or ".join(SUFFIXES),
             found=str(file),
             hint=f"name it {file.with_suffix('.svg')}",
@@ -25,6 +26,7 @@ def check_plot(file: Path) -> None:
     if file.suffix == ".png" and find_spec("matplotlib") is None:
         raise OptionError(
             "plots are written as PNG by matplotlib, which is not installed",
+            code="PG819",
             expected="picograd with its extra `plots`",
             found=f"no module matplotlib, and {file} asked for",
             hint=f"pip install 'picograd[plots]', or write {file.with_suffix('.svg')}",

@@ -183,7 +183,10 @@ def traced_program(page: Path, text: str, name: str) -> str:
     program = re.search(rf'```python title="{name}\.py"\n(.*?)```', text, re.DOTALL)
     if program is None:
         raise PageError(
-            f"{page} has no Python block titled {name}.py", expected="one", found="none"
+            f"{page} has no Python block titled {name}.py",
+            code="PG714",
+            expected="one",
+            found="none",
         )
     with TemporaryDirectory() as folder:
         # A real file, so that the IR can say which line it came from.
@@ -203,6 +206,7 @@ def fill(page: Path, text: str, region: str, content: str) -> str:
     if not found_begin or not found_end:
         raise PageError(
             f"{page} has no place for the {region}",
+            code="PG714",
             expected=f"the markers {begin} and {end}",
             found="a page without them" if text else "no such page",
             hint="add them where the text speaks of it, then run `make docs-update`",

@@ -111,6 +111,7 @@ def check_name(name: str, taken: Container[str]) -> None:
     if problem:
         raise OptionError(
             f"a pass cannot be called {name!r}",
+            code="PG715",
             expected=problem,
             found=repr(name),
             hint="verb and object, such as merge_scales",
@@ -118,6 +119,7 @@ def check_name(name: str, taken: Container[str]) -> None:
     if name in taken:
         raise OptionError(
             f"there is a pass called {name!r} already",
+            code="PG715",
             expected="a name of its own",
             found=repr(name),
             hint="choose another; `picograd opt --list` shows those that are taken",
@@ -140,6 +142,7 @@ def write_pass(name: str, level: Level, folder: Path) -> tuple[Path, ...]:
     if there:
         raise OptionError(
             f"the pass {name!r} would overwrite files",
+            code="PG715",
             expected="a folder without them",
             found=", ".join(there),
             hint="choose another name, or another folder with --dir",
