@@ -40,7 +40,7 @@ def parse_module(text: str, name: str = "input") -> ModuleOp:
         ) from error
     except (VerifyException, DiagnosticException, PicogradError) as error:
         # The parser builds ops as it reads, and some of them refuse to be built.
-        raise VerificationError(message_of(error), code="PG602", where=name) from error
+        raise _broken_rule(error, "", name) from error
     verify_module(module)
     return module
 
@@ -77,10 +77,26 @@ def verify_module(module: ModuleOp, verifier: Verifier | None = None) -> None:
         (verifier or Verifier()).verify(module)
     except _VERIFICATION_ERRORS as error:
         culprit = _failing_op(module) or module
-        message = message_of(error)
-        named = message if culprit.name in message else f"{culprit.name}: {message}"
-        raise VerificationError(named, code="PG602", where=excerpt(culprit)) from error
+        raise _broken_rule(error, culprit.name, excerpt(culprit)) from error
     check_dominance(module)
+
+
+def _broken_rule(error: BaseException, op: str, where: str) -> VerificationError:
+    """The error for IR that an op refuses, which tells its own code and remedy where it has them.
+
+    An op says what it means with an error of picograd's, or with one of xDSL's that it causes.
+    """
+    own = error if isinstance(error, PicogradError) else error.__cause__
+    known = own if isinstance(own, PicogradError) else PicogradError(message_of(error))
+    named = op in known.message or known.message.startswith(f"{op.rpartition('.')[2]}: ")
+    return VerificationError(
+        known.message if named else f"{op}: {known.message}",
+        code=known.code or "PG602",
+        expected=known.expected,
+        found=known.found,
+        hint=known.hint or "compare the op with its description, in docs/levels",
+        where=where,
+    )
 
 
 _VERIFICATION_ERRORS = (VerifyException, DiagnosticException, PicogradError, ValueError)

@@ -49,7 +49,7 @@ def test_a_mistake_prints_its_explanation(capsys: pytest.CaptureFixture[str]) ->
     assert main(["opt", "no-such-file.mlir"]) == EXIT_MISTAKE
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("picograd: error: cannot read no-such-file.mlir\n")
+    assert captured.err.startswith("picograd: error: [PG814] cannot read no-such-file.mlir\n")
     assert "No such file" in captured.err
 
 
