@@ -102,6 +102,11 @@ class Walk:
             for _ in range(self._rng.choice((0, 1, 1, 1, 1, 2)) if optional else 1):
                 self._run_as_in_pipeline(other)
 
+    def follow(self, steps: Iterable[Pass]) -> None:
+        """Run all passes of a pipeline with the options that they have in it."""
+        for step in steps:
+            self._run_with_its_options(step)
+
     def take(self, step: Pass) -> None:
         """Run a pass with the options that it has."""
         self._apply(step, self.module)
@@ -144,7 +149,10 @@ class Walk:
         """Run a pass with random options, or those that it has in the pipeline."""
         if self._rng.random() < 0.5:
             self.run(type(step))
-            return
+        else:
+            self._run_with_its_options(step)
+
+    def _run_with_its_options(self, step: Pass) -> None:
         options = {field.name: getattr(step, field.name) for field in fields(step)}
         self._apply(type(step)(**options | default_options(type(step), self._machine)), self.module)
 
