@@ -11,17 +11,17 @@ program (`semantics.bounds`), all else exactly. A failing program is cut down wh
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 from typing import TypeAlias
 
-import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.programs import random_samples
 from picograd.check.shrink import shrink
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.validation.error import in_one_line
+from picograd.compiler.validation.fault import Fault
 from picograd.dialects.buffer import outputs_of
 from picograd.dialects.literals import Array
 from picograd.errors import PassError, PicogradError, VerificationError
@@ -44,17 +44,6 @@ _CANNOT_RUN = (PicogradError, ArithmeticError, LookupError, TypeError, ValueErro
 
 Rule: TypeAlias = Callable[[ModuleOp, ModuleOp], str]
 """What a task demands beside the meaning: the complaint about a module before and after, or ""."""
-
-
-class Fault(StrEnum):
-    """What a pass may do wrong."""
-
-    CRASH = "it raised an exception"
-    INVALID = "it left IR that does not verify"
-    SIGNATURE = "it changed the function's arguments or results"
-    ARGUMENT = "what it made writes into an argument of the function"
-    RULE = "it broke a rule of the task"
-    VALUES = "it changed what the program computes"
 
 
 @dataclass(frozen=True)
@@ -98,13 +87,6 @@ class Counterexample:
         ):
             parts.append(f"%{argument.name_hint or '?'} = {in_one_line(array)}")
         return "\n".join(parts)
-
-
-def in_one_line(array: Array) -> str:
-    """An array's values, shortened where there are many."""
-    with np.printoptions(precision=6, threshold=24, edgeitems=3, linewidth=10**6):
-        text = np.array2string(np.asarray(array), separator=", ")
-    return " ".join(text.split())
 
 
 def keep_any(before: ModuleOp, after: ModuleOp) -> str:

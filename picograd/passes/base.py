@@ -78,6 +78,11 @@ class Pass(ModulePass):
     establishes: ClassVar[frozenset[str]] = frozenset()
     adds_results: ClassVar[bool] = False
     """Whether the function returns more than before, which only who asks for the pass expects."""
+    approximates: ClassVar[bool] = False
+    """Whether the pass puts other arithmetic in the place of some, good to the last digits of the
+    type that is printed: the one reason for a float64 run to differ before and after."""
+    changes_types: ClassVar[bool] = False
+    """Whether the pass may give arguments and results other element types."""
 
     @classmethod
     def is_lowering(cls) -> bool:

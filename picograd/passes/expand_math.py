@@ -93,6 +93,7 @@ from picograd.dialects.loop import element_type
 from picograd.passes.base import Level, Pass
 from picograd.passes.polynomials import angles, elementary, halves
 from picograd.passes.polynomials.tile_arithmetic import TileArithmetic
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import insert_before, kernels, replace_op
 from picograd.targets import Target, lookup
 
@@ -123,6 +124,7 @@ class ExpandMath(Pass):
     name = "expand_math"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    approximates: ClassVar[bool] = True
     establishes: ClassVar[frozenset[str]] = frozenset({"math_expanded"})
 
     target: str = "cpu"
@@ -150,7 +152,11 @@ def _lacks(target: Target, narrow: Attribute, wide: Attribute) -> bool:
 def _round(op: arith.ExtFOp, target: Target) -> None:
     """Put rounding in the place of a conversion to a half float and back."""
     there = op.input.owner
-    if isinstance(there, arith.TruncFOp) and _lacks(target, op.input.type, there.input.type):
+    if (
+        isinstance(there, arith.TruncFOp)
+        and _lacks(target, op.input.type, there.input.type)
+        and applies(_round, op)
+    ):
         to_bits, to_value = _HALVES[element_type(op.input.type)]
         arithmetic = _arithmetic(op.result.type, target)
         value = to_value(arithmetic, to_bits(arithmetic, there.input))
@@ -164,7 +170,7 @@ def _convert(op: arith.ExtFOp | arith.TruncFOp, target: Target) -> None:
     """Put arithmetic on bits in the place of a conversion that the target lacks."""
     widens = isinstance(op, arith.ExtFOp)
     wide, narrow = (op.result, op.input) if widens else (op.input, op.result)
-    if not _lacks(target, narrow.type, wide.type):
+    if not _lacks(target, narrow.type, wide.type) or not applies(_convert, op):
         return
     half = element_type(narrow.type)
     to_bits, to_value = _HALVES[half]
@@ -179,6 +185,8 @@ def _convert(op: arith.ExtFOp | arith.TruncFOp, target: Target) -> None:
 
 def _expand(op: Operation, formula: Callable[..., SSAValue], target: Target) -> None:
     """Put the operations of a formula in the place of one operation."""
+    if not applies(formula, op):
+        return
     result = op.results[0]
     arithmetic = _arithmetic(result.type, target)
     value = formula(arithmetic, *op.operands)

@@ -87,6 +87,7 @@ class LegalizeTypes(Pass):
     name: ClassVar[str] = "legalize_types"
     level_in: ClassVar[Level] = Level.TENSOR
     level_out: ClassVar[Level] = Level.TENSOR
+    changes_types: ClassVar[bool] = True
 
     target: str = "cpu"
 

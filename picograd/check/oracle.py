@@ -1,0 +1,225 @@
+"""The oracle: does anything go wrong when these passes run on this module, and what runs then?
+
+    failure = examine(Case(module, inputs, passes, "cpu"))
+    assert failure is None, failure
+
+A case is all that a failure needs to happen again. Every pass is validated (crash, IR that does not
+verify, another signature, an argument overwritten, wrong values); what the passes leave is then run
+on the device, if one is named, and judged in the same way. Blame, reduction, fuzzing and mutants
+ask nobody else.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.backends.runtime import device as find_device
+from picograd.compiler.driver import PassRecord, run_pipeline
+from picograd.compiler.executable import compile_module
+from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.pipelines import pipeline
+from picograd.compiler.validation.error import ValidationError, in_one_line
+from picograd.compiler.validation.expectation import expect
+from picograd.compiler.validation.fault import Fault
+from picograd.compiler.validation.inputs import fitted
+from picograd.compiler.validation.signature import signature_of
+from picograd.compiler.validation.validator import PassCheck, Validator
+from picograd.dialects.literals import Array
+from picograd.errors import (
+    DeviceError,
+    DTypeError,
+    IndexOutOfRange,
+    LimitError,
+    PassError,
+    PicogradError,
+    PipelineError,
+    VerificationError,
+)
+from picograd.passes.base import Level, Pass, level_of
+from picograd.semantics.accuracy import ACCURACY
+from picograd.semantics.bounded import Bounded
+from picograd.semantics.bounds import Excess, judge
+from picograd.semantics.evaluate import entry_of
+
+_REFUSALS = (DTypeError, LimitError, DeviceError)
+"""What a pass or a device says of a program that it cannot take: no fault of anybody's."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module of any level, inputs for its entry, passes, and the device that runs the outcome.
+
+    On "reference" nothing runs but the evaluators. `sanitize` runs the device's code with checks of
+    its memory.
+    """
+
+    module: ModuleOp
+    inputs: tuple[Array, ...]
+    passes: Pipeline
+    device: str = "reference"
+    sanitize: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, and where: `culprit` is a pass as it is spelled, or the device.
+
+    `stage` is the pass's place among the case's passes; their number stands for the device.
+    """
+
+    fault: Fault
+    culprit: str
+    stage: int
+    detail: str
+    excess: Excess | None = None
+    error: BaseException | None = None
+
+    def alike(self, other: Failure) -> bool:
+        """Whether both are the same failure: fault, pass or device, and kind of exception."""
+        same = self.fault == other.fault and _name(self.culprit) == _name(other.culprit)
+        if self.fault == Fault.CRASH:
+            return same and type(_cause(self.error)) is type(_cause(other.error))
+        return same
+
+    def __str__(self) -> str:
+        return f"{self.fault} ({self.culprit}): {self.detail}"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What `examine` found out: the failure, if there is one, and how each pass was validated.
+
+    `refused` is what a pass or a device said of a program that it cannot take, which is no failure.
+    """
+
+    failure: Failure | None
+    checks: tuple[PassCheck, ...] = ()
+    refused: str = ""
+
+
+def examine(case: Case) -> Failure | None:
+    """What goes wrong in a case; None when nothing does.
+
+    A program that a pass or the device refuses (float64 on a GPU, say) is no failure. Raises
+    PipelineError for passes in an order that their declarations forbid.
+    """
+    return examination(case).failure
+
+
+def examination(case: Case) -> Examination:
+    """What goes wrong in a case, and how it was found out. Raises as `examine` does."""
+    module = case.module.clone()
+    watch = Validator(module, [case.inputs])
+    place = _Place()
+    try:
+        run_pipeline(module, case.passes, instruments=[place, watch], facts=None)
+    except ValidationError as error:
+        detail = "\n".join(str(error).splitlines())
+        failure = Failure(error.fault, error.step, place.stage, detail, error.excess, error)
+        return Examination(failure, tuple(watch.checks))
+    except PipelineError:
+        raise
+    except _REFUSALS as error:
+        return Examination(None, tuple(watch.checks), error.message)
+    except (PicogradError, SystemExit) as error:
+        culprit = str(case.passes[place.stage])
+        failure = Failure(_fault_of(error), culprit, place.stage, _words(error), error=error)
+        return Examination(failure, tuple(watch.checks))
+    checks = tuple(watch.checks)
+    if case.device == "reference":
+        return Examination(None, checks)
+    return _on_device(case, module, checks)
+
+
+class _Place:
+    """An instrument that knows which pass is running."""
+
+    def __init__(self) -> None:
+        self.stage = -1
+
+    def before(self, step: Pass, module: ModuleOp) -> None:
+        """One pass further."""
+        self.stage += 1
+
+    def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
+        """Nothing: what the pass did is the validator's concern."""
+
+
+def _fault_of(error: BaseException) -> Fault:
+    """Whether an error of the driver's is about what a pass raised, or about what it left."""
+    if isinstance(error, PassError) and (
+        error.__cause__ is None or isinstance(error.__cause__, VerificationError)
+    ):
+        return Fault.INVALID
+    return Fault.CRASH
+
+
+def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> Examination:
+    stage = len(case.passes)
+
+    def found(fault: Fault, detail: str, excess: Excess | None = None,
+              error: BaseException | None = None) -> Examination:  # fmt: skip
+        return Examination(Failure(fault, case.device, stage, detail, excess, error), checks)
+
+    root = entry_of(case.module)
+    expected: list[Bounded] | None = None
+    with suppress(IndexOutOfRange):
+        expected = expect(root, fitted(case.inputs, root), ACCURACY[case.device])
+    device = find_device(case.device)
+    try:
+        executable = compile_module(module, case.device, passes=rest(module, case.device))
+        given = fitted(case.inputs, entry_of(module))
+        buffers = [device.upload(array) for array in given]
+        outputs = [device.download(result) for result in executable.run(buffers)]
+    except IndexOutOfRange as error:
+        if expected is None:
+            return Examination(None, checks)
+        return found(Fault.VALUES, f"no index is out of range, and it says: {error.message}")
+    except _REFUSALS as error:
+        return Examination(None, checks, error.message)
+    except (PicogradError, SystemExit) as error:
+        return found(_fault_of(error), _words(error), error=error)
+    donated = set(executable.donated.values())
+    for number, (buffer, array) in enumerate(zip(buffers, given, strict=True)):
+        after = device.download(buffer)
+        if number not in donated and after.tobytes() != array.tobytes():
+            detail = f"input {number} was {in_one_line(array)}, it is {in_one_line(after)}"
+            return found(Fault.ARGUMENT, detail)
+    if expected is None:
+        return Examination(None, checks)
+    report = judge(expected, list(signature_of(root).results), outputs[: len(expected)])
+    if report.first is None:
+        return Examination(None, checks)
+    return found(Fault.VALUES, str(report.first), report.first)
+
+
+def rest(module: ModuleOp, device: str) -> Sequence[Pass]:
+    """The passes that still have to run before the device can take a module: none at loop level."""
+    if level_of(module) == Level.LOOP:
+        return ()
+    depths = {level: depth for depth, level in enumerate(Level)}
+    passes, depth = pipeline(device), depths[level_of(module)]
+    return [step for step in passes if depths[step.level_in] >= depth]
+
+
+def _name(culprit: str) -> str:
+    return culprit.partition("{")[0]
+
+
+def _cause(error: BaseException | None) -> BaseException | None:
+    """What a pass raised, which the driver's error is raised from."""
+    return error.__cause__ if isinstance(error, PassError) and error.__cause__ else error
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, without the IR that it shows."""
+    if isinstance(error, PicogradError):
+        lines = [("expected", error.expected), ("found", error.found)]
+        return "\n".join([error.message, *(f"  {name}: {text}" for name, text in lines if text)])
+    return "".join(traceback.format_exception_only(cast(Exception, error))).strip()

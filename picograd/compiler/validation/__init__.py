@@ -1,0 +1,1 @@
+"""Validation: the module before and after each pass, evaluated and held against each other."""

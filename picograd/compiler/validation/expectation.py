@@ -1,0 +1,127 @@
+"""What a module should compute: values with the two budgets that a pass is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, SSAValue
+
+from picograd.dialects.dtypes import AnyTensor, float64, from_numpy, is_float_array, tensor_type
+from picograd.dialects.kernel import FusedOp, YieldOp
+from picograd.dialects.literals import Array
+from picograd.dialects.tensor import ConstantOp, IotaOp, TensorOp
+from picograd.errors import VerificationError
+from picograd.passes.base import Level, level_of
+from picograd.semantics.accuracy import CPU, Accuracy
+from picograd.semantics.bounded import Bounded, exact
+from picograd.semantics.bounds import BOUNDS
+from picograd.semantics.evaluate import entry_of, evaluate
+
+
+def expect(
+    module: ModuleOp | FuncOp,
+    inputs: Sequence[Array],
+    accuracy: Accuracy,
+    *,
+    folds: bool = False,
+) -> list[Bounded]:
+    """The results of a function of any level in float64, each element with its error bound.
+
+    With `folds` what depends on constants alone may have been computed before, and rounded to the
+    type that is printed: as far as that goes, its bound is one of native arithmetic.
+    """
+    function = entry_of(module)
+    owner = module if isinstance(module, ModuleOp) else function.parent_op()
+    level = level_of(owner) if isinstance(owner, ModuleOp) else Level.TENSOR
+    if level in (Level.TENSOR, Level.KERNEL):
+        values: dict[SSAValue, Bounded] = {
+            argument: exact(np.asarray(array))
+            for argument, array in zip(function.args, inputs, strict=True)
+        }
+        with np.errstate(all="ignore"):
+            return _Analysis(values, accuracy, folds=folds).run(function.body.block)
+    return _from_runs(function, inputs, accuracy)
+
+
+class _Analysis:
+    """Bounds of a function whose ops are of tensor level, some of them in fused kernels."""
+
+    def __init__(self, values: dict[SSAValue, Bounded], accuracy: Accuracy, *, folds: bool) -> None:
+        self.values = values
+        self.accuracy = accuracy
+        self.folds = folds
+        self.known: set[SSAValue] = set()
+        """Values that depend on constants alone."""
+
+    def run(self, block: Block) -> list[Bounded]:
+        for op in block.ops:
+            if isinstance(op, ReturnOp | YieldOp):
+                return [self.values[value] for value in op.operands]
+            if isinstance(op, FusedOp):
+                for argument, value in zip(op.block.args, op.inputs, strict=True):
+                    self.values[argument] = self.values[value]
+                self.values.update(zip(op.results, self.run(op.block), strict=True))
+            elif isinstance(op, TensorOp) and type(op) in BOUNDS:
+                self.values[op.result] = self._bound(op)
+            else:
+                raise VerificationError(
+                    f"{op.name} has no error bound",
+                    expected="ops of tensor level, or kernels of them",
+                    found=op.name,
+                    hint="register a bound for the op (picograd.compiler.extension)",
+                )
+        return []
+
+    def _bound(self, op: TensorOp) -> Bounded:
+        operands = [self.values[value] for value in op.operands]
+        rule = BOUNDS[type(op)]
+        found = rule(op, operands, self.accuracy)
+        if not self.folds or not all(value in self.known for value in op.operands):
+            return found
+        if isinstance(op, IotaOp):
+            return found
+        self.known.add(op.result)
+        if isinstance(op, ConstantOp) or not found.is_float:
+            return found
+        return _widened(found, rule(op, operands, CPU))
+
+
+def _widened(wide: Bounded, native: Bounded) -> Bounded:
+    """A value whose bound also holds for what native arithmetic makes of it."""
+    overflows = np.isfinite(wide.value) & ~np.isfinite(native.value)
+    error = np.where(overflows, np.inf, np.maximum(wide.error, native.error))
+    doubtful = wide.doubtful | native.doubtful | overflows
+    return Bounded(wide.value, error, doubtful)
+
+
+def _from_runs(function: FuncOp, inputs: Sequence[Array], accuracy: Accuracy) -> list[Bounded]:
+    """Of a level whose ops have no bounds: as far as two runs in different precision differ."""
+    wide = evaluate(function, [array.copy() for array in inputs], precision="float64")
+    native = evaluate(function, [array.copy() for array in inputs])
+    found: list[Bounded] = []
+    for value, rounded in zip(wide, native, strict=True):
+        bound = exact(np.asarray(value))
+        if is_float_array(value):
+            with np.errstate(all="ignore"):
+                gap = np.abs(rounded.astype(np.float64) - bound.value)
+                reach = np.nan_to_num(np.abs(bound.value), posinf=0.0).max(initial=0.0)
+                unit = 2.0**-53 if accuracy.in_float64 else 2.0**-24
+                error = 64.0 * unit * reach + (0.0 if accuracy.in_float64 else 8.0 * gap)
+            bound = Bounded(
+                bound.value,
+                np.nan_to_num(np.asarray(error) + 0.0 * gap),
+                ~np.isfinite(gap) & np.isfinite(bound.value),
+            )
+        else:
+            bound = Bounded(bound.value, bound.error, rounded != value)
+        found.append(bound)
+    return found
+
+
+def types_in_float64(arrays: Sequence[Array]) -> list[AnyTensor]:
+    """The tensor types of arrays that a float64 run gave."""
+    return [
+        tensor_type(a.shape, float64 if is_float_array(a) else from_numpy(a.dtype)) for a in arrays
+    ]

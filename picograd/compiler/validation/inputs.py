@@ -1,0 +1,120 @@
+"""Inputs on which a module says most about the passes that change it.
+
+A module is validated on two sets of arrays: ordinary numbers, and the same with special values
+among them. Where ordinary numbers make the results NaN (a square root of what an optimizer keeps
+positive, say), arguments are made positive, one by one, while that helps: what is NaN before a pass
+and after it tells nothing. Integers may be indices, so they are drawn smaller until all are inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+
+from picograd.dialects.buffer import outputs_of
+from picograd.dialects.dtypes import AnyMemRef, AnyTensor, DType, from_ir, is_float_array
+from picograd.dialects.literals import Array
+from picograd.errors import IndexOutOfRange
+from picograd.semantics.evaluate import entry_of, evaluate
+
+_INT_RANGES = ((-9, 10), (0, 10), (0, 4), (0, 2), (0, 1))
+"""From what integers are drawn; the next range where an index is outside of its axis."""
+
+_SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0)
+_SPECIAL_SHARE = 0.1
+"""Of a special set's floats, so many are special; at least one of each argument."""
+
+_WIDE_ROW = 16
+"""Rows longer than this are drawn smaller, so that their products stay of the order of 1."""
+
+
+def input_types(function: FuncOp) -> list[AnyTensor | AnyMemRef]:
+    """The types of a function's inputs, at any level: its arguments without the results'."""
+    outputs = outputs_of(function)
+    arguments = [argument for argument in function.args if argument not in outputs]
+    return [cast(AnyTensor | AnyMemRef, argument.type) for argument in arguments]
+
+
+def draw_inputs(module: ModuleOp | FuncOp, seed: int) -> list[list[Array]]:
+    """Sets of inputs for the entry function, the same for the same seed: ordinary and special.
+
+    The special set is left out where there are no floats to be special.
+    """
+    function = entry_of(module)
+    ordinary = _ordinary(function, seed)
+    special = _special(ordinary, seed)
+    return [ordinary] if special is None else [ordinary, special]
+
+
+def fitted(inputs: Sequence[Array], function: FuncOp) -> list[Array]:
+    """Copies of inputs in the dtypes that a function takes now: types may have been legalized."""
+    wanted = [from_ir(type.element_type).numpy for type in input_types(function)]
+    return [np.array(a, dtype, order="C") for a, dtype in zip(inputs, wanted, strict=True)]
+
+
+def _ordinary(function: FuncOp, seed: int) -> list[Array]:
+    types = input_types(function)
+    best: list[Array] = []
+    for low, high in _INT_RANGES:
+        rng = np.random.default_rng(seed)
+        best = [_draw(rng, type.get_shape(), from_ir(type.element_type), low, high)
+                for type in types]  # fmt: skip
+        share = _finite_share(function, best)
+        if share is not None:
+            return _made_positive(function, best, share)
+    return best
+
+
+def _made_positive(function: FuncOp, inputs: list[Array], share: float) -> list[Array]:
+    """The inputs, some of them without their signs: those that make more results finite."""
+    for number, array in enumerate(inputs):
+        if share == 1.0:
+            break
+        if is_float_array(array):
+            other = [*inputs]
+            other[number] = np.abs(array)
+            better = _finite_share(function, other)
+            if better is not None and better > share:
+                inputs, share = other, better
+    return inputs
+
+
+def _finite_share(function: FuncOp, inputs: Sequence[Array]) -> float | None:
+    """The share of results' floats that are finite; None where an index is out of range."""
+    try:
+        results = evaluate(function, [array.copy() for array in inputs], precision="float64")
+    except IndexOutOfRange:
+        return None
+    floats = [result for result in results if is_float_array(result) and result.size]
+    if not floats:
+        return 1.0
+    return sum(float(np.isfinite(result).mean()) for result in floats) / len(floats)
+
+
+def _draw(
+    rng: np.random.Generator, shape: Sequence[int], dtype: DType, low: int, high: int
+) -> Array:
+    if dtype.is_bool:
+        return rng.random(shape) < 0.5
+    if dtype.is_int:
+        least = low if dtype.is_signed else max(low, 0)
+        return rng.integers(least, high, shape).astype(dtype.numpy)
+    row = shape[-1] if len(shape) > 1 else 1
+    scale = min(1.0, (_WIDE_ROW / max(row, 1)) ** 0.5)
+    return np.asarray(rng.normal(0.0, scale, shape), np.float32).astype(dtype.numpy)
+
+
+def _special(inputs: Sequence[Array], seed: int) -> list[Array] | None:
+    rng = np.random.default_rng([seed, 1])
+    found = [array.copy() for array in inputs]
+    floats = [array for array in found if is_float_array(array) and array.size]
+    for array in floats:
+        flat = array.reshape(-1)
+        count = max(1, int(flat.size * _SPECIAL_SHARE))
+        places = rng.integers(0, flat.size, count)
+        flat[places] = rng.choice(_SPECIAL, count).astype(array.dtype)
+    return found if floats else None

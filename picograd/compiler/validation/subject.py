@@ -1,0 +1,166 @@
+"""One function on one set of inputs, followed through a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects.func import FuncOp
+
+from picograd.compiler.validation.error import in_one_line
+from picograd.compiler.validation.expectation import expect, types_in_float64
+from picograd.compiler.validation.fault import Fault
+from picograd.compiler.validation.inputs import fitted
+from picograd.compiler.validation.signature import signature_of
+from picograd.dialects.literals import Array
+from picograd.errors import IndexOutOfRange, PicogradError
+from picograd.passes.base import Level, Pass
+from picograd.semantics.accuracy import CPU, FLOAT64
+from picograd.semantics.bounded import Bounded
+from picograd.semantics.bounds import Comparison, Excess, judge
+from picograd.semantics.evaluate import evaluate
+
+CANNOT_RUN = (PicogradError, ArithmeticError, LookupError, TypeError, ValueError, AssertionError)
+"""What the evaluator raises on IR that verifies and still makes no sense."""
+
+_UPPER = (Level.TENSOR, Level.KERNEL)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: what kind of fault, and what was expected and found."""
+
+    fault: Fault
+    message: str
+    expected: object = ""
+    found: object = ""
+    excess: Excess | None = None
+    used: float = 0.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How the results after a pass compare."""
+
+    used: float = 0.0
+    elements: int = 0
+    undetermined: int = 0
+    finding: Finding | None = None
+
+    def __add__(self, other: Judgement) -> Judgement:
+        return Judgement(
+            max(self.used, other.used),
+            self.elements + other.elements,
+            self.undetermined + other.undetermined,
+            self.finding or other.finding,
+        )
+
+
+class Subject:
+    """What a function computes on some inputs: as it was given, and as the last pass left it."""
+
+    def __init__(self, function: FuncOp, inputs: Sequence[Array], level: Level) -> None:
+        self.inputs = list(inputs)
+        self.raises: IndexOutOfRange | None = None
+        self.native: list[Bounded] = []
+        self.wide: list[Bounded] = []
+        self.results: list[str] = []
+        self.start(function, level)
+
+    def start(self, function: FuncOp, level: Level) -> None:
+        """Take the function as it stands for what is meant."""
+        self.types = list(signature_of(function).results)
+        given = fitted(self.inputs, function)
+        try:
+            self.native = expect(function, given, CPU)
+            self.wide = expect(function, given, FLOAT64, folds=level == Level.TENSOR)
+        except IndexOutOfRange as error:
+            self.raises = error
+
+    def judge(self, step: Pass, function: FuncOp, level: Level) -> Judgement:
+        """Hold what the function computes after a pass against what it computed before."""
+        given = fitted(self.inputs, function)
+        originals = [array.copy() for array in given]
+        try:
+            outputs = evaluate(function, given)
+            wide = self._in_float64(function, originals, level)
+        except IndexOutOfRange as error:
+            if self.raises is not None:
+                return Judgement()
+            message = "what it made finds an index out of range, which was inside"
+            return Judgement(finding=Finding(Fault.VALUES, message, "no error", error.message))
+        except CANNOT_RUN as error:
+            message = f"what it made cannot be run: {_first_line(error)}"
+            return Judgement(
+                finding=Finding(
+                    Fault.INVALID,
+                    message,
+                    getattr(error, "expected", "IR that has a meaning"),
+                    getattr(error, "found", _first_line(error)),
+                )
+            )
+        for number, (array, original) in enumerate(zip(given, originals, strict=True)):
+            if array.tobytes() != original.tobytes():
+                return Judgement(
+                    finding=Finding(
+                        Fault.ARGUMENT,
+                        f"what it made writes into input {number}, which nobody donated",
+                        in_one_line(original),
+                        in_one_line(array),
+                    )
+                )
+        if self.raises is not None:
+            return Judgement()
+        return self._compare(step, outputs, wide)
+
+    def _in_float64(self, function: FuncOp, inputs: Sequence[Array], level: Level) -> list[Bounded]:
+        """The results in float64; their bounds only where the level's ops have them."""
+        if level in _UPPER:
+            return expect(function, inputs, FLOAT64, folds=level == Level.TENSOR)
+        found = evaluate(function, [array.copy() for array in inputs], precision="float64")
+        # Nothing is known of the bounds of a lower level; those from above hold.
+        return [
+            Bounded(value, known.error, known.doubtful)
+            for value, known in zip(found, self.wide, strict=False)
+        ]
+
+    def _compare(self, step: Pass, outputs: Sequence[Array], wide: list[Bounded]) -> Judgement:
+        count = len(self.native)
+        if step.adds_results:
+            outputs = outputs[:count]
+        try:
+            native = judge(self.native, self.types, outputs)
+            close = None if step.approximates else self._closely(wide[:count])
+        except PicogradError as error:
+            finding = Finding(Fault.INVALID, error.message, error.expected, error.found)
+            return Judgement(finding=finding)
+        total = Judgement()
+        for comparison, kind in ((native, ""), (close, " in float64")):
+            if comparison is not None:
+                total += self._judgement(comparison, kind)
+        self.wide = wide[:count]
+        return total
+
+    def _closely(self, wide: Sequence[Bounded]) -> Comparison:
+        found = [bound.value for bound in wide]
+        return judge(self.wide, types_in_float64(found), found)
+
+    def _judgement(self, comparison: Comparison, kind: str) -> Judgement:
+        finding = None
+        if comparison.first is not None:
+            first = comparison.first
+            finding = Finding(
+                Fault.VALUES,
+                f"result {first.output} at {list(first.index)} differs{kind}",
+                f"{first.expected!r} ± {first.budget:.3g}",
+                f"{first.found!r}",
+                first,
+                comparison.used,
+            )
+        return Judgement(comparison.used, comparison.elements, comparison.undetermined, finding)
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, PicogradError):
+        return error.message
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,0 +1,151 @@
+"""The instrument that validates a pipeline: every pass is held to what the module meant before it.
+
+watch = Validator(module)
+run_pipeline(module, passes, instruments=[watch])     # raises ValidationError
+print(watch.checks)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.compiler.driver import PassRecord
+from picograd.compiler.validation.error import ValidationError
+from picograd.compiler.validation.fault import Fault
+from picograd.compiler.validation.inputs import draw_inputs, input_types
+from picograd.compiler.validation.signature import (
+    Signature,
+    functions_of,
+    signature_of,
+    undeclared_donation,
+)
+from picograd.compiler.validation.subject import Finding, Judgement, Subject
+from picograd.dialects.literals import Array
+from picograd.passes.base import Pass, level_of
+from picograd.passes.rewriting.structure import structural_key
+from picograd.semantics.evaluate import entry_of
+
+
+@dataclass(frozen=True)
+class PassCheck:
+    """How a pass was validated."""
+
+    step: str
+    used: float
+    """The largest fraction of its budget that an element of a result took."""
+    elements: int
+    """How many elements were compared, over all sets of inputs and both budgets."""
+    undetermined: int
+    """How many of them hang on a decision that the error bound straddles: these do not count."""
+    seconds: float
+    changed: bool = True
+    """Whether the pass changed the module; one that did not is right."""
+
+
+class Validator:
+    """An instrument that evaluates the module before and after every pass.
+
+    `root` is the module before the first pass, at any level. `inputs` are sets of arrays for its
+    entry function; by default they are drawn (see `draw_inputs`), as those of its other functions
+    always are. `after` raises ValidationError at the first pass that does anything wrong.
+    """
+
+    def __init__(
+        self,
+        root: ModuleOp,
+        inputs: Sequence[Sequence[Array]] | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self.checks: list[PassCheck] = []
+        self.seed = seed
+        self._given = inputs
+        self._start(root)
+
+    def _start(self, module: ModuleOp) -> None:
+        """Take the module as it stands for what is meant."""
+        entry, level = entry_of(module), level_of(module)
+        self._key: Hashable = structural_key(module)
+        self._signatures: dict[str, Signature] = {}
+        self._subjects: dict[str, list[Subject]] = {}
+        for name, function in functions_of(module).items():
+            count = len(input_types(function))
+            fits = self._given is not None and all(len(own) == count for own in self._given)
+            given = self._given if function is entry and fits else None
+            sets = draw_inputs(function, self.seed) if given is None else given
+            self._signatures[name] = signature_of(function)
+            self._subjects[name] = [Subject(function, inputs, level) for inputs in sets]
+
+    def before(self, step: Pass, module: ModuleOp) -> None:
+        """Nothing to do: what stood before is known."""
+
+    def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
+        """Hold the module against what it was. Raises ValidationError when the pass is wrong."""
+        start = time.perf_counter()
+        key = structural_key(module)
+        changed, self._key = key != self._key, key
+        total = Judgement()
+        if changed:
+            total = self._judge(step, module)
+            if step.adds_results:
+                self._start(module)
+        seconds = time.perf_counter() - start
+        self.checks.append(
+            PassCheck(str(step), total.used, total.elements, total.undetermined, seconds, changed)
+        )
+
+    def _judge(self, step: Pass, module: ModuleOp) -> Judgement:
+        total, level = Judgement(), level_of(module)
+        functions = functions_of(module)
+        for name, before in self._signatures.items():
+            function = functions.get(name)
+            if function is None:
+                finding = Finding(Fault.SIGNATURE, "it removed the function", before, "none")
+                raise self._error(step, name, finding)
+            finding = _changed_signature(step, before, signature_of(function))
+            self._signatures[name] = signature_of(function)
+            stored = undeclared_donation(function)
+            if stored and finding is None:
+                message = "it lets a result take the place of an input that nobody donated"
+                finding = Finding(Fault.ARGUMENT, message, "an input marked pico.donated", stored)
+            if finding is not None:
+                raise self._error(step, name, finding)
+            for subject in self._subjects[name]:
+                judgement = subject.judge(step, function, level)
+                if judgement.finding is not None:
+                    raise self._error(step, name, judgement.finding, subject.inputs)
+                total += judgement
+        return total
+
+    def _error(
+        self, step: Pass, function: str, finding: Finding, inputs: Sequence[Array] = ()
+    ) -> ValidationError:
+        return ValidationError(
+            f"pass {step} changes what @{function} does: {finding.message}",
+            step=str(step),
+            function=function,
+            fault=finding.fault,
+            inputs=inputs,
+            excess=finding.excess,
+            used=finding.used,
+            expected=finding.expected,
+            found=finding.found,
+            hint="`picograd blame` names the rewrite, `picograd reduce` makes a small module of it",
+        )
+
+
+def _changed_signature(step: Pass, before: Signature, after: Signature) -> Finding | None:
+    right = (
+        after.extends(before)
+        if step.adds_results
+        else after.shapes == before.shapes
+        if step.changes_types
+        else after == before
+    )
+    if right:
+        return None
+    return Finding(Fault.SIGNATURE, "its arguments or results are others", before, after)
