@@ -127,6 +127,7 @@ def chosen(text: str, values: Sequence[T], option: str, role: str) -> list[T]:
         if value is None or value not in floats:
             raise PassError(
                 f"differentiate: {option} lists {word!r}, which is no {role} of floats",
+                code="PG708",
                 expected=", ".join(value.name_hint or str(values.index(value)) for value in floats)
                 or f"a function with {role}s of floats",
                 found="nothing of that name" if value is None else type_of(value),

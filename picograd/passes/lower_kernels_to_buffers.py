@@ -118,6 +118,7 @@ def _check_returned(function: FuncOp, returned: Sequence[SSAValue]) -> None:
     if len(own) != len(returned):
         raise PassError(
             "a returned value is not the result of a kernel of its own",
+            code="PG709",
             expected="a different result of a kernel.fused in each place of func.return",
             found=f"{len(returned)} returned values, {len(own)} of them results of their own",
             hint="copy what is returned twice, or is an argument, with a kernel that yields it",

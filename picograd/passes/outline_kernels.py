@@ -96,6 +96,7 @@ def outline(function: FuncOp) -> None:
         if not isinstance(op, TensorOp):
             raise PassError(
                 "outline_kernels meets an op that is no tensor op",
+                code="PG709",
                 expected="pico.* ops and one func.return",
                 found=op.name,
                 where=f"@{function.sym_name.data}",

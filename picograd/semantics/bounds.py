@@ -185,6 +185,7 @@ def analyse_block(block: Block, inputs: Sequence[Array], accuracy: Accuracy = CP
             if rule is None:
                 raise VerificationError(
                     f"{op.name} has no error bound",
+                    code="PG605",
                     expected="ops of tensor level",
                     found=op.name,
                     hint="analyse the module before it is lowered",
@@ -192,6 +193,7 @@ def analyse_block(block: Block, inputs: Sequence[Array], accuracy: Accuracy = CP
             values[op.results[0]] = rule(op, [values[v] for v in op.operands], accuracy)
     raise VerificationError(
         "the function does not return",
+        code="PG604",
         expected="func.return",
         hint="end the function with func.return",
     )
@@ -227,6 +229,7 @@ def judge(
     if [e.value.shape for e in expected] != [o.shape for o in outputs]:
         raise ShapeError(
             "the outputs do not have the module's shapes",
+            code="PG608",
             expected=[list(e.value.shape) for e in expected],
             found=[list(o.shape) for o in outputs],
             hint="pass the outputs of this module, in the order of its results",

@@ -26,6 +26,7 @@ def check_types(kernel: KernelOp) -> None:
 def _illegal(op: TensorOp, dtype: DType) -> PassError:
     return PassError(
         f"{op.name} computes with {dtype.name}, which loops do not",
+        code="PG709",
         expected="float32, float64, int32, int64 or bool; narrow types only to be moved or cast",
         found=dtype.name,
         hint="run legalize_types while the module is at tensor level",

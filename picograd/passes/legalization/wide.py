@@ -63,6 +63,7 @@ def _check_range(numbers: Sequence[int], where: str) -> None:
         if not _LIMITS.min <= number <= _LIMITS.max:
             raise DTypeError(
                 "a constant does not fit the 32-bit integers that the target has",
+                code="PG303",
                 expected=f"numbers from {_LIMITS.min} to {_LIMITS.max}",
                 found=number,
                 hint="use smaller integers, or run on a device with 64-bit integers (cpu)",
@@ -75,6 +76,7 @@ def check_float64(type: AnyTensor, what: str, where: str, target: Target) -> Non
     if not target.float64 and dtype_of(type).name == "float64":
         raise DTypeError(
             f"{what} is float64, which the target {target.name!r} does not have",
+            code="PG303",
             expected="float32",
             found="float64",
             hint="convert to float32 (x.float()) before this, or run on the cpu",
@@ -88,6 +90,7 @@ def check_shift(op: TensorOp, target: Target, where: str) -> None:
     if is_shift and _is_wide(dtype_of(op.result.type), target):
         raise DTypeError(
             "a 64-bit shift to the right has no 32-bit equivalent",
+            code="PG303",
             expected="int32 operands",
             found="int64 operands",
             hint="cast to int32 first, or run on a device with 64-bit integers (cpu)",

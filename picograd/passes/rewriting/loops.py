@@ -152,6 +152,7 @@ def parse_sizes(option: str, text: str) -> dict[str, int]:
         if matched is None or int(matched[2]) < 1 or matched[1] in sizes:
             raise OptionError(
                 f"{option} cannot be read",
+                code="PG703",
                 expected="loop names with positive sizes, each once, such as 'j=48 i=8'",
                 found=repr(text),
                 hint="write name=size pairs separated by spaces",
@@ -172,6 +173,7 @@ def check_names(option: str, wanted: Iterable[str], module: ModuleOp) -> None:
         if name not in known:
             raise OptionError(
                 f"{option} names a loop that is not there",
+                code="PG708",
                 expected="one of " + (", ".join(sorted(known)) or "no loops at all"),
                 found=repr(name),
                 hint="the IR before this pass shows the names of its loops",

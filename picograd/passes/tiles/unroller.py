@@ -67,6 +67,7 @@ class Unroller:
         if isinstance(op, ReduceOp) and any(tile_rank(result.type) for result in op.outputs):
             raise PassError(
                 "unroll_tiles cannot split the tile that a reduction carries",
+                code="PG709",
                 expected="reductions lowered to loops",
                 found=f"loop.reduce over {', '.join(dim.name for dim in op.dims)}",
                 hint="run lower_reduce first",
@@ -224,6 +225,7 @@ class Unroller:
         if tile_rank(op.value.type) != 1:
             raise PassError(
                 "unroll_tiles folds tiles with one axis only",
+                code="PG709",
                 expected="a tile with one axis",
                 found=op.value.type,
                 hint="fold one axis at a time",
@@ -247,6 +249,7 @@ class Unroller:
         if any(len(self.parts[value]) != 1 for value in op.operands):
             raise PassError(
                 "unroll_tiles cannot split a shuffle",
+                code="PG709",
                 expected=f"machine vectors of at most {self.widths.width} lanes",
                 found=str(op).strip(),
                 hint="run unroll_tiles once, with a width of at least that many lanes",
