@@ -42,6 +42,7 @@ from xdsl.traits import Pure
 
 from picograd.dialects.tensor import BinaryKind, BinaryOp, CompareKind, CompareOp
 from picograd.passes.base import Level, Pass
+from picograd.passes.rewriting.applications import applies
 
 # Kinds whose operands may be swapped without changing a bit. maximum and minimum are not among
 # them: which of -0.0 and 0.0 they return is up to the order.
@@ -85,7 +86,7 @@ def _merge_in_block(block: Block) -> int:
         if not op.has_trait(Pure):
             continue
         first = seen.setdefault(number_of(op), op)
-        if first is not op:
+        if first is not op and applies(_use_instead, op):
             _use_instead(op, first)
             merged += 1
     return merged

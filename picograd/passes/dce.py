@@ -39,6 +39,7 @@ from xdsl.rewriter import Rewriter
 from xdsl.traits import IsTerminator, Pure
 
 from picograd.passes.base import Level, Pass
+from picograd.passes.rewriting.applications import applies
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def erase_dead(root: Operation) -> int:
 def _erase_in_block(block: Block) -> int:
     erased = 0
     for op in reversed(tuple(block.ops)):
-        if _is_dead(op):
+        if _is_dead(op) and applies(erase_dead, op):
             Rewriter.erase_op(op)
             erased += 1
         else:

@@ -55,6 +55,7 @@ from picograd.passes.dce import erase_dead
 from picograd.passes.fusion.decide import Limits, decide
 from picograd.passes.fusion.graph import Graph
 from picograd.passes.fusion.rebuild import rebuild
+from picograd.passes.rewriting.applications import applies, as_one_step
 from picograd.targets import lookup
 
 
@@ -87,6 +88,9 @@ class Fuse(Pass):
         for function in op.ops:
             if isinstance(function, FuncOp) and not function.is_declaration:
                 erase_dead(function)
-                graph = Graph(function)
-                decide(graph, limits)
-                rebuild(graph)
+                # Kernels are put together anew even where none are joined: the first step.
+                if applies(rebuild, function):
+                    graph = Graph(function)
+                    decide(graph, limits)
+                    with as_one_step():
+                        rebuild(graph)

@@ -90,6 +90,7 @@ from picograd.dialects.loop import (
 from picograd.errors import OptionError, PassError
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import (
     check_names,
     copy_hint,
@@ -123,6 +124,7 @@ class HoistReduce(Pass):
         if bool(self.loop) != bool(self.above):
             raise OptionError(
                 "hoist_reduce needs both loop and above, or neither",
+                code="PG703",
                 expected='for example hoist_reduce{loop="k0" above="i0"}',
                 found=f"loop={self.loop!r} above={self.above!r}",
                 hint="name both loops, or neither to let the pass choose",
@@ -137,7 +139,7 @@ class HoistReduce(Pass):
                 above = hoist_target(reduction, target)
                 if above is not None:
                     nest = nest_between(reduction, above)
-                    if nest and obstacle(reduction, nest) is None:
+                    if nest and obstacle(reduction, nest) is None and applies(hoist, reduction):
                         hoist(kernel, reduction, nest, self.space or accumulator_space(target))
 
     def hoist_named(self, kernel: KernelOp, reduction: ReduceOp) -> None:
@@ -152,11 +154,13 @@ class HoistReduce(Pass):
             raise PassError(
                 f"hoist_reduce cannot move {self.loop!r} above {self.above!r}: the reduction "
                 f"{reason}",
+                code="PG709",
                 expected="a reduction that stands alone in the parallel loops around it",
                 found=f"the reduction over {self.loop!r} in @{kernel.sym_name.data}",
                 hint="tile the reduction first, and move it above fewer loops",
             )
-        hoist(kernel, reduction, nest, self.space)
+        if applies(hoist, reduction):
+            hoist(kernel, reduction, nest, self.space)
 
 
 def _is_parallel_over(op: Operation, name: str) -> bool:

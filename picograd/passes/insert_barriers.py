@@ -66,6 +66,7 @@ from picograd.dialects.loop import (
 )
 from picograd.passes.base import Level, Pass
 from picograd.passes.mapping.nests import mapping_of
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 
 
@@ -87,7 +88,8 @@ class InsertBarriers(Pass):
             for place in unguarded(kernel):
                 block = place.parent_block()
                 assert block is not None
-                block.insert_op_before(BarrierOp(), place)
+                if applies(unguarded, place):
+                    block.insert_op_before(BarrierOp(), place)
 
 
 @dataclass

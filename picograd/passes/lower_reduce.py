@@ -69,6 +69,7 @@ from picograd.dialects.loop import (
     yielded,
 )
 from picograd.passes.base import Level, Pass
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import copy_hint, inner_first, kernels, replace_op, take_ops
 from picograd.targets import lookup
 
@@ -88,7 +89,8 @@ class LowerReduce(Pass):
         fma = lookup(self.target).fma
         for kernel in kernels(op):
             for reduction in inner_first(kernel, ReduceOp):
-                lower(reduction, fma=fma)
+                if applies(lower, reduction):
+                    lower(reduction, fma=fma)
 
 
 def lower(op: ReduceOp, *, fma: bool) -> None:

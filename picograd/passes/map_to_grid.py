@@ -89,6 +89,7 @@ from picograd.passes.mapping.nests import dims_of, mapping_of, perfect_nest, tri
 from picograd.passes.mapping.reductions import split_full_reductions
 from picograd.passes.mapping.strategy import wants_group
 from picograd.passes.mapping.threads import one_group_each, one_thread_each
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.targets import lookup
 
@@ -116,7 +117,8 @@ class MapToGrid(Pass):
         machine = lookup(self.target)
         limit = min(self.threads or DEFAULT_THREADS, machine.max_invocations or DEFAULT_THREADS)
         for kernel in kernels(op):
-            if not any(mapping_of(inner) == "grid" for inner in kernel.body.block.ops):
+            mapped = any(mapping_of(inner) == "grid" for inner in kernel.body.block.ops)
+            if not mapped and applies(map_kernel, kernel):
                 map_kernel(kernel, limit)
 
 
@@ -134,6 +136,7 @@ def _map_launch(kernel: KernelOp, launch: ParallelOp, threads: int) -> None:
     if counts is None:
         raise PassError(
             "a parallel loop has no constant bound on its number of iterations",
+            code="PG609",
             found=", ".join(dim.name for dim in dims_of(nest)),
             hint="leave loops whose bounds depend on sequential loops inside those",
             where=f"map_to_grid, kernel @{kernel.sym_name.data}",

@@ -64,6 +64,7 @@ from picograd.dialects.loop import (
 from picograd.passes.base import Level, Pass
 from picograd.passes.expand_math import FORMULAS
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels, replace_op, substitute_indices, take_ops
 from picograd.targets import Target, lookup
 
@@ -103,7 +104,8 @@ class ParallelizeLoops(Pass):
             if not any(_is_shared(inner) for inner in kernel.walk()):
                 work = Work(target)
                 for loop in list(self._worth_sharing(kernel.body.block, work)):
-                    _share(loop, work, 1000.0 * self.grain)
+                    if applies(_share, loop):
+                        _share(loop, work, 1000.0 * self.grain)
 
     def _worth_sharing(self, block: Block, work: Work) -> Iterable[ParallelOp]:
         """The loops of a body that threads are to share, outermost where that gives enough."""

@@ -65,6 +65,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from picograd.dialects.buffer import AllocOp, ArenaOp, KernelOp, PlaceOp
 from picograd.dialects.dtypes import AnyMemRef, from_ir
 from picograd.passes.base import Level, Pass
+from picograd.passes.rewriting.applications import applies
 from picograd.targets import Target, lookup
 
 # Every element that a GPU stores takes at least one 32-bit word: WGSL has no smaller ones.
@@ -152,7 +153,7 @@ def plan_function(function: FuncOp, target: Target) -> dict[Operation, PlannedBu
 
 def place_in_arena(function: FuncOp, planned: dict[Operation, PlannedBuffer]) -> None:
     """Replace the allocs of a function by places in one arena."""
-    allocs = [op for op in planned if isinstance(op, AllocOp)]
+    allocs = [op for op in planned if isinstance(op, AllocOp) and applies(place_in_arena, op)]
     if not allocs:
         return
     nbytes = max(item.offset + item.size for item in planned.values())

@@ -96,6 +96,7 @@ from picograd.dialects.tensor import GatherOp, ScatterOp
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.in_place import updates_in_place
 from picograd.passes.lowering.kernel import lower_kernel
+from picograd.passes.rewriting.applications import applies
 
 CHECKING = (GatherOp, ScatterOp)
 """Ops whose indices are read from tensors, and may be out of range."""
@@ -143,7 +144,10 @@ class _Function:
                 merged = _merge(kernel, pairs, guarded=self._needs_guard(kernel, pairs))
                 proved = _proved(merged, pairs)
                 if len(proved) == len(pairs):
-                    self._replace(kernel, merged, pairs)
+                    if applies(_merge, kernel):
+                        self._replace(kernel, merged, pairs)
+                    else:
+                        merged.erase()
                     break
                 merged.erase()
                 pairs = proved

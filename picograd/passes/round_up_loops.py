@@ -63,6 +63,7 @@ from picograd.dialects.loop import (
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import inner_first, kernels, set_dims
 
 
@@ -85,7 +86,7 @@ def round_up(loop: ParallelOp) -> None:
     """Round up the dimensions of one parallel loop that are blocks, and guard what is inside."""
     rounded = [rounded_dim(dim) for dim in loop.dims]
     grown = {new.variable for new, old in zip(rounded, loop.dims, strict=True) if new != old}
-    if not grown or not _may_grow(loop, grown):
+    if not grown or not _may_grow(loop, grown) or not applies(round_up, loop):
         return
     set_dims(loop, rounded)
     facts = LoopFacts()

@@ -74,6 +74,7 @@ from picograd.dialects.loop import (
 from picograd.errors import OptionError, PassError
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import (
     check_names,
     copy_hint,
@@ -111,6 +112,7 @@ class StageOperands(Pass):
         if self.space not in SPACES:
             raise OptionError(
                 "stage_operands cannot copy into this memory space",
+                code="PG703",
                 expected=", ".join(SPACES),
                 found=repr(self.space),
                 hint="pass one of these as space",
@@ -122,7 +124,7 @@ class StageOperands(Pass):
                 # A copy may put an end to the reason for another: ask again after each.
                 while choices := staged_loads(kernel, lookup(self.target)):
                     choice = next((c for c in choices if obstacle(c) is None), None)
-                    if choice is None:
+                    if choice is None or not applies(stage, choice.load):
                         break
                     stage(choice)
             return
@@ -130,6 +132,7 @@ class StageOperands(Pass):
         if not any(found):
             raise OptionError(
                 f"stage_operands finds no load of {self.operand!r} inside {self.at or 'a loop'!r}",
+                code="PG708",
                 expected="the name of a buffer that the loop's body reads",
                 found=repr(self.operand),
                 hint="the IR before this pass shows the names of its buffers",
@@ -149,11 +152,13 @@ class StageOperands(Pass):
             if reason is not None:
                 raise PassError(
                     f"stage_operands cannot copy {self.operand!r}: {reason}",
+                    code="PG709",
                     expected="an operand that the body only reads, at affine places in bounds",
                     found=str(load).strip(),
                     hint="choose another loop for `at`, or list other variables in `layout`",
                 )
-            stage(choice)
+            if applies(stage, load):
+                stage(choice)
             count += 1
         return count > 0
 

@@ -58,6 +58,7 @@ from picograd.dialects.loop import Dim, KernelOp, LoopOp, ParallelOp, ReduceOp, 
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import (
     check_names,
     clone_body,
@@ -145,6 +146,8 @@ def tile(kernel: KernelOp, plan: Plan, *, exact: bool, suffix: str, whole: bool 
         sizes = plan.get(op)
         if not sizes or any(dim.name in sizes and dim.step != 1 for dim in op.dims):
             continue
+        if not applies(tile, op):
+            return
         if isinstance(op, ReduceOp):
             tile_reduce(op, sizes, suffix)
         elif isinstance(op, ParallelOp):
@@ -203,6 +206,7 @@ class _Tiler:
         if parts is None:
             raise PassError(
                 f"tile_loops: the blocks of loop {dim.name!r} have no exact tiles of {size}",
+                code="PG709",
                 expected=f"blocks that start and end at multiples of {size}",
                 found=f"from {dim.lower!r} to {', '.join(map(repr, dim.uppers))}",
                 hint="choose block sizes that are multiples of the register tile",

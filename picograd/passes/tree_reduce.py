@@ -89,6 +89,7 @@ from picograd.passes.mapping.nests import mapping_of, once_dims
 from picograd.passes.mapping.reductions import copy_reduction, reduction_of_parts
 from picograd.passes.mapping.strategy import LONG
 from picograd.passes.mapping.threads import power_of_two
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import (
     clone_body,
     inner_first,
@@ -127,7 +128,7 @@ class TreeReduce(Pass):
         limit = min(self.threads or DEFAULT_THREADS, machine.max_invocations or DEFAULT_THREADS)
         for kernel in kernels(op):
             for reduction in group_reductions(kernel):
-                if _pays(reduction, self.shortest):
+                if _pays(reduction, self.shortest) and applies(make_tree, reduction):
                     make_tree(reduction, limit, self.fan_in)
 
 

@@ -60,6 +60,7 @@ from xdsl.dialects.builtin import FixedBitwidthType, ModuleOp
 from picograd.dialects.loop import KernelOp, element_type, tile_rank
 from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.passes.tiles.pieces import PieceWidths
 from picograd.passes.tiles.unroller import Unroller
@@ -83,13 +84,14 @@ class UnrollTiles(Pass):
         if self.width < 0:
             raise OptionError(
                 "unroll_tiles needs a number of lanes",
+                code="PG703",
                 expected="0 or more",
                 found=self.width,
                 hint="pass the lanes of a machine vector, or 0 for the target's",
             )
         for kernel in kernels(op):
             bits = smallest_tile_bits(kernel)
-            if bits is not None:
+            if bits is not None and applies(unroll, kernel):
                 unroll(kernel, self.width or lookup(self.target).lanes(bits))
 
 

@@ -66,6 +66,7 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.lane_analysis import NotVectorizable, analyze_lanes
 from picograd.passes.loops.scalar_loops import SCALAR
+from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import (
     check_names,
     inner_first,
@@ -100,10 +101,12 @@ class VectorizeLoops(Pass):
         check_names("reduce", named, op)
         for kernel in kernels(op):
             for loop in inner_first(kernel, ParallelOp):
-                if loop.mapping is not None and loop.mapping.data == "lanes":
+                lanes = loop.mapping is not None and loop.mapping.data == "lanes"
+                if lanes and applies(vectorize_loop, loop):
                     vectorize_loop(loop)
             for reduction, sizes in reductions(kernel, named, self.target).items():
-                vectorize_reduction(reduction, *sizes)
+                if applies(vectorize_reduction, reduction):
+                    vectorize_reduction(reduction, *sizes)
 
 
 def reductions(

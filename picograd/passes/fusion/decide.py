@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
+from picograd.dialects.kernel import FusedOp
 from picograd.passes.fusion.alignment import align
 from picograd.passes.fusion.body import Body
 from picograd.passes.fusion.cost import LAUNCH, elements, repeated_work, traffic_of, work_of
 from picograd.passes.fusion.graph import Graph, Group
+from picograd.passes.rewriting.applications import applies
 
 # Fewer rows than this keep few cores busy: then results of full size stay out of a reduction's
 # kernel, if they are large.
@@ -115,7 +117,11 @@ class _Decision:
         changed = False
         for group in self._graph.groups():
             readers = self._graph.readers_of(group)
-            if len(readers) > 1 and self._is_worth_copying(group, readers, only_free):
+            if (
+                len(readers) > 1
+                and self._is_worth_copying(group, readers, only_free)
+                and applies(self._copy_cheap, self._kernel_of(group))
+            ):
                 self._graph.copy_into(group, readers)
                 changed = True
         return changed
@@ -158,7 +164,13 @@ class _Decision:
             return None
         spent = repeated - sum(self._repeated_if_legal(part) or 0 for part in parts)
         gain = LAUNCH + sum(map(traffic_of, parts)) - traffic_of(whole)
-        return self._graph.merge(a, b) if spent <= gain else None
+        if spent > gain or not applies(self._join, self._kernel_of(a)):
+            return None
+        return self._graph.merge(a, b)
+
+    def _kernel_of(self, group: Group) -> FusedOp:
+        """The first kernel of a group."""
+        return self._graph.kernels[min(group.members)]
 
     def _repeated_if_legal(self, body: Body) -> int | None:
         """The work that a body repeats; None if it can be no kernel."""

@@ -83,7 +83,7 @@ class Graph:
                 for holder in self._holders[reader]:
                     if holder is not group and kernel not in holder.members:
                         found[holder] = None
-        return sorted(found, key=lambda g: min(g.members))
+        return sorted(found, key=lambda g: (min(g.members), g.number))
 
     def sources_of(self, group: Group) -> list[Group]:
         """The other groups whose results this one reads."""

@@ -12,6 +12,7 @@ from xdsl.ir import Operation, OpResult, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from picograd.errors import PassError
+from picograd.passes.rewriting.applications import Applications, current
 
 # A rule looks at one op and returns the value that replaces its only result, or None where it
 # does not apply. It may insert ops before the one it looks at, through `build`.
@@ -42,20 +43,25 @@ class Build:
 def rewrite_greedily(root: Operation, rules: RuleTable) -> int:
     """Apply `rules` to every op inside `root`, and to what they make, until none applies.
 
-    Ops that a rewrite leaves without a use are erased. Returns the number of rewrites.
+    Ops that a rewrite leaves without a use are erased. Returns the number of rewrites. Where
+    applications are counted (`applications.counted`), no rule is tried after the last allowed one.
     Raises PassError when the rules do not come to an end.
     """
     worklist = _Worklist(root.walk(reverse=True))
     cap = REWRITES_PER_OP * (len(worklist) + 1)
     rewrites = 0
+    applications = current()
     while (op := worklist.pop()) is not None:
-        rule = _apply_first(op, rules.get(type(op), ()), worklist)
+        if applications is not None and applications.exhausted:
+            break
+        rule = _apply_first(op, rules.get(type(op), ()), worklist, applications)
         if rule is None:
             continue
         rewrites += 1
         if rewrites > cap:
             raise PassError(
                 f"the rewrite rules do not come to an end: stopped after {rewrites} rewrites",
+                code="PG710",
                 expected="rules that each bring the module closer to a form none of them matches",
                 found=f"the rule {getattr(rule, '__name__', rule)} still applies",
                 hint="look for a rule that undoes what another one does",
@@ -64,19 +70,29 @@ def rewrite_greedily(root: Operation, rules: RuleTable) -> int:
     return rewrites
 
 
-def _apply_first(op: Operation, rules: Sequence[Rule], worklist: "_Worklist") -> Rule | None:
+def _apply_first(
+    op: Operation,
+    rules: Sequence[Rule],
+    worklist: "_Worklist",
+    applications: Applications | None,
+) -> Rule | None:
     """Apply the first of `rules` that matches `op`; returns it, or None."""
     for rule in rules:
         build = Build(op)
+        if applications is not None:
+            applications.attempt(rule, op)
         value = rule(op, build)
         if value is None:
             if build.inserted:
                 raise PassError(
                     f"rule {rule} built ops and then did not match",
+                    code="PG710",
                     where=op.name,
                     hint="let the rule match before it builds",
                 )
             continue
+        if applications is not None:
+            applications.applied()
         worklist.extend(reversed(build.inserted))
         _replace(op, value, worklist)
         return rule
