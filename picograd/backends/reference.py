@@ -67,7 +67,9 @@ class ReferenceDevice(Device):
     def download(self, buffer: Buffer) -> Array:
         return _array(buffer).copy()
 
-    def load(self, module: ModuleOp, *, cached: bool = True) -> ReferenceProgram:
+    def load(
+        self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False
+    ) -> ReferenceProgram:
         return ReferenceProgram(module)
 
 

@@ -96,10 +96,11 @@ class Device(ABC):
         """The contents as a fresh array, after every program that writes them has finished."""
 
     @abstractmethod
-    def load(self, module: ModuleOp, *, cached: bool = True) -> Program:
+    def load(self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False) -> Program:
         """A program from a module lowered by this device's pipeline.
 
-        Without `cached`, kernels that the device knows from other programs are made anew.
+        Without `cached`, kernels that the device knows from other programs are made anew. With
+        `sanitize` the program watches itself, and raises SanitizerError for what it must not do.
         """
 
     def synchronize(self) -> None:  # noqa: B027, optional

@@ -1,5 +1,6 @@
 """Compiling a module for a device, and running what comes out."""
 
+import os
 import threading
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -28,6 +29,8 @@ from picograd.semantics.evaluate import entry_of
 from picograd.targets import lookup, names
 
 LEVELS = (*Level, "target")
+
+VARIABLE = "PICOGRAD_SANITIZE"
 
 
 @dataclass(frozen=True)
@@ -187,13 +190,15 @@ def compile_module(
     dump: str | Path | None = None,
     instruments: Sequence[Instrument] = (),
     cached: bool = True,
+    sanitize: bool | None = None,
 ) -> Executable:
     """Compile a module for the device "reference", "cpu" or "gpu". The module is left as it is.
 
     `passes` replaces the device's pipeline. `dump` is a folder for the IR after every pass. A
     module that has been compiled before, with the same passes and device, is not compiled again,
     unless its IR is to be dumped or watched. Without `cached` it is compiled in any case, down to
-    the backend's own caches, and forgotten.
+    the backend's own caches, and forgotten. With `sanitize` its calls are checked, as
+    docs/guide/checked-execution.md tells; None asks the environment variable PICOGRAD_SANITIZE.
 
     Raises what the driver raises (PipelineError, PassError), LimitError and CompileError of the
     backend, and DeviceError where there is no such device.
@@ -203,13 +208,14 @@ def compile_module(
     written = Dump(Path(dump), _machine(device)) if dump is not None else None
     watched = bool(instruments) or written is not None
     machine = lookup(device) if device in names() else None
-    key = (device, machine, _spelled(steps), _named_key(module))
+    checked = sanitized() if sanitize is None else sanitize
+    key = (device, machine, _spelled(steps), _named_key(module), checked)
     if cached and not watched:
         with _lock:
             known = _cache.get(key)
         if known is not None:
             return known
-    executable = _compile(module.clone(), found, steps, written, instruments, cached)
+    executable = _compile(module.clone(), found, steps, written, instruments, cached, checked)
     if watched or not cached:
         return executable
     with _lock:
@@ -219,6 +225,11 @@ def compile_module(
 def _machine(device: str) -> str:
     """The target whose alignment plans of memory are told for."""
     return device if device in names() else "cpu"
+
+
+def sanitized() -> bool:
+    """Whether PICOGRAD_SANITIZE asks for every program's calls to be checked."""
+    return os.environ.get(VARIABLE) == "1"
 
 
 _cache: dict[Hashable, Executable] = {}
@@ -251,6 +262,7 @@ def _compile(
     dump: Dump | None,
     instruments: Sequence[Instrument],
     cached: bool,
+    sanitize: bool,
 ) -> Executable:
     start = time.perf_counter()
     inputs, outputs = _signature(module)
@@ -261,7 +273,7 @@ def _compile(
     records = run_pipeline(module, steps, instruments=watching, facts=_history(module))
     # The module is this compilation's own, and nothing changes it from here on: no copy.
     snapshots.levels[level_of(module)] = module
-    program = device.load(module, cached=cached)
+    program = device.load(module, cached=cached, sanitize=sanitize)
     if dump is not None:
         dump.finish(program.texts)
     planned = intermediate_bytes(module)

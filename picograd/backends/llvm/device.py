@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
+from picograd.backends.checked.places import check_places, kernels_of
 from picograd.backends.llvm import codegen
+from picograd.backends.llvm.checked_program import CheckedCpuProgram
 from picograd.backends.llvm.emit import emit, main_of
 from picograd.backends.llvm.memory import BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
@@ -90,15 +92,21 @@ class CpuDevice(Device):
     def download(self, buffer: Buffer) -> Array:
         return own_buffer(buffer, CpuBuffer, self.name).array.copy()
 
-    def load(self, module: ModuleOp, *, cached: bool = True) -> CpuProgram:
+    def load(self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False) -> CpuProgram:
         """Machine code for a module of loop level, which is made anew in any case.
 
         Raises CompileError for operations that the passes of the CPU's pipeline should have
-        lowered.
+        lowered, and with `sanitize` SanitizerError for a plan of memory that cannot be right.
         """
         sign = _COMMENT_SIGNS.get(codegen.host().architecture, "#")
-        emitted = emit(module, vector_bits=lookup("cpu").vector_bits, comment=sign)
-        sizes = [nbytes_of(memref_type(argument)) for argument in main_of(module).body.block.args]
+        bits = lookup("cpu").vector_bits
+        main = main_of(module)
+        if sanitize:
+            check_places(main, kernels_of(module), nbytes_of)
+            checked = emit(module, vector_bits=bits, comment=sign, sanitize=True)
+            return CheckedCpuProgram(checked, module, self.pool, self._memory)
+        emitted = emit(module, vector_bits=bits, comment=sign)
+        sizes = [nbytes_of(memref_type(argument)) for argument in main.body.block.args]
         return CpuProgram(emitted, sizes, self.pool, self._memory)
 
 

@@ -19,13 +19,15 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
-from picograd.backends.llvm import types
+from picograd.backends.checked.places import dead_after
+from picograd.backends.llvm import checks, types
 from picograd.backends.llvm.emit_control import Kernel, symbol
 from picograd.backends.llvm.function import ARENA, STATUS, Function
 from picograd.dialects import buffer
 from picograd.dialects.literals import array_of
 from picograd.dialects.loop import KernelOp, LaunchOp, memref_type
 from picograd.errors import CompileError
+from picograd.semantics.access import Site
 
 ENTRY = "picograd_main"
 """The symbol of the native function that runs a whole graph."""
@@ -45,18 +47,26 @@ class Emitted:
     thread_scratch_bytes: int
     launches: int
     parallel: bool
+    names: tuple[str, ...] = ()
+    """What the arguments, then the constants, are called."""
+    sites: tuple[Site, ...] = ()
+    """The accesses that the code checks, by the number that it reports."""
 
 
-def emit(module: ModuleOp, *, vector_bits: int = 512, comment: str = "#") -> Emitted:
+def emit(
+    module: ModuleOp, *, vector_bits: int = 512, comment: str = "#", sanitize: bool = False
+) -> Emitted:
     """LLVM IR text for a module whose `@main` launches loop kernels.
 
     `vector_bits` is the widest vector that the processor should use, `comment` what begins a
-    comment in its assembly. Raises CompileError for what the CPU cannot run.
+    comment in its assembly. With `sanitize` every access is checked, and memory is poisoned where
+    its contents are of no use. Raises CompileError for what the CPU cannot run.
     """
     main = main_of(module)
     kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
     declarations: set[str] = set()
-    lines: list[str] = []
+    sites: list[Site] | None = [] if sanitize else None
+    lines: list[str] = [] if sites is None else checks.report_function()
     scratch = thread_scratch = 0
     parallel = False
     launched = [op.kernel.root_reference.data for op in main.walk() if isinstance(op, LaunchOp)]
@@ -64,16 +74,17 @@ def emit(module: ModuleOp, *, vector_bits: int = 512, comment: str = "#") -> Emi
         if name not in kernels:
             raise CompileError(
                 f"@main launches @{name}, which the module does not define",
+                code="PG604",
                 expected="one of " + (", ".join(f"@{known}" for known in kernels) or "no kernel"),
                 found=f"@{name}",
                 hint="define the kernel in the same module",
             )
-        kernel = Kernel(name, declarations, comment)
+        kernel = Kernel(name, declarations, comment, sites)
         text, used = _kernel_text(kernel, kernels[name])
         lines += [*kernel.bodies, *text]
         scratch, thread_scratch = max(scratch, used), max(thread_scratch, kernel.thread_scratch)
         parallel = parallel or kernel.parallel_loops > 0
-    entry = _Main(main, declarations, comment)
+    entry = _Main(main, declarations, comment, sites)
     lines += entry.emit()
     lines += sorted(declarations)
     lines.append(
@@ -88,6 +99,8 @@ def emit(module: ModuleOp, *, vector_bits: int = 512, comment: str = "#") -> Emi
         thread_scratch,
         len(launched),
         parallel,
+        tuple(entry.names),
+        tuple(sites or ()),
     )
 
 
@@ -99,6 +112,7 @@ def main_of(module: ModuleOp) -> FuncOp:
             return function
     raise CompileError(
         "the module has no @main",
+        code="PG604",
         expected="func.func @main that launches the kernels",
         found=", ".join(f"@{f.sym_name.data}" for f in functions) or "no function",
         hint="write `func.func @main(…) { loop.launch @kernel(…) : … func.return }`",
@@ -107,7 +121,7 @@ def main_of(module: ModuleOp) -> FuncOp:
 
 def _kernel_text(kernel: Kernel, op: KernelOp) -> tuple[list[str], int]:
     """The lines of a kernel's function, and the bytes of its local buffers."""
-    f = Function(kernel.declarations, kernel.comment)
+    f = Function(kernel.declarations, kernel.comment, kernel.sites)
     parameters: list[str] = []
     f.comment(f"kernel {kernel.name}")
     for number, argument in enumerate(op.body.block.args):
@@ -142,9 +156,13 @@ def _return_after_failure(f: Function) -> None:
 class _Main:
     """`@main`: where each buffer is, and the calls in order."""
 
-    def __init__(self, main: FuncOp, declarations: set[str], comment: str) -> None:
+    def __init__(
+        self, main: FuncOp, declarations: set[str], comment: str, sites: list[Site] | None
+    ) -> None:
         self.main = main
-        self.f = Function(declarations, comment)
+        self.f = Function(declarations, comment, sites)
+        self.dead = {} if sites is None else dead_after(main)
+        self.names: list[str] = []
         self.constants: list[NDArray[Any]] = []
         self.arena_bytes = 0
         self.labels: dict[SSAValue, str] = {}
@@ -182,6 +200,7 @@ class _Main:
         elif not isinstance(op, ReturnOp):
             raise CompileError(
                 f"@main cannot hold {op.name} when code is generated",
+                code="PG606",
                 expected="buffers and loop.launch",
                 found=op,
                 hint="lower the module with the pipeline of the cpu",
@@ -200,6 +219,7 @@ class _Main:
         place = f.assign("slot", f"getelementptr ptr, ptr %arguments, i64 {position}")
         f.bases[value] = f.assign(hint, f"load ptr, ptr {place}, align 8")
         self.labels[value] = label
+        self.names.append(label)
 
     def _place(self, value: SSAValue, base: str, start: int) -> None:
         hint = value.name_hint or "buffer"
@@ -211,3 +231,6 @@ class _Main:
         f.comment(f"launch {name}({', '.join('%' + self.labels[value] for value in op.buffers)})")
         given = "".join(f"ptr {f.bases[value]}, " for value in op.buffers)
         f.emit(f'call void @"{symbol(name)}"({given}ptr %context)')
+        for place in self.dead.get(op, ()):
+            start, end = place.span
+            checks.poison(f, f.bases[place.result], end - start)

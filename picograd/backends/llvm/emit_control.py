@@ -20,6 +20,7 @@ from picograd.dialects.loop import (
     yielded,
 )
 from picograd.errors import CompileError
+from picograd.semantics.access import Site
 
 RULES = {**emit_elements.RULES, **emit_tiles.RULES, **emit_memory.RULES}
 """How to emit each operation that holds no other operations."""
@@ -33,9 +34,12 @@ def symbol(name: str) -> str:
 class Kernel:
     """The functions that one kernel becomes: itself, and the body of each loop for threads."""
 
-    def __init__(self, name: str, declarations: set[str], comment: str) -> None:
+    def __init__(
+        self, name: str, declarations: set[str], comment: str, sites: list[Site] | None = None
+    ) -> None:
         self.name = name
         self.declarations = declarations
+        self.sites = sites
         self.comment = comment
         self.bodies: list[str] = []
         self.thread_scratch = 0
@@ -208,7 +212,7 @@ class Kernel:
         counts: Sequence[str],
     ) -> None:
         """The function that runs one iteration, given its number and that of the thread."""
-        f = Function(self.declarations, self.comment)
+        f = Function(self.declarations, self.comment, self.sites)
         f.worker = "%worker"
         f.ranges = outer.ranges.copy()
         f.comment(f"loop {', '.join(dim.name for dim in op.dims)} of kernel {self.name}")
@@ -315,6 +319,7 @@ def _unsupported(op: Operation) -> CompileError:
         hint = "barriers belong to the grid of a GPU; leave map_to_grid out of a CPU pipeline"
     return CompileError(
         f"the CPU cannot run {op.name}",
+        code="PG606",
         expected="loops, memory and arithmetic",
         hint=hint,
         found=op,

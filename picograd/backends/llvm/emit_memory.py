@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from xdsl.ir import Operation, SSAValue
 
 from picograd.backends.llvm import types
+from picograd.backends.llvm.checks import checked, poison
 from picograd.backends.llvm.emit_address import address, linear, offset
 from picograd.backends.llvm.function import (
     SCRATCH,
@@ -32,11 +33,15 @@ _LANE = Lane(0)
 class _Access:
     """What a load and a store have in common."""
 
-    memref: SSAValue
+    op: LoadOp | StoreOp
     indices: list[Linear]
     scalar: str
     lanes: int
     guarded: bool
+
+    @property
+    def memref(self) -> SSAValue:
+        return self.op.memref
 
     @property
     def element(self) -> str:
@@ -54,7 +59,7 @@ class _Access:
     def at_lane(self, lane: int) -> _Access:
         """The access of one element of the tile."""
         indices = [index.substitute({_LANE: lane}) for index in self.indices]
-        return _Access(self.memref, indices, self.scalar, 0, self.guarded)
+        return _Access(self.op, indices, self.scalar, 0, self.guarded)
 
     def stride(self, elements: Linear) -> int | None:
         """Elements from lane to lane, if that is the same for all of them."""
@@ -133,9 +138,14 @@ def narrowed(f: Function, text: str, scalar: str) -> str:
 def _access_of(op: LoadOp | StoreOp) -> _Access:
     value = op.result if isinstance(op, LoadOp) else op.value
     guarded = (op.pad if isinstance(op, LoadOp) else op.clip) is not None
-    return _Access(
-        op.memref, op.indices, types.scalar(value.type), types.lanes(value.type), guarded
-    )
+    return _Access(op, op.indices, types.scalar(value.type), types.lanes(value.type), guarded)
+
+
+def _checked(
+    f: Function, access: _Access, place: str, mask: str | None = None, only_if: str | None = None
+) -> str:
+    """Where the access takes place, if execution is checked and finds that it must not be there."""
+    return checked(f, access.op, access.indices, access.lanes, place, mask=mask, only_if=only_if)
 
 
 # Loads
@@ -164,6 +174,7 @@ def _load_memory(f: Function, access: _Access, hint: str | None) -> str:
     if stride == 1:
         start = address(f, access.memref, elements - Linear.of(_LANE))
         mask = _mask(f, access, checks)
+        start = _checked(f, access, start, mask)
         if mask is None:
             return f.assign(
                 hint, f"load {access.memory_type}, ptr {start}, align {access.alignment}"
@@ -193,12 +204,13 @@ def _load_element(
 ) -> str:
     """One element; an element out of bounds is read from the start of the buffer and dropped."""
     if not checks:
-        place = address(f, access.memref, elements)
+        place = _checked(f, access, address(f, access.memref, elements))
         return f.assign(hint, f"load {access.element}, ptr {place}, align {access.alignment}")
     inside = _inside(f, checks)
     safe = f.assign("index", f"select i1 {inside}, i64 {linear(f, elements)}, i64 0")
     base = f.bases[access.memref]
     place = f.assign("p", f"getelementptr {access.element}, ptr {base}, i64 {safe}")
+    place = _checked(f, access, place, only_if=inside)
     text = f.assign(hint, f"load {access.element}, ptr {place}, align {access.alignment}")
     zero = types.number_text(0, access.element)
     return f.assign(hint, f"select i1 {inside}, {access.element} {text}, {access.element} {zero}")
@@ -231,7 +243,8 @@ def _store(f: Function, op: Operation) -> None:
         _store_element(f, access, elements, checks, text)
     elif access.stride(elements) == 1:
         start = address(f, access.memref, elements - Linear.of(_LANE))
-        _store_vector(f, access, start, _mask(f, access, checks), text)
+        mask = _mask(f, access, checks)
+        _store_vector(f, access, _checked(f, access, start, mask), mask, text)
     else:
         for lane in range(access.lanes):
             one = access.at_lane(lane)
@@ -255,13 +268,13 @@ def _store_element(
 ) -> None:
     """One element; an element out of bounds is not written."""
     if not checks:
-        place = address(f, access.memref, elements)
+        place = _checked(f, access, address(f, access.memref, elements))
         f.emit(f"store {access.element} {text}, ptr {place}, align {access.alignment}")
         return
     inside, write, after = _inside(f, checks), f.fresh_label("write"), f.fresh_label("after")
     f.emit(f"br i1 {inside}, label %{write}, label %{after}")
     f.start(write)
-    place = address(f, access.memref, elements)
+    place = _checked(f, access, address(f, access.memref, elements))
     f.emit(f"store {access.element} {text}, ptr {place}, align {access.alignment}")
     f.emit(f"br label %{after}")
     f.start(after)
@@ -278,6 +291,7 @@ def _alloc(f: Function, op: Operation) -> None:
     start = f.scratch.take(nbytes)
     hint = op.memref.name_hint or "local"
     f.bases[op.memref] = f.assign_at(0, hint, f"getelementptr i8, ptr {base}, i64 {start}")
+    poison(f, f.bases[op.memref], nbytes)
 
 
 def thread_scratch(f: Function) -> str:

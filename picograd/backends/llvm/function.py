@@ -14,6 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from picograd.backends.llvm import types
 from picograd.backends.llvm.ranges import Ranges
+from picograd.semantics.access import Site
 
 # What an address is computed from: the buffer and the parts of the levels so far.
 AddressKey = tuple[object, ...]
@@ -45,8 +46,12 @@ class Level:
 class Function:
     """An LLVM function under construction."""
 
-    def __init__(self, declarations: set[str], comment: str) -> None:
+    def __init__(
+        self, declarations: set[str], comment: str, sites: list[Site] | None = None
+    ) -> None:
+        """`sites` lists the module's accesses so far that are checked; None: none shall be."""
         self.declarations = declarations
+        self.sites = sites
         self.comment_sign = comment
         self.lines: list[str] = []
         self.label = "entry"
@@ -159,9 +164,10 @@ CONTEXT_FIELDS = (
     "pool",  # the thread pool's state
     "threads",  # how many threads may take part
     "status",  # failure, offending index, size of the axis
+    "violation",  # of checked execution: what left its memory, and spare memory
 )
 CONTEXT_NUMBERS = tuple(CONTEXT_FIELDS.index(name) for name in ("thread_stride", "threads"))
-ARENA, SCRATCH, THREAD_SCRATCH, THREAD_STRIDE, POOL, THREADS, STATUS = range(7)
+ARENA, SCRATCH, THREAD_SCRATCH, THREAD_STRIDE, POOL, THREADS, STATUS, VIOLATION = range(8)
 
 
 def joined(items: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from picograd.backends.llvm import codegen, thread_pool
 from picograd.backends.llvm.emit import ENTRY, Emitted
-from picograd.backends.llvm.function import CONTEXT_FIELDS
+from picograd.backends.llvm.function import CONTEXT_FIELDS, STATUS
 from picograd.backends.llvm.memory import Block, BlockPool
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.backends.runtime import Buffer, Program
@@ -63,33 +63,29 @@ class CpuProgram(Program):
         data names an index that does not exist.
         """
         addresses = self._addresses([*inputs, *outputs])
-        arguments = array("Q", addresses + self._constant_addresses)
         pool_address, threads = self._pool.enter() if self._emitted.parallel else (0, 1)
         shelf = self._memory.shelf(self._threads_start + threads * self._thread_stride)
         block = shelf.take()
         base = block.address
-        context = array(
-            "Q",
-            (
-                base,
-                base + self._scratch_start,
-                base + self._threads_start,
-                self._thread_stride,
-                pool_address,
-                threads,
-                0,
-                *_NO_FAILURE,
-            ),
-        )
-        start, _ = context.buffer_info()
-        context[_STATUS - 1] = start + 8 * _STATUS
+        scratch, thread_scratch = base + self._scratch_start, base + self._threads_start
         try:
-            self._call(arguments.buffer_info()[0], start)
+            self._enter(
+                addresses + self._constant_addresses,
+                (base, scratch, thread_scratch, self._thread_stride, pool_address, threads),
+            )
         finally:
             shelf.give(block)
+
+    def _enter(self, addresses: Sequence[int], places: Sequence[int], violation: int = 0) -> None:
+        """Run the machine code on memory; `places` are the first fields of its context."""
+        arguments = array("Q", addresses)
+        context = array("Q", (*places, 0, violation, *_NO_FAILURE))
+        start, _ = context.buffer_info()
+        context[STATUS] = start + 8 * _STATUS
+        self._call(arguments.buffer_info()[0], start)
         if context[_STATUS]:
             index, size = context[_STATUS + 1], context[_STATUS + 2]
-            raise IndexOutOfRange.in_data(index - 2**64 if index >= 2**63 else index, size)
+            raise IndexOutOfRange.in_data(signed(index), size)
 
     def _addresses(self, buffers: Sequence[Buffer]) -> list[int]:
         """Where the buffers lie. This runs dozens of times in a call, so errors are found late."""
@@ -107,6 +103,7 @@ class CpuProgram(Program):
         if len(buffers) != len(self._nbytes):
             return DeviceError(
                 "the program was given the wrong number of buffers",
+                code="PG309",
                 expected=f"{len(self._nbytes)}, inputs and outputs together",
                 found=len(buffers),
                 hint="pass one buffer for each argument of @main",
@@ -118,6 +115,7 @@ class CpuProgram(Program):
         )
         return DeviceError(
             f"a buffer does not fit argument {position} of @main",
+            code="PG309",
             expected=f"{self._nbytes[position]} bytes on the cpu",
             found=f"{wrong.nbytes} bytes on {wrong.device.name}",
             hint="upload the array to the cpu with the type that the program was compiled for",
@@ -149,6 +147,11 @@ class Texts(Mapping[str, str]):
 
     def __len__(self) -> int:
         return 2
+
+
+def signed(word: int) -> int:
+    """An unsigned 64-bit word as the signed integer that it stands for."""
+    return word - 2**64 if word >= 2**63 else word
 
 
 def _line(nbytes: int) -> int:

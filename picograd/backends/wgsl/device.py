@@ -106,7 +106,7 @@ class GpuDevice(Device):
             self._check_status(words)
         return unpack(data, tuple(own.type.get_shape()), own.dtype)
 
-    def load(self, module: ModuleOp, *, cached: bool = True) -> Program:
+    def load(self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False) -> Program:
         return WgslProgram(self, module, cached=cached)
 
     def synchronize(self) -> None:
