@@ -95,12 +95,14 @@ class Failure:
 class Examination:
     """What `examine` found out: the failure, if there is one, and how each pass was validated.
 
-    `refused` is what a pass or a device said of a program that it cannot take, which is no failure.
+    `refused` is what a pass or a device said of a program that it cannot take, which is no failure;
+    `kernels` are those that the device ran.
     """
 
     failure: Failure | None
     checks: tuple[PassCheck, ...] = ()
     refused: str = ""
+    kernels: int = 0
 
 
 def examine(case: Case) -> Failure | None:
@@ -195,7 +197,7 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
         return Examination(None, checks)
     report = judge(expected, list(signature_of(root).results), outputs[: len(expected)])
     if report.first is None:
-        return Examination(None, checks)
+        return Examination(None, checks, kernels=executable.report.kernels)
     return found(Fault.VALUES, str(report.first), report.first)
 
 
