@@ -27,7 +27,7 @@ from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.error import ValidationError, in_one_line
 from picograd.compiler.validation.expectation import expect
 from picograd.compiler.validation.fault import Fault
-from picograd.compiler.validation.inputs import fitted
+from picograd.compiler.validation.inputs import as_declared, fitted
 from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.validator import PassCheck, Validator
 from picograd.dialects.literals import Array
@@ -195,7 +195,8 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
             return found(Fault.ARGUMENT, detail)
     if expected is None:
         return Examination(None, checks)
-    report = judge(expected, list(signature_of(root).results), outputs[: len(expected)])
+    types = list(signature_of(root).results)
+    report = judge(expected, types, as_declared(outputs[: len(types)], types))
     if report.first is None:
         return Examination(None, checks, kernels=executable.report.kernels)
     return found(Fault.VALUES, str(report.first), report.first)

@@ -16,7 +16,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from picograd.dialects.buffer import outputs_of
-from picograd.dialects.dtypes import AnyMemRef, AnyTensor, DType, from_ir, is_float_array
+from picograd.dialects.dtypes import AnyMemRef, AnyTensor, DType, dtype_of, from_ir, is_float_array
 from picograd.dialects.literals import Array
 from picograd.errors import IndexOutOfRange
 from picograd.semantics.evaluate import entry_of, evaluate
@@ -24,9 +24,13 @@ from picograd.semantics.evaluate import entry_of, evaluate
 _INT_RANGES = ((-9, 10), (0, 10), (0, 4), (0, 2), (0, 1))
 """From what integers are drawn; the next range where an index is outside of its axis."""
 
-_SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0)
+_NONFINITE = (np.nan, np.inf, -np.inf)
+_FINITE = (0.0, -0.0, 1.0, -1.0)
 _SPECIAL_SHARE = 0.1
 """Of a special set's floats, so many are special; at least one of each argument."""
+
+_LEAST_FINITE = 0.5
+"""Where NaN and infinity flood so much of the results, special values are finite ones alone."""
 
 _WIDE_ROW = 16
 """Rows longer than this are drawn smaller, so that their products stay of the order of 1."""
@@ -46,14 +50,27 @@ def draw_inputs(module: ModuleOp | FuncOp, seed: int) -> list[list[Array]]:
     """
     function = entry_of(module)
     ordinary = _ordinary(function, seed)
-    special = _special(ordinary, seed)
-    return [ordinary] if special is None else [ordinary, special]
+    if not any(is_float_array(array) and array.size for array in ordinary):
+        return [ordinary]
+    special = _special(ordinary, seed, (*_NONFINITE, *_FINITE))
+    share = _finite_share(function, special)
+    if share is not None and share < _LEAST_FINITE:
+        special = _special(ordinary, seed, _FINITE)
+    return [ordinary, special]
 
 
 def fitted(inputs: Sequence[Array], function: FuncOp) -> list[Array]:
     """Copies of inputs in the dtypes that a function takes now: types may have been legalized."""
     wanted = [from_ir(type.element_type).numpy for type in input_types(function)]
     return [np.array(a, dtype, order="C") for a, dtype in zip(inputs, wanted, strict=True)]
+
+
+def as_declared(outputs: Sequence[Array], types: Sequence[AnyTensor]) -> list[Array]:
+    """Results in the integers that a function declared at first: uint8 is held as i8, say."""
+    return [
+        output.astype(wanted.numpy) if wanted.is_int and output.dtype.kind in "iu" else output
+        for output, wanted in zip(outputs, map(dtype_of, types), strict=True)
+    ]
 
 
 def _ordinary(function: FuncOp, seed: int) -> list[Array]:
@@ -108,13 +125,14 @@ def _draw(
     return np.asarray(rng.normal(0.0, scale, shape), np.float32).astype(dtype.numpy)
 
 
-def _special(inputs: Sequence[Array], seed: int) -> list[Array] | None:
+def _special(inputs: Sequence[Array], seed: int, values: Sequence[float]) -> list[Array]:
+    """Copies of the inputs with special values at random places."""
     rng = np.random.default_rng([seed, 1])
     found = [array.copy() for array in inputs]
-    floats = [array for array in found if is_float_array(array) and array.size]
-    for array in floats:
-        flat = array.reshape(-1)
-        count = max(1, int(flat.size * _SPECIAL_SHARE))
-        places = rng.integers(0, flat.size, count)
-        flat[places] = rng.choice(_SPECIAL, count).astype(array.dtype)
-    return found if floats else None
+    for array in found:
+        if is_float_array(array) and array.size:
+            flat = array.reshape(-1)
+            count = max(1, int(flat.size * _SPECIAL_SHARE))
+            places = rng.integers(0, flat.size, count)
+            flat[places] = rng.choice(values, count).astype(array.dtype)
+    return found
