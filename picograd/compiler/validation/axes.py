@@ -232,6 +232,13 @@ def _refuse(conflict: list[str] | None, reason: str) -> None:
         conflict.append(reason)
 
 
+def axes_in(constraint: Constraint) -> tuple[Axis, ...]:
+    """The axes that a constraint is about."""
+    if isinstance(constraint, Sum):
+        return constraint.whole, *constraint.parts
+    return constraint.whole, constraint.window, constraint.count
+
+
 def resolved(axes: Axes, constraint: Constraint) -> Constraint:
     """A constraint on atoms that have not been split."""
     if isinstance(constraint, Sum):

@@ -340,6 +340,8 @@ def _keep_in_range(axes: Axes, index: SSAValue, axis: Axis, op: TensorOp) -> Non
     in range as long as both axes have one size; where they are computed with, nothing may change.
     """
     for source, is_plain in _origins(index):
+        if isinstance(source, ConstantOp) and is_plain and not array_of(source.value).any():
+            continue  # 0 is in range of any axis
         if isinstance(source, IotaOp):
             positions = axes.of[source.result][0]
         elif isinstance(source, ArgSortOp | ArgReduceOp):
@@ -367,6 +369,8 @@ def _origins(index: SSAValue) -> Iterator[tuple[TensorOp, bool]]:
             yield op, is_plain
         elif isinstance(op, GatherOp):
             waiting.append((op.x, is_plain))
+        elif isinstance(op, SelectOp):
+            waiting += [(op.on_true, is_plain), (op.on_false, is_plain)]
         else:
             plain = is_plain and (is_view(op) or isinstance(op, CastOp | ConcatOp))
             waiting += [(operand, plain) for operand in op.operands]
