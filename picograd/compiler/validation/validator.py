@@ -78,7 +78,10 @@ class Validator:
             given = self._given if function is entry and fits else None
             sets = draw_inputs(function, self.seed) if given is None else given
             self._signatures[name] = signature_of(function)
-            self._subjects[name] = [Subject(function, inputs, level) for inputs in sets]
+            self._subjects[name] = [
+                Subject(function, inputs, level, closely=given is not None or number == 0)
+                for number, inputs in enumerate(sets)
+            ]
 
     def before(self, step: Pass, module: ModuleOp) -> None:
         """Nothing to do: what stood before is known."""
