@@ -15,6 +15,7 @@ from xdsl.ir import BlockArgument
 
 from picograd.dialects.loop import KernelOp, LoadOp, LoopOp, ParallelOp, ReduceOp
 from picograd.passes import Pass
+from picograd.targets import lookup
 
 Options: TypeAlias = dict[str, Any]
 
@@ -22,6 +23,8 @@ Options: TypeAlias = dict[str, Any]
 def random_options(step: type[Pass], machine: str, module: ModuleOp, rng: Random) -> Options:
     """Options for a pass on a module. A pass may refuse them; its defaults always serve."""
     draw = _RULES.get(step.name)
+    if step.name in _ONLY_ON and lookup(machine).kind != _ONLY_ON[step.name]:
+        draw = None
     return default_options(step, machine) | (draw(module, rng) if draw is not None else {})
 
 
@@ -97,6 +100,13 @@ _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
     "parallelize_loops": _parallelize_loops,
     "unroll_tiles": _unroll_tiles,
 }
+
+
+_ONLY_ON: Mapping[str, str] = {
+    # WGSL has no vectors of the widths that machines have.
+    "unroll_tiles": "cpu",
+}
+"""Options that make sense for one kind of machine."""
 
 
 def _names(module: ModuleOp, kinds: tuple[type[LoopOp], ...]) -> Sequence[str]:

@@ -6,7 +6,7 @@ repeated, because passes deep down have little to do in an order that chance mad
 carried out while they are drawn: options such as loop names come from the module at hand.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from random import Random
 
@@ -89,17 +89,25 @@ class Walk:
                     self.run(PASSES[name], options)
             self._establish(step.requires)
 
-    def vary(self, steps: Iterable[Pass], goal: type[Pass] | None = None) -> None:
+    def vary(
+        self,
+        steps: Iterable[Pass],
+        goal: type[Pass] | None = None,
+        *,
+        keep: Collection[str] = (),
+    ) -> None:
         """Run passes of a pipeline, some of them not at all or twice or with other options, as far
-        as that is legal; and so that `goal` may run after them.
+        as that is legal; and so that `goal` may run after them. None in `keep` is left out.
         """
         waiting = list(steps)
         needed = goal.requires if goal is not None else frozenset[str]()
         while waiting:
             other = waiting.pop(0)
             required = needed.union(*(later.requires for later in waiting))
-            optional = not other.is_lowering() and not (other.establishes & required)
-            for _ in range(self._rng.choice((0, 1, 1, 1, 1, 2)) if optional else 1):
+            times = self._rng.choice((0, 1, 1, 1, 1, 2))
+            if other.establishes & required or other.name in keep:
+                times = max(1, times)
+            for _ in range(1 if other.is_lowering() else times):
                 self._run_as_in_pipeline(other)
 
     def follow(self, steps: Iterable[Pass]) -> None:
@@ -113,10 +121,10 @@ class Walk:
 
     def descend(self, level: Level) -> None:
         """Run lowerings down to a level, with other passes before, between and after them."""
-        self._wander()
+        self.wander()
         while self._level != level:
             self.run(self._rng.choice([s for s in self._legal() if s.is_lowering()]))
-            self._wander()
+            self.wander()
 
     def run(self, step: type[Pass], fixed: Options | None = None) -> None:
         """Run a pass with random options, or, where it refuses those, with its defaults."""
@@ -138,7 +146,7 @@ class Walk:
         self._level = step.level_out
         self._facts |= step.establishes
 
-    def _wander(self) -> None:
+    def wander(self) -> None:
         """Run up to three passes that stay on the level."""
         for _ in range(self._rng.randint(0, 3)):
             staying = [step for step in self._legal() if not step.is_lowering()]
