@@ -229,7 +229,7 @@ class _NamedFailure(AbstractContextManager[None]):
         if error is None or not isinstance(error, Exception):
             return
         op = _op_in_hand(trace, self.module)
-        expected = found = hint = ""
+        code, expected, found, hint = "PG706", "", "", ""
         message = message_of(error)
         if isinstance(error, _ABOUT_THE_PROGRAM):
             where = error.where or (excerpt(op) if op else "")
@@ -243,11 +243,12 @@ class _NamedFailure(AbstractContextManager[None]):
             ) from error
         if isinstance(error, PicogradError):
             message, expected, found, hint = error.message, error.expected, error.found, error.hint
+            code = error.code or code
         else:
             message = f"{type(error).__name__}: {message} ({_origin(trace)})"
         raise PassError(
             f"pass {self.step} failed" + (f" on {op.name}" if op else "") + f": {message}",
-            code="PG706",
+            code=code,
             expected=expected,
             found=found,
             hint=hint,
