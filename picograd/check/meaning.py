@@ -17,7 +17,10 @@ from typing import TypeAlias
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.programs import random_samples
-from picograd.check.shrink import shrink
+from picograd.check.reduce.reducer import smaller
+from picograd.check.reduce.search import REFUSALS
+from picograd.check.reduce.search import Program as Candidate
+from picograd.compiler.diagnostics import verify_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.validation.error import in_one_line
@@ -40,6 +43,10 @@ WAY_TO: dict[Level, str] = {
 
 _CANNOT_RUN = (PicogradError, ArithmeticError, LookupError, TypeError, ValueError)
 """What the evaluator raises on IR that verifies and still makes no sense."""
+
+
+_SECONDS = 20.0
+"""How long a counterexample is made smaller."""
 
 
 Rule: TypeAlias = Callable[[ModuleOp, ModuleOp], str]
@@ -101,11 +108,15 @@ def counterexample(step: Pass, program: Program, rule: Rule = keep_any) -> Count
         return None
 
     def still_fails(module: ModuleOp, inputs: Sequence[Array]) -> bool:
-        again = _judge(step, Program(module, inputs, program.way), rule)
+        try:
+            verify_module(module)
+            again = _judge(step, Program(module, inputs, program.way), rule)
+        except REFUSALS:
+            return False  # the candidate makes no sense, whatever the pass does with it
         return again is not None and again.fault == found.fault
 
-    module, inputs = shrink(program.module, program.inputs, still_fails)
-    return _judge(step, Program(module, inputs, program.way), rule) or found
+    small = smaller(Candidate(program.module, program.inputs), still_fails, seconds=_SECONDS)
+    return _judge(step, Program(small.module, small.inputs, program.way), rule) or found
 
 
 def assert_keeps_meaning(step: Pass, *, samples: int = 50, seed: int = 0, way: str = "") -> int:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xdsl.dialects.func import ReturnOp
 
 from picograd.check.meaning import (
     WAY_TO,
@@ -17,13 +16,11 @@ from picograd.check.meaning import (
     counterexample,
     in_one_line,
 )
-from picograd.check.programs import random_samples
-from picograd.check.shrink import shrink
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects.tensor import BinaryOp, UnaryOp
 from picograd.passes import PASSES, Level, Pass
 from picograd.passes.rewriting.greedy import rewrite_greedily
-from picograd.semantics.evaluate import entry_of, evaluate
+from picograd.semantics.evaluate import entry_of
 
 TEXT = """
 func.func @main(%x: tensor<3xf32>, %w: tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>) {
@@ -73,7 +70,7 @@ def test_wrong_values_are_shown_in_a_program_of_one_op() -> None:
         "func.return",
     ]
     text = str(found)
-    assert "Before:\nbuiltin.module" in text and "\n%w = [" in text
+    assert "Before:\nbuiltin.module" in text and "\n%w = " in text
 
 
 def test_values_within_the_budget_are_the_same() -> None:
@@ -132,20 +129,6 @@ def test_a_pass_that_is_wrong_is_found_on_random_programs() -> None:
     step = pass_that(lambda op: rewrite_greedily(op, {BinaryOp: (product_to_sum,)}))
     with pytest.raises(AssertionError, match="it changed what the program computes"):
         assert_keeps_meaning(step, seed=1)
-
-
-def test_shrinking_keeps_failing_and_leaves_valid_programs() -> None:
-    def has_exp(module: Any, inputs: Any) -> bool:
-        evaluate(module, inputs)
-        return "exp" in str(module)
-
-    for sample in random_samples(40, seed=2):
-        if not has_exp(sample.module, sample.inputs):
-            continue
-        module, inputs = shrink(sample.module, sample.inputs, has_exp)
-        assert has_exp(module, inputs)
-        (op, last) = entry_of(module).body.block.ops
-        assert "exp" in str(op) and isinstance(last, ReturnOp)
 
 
 def test_arrays_are_shown_in_one_line() -> None:

@@ -1,0 +1,146 @@
+"""The reducer: smaller and smaller cases that all fail in one way.
+
+Rounds of cuts follow one another until none helps: passes, results, ops, sizes, ranks, dtypes,
+numbers. A candidate counts only where the same fault is found in the same pass (or device), of a
+crash the same kind of exception, and where the same rewrite is to blame: a wrong value never slips
+into a crash, nor one rule's mistake into another's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.check.oracle import Case, Failure, examine
+from picograd.check.reduce.dtypes import simpler_dtypes
+from picograd.check.reduce.fewer_ops import fewer_ops, fewer_results
+from picograd.check.reduce.pass_lists import shorter_passes
+from picograd.check.reduce.ranks import lower_ranks
+from picograd.check.reduce.search import REFUSALS, Fails, Program, Search
+from picograd.check.reduce.sizes import smaller_sizes
+from picograd.check.reduce.stand_ins import ops_by_constants, ops_by_operands
+from picograd.check.reduce.values import simpler_values
+from picograd.compiler.diagnostics import verify_module
+from picograd.dialects.literals import Array
+from picograd.semantics.evaluate import entry_of, evaluate
+
+Tell: TypeAlias = Callable[[str], None]
+"""Who hears what is tried, in a line each time that something became smaller."""
+
+PHASES: Sequence[tuple[str, Callable[[Search], None]]] = (
+    ("fewer results", fewer_results),
+    ("fewer ops", fewer_ops),
+    ("operands in place of ops", ops_by_operands),
+    ("constants in place of ops", ops_by_constants),
+    ("smaller sizes", smaller_sizes),
+    ("lower ranks", lower_ranks),
+    ("simpler dtypes", simpler_dtypes),
+    ("simpler numbers", simpler_values),
+)
+
+
+def _silence(line: str) -> None:
+    """Nobody listens."""
+
+
+def smaller(
+    program: Program, fails: Fails, *, seconds: float = 60.0, tell: Tell = _silence
+) -> Program:
+    """A program that fails as the given one does, and that no single cut makes smaller.
+
+    After `seconds` it is the smallest so far.
+    """
+    search = Search(program, fails, seconds)
+    _rounds(search, tell)
+    return search.best
+
+
+def _rounds(search: Search, tell: Tell) -> bool:
+    """Go through all phases until none helps; whether anything did."""
+    start = search.best
+    before = None
+    while before is not search.best and not search.over:
+        before = search.best
+        for title, phase in PHASES:
+            last = search.best
+            phase(search)
+            if search.best is not last:
+                tell(f"{title}: {describe(search.best)}, {search.tries} tries")
+    return search.best is not start
+
+
+@dataclass(frozen=True)
+class _Same:
+    """Whether a case fails as the one does that is being reduced."""
+
+    failure: Failure
+    runs: bool
+    """Whether the original can be evaluated before any pass: then every candidate must be."""
+
+    def __call__(self, case: Case) -> bool:
+        try:
+            verify_module(case.module)
+            if self.runs:
+                evaluate(case.module, case.inputs)
+            found = examine(case)
+        except REFUSALS:
+            return False
+        return found is not None and self.failure.alike(found)
+
+
+def reduce(case: Case, failure: Failure, *, seconds: float = 60.0, tell: Tell = _silence) -> Case:
+    """A small case that fails as this one does. The case itself, where nothing can go."""
+    same = _Same(failure, _runs(case))
+    best = case
+
+    def fails(module: ModuleOp, inputs: Sequence[Array]) -> bool:
+        return same(replace(best, module=module, inputs=tuple(inputs)))
+
+    search = Search(Program(case.module, case.inputs), fails, seconds)
+    progress = True
+    while progress and not search.over:
+        shorter = shorter_passes(best, _stage(best, failure), lambda c: not search.over and same(c))
+        progress = shorter is not best
+        if progress:
+            best = shorter
+            tell(f"passes: {best.passes or 'none'}")
+            search.forget()
+        progress |= _rounds(search, tell)
+        best = replace(best, module=search.best.module, inputs=tuple(search.best.inputs))
+    return best
+
+
+def _stage(case: Case, failure: Failure) -> int:
+    """Where the failing pass stands now; the number of passes for the back end."""
+    found = examine(case)
+    return len(case.passes) if found is None else found.stage
+
+
+def _runs(case: Case) -> bool:
+    try:
+        evaluate(case.module, case.inputs)
+    except REFUSALS:
+        return False
+    return True
+
+
+def describe(program: Program) -> str:
+    """The size of a program in words."""
+    module = program.module
+    ops = count_ops(module)
+    function = entry_of(module)
+    elements = sum(array.size for array in program.inputs)
+    return (
+        f"{ops} op{'s' * (ops != 1)}, {len(function.args)} "
+        f"argument{'s' * (len(function.args) != 1)} of {elements} elements"
+    )
+
+
+def count_ops(module: ModuleOp) -> int:
+    """How many ops a module holds that compute or act: no functions, kernels and terminators."""
+    return sum(1 for op in module.walk() if not op.regions and not _ends(op.name))
+
+
+def _ends(name: str) -> bool:
+    return name.endswith((".return", ".yield"))
