@@ -17,6 +17,13 @@ from picograd.compiler.driver import Instrument, PassRecord, run_pipeline
 from picograd.compiler.dump import Dump
 from picograd.compiler.pass_list import Passes, as_passes
 from picograd.compiler.pipelines import pipeline
+from picograd.compiler.validation.validation import (
+    Validation,
+    ValidationRun,
+    asked_for,
+    folder_for_failures,
+)
+from picograd.compiler.validation.validator import PassCheck
 from picograd.dialects import buffer
 from picograd.dialects.buffer import stored_in
 from picograd.dialects.dtypes import nbytes_of, tensor_type
@@ -48,6 +55,13 @@ class Report:
     """Bytes of the arena that intermediates share, and of kernel scratch."""
     compile_seconds: float
     passes: tuple[PassRecord, ...]
+    validation: Validation | None = None
+    """How the passes were validated, where that was asked for."""
+
+    @property
+    def checks(self) -> tuple[PassCheck, ...]:
+        """One for each pass that was validated."""
+        return self.validation.checks if self.validation is not None else ()
 
     def __str__(self) -> str:
         summary = (
@@ -56,10 +70,13 @@ class Report:
             f"compiled in {self.compile_seconds * 1e3:.0f} ms"
         )
         lines = [summary]
-        for step in self.passes:
+        for number, step in enumerate(self.passes):
             verify = f"verify {step.verify_seconds * 1e3:7.1f} ms"
             ops = f"{step.ops_before:6d} -> {step.ops_after:6d} ops"
-            lines.append(f"  {step.name:26s}{step.seconds * 1e3:8.1f} ms  {verify}  {ops}")
+            line = f"  {step.name:26s}{step.seconds * 1e3:8.1f} ms  {verify}  {ops}"
+            lines.append(line + (f"  {self.checks[number].share}" if self.checks else ""))
+        if self.validation is not None:
+            lines += self.validation.remarks
         return "\n".join(lines)
 
 
@@ -191,6 +208,7 @@ def compile_module(
     instruments: Sequence[Instrument] = (),
     cached: bool = True,
     sanitize: bool | None = None,
+    check: bool | None = None,
 ) -> Executable:
     """Compile a module for the device "reference", "cpu" or "gpu". The module is left as it is.
 
@@ -199,9 +217,11 @@ def compile_module(
     unless its IR is to be dumped or watched. Without `cached` it is compiled in any case, down to
     the backend's own caches, and forgotten. With `sanitize` its calls are checked, as
     docs/guide/checked-execution.md tells; None asks the environment variable PICOGRAD_SANITIZE.
+    With `check` every pass is validated (docs/guide/validation.md), once for each module and
+    pipeline; None asks PICOGRAD_CHECK.
 
-    Raises what the driver raises (PipelineError, PassError), LimitError and CompileError of the
-    backend, and DeviceError where there is no such device.
+    Raises what the driver raises (PipelineError, PassError, of which ValidationError is one),
+    LimitError and CompileError of the backend, and DeviceError where there is no such device.
     """
     found = find_device(device)
     steps = pipeline(device) if passes is None else as_passes(passes)
@@ -209,16 +229,24 @@ def compile_module(
     watched = bool(instruments) or written is not None
     machine = lookup(device) if device in names() else None
     checked = sanitized() if sanitize is None else sanitize
+    validate = asked_for() if check is None else check
     key = (device, machine, _spelled(steps), _named_key(module), checked)
     if cached and not watched:
         with _lock:
             known = _cache.get(key)
-        if known is not None:
+        if known is not None and (not validate or known.report.validation is not None):
             return known
-    executable = _compile(module.clone(), found, steps, written, instruments, cached, checked)
+    module = module.clone()
+    validation: ValidationRun | None = None
+    if validate:
+        validation = ValidationRun(module, steps, folder=folder_for_failures())
+        instruments = [*instruments, *validation.instruments]
+    executable = _compile(module, found, steps, written, instruments, cached, checked, validation)
     if watched or not cached:
         return executable
     with _lock:
+        if validate:
+            _cache[key] = executable  # one that was validated also serves who does not ask for it
         return _cache.setdefault(key, executable)
 
 
@@ -263,6 +291,7 @@ def _compile(
     instruments: Sequence[Instrument],
     cached: bool,
     sanitize: bool,
+    validation: ValidationRun | None,
 ) -> Executable:
     start = time.perf_counter()
     inputs, outputs = _signature(module)
@@ -277,14 +306,18 @@ def _compile(
     if dump is not None:
         dump.finish(program.texts)
     planned = intermediate_bytes(module)
+    seconds = time.perf_counter() - start
+    if validation is not None:
+        seconds -= validation.seconds_within
     report = Report(
         device=device.name,
         kernels_unfused=snapshots.kernels_unfused or program.launches,
         kernels=program.launches,
         bytes_unplanned=(snapshots.bytes_unplanned or planned) + program.scratch_bytes,
         bytes_planned=planned + program.scratch_bytes,
-        compile_seconds=time.perf_counter() - start,
+        compile_seconds=seconds,
         passes=records,
+        validation=validation.outcome() if validation is not None else None,
     )
     donated = {result - len(inputs): place for result, place in stored_in(entry_of(module)).items()}
     return Executable(device, program, outputs, inputs, snapshots.levels, report, donated)

@@ -13,7 +13,7 @@ from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import as_declared, fitted
 from picograd.compiler.validation.signature import signature_of
 from picograd.dialects.literals import Array
-from picograd.errors import IndexOutOfRange, PicogradError
+from picograd.errors import IndexOutOfRange, PicogradError, SanitizerError
 from picograd.passes.base import Level, Pass
 from picograd.semantics.accuracy import CPU, FLOAT64
 from picograd.semantics.bounded import Bounded
@@ -98,9 +98,10 @@ class Subject:
             return Judgement(finding=Finding(Fault.VALUES, message, "no error", error.message))
         except CANNOT_RUN as error:
             message = f"what it made cannot be run: {_first_line(error)}"
+            fault = Fault.MEMORY if isinstance(error, SanitizerError) else Fault.INVALID
             return Judgement(
                 finding=Finding(
-                    Fault.INVALID,
+                    fault,
                     message,
                     getattr(error, "expected", "IR that has a meaning"),
                     getattr(error, "found", _first_line(error)),

@@ -10,13 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.compiler.driver import PassRecord
-from picograd.compiler.validation.error import ValidationError
+from picograd.compiler.validation.error import ValidationError, in_one_line
 from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import draw_inputs, input_types
+from picograd.compiler.validation.record import Record
 from picograd.compiler.validation.signature import (
     Signature,
     functions_of,
@@ -45,6 +47,18 @@ class PassCheck:
     changed: bool = True
     """Whether the pass changed the module; one that did not is right."""
 
+    @property
+    def share(self) -> str:
+        """The fraction of the budget that was used, in words."""
+        return f"{self.used:8.2g} of its budget" if self.changed else "unchanged"
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return f"{self.step:40s} unchanged"
+        unsure = f", {self.undetermined} undetermined" if self.undetermined else ""
+        counted = f"{self.elements} elements{unsure}"
+        return f"{self.step:40s} {self.share}, {counted}, {self.seconds:.2f} s"
+
 
 class Validator:
     """An instrument that evaluates the module before and after every pass.
@@ -60,10 +74,15 @@ class Validator:
         inputs: Sequence[Sequence[Array]] | None = None,
         *,
         seed: int = 0,
+        folder: Path | None = None,
+        remark: str = "",
     ) -> None:
+        """`folder` is where a module is saved that a pass spoils; errors repeat the remark."""
         self.checks: list[PassCheck] = []
         self.seed = seed
         self._given = inputs
+        self._remark = remark
+        self._record = Record(root, folder) if folder is not None else None
         self._start(root)
 
     def _start(self, module: ModuleOp) -> None:
@@ -72,12 +91,14 @@ class Validator:
         self._key: Hashable = structural_key(module)
         self._signatures: dict[str, Signature] = {}
         self._subjects: dict[str, list[Subject]] = {}
+        self._names: dict[str, list[str]] = {}
         for name, function in functions_of(module).items():
             count = len(input_types(function))
             fits = self._given is not None and all(len(own) == count for own in self._given)
             given = self._given if function is entry and fits else None
             sets = draw_inputs(function, self.seed) if given is None else given
             self._signatures[name] = signature_of(function)
+            self._names[name] = [a.name_hint or f"arg{a.index}" for a in function.args]
             self._subjects[name] = [
                 Subject(function, inputs, level, closely=given is not None or number == 0)
                 for number, inputs in enumerate(sets)
@@ -89,6 +110,8 @@ class Validator:
     def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
         """Hold the module against what it was. Raises ValidationError when the pass is wrong."""
         start = time.perf_counter()
+        if self._record is not None:
+            self._record.passes.append(step)
         key = structural_key(module)
         changed, self._key = key != self._key, key
         total = Judgement()
@@ -127,6 +150,15 @@ class Validator:
     def _error(
         self, step: Pass, function: str, finding: Finding, inputs: Sequence[Array] = ()
     ) -> ValidationError:
+        inputs = inputs or self._subjects[function][0].inputs
+        if self._record is None:
+            hint = (
+                "save the module with PICOGRAD_CHECK=FOLDER; then `picograd blame FILE` names the "
+                "rewrite, and `picograd reduce FILE` makes a small module of it"
+            )
+        else:
+            path = self._record.save(finding.fault, inputs)
+            hint = f"`picograd blame {path}` names the rewrite, `picograd reduce {path}` shrinks it"
         return ValidationError(
             f"pass {step} changes what @{function} does: {finding.message}",
             step=str(step),
@@ -137,8 +169,22 @@ class Validator:
             used=finding.used,
             expected=finding.expected,
             found=finding.found,
-            hint="`picograd blame` names the rewrite, `picograd reduce` makes a small module of it",
+            hint=hint,
+            where=_shown(self._remark, self._names[function], inputs),
         )
+
+
+_MOST_SHOWN = 8
+"""Of the inputs, so many are shown in a message."""
+
+
+def _shown(remark: str, names: Sequence[str], inputs: Sequence[Array]) -> str:
+    """The inputs, a line each."""
+    lines = [f"%{name} = {in_one_line(a)}" for name, a in zip(names, inputs, strict=False)]
+    more = [f"… {len(lines) - _MOST_SHOWN} more inputs"] if len(lines) > _MOST_SHOWN else []
+    return "\n            ".join(
+        [*([remark] if remark else []), "these inputs:", *lines[:_MOST_SHOWN], *more]
+    )
 
 
 def _changed_signature(step: Pass, before: Signature, after: Signature) -> Finding | None:

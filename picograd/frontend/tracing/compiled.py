@@ -88,6 +88,8 @@ class CompiledFunction(Watched, Generic[P, R]):
         device: str | None,
         passes: Passes | None,
         dump: str | Path | None,
+        sanitize: bool | None = None,
+        check: bool | None = None,
     ) -> None:
         update_wrapper(cast(Any, self), cast(Any, function), updated=())
         self.function = function
@@ -96,6 +98,8 @@ class CompiledFunction(Watched, Generic[P, R]):
         self._device = device
         self._passes = None if passes is None else _passes_of(passes)
         self._dump = dump
+        self._sanitize = sanitize
+        self._check = check
         self._signature = signature_of(function)
         self._positional = positional_names(self._signature)
         self._versions: dict[Key, list[Version]] = {}
@@ -184,7 +188,14 @@ class CompiledFunction(Watched, Generic[P, R]):
         if key.rung is Rung.GRAPH:
             passes = unfused(passes)
         dump = self._dump if self._dump is not None else folder_from_environment(device)
-        executable = compile_module(graph.module, device, passes=passes, dump=dump)
+        executable = compile_module(
+            graph.module,
+            device,
+            passes=passes,
+            dump=dump,
+            sanitize=self._sanitize,
+            check=self._check,
+        )
         making = Making(reason, datetime.now().astimezone(), time.perf_counter() - start, dump)
         return Version(key, executable, graph.trace, graph.effects, graph.watcher, call, making)
 
@@ -383,6 +394,8 @@ def compile(
     device: str | None = None,
     passes: Passes | None = None,
     dump: str | Path | None = None,
+    sanitize: bool | None = None,
+    check: bool | None = None,
 ) -> CompiledFunction[P, R]: ...
 @overload
 def compile(
@@ -390,12 +403,16 @@ def compile(
     device: str | None = None,
     passes: Passes | None = None,
     dump: str | Path | None = None,
+    sanitize: bool | None = None,
+    check: bool | None = None,
 ) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
 def compile(
     function: Callable[P, R] | None = None,
     device: str | None = None,
     passes: Passes | None = None,
     dump: str | Path | None = None,
+    sanitize: bool | None = None,
+    check: bool | None = None,
 ) -> CompiledFunction[P, R] | Callable[[Callable[P, R]], CompiledFunction[P, R]]:
     """The function or module, to be traced at its first call and run as one compiled graph.
 
@@ -403,10 +420,14 @@ def compile(
     default where its tensors are. `passes` replaces the device's pipeline: passes, or their names;
     `picograd.pipeline` gives the device's own, to put passes of yours into. `dump` names a folder
     for the IR after every pass (by default PICOGRAD_DUMP names one for all functions, in which each
-    gets a folder of its own). Without `function` it is a decorator with settings:
+    gets a folder of its own). `sanitize` checks every access to memory in every call, which raises
+    SanitizerError for a fault of the compiler and takes longer (by default PICOGRAD_SANITIZE=1 asks
+    for it). `check` validates every pass of every version (by default
+    PICOGRAD_CHECK=1 asks for it): one that changes what the function computes is a ValidationError.
+    Without `function` it is a decorator with settings:
     `@compile(device="gpu")`. Raises OptionError for passes that nobody knows and, when called,
     TraceError for Python that depends on values, such as `if x > 0`.
     """
     if function is None:
-        return lambda given: CompiledFunction(given, device, passes, dump)
-    return CompiledFunction(function, device, passes, dump)
+        return lambda given: CompiledFunction(given, device, passes, dump, sanitize, check)
+    return CompiledFunction(function, device, passes, dump, sanitize, check)

@@ -1,0 +1,114 @@
+"""Validation of one compilation: of the module itself, or of its twin where it is too large.
+
+    check = start_validation(module, passes)
+    run_pipeline(module, passes, instruments=check.instruments)
+    print(check.outcome())
+
+What is too large is decided by the work that the module asks for, which its shapes tell: so the
+same module is always validated in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.compiler.driver import Instrument, run_pipeline
+from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.validation.signature import signature_of
+from picograd.compiler.validation.twin import twin
+from picograd.compiler.validation.validator import PassCheck, Validator
+from picograd.passes.base import Level, Pass, level_of
+from picograd.semantics.counters import count
+from picograd.semantics.evaluate import entry_of
+
+VARIABLE = "PICOGRAD_CHECK"
+"""The environment variable that asks for validation of all that is compiled: 1, or a folder, which
+modules are saved in that a pass spoils."""
+
+LARGE = 12_000_000
+"""Scalar operations in one run of a module from which on its twin is validated in its place."""
+
+SMALLER = "on a smaller twin of the module: dimensions and tiles are shrunk together"
+"""What an error says of where it happened."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the passes of a compilation were validated, one check for each."""
+
+    checks: tuple[PassCheck, ...]
+    twin: str = ""
+    """The signature of the twin that was validated in the module's place; or no text."""
+    kept: tuple[str, ...] = field(default=())
+    """What of the module could not be made small in its twin, and why."""
+
+    @property
+    def seconds(self) -> float:
+        """What validating took, over compiling."""
+        return sum(check.seconds for check in self.checks)
+
+    @property
+    def used(self) -> float:
+        """The largest fraction of its budget that any element took after any pass."""
+        return max((check.used for check in self.checks), default=0.0)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was validated and what it took; what the twin could not shrink."""
+        where = f" on the twin {self.twin}" if self.twin else ""
+        line = f"validated{where} in {self.seconds:.2f} s, {self.used:.2g} of a budget used at most"
+        return [line, *(f"  not shrunk: {remark}" for remark in self.kept)]
+
+    def __str__(self) -> str:
+        return "\n".join([*self.remarks, *(f"  {check}" for check in self.checks)])
+
+
+class ValidationRun:
+    """A validation that goes along with a compilation, or, of a twin, ahead of it."""
+
+    def __init__(
+        self, module: ModuleOp, passes: Sequence[Pass], *, seed: int = 0, folder: Path | None = None
+    ) -> None:
+        """Validates the twin at once. Raises ValidationError, and what the driver raises."""
+        self.instruments: list[Instrument] = []
+        self._kept: tuple[str, ...] = ()
+        self._twin = ""
+        if is_large(module):
+            small = twin(module, Pipeline(passes))
+            self._kept = small.kept
+            self._twin = str(signature_of(entry_of(small.module)))
+            self._watch = Validator(small.module, seed=seed, folder=folder, remark=SMALLER)
+            run_pipeline(small.module, small.passes, instruments=[self._watch])
+        else:
+            self._watch = Validator(module, seed=seed, folder=folder)
+            self.instruments.append(self._watch)
+
+    @property
+    def seconds_within(self) -> float:
+        """How much of the time of compiling went into validating."""
+        return sum(check.seconds for check in self._watch.checks) if self.instruments else 0.0
+
+    def outcome(self) -> Validation:
+        """What was found out, once the passes have run."""
+        return Validation(tuple(self._watch.checks), self._twin, self._kept)
+
+
+def is_large(module: ModuleOp) -> bool:
+    """Whether a module's twin is validated in its place. Only a module of tensors has a twin."""
+    return level_of(module) == Level.TENSOR and count(module).operations > LARGE
+
+
+def asked_for() -> bool:
+    """Whether PICOGRAD_CHECK asks for validation of all that is compiled."""
+    return os.environ.get(VARIABLE, "") not in ("", "0")
+
+
+def folder_for_failures() -> Path | None:
+    """The folder that PICOGRAD_CHECK names, if it names one."""
+    value = os.environ.get(VARIABLE, "")
+    return None if value in ("", "0", "1") else Path(value)
