@@ -33,8 +33,9 @@ class ReferenceBuffer:
 class ReferenceProgram(Program):
     """A module, evaluated op by op at every run."""
 
-    def __init__(self, module: ModuleOp) -> None:
+    def __init__(self, module: ModuleOp, sanitize: bool = False) -> None:
         self.module = module
+        self.sanitize = sanitize
         self.texts: Mapping[str, str] = {}
         self.launches = 0
 
@@ -44,7 +45,9 @@ class ReferenceProgram(Program):
         return 0
 
     def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> None:
-        results = evaluate(self.module, [_array(buffer) for buffer in inputs])
+        results = evaluate(
+            self.module, [_array(buffer) for buffer in inputs], sanitize=self.sanitize
+        )
         for result, output in zip(results, outputs, strict=True):
             np.copyto(_array(output), result, casting="no")
 
@@ -70,7 +73,7 @@ class ReferenceDevice(Device):
     def load(
         self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False
     ) -> ReferenceProgram:
-        return ReferenceProgram(module)
+        return ReferenceProgram(module, sanitize)
 
 
 def _array(buffer: Buffer) -> Array:

@@ -39,21 +39,25 @@ from picograd.semantics.evaluate import entry_of, evaluate
 
 
 def run_by_kernels(
-    module: ModuleOp, inputs: Sequence[Array], device: str, passes: Sequence[Pass]
+    module: ModuleOp,
+    inputs: Sequence[Array],
+    device: str,
+    passes: Sequence[Pass],
+    sanitize: bool | None = None,
 ) -> Outcome:
     """Compile a module of tensor level with these passes, and judge every kernel and the results.
 
     The kernels run in a program of their own, in which every value between kernels is a result;
     whether the passes below share memory rightly shows in the results of the program as it is.
     """
-    results = _results_of(module, inputs, device, passes)
+    results = _results_of(module, inputs, device, passes, sanitize)
     upper = _passes_down_to_kernels(passes)
     steps: list[Step] = []
     if upper:
         kernels = module.clone()
         run_pipeline(kernels, passes[:upper])
         _return_everything(entry_of(kernels))
-        steps = _judge_kernels(kernels, inputs, device, passes[upper:])
+        steps = _judge_kernels(kernels, inputs, device, passes[upper:], sanitize)
     outcome = Outcome(device, tuple(steps), results)
     if results.excesses and outcome.first_divergence is None:
         suspect = _guilty_pass(module, inputs, device, passes)
@@ -61,7 +65,9 @@ def run_by_kernels(
     return outcome
 
 
-def run_by_ops(module: ModuleOp, inputs: Sequence[Array], device: str) -> Outcome:
+def run_by_ops(
+    module: ModuleOp, inputs: Sequence[Array], device: str, sanitize: bool | None = None
+) -> Outcome:
     """Run a module of tensor level op by op, as eager tensors do, and judge every op."""
     place, function = find_device(device), entry_of(module)
     buffers: dict[SSAValue, Buffer] = {}
@@ -77,7 +83,7 @@ def run_by_ops(module: ModuleOp, inputs: Sequence[Array], device: str) -> Outcom
         assert isinstance(op, TensorOp)
         types = [cast(AnyTensor, operand.type) for operand in op.operands]
         single = single_op_module(type(op), types, op.properties)
-        executable = compile_module(single, device)
+        executable = compile_module(single, device, sanitize=sanitize)
         buffers[op.result] = executable.run([buffers[operand] for operand in op.operands])[0]
         arrays[op.result] = place.download(buffers[op.result])
         operands = [arrays[operand] for operand in op.operands]
@@ -96,23 +102,25 @@ def run_on(
     mode: str = "compiled",
     passes: Pipeline | None = None,
     passes_off: Sequence[str] = (),
+    sanitize: bool | None = None,
 ) -> Outcome:
     """Run a module of tensor level on a device in a mode, and judge all that can be seen of it.
 
     `passes` replaces the device's pipeline; `passes_off` names passes to leave out of it. Both mean
     nothing to modes that run op by op, and to the reference, which evaluates ops as they are.
+    `sanitize` checks every access to memory (None: if PICOGRAD_SANITIZE says so).
     Raises DeviceError where there is no such device, OptionError for a mode or pass of no such name
     and for a pass that cannot be left out because it is a lowering.
     """
     rung = Rung.of(mode)
     if not rung.is_traced or device == "reference":
-        return run_by_ops(module, inputs, device)
+        return run_by_ops(module, inputs, device, sanitize)
     steps = passes if passes is not None else pipeline(device)
     if rung is Rung.GRAPH:
         steps = unfused(steps)
     for name in passes_off:
         _check_is_no_lowering(steps, name)
-    return run_by_kernels(module, inputs, device, steps.without(*passes_off))
+    return run_by_kernels(module, inputs, device, steps.without(*passes_off), sanitize)
 
 
 def _check_is_no_lowering(steps: Pipeline, name: str) -> None:
@@ -128,10 +136,14 @@ def _check_is_no_lowering(steps: Pipeline, name: str) -> None:
 
 
 def _results_of(
-    module: ModuleOp, inputs: Sequence[Array], device: str, passes: Sequence[Pass]
+    module: ModuleOp,
+    inputs: Sequence[Array],
+    device: str,
+    passes: Sequence[Pass],
+    sanitize: bool | None,
 ) -> Comparison:
     place = find_device(device)
-    executable = compile_module(module, device, passes=passes)
+    executable = compile_module(module, device, passes=passes, sanitize=sanitize)
     results = executable.run([place.upload(array) for array in inputs])
     types = [cast(AnyTensor, type) for type in entry_of(module).function_type.outputs]
     expected = analyse(module, inputs, ACCURACY[device])
@@ -162,13 +174,17 @@ def _return_everything(function: FuncOp) -> None:
 
 
 def _judge_kernels(
-    module: ModuleOp, inputs: Sequence[Array], device: str, rest: Sequence[Pass]
+    module: ModuleOp,
+    inputs: Sequence[Array],
+    device: str,
+    rest: Sequence[Pass],
+    sanitize: bool | None,
 ) -> list[Step]:
     function, place = entry_of(module), find_device(device)
     block = function.body.block
     # Types may have been legalized: a GPU without 64-bit integers takes its labels as i32.
     given = [_as_type(array, value) for array, value in zip(inputs, block.args, strict=True)]
-    executable = compile_module(module, device, passes=rest)
+    executable = compile_module(module, device, passes=rest, sanitize=sanitize)
     outputs = executable.run([place.upload(array) for array in given])
     arrays: dict[SSAValue, Array] = dict(zip(block.args, given, strict=True))
     assert block.last_op is not None

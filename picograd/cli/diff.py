@@ -13,6 +13,7 @@ from picograd.cli.display import print_table
 from picograd.cli.dump import default_device, find_target
 from picograd.cli.files import UsageError, UserCode
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
+from picograd.cli.runs import add_sanitize_option
 from picograd.frontend.modes.ladder import Rung
 
 EXIT_DIFFERENT = 1
@@ -50,6 +51,7 @@ def add_parser(commands: Commands) -> None:
         metavar="LIST",
         help="passes to leave out of the pipeline, with commas between",
     )
+    add_sanitize_option(parser)
     add_pipeline_options(parser)
     parser.set_defaults(run=run)
     show_examples(
@@ -58,6 +60,7 @@ def add_parser(commands: Commands) -> None:
         "diff model.py:layer --devices cpu --mode graph",
         "diff model.py:layer --devices cpu --passes-off fuse,plan_buffers",
         "diff model.py:layer --load my_pass.py --insert 'my_pass after canonicalize'",
+        "diff model.py:layer --devices cpu --sanitize",
     )
 
 
@@ -86,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             mode=arguments.mode,
             passes=None if device == "reference" else chosen_pipeline(arguments, device),
             passes_off=_words(arguments.passes_off),
+            sanitize=arguments.sanitize,
         )
         for device in devices
     ]

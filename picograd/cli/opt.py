@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
+from picograd.cli.checking import EXIT_WRONG, add_check_options, run_checked
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.files import read_text
 from picograd.cli.own_passes import add_load_option, load_passes
-from picograd.cli.runs import describe_array, run_on_device, seeded_inputs
+from picograd.cli.runs import add_sanitize_option, describe_array, run_on_device, seeded_inputs
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import PassRecord, run_pipeline
 from picograd.compiler.spelling import describe_options, parse_passes
@@ -50,7 +51,11 @@ def add_parser(commands: Commands) -> None:
         default="reference",
         help="where --run runs: reference, cpu or gpu (%(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the inputs (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the inputs of --run and --check (%(default)s)"
+    )
+    add_sanitize_option(parser, "with --run: ")
+    add_check_options(parser)
     parser.set_defaults(run=run)
     show_examples(
         parser,
@@ -58,6 +63,9 @@ def add_parser(commands: Commands) -> None:
         "opt model.mlir --passes 'outline_kernels,fuse{max_ops=8}' --print-after-change",
         "opt loops.mlir --passes 'tile_loops{sizes=\"j=48 i=8\" exact=true}'",
         "opt model.mlir --load my_pass.py --passes my_pass --run --device cpu",
+        "opt loops.mlir --run --device cpu --sanitize",
+        "opt model.mlir --passes canonicalize,cse --check",
+        "opt model.mlir --load my_pass.py --passes my_pass --check --save wrong",
         "opt --list",
     )
 
@@ -76,9 +84,14 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         instruments = []
     # A text file does not say which passes have made it, so its history is unknown.
-    run_pipeline(module, passes, instruments=instruments, facts=None)
+    if arguments.check:
+        seed, folder = arguments.seed, arguments.save
+        if not run_checked(module, passes, instruments, seed=seed, folder=folder):
+            return EXIT_WRONG
+    else:
+        run_pipeline(module, passes, instruments=instruments, facts=None)
     if arguments.run_result:
-        print_run(module, arguments.device, arguments.seed)
+        print_run(module, arguments.device, arguments.seed, sanitize=arguments.sanitize)
     else:
         print(module)
     return 0
@@ -115,11 +128,13 @@ def describe_pass(step: type[Pass]) -> str:
     return "\n".join(lines)
 
 
-def print_run(module: ModuleOp, device: str, seed: int) -> None:
+def print_run(module: ModuleOp, device: str, seed: int, *, sanitize: bool | None = None) -> None:
     """Run the module on seeded inputs and print what goes in and what comes out."""
     inputs = seeded_inputs(module, seed)
     # First run, then print: of a run that fails, only the error is shown.
-    outputs: Sequence[NDArray[Any]] = run_on_device(module, device, list(inputs.values()))
+    outputs: Sequence[NDArray[Any]] = run_on_device(
+        module, device, list(inputs.values()), sanitize=sanitize
+    )
     for name, array in inputs.items():
         print(f"in  {name}: {describe_array(array)}")
     for number, array in enumerate(outputs):

@@ -1,5 +1,6 @@
 """Running a module that was read from text, at whatever level it stands."""
 
+import argparse
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from xdsl.ir import Attribute
 
 from picograd.backends.runtime import device as find_device
 from picograd.cli.files import UsageError
-from picograd.compiler.executable import compile_module
+from picograd.compiler.executable import compile_module, sanitized
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import dtypes
 from picograd.dialects.buffer import outputs_of
@@ -61,14 +62,30 @@ def _random_array(rng: np.random.Generator, type: Attribute) -> Array:
     return rng.integers(0, 2 if dtype.is_bool else 4, shape).astype(dtype.numpy)
 
 
-def run_on_device(module: ModuleOp, device: str, inputs: Sequence[Array]) -> list[Array]:
-    """The module's outputs: evaluated on `reference`, else compiled from its level on down."""
+def run_on_device(
+    module: ModuleOp, device: str, inputs: Sequence[Array], *, sanitize: bool | None = None
+) -> list[Array]:
+    """The module's outputs: evaluated on `reference`, else compiled from its level on down.
+
+    With `sanitize` every access to memory is checked; None asks the environment.
+    """
     if device == "reference":
-        return evaluate(module, inputs)
-    executable = compile_module(module.clone(), device, passes=rest_of_pipeline(module, device))
+        return evaluate(module, inputs, sanitize=sanitized() if sanitize is None else sanitize)
+    passes = rest_of_pipeline(module, device)
+    executable = compile_module(module.clone(), device, passes=passes, sanitize=sanitize)
     place = find_device(device)
     outputs = executable.run([place.upload(array) for array in inputs])
     return [place.download(output) for output in outputs]
+
+
+def add_sanitize_option(parser: argparse.ArgumentParser, when: str = "") -> None:
+    """Let a command that runs programs take `--sanitize`; None stands for its absence."""
+    parser.add_argument(
+        "--sanitize",
+        action="store_true",
+        default=None,
+        help=f"{when}check every access to memory; PICOGRAD_SANITIZE=1 does the same",
+    )
 
 
 def rest_of_pipeline(module: ModuleOp, device: str) -> tuple[Pass, ...]:

@@ -29,6 +29,8 @@ class Environment:
     handlers: Mapping[type[Operation], Handler]
     module: ModuleOp | None = None
     """Where symbols are looked up, when the function stands in a module."""
+    sanitize: bool = False
+    """Whether to look for parallel iterations that disturb one another."""
     values: dict[SSAValue, Any] = field(default_factory=dict[SSAValue, Any])
 
     def get(self, values: Sequence[SSAValue]) -> list[Any]:

@@ -27,7 +27,8 @@ def _launch(op: LaunchOp, environment: Environment) -> None:
     for kernel_op in body:
         if isinstance(kernel_op, KernelOp) and kernel_op.sym_name.data == name:
             widen = environment.precision == "float64"
-            run_kernel(kernel_op, environment.get(op.operands), widen=widen)
+            sanitize = environment.sanitize
+            run_kernel(kernel_op, environment.get(op.operands), widen=widen, sanitize=sanitize)
             return
     raise VerificationError(
         "loop.launch names no kernel of its module",
@@ -66,21 +67,27 @@ def entry_of(module: ModuleOp | FuncOp) -> FuncOp:
 
 
 def evaluate(
-    module: ModuleOp | FuncOp, inputs: Sequence[Array], *, precision: Precision = "native"
+    module: ModuleOp | FuncOp,
+    inputs: Sequence[Array],
+    *,
+    precision: Precision = "native",
+    sanitize: bool = False,
 ) -> list[Array]:
     """The results of the entry function on `inputs`, as fresh arrays.
 
     At the buffer and loop levels the arguments marked `buffer.output` are no inputs: they are
     allocated here, poisoned, and returned. An input that a result is stored in is copied first, so
     that the caller's array stays as it is. `precision="float64"` computes all floats in float64 and
-    returns them so.
+    returns them so. `sanitize` looks for parallel iterations that disturb one another.
 
     Raises ShapeError or DTypeError when inputs do not fit the arguments, IndexOutOfRange for an
-    index outside its axis, VerificationError for ops without meaning.
+    index outside its axis, VerificationError for ops without meaning, and SanitizerError, which is
+    one, for an access outside its memory and what `sanitize` finds.
     """
     function = entry_of(module)
     owner = module if isinstance(module, ModuleOp) else function.parent_op()
-    environment = Environment(precision, HANDLERS, owner if isinstance(owner, ModuleOp) else None)
+    module_of = owner if isinstance(owner, ModuleOp) else None
+    environment = Environment(precision, HANDLERS, module_of, sanitize)
     outputs = outputs_of(function)
     arguments = [argument for argument in function.args if argument not in outputs]
     _check_count(len(arguments), len(inputs))

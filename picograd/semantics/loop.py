@@ -21,14 +21,17 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from picograd.dialects import loop
 from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
 from picograd.dialects.dtypes import from_numpy
-from picograd.errors import IndexOutOfRange, VerificationError
+from picograd.errors import IndexOutOfRange
+from picograd.semantics.access import site_of
 from picograd.semantics.loop_elements import (
+    PREDICATES,
     Array,
     convert_elements,
     element_dtype,
     evaluate_element_op,
 )
 from picograd.semantics.loop_frames import Frame, Memory, rows_within, subset, updated
+from picograd.semantics.loop_races import Races
 
 Combiner: TypeAlias = Callable[[list[Array], list[Array], "Array | None"], list[Array]]
 """Combines two lists of arrays over those iterations of the reduction's frame that are given."""
@@ -49,14 +52,20 @@ COMBINERS: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def run_kernel(kernel: loop.KernelOp, arrays: Sequence[Array], *, widen: bool = False) -> None:
+def run_kernel(
+    kernel: loop.KernelOp,
+    arrays: Sequence[Array],
+    *,
+    widen: bool = False,
+    sanitize: bool = False,
+) -> None:
     """Run one kernel on NumPy arrays of its arguments' shapes, writing to them in place.
 
-    Raises VerificationError for an access out of bounds and IndexOutOfRange for a checked index
-    outside its range.
+    Raises SanitizerError for an access out of bounds (and with `sanitize` for a race) and
+    IndexOutOfRange for a checked index outside its range.
     """
     frame = Frame(1)
-    evaluator = _Evaluator(widen)
+    evaluator = _Evaluator(widen, Races() if sanitize else None)
     for argument, array in zip(kernel.body.block.args, arrays, strict=True):
         evaluator.memories[argument] = Memory(frame, array[np.newaxis])
     with np.errstate(all="ignore"):
@@ -75,10 +84,12 @@ def poisoned(shape: Sequence[int], type: Attribute, *, widen: bool = False) -> A
 class _Evaluator:
     """Runs bodies; holds the value of every SSA value and the contents of every buffer."""
 
-    def __init__(self, widen: bool):
+    def __init__(self, widen: bool, races: Races | None):
         self.widen = widen
+        self.races = races
         self.values: dict[SSAValue, tuple[Frame, Array]] = {}
         self.memories: dict[SSAValue, Memory] = {}
+        self._indices: dict[Operation, Sequence[Linear]] = {}
 
     def run(self, block: Block, frame: Frame) -> list[Array]:
         """Run a body once for all iterations of a frame; the arrays that it yields."""
@@ -153,9 +164,16 @@ class _Evaluator:
     def parallel(self, op: loop.ParallelOp, frame: Frame) -> None:
         dims = op.dims
         total = int(_trip_counts([self.bounds(dim, frame) for dim in dims]).sum())
+        if self.races is not None:
+            self.races.enter(op)
         for first in range(0, total, PARALLEL_CHUNK):
             last = min(first + PARALLEL_CHUNK, total)
-            self.run(op.body.block, self.spread(dims, frame, first, last))
+            inner = self.spread(dims, frame, first, last)
+            if self.races is not None:
+                self.races.run(inner, first)
+            self.run(op.body.block, inner)
+        if self.races is not None:
+            self.races.leave()
 
     def steps(self, dims: Sequence[loop.Dim], frame: Frame) -> Iterator[Frame]:
         """One frame for each step of a sequential loop, holding those iterations that take it."""
@@ -283,6 +301,12 @@ class _Evaluator:
         shape = (frame.size, *type.get_shape())
         self.memories[op.memref] = Memory(frame, poisoned(shape, type, widen=self.widen))
 
+    def indices(self, op: loop.LoadOp | loop.StoreOp) -> Sequence[Linear]:
+        """The index expressions of an access, decoded once: sequential loops come here often."""
+        if op not in self._indices:
+            self._indices[op] = op.indices
+        return self._indices[op]
+
     def places(
         self,
         op: loop.LoadOp | loop.StoreOp,
@@ -298,7 +322,7 @@ class _Evaluator:
         copies = np.arange(memory.frame.size) if rows is None else rows
         if memory.frame.size == 1:
             copies = np.zeros(1, np.int64)
-        indices = [self.linear(index, frame, shape) for index in op.indices]
+        indices = [self.linear(index, frame, shape) for index in self.indices(op)]
         extents = memory.array.shape[1:]
         inside: Array | None = None
         for axis, (index, extent) in enumerate(zip(indices, extents, strict=True)):
@@ -307,9 +331,12 @@ class _Evaluator:
             good = (index >= 0) & (index < extent)
             inside = good if inside is None else inside & good
             if not _is_guarded(op):
-                raise _out_of_bounds(op, axis, index, extent)
+                wrong = index[(index < 0) | (index >= extent)]
+                raise site_of(op).violation(axis, int(wrong[0]))
             indices[axis] = np.clip(index, 0, max(0, extent - 1))
         first = copies.reshape([len(copies)] + [1] * len(shape))
+        if self.races is not None:
+            self.races.access(op, memory, frame, (first, *indices), inside, shape)
         return memory.array, (first, *indices), inside
 
     def load(self, op: loop.LoadOp, frame: Frame) -> None:
@@ -357,7 +384,7 @@ class _Evaluator:
         self.set(op.result, frame, np.broadcast_to(values, (len(values), *shape)).astype(dtype))
 
     def compare(self, op: loop.CompareOp, frame: Frame) -> None:
-        rule = _PREDICATES[op.predicate.data]
+        rule = PREDICATES[op.predicate.data]
         self.set(op.result, frame, rule(self.get(op.left, frame), self.get(op.right, frame)))
 
     def select(self, op: loop.SelectOp, frame: Frame) -> None:
@@ -416,15 +443,6 @@ _RULES: Mapping[type[Operation], Callable[[_Evaluator, Any, Frame], None]] = {
     loop.BarrierOp: _Evaluator.barrier,
 }
 
-_PREDICATES: Mapping[str, Callable[[Array, Array], Array]] = {
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-}
-
 
 def _trip_counts(bounds: Sequence[tuple[Array, Array]]) -> Array:
     """How many iterations a loop has, for each outer iteration."""
@@ -438,17 +456,3 @@ def _leading(array: Array, value: SSAValue) -> Array:
 
 def _is_guarded(op: loop.LoadOp | loop.StoreOp) -> bool:
     return (op.pad if isinstance(op, loop.LoadOp) else op.clip) is not None
-
-
-def _out_of_bounds(
-    op: loop.LoadOp | loop.StoreOp, axis: int, index: Array, extent: int
-) -> VerificationError:
-    wrong = index[(index < 0) | (index >= extent)]
-    return VerificationError(
-        f"{op.name} accesses %{op.memref.name_hint or '?'} out of bounds on axis {axis}",
-        code="PG607",
-        expected=f"0 to {extent - 1}",
-        found=int(wrong[0]),
-        hint="the pass before this point computed a wrong bound or index",
-        where=str(op).strip(),
-    )

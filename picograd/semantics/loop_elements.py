@@ -8,7 +8,7 @@ NumPy bool.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -309,3 +309,14 @@ def _compare_floats(predicate: int, left: Array, right: Array) -> Array:
         return ~unordered if predicate == 7 else unordered
     relation = _FLOAT_RELATIONS[(predicate - 1) % 7](left, right)
     return relation & ~unordered if predicate < 7 else relation | unordered
+
+
+PREDICATES: Mapping[str, Callable[[Array, Array], Array]] = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
+"""What `loop.compare` computes."""
