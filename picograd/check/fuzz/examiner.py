@@ -1,0 +1,193 @@
+"""One case: a program drawn, sent through passes on a device, examined, counted."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+
+from picograd.check.fuzz.counts import Counts
+from picograd.check.fuzz.programs import (
+    THEMES,
+    Program,
+    draw_program,
+    fits_32_bits,
+    rng_of,
+)
+from picograd.check.fuzz.routes import Scope, draw_route, kinds_of_machines
+from picograd.check.oracle import Case, Examination, Failure, examination
+from picograd.check.replay import Expected, Replay
+from picograd.compiler.executable import clear_cache
+from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.validation.fault import Fault
+from picograd.dialects.dtypes import dtype_of, float64, type_of
+from picograd.errors import PipelineError
+from picograd.passes import Pass
+from picograd.passes.rewriting.applications import Applications, RewriteRule, counted
+from picograd.semantics.bounds import CAP
+from picograd.semantics.evaluate import entry_of
+
+SHARE_CHECKED = 0.25
+"""Of the cases on devices, so many run with checks of their memory."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all cases of a run have in common."""
+
+    seed: int
+    scope: Scope
+    themes: tuple[str, ...] = tuple(THEMES)
+    loads: tuple[str, ...] = ()
+    share_checked: float = SHARE_CHECKED
+
+    def name_of(self, number: int, device: str) -> str:
+        """How to repeat a case: options of `picograd fuzz`."""
+        return f"--seed {self.seed} --only {number} --devices {device}"
+
+
+@dataclass
+class _Rules(Applications):
+    """Counts the applications of each rule."""
+
+    names: Counter[str] = field(default_factory=Counter[str])
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def attempt(self, rule: RewriteRule, op: object) -> None:
+        super().attempt(rule, op)  # pyright: ignore[reportArgumentType]
+
+    def applied(self) -> None:
+        super().applied()
+        if self.last is not None:
+            self.names[self.last.name] += 1
+
+
+class Examiner:
+    """Examines the cases of a run. `running` is a file that tells which one is running."""
+
+    def __init__(self, plan: Plan, running: Path | None = None) -> None:
+        self.plan = plan
+        self.running = running
+
+    def examine(self, number: int) -> tuple[Counts, list[tuple[Replay, Failure]]]:
+        """Run one program on all devices: what was seen, and the cases that failed."""
+        counts, failures = Counts(), list[tuple[Replay, Failure]]()
+        program = draw_program(self.plan.seed, number, self.plan.themes)
+        _count_program(counts, program)
+        small = fits_32_bits(program)
+        kinds = kinds_of_machines(wide_integers=not small, doubles=float64 in program.dtypes)
+        for device in self.plan.scope.devices:
+            counts.count("cases", device)
+            if device not in ("reference", *kinds):
+                counts.count("refused", f"{device}: int64 beyond 32 bits, or float64")
+                continue
+            found = self._on(device, program, kinds, counts)
+            if found is not None:
+                failures.append(found)
+        clear_cache()
+        return counts, failures
+
+    def _on(
+        self, device: str, program: Program, kinds: Sequence[str], counts: Counts
+    ) -> tuple[Replay, Failure] | None:
+        rng = rng_of(self.plan.seed, program.number, device)
+        name = self.plan.name_of(program.number, device)
+        case = Case(program.module, program.inputs, Pipeline(), device, self._checked(device, rng))
+        note = _Note(Replay(case, seed=name, loads=self.plan.loads), self.running)
+        passes, _ = draw_route(program, device, self.plan.scope, rng, kinds, note.passes)
+        case = replace(case, passes=passes)
+        note.device(passes)
+        rules = _Rules()
+        with counted(rules):
+            examined = _examination(case)
+        counts.tables["rules"].update(rules.names)
+        _count_examination(counts, case, examined)
+        if examined.failure is None:
+            return None
+        expected = Expected.of(examined.failure)
+        return Replay(case, expected, name, self.plan.loads), examined.failure
+
+    def _checked(self, device: str, rng: Random) -> bool:
+        return rng.random() < self.plan.share_checked and device != "reference"
+
+
+def _examination(case: Case) -> Examination:
+    """As the oracle's; what it raises itself is a failure too, and an impossible order none."""
+    try:
+        return examination(case)
+    except PipelineError as error:
+        return Examination(None, refused=f"{error.message}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to see it
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        detail = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+        failure = Failure(Fault.CRASH, case.device, len(case.passes), detail, error=error)
+        return Examination(failure)
+
+
+class _Note:
+    """Writes down which case is running, before it does: it may end the process."""
+
+    def __init__(self, replay: Replay, file: Path | None) -> None:
+        self._replay = replay
+        self._file = file
+        text = str(replay)
+        head, _, self._tail = text.partition("// passes:")
+        self._head = head + "// passes:"
+
+    def passes(self, passes: Sequence[Pass]) -> None:
+        """The last of these is about to run."""
+        self._write(passes, str(passes[-1]))
+
+    def device(self, passes: Sequence[Pass]) -> None:
+        """All passes have been drawn: now they are examined, and the device runs."""
+        self._write(passes, self._replay.case.device)
+
+    def _write(self, passes: Sequence[Pass], culprit: str) -> None:
+        if self._file is None:
+            return
+        rest = self._tail.partition("\n")[2]
+        failure = f"// failure: CRASH in {culprit}"
+        self._file.write_text(
+            f"{self._head} {Pipeline(passes)}\n{failure}\n{rest}", encoding="utf-8"
+        )
+
+
+def _count_program(counts: Counts, program: Program) -> None:
+    counts.count("themes", program.theme)
+    counts.count("flavours", program.flavour)
+    for op in entry_of(program.module).body.block.ops:
+        if op.results:
+            kind = getattr(op.properties.get("kind"), "data", "")
+            words = [
+                op.name.removeprefix("pico."),
+                str(kind),
+                dtype_of(type_of(op.results[0])).name,
+            ]
+            counts.count("ops", " ".join(filter(None, words)))
+
+
+def _count_examination(counts: Counts, case: Case, examined: Examination) -> None:
+    for step, check in zip(case.passes, examined.checks, strict=False):
+        counts.count("passes", step.name)
+        counts.count("changed", step.name, int(check.changed))
+    elements = sum(check.elements for check in examined.checks)
+    undetermined = sum(check.undetermined for check in examined.checks)
+    counts.count("elements", "compared", elements)
+    counts.count("elements", "undetermined", undetermined)
+    counts.count("undecided", case.device, int(undetermined > CAP * elements))
+    if examined.refused:
+        counts.count("refused", f"{case.device}: {reason_of(examined.refused)}")
+    elif case.device != "reference" and examined.failure is None:
+        counts.count("kernels", case.device, examined.kernels)
+        counts.count("checked", case.device, int(case.sanitize))
+
+
+def reason_of(message: str) -> str:
+    """Why a program was refused, without what is particular to this one."""
+    words = message.splitlines()[0].split() if message else []
+    return " ".join("…" if any(c.isdigit() or c in "@%{'" for c in w) else w for w in words)

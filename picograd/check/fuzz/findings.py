@@ -1,0 +1,74 @@
+"""Failures as a run keeps them: one file for each kind, with a name that says which."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from picograd.check.oracle import Failure
+from picograd.compiler.validation.fault import Fault
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A failure, in words: what a worker tells of it."""
+
+    family: str
+    """Equal for failures that have one cause, as far as can be told."""
+    name: str
+    """How to repeat it from nothing: options of `picograd fuzz`."""
+    headline: str
+    replay: str
+    """The text of the file that repeats it."""
+
+
+def family_of(failure: Failure) -> str:
+    """The kind of a failure, by what it did, who did it, and where an exception arose."""
+    culprit = failure.culprit.partition("{")[0]
+    words = f"{failure.fault.name} in {culprit}"
+    return words if failure.fault != Fault.CRASH else f"{words}: {origin_of(failure.error)}"
+
+
+def origin_of(error: BaseException | None) -> str:
+    """Where an exception arose: its type, and the innermost function of picograd's."""
+    while error is not None and error.__cause__ is not None:
+        error = error.__cause__
+    if error is None:
+        return "no exception"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "picograd" in frame.filename]
+    place = f" in {own[-1].name} of {Path(own[-1].filename).name}" if own else ""
+    return f"{type(error).__name__}{place}"
+
+
+@dataclass
+class Findings:
+    """The failures of a run. Each kind is saved once, in `folder`, and counted."""
+
+    folder: Path
+    files: dict[str, Path] = field(default_factory=dict[str, Path])
+    counted: Counter[str] = field(default_factory=Counter[str])
+    first: dict[str, Finding] = field(default_factory=dict[str, Finding])
+
+    def add(self, finding: Finding) -> Path | None:
+        """Count a failure; the file, if it is the first of its kind."""
+        family = finding.family
+        self.counted[family] += 1
+        if family in self.files:
+            return None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._free(re.sub(r"[^a-z0-9_]+", "-", family.lower()).strip("-")[:60])
+        path.write_text(finding.replay, encoding="utf-8")
+        self.files[family], self.first[family] = path, finding
+        return path
+
+    def _free(self, stem: str) -> Path:
+        """A file that is not there yet: those of earlier runs stay."""
+        path, number = self.folder / f"{stem}.mlir", 1
+        while path.exists():
+            number += 1
+            path = self.folder / f"{stem}-{number}.mlir"
+        return path

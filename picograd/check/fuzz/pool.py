@@ -1,0 +1,174 @@
+"""Workers that examine programs side by side, replaced when they die, hang or grow."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from picograd.check.fuzz.counts import Counts
+from picograd.check.fuzz.findings import Finding
+from picograd.check.fuzz.worker import Extension, Order, Report, Settings, work
+
+# A child of a process with threads, or with a GPU, must not be forked.
+_SPAWN = multiprocessing.get_context("spawn")
+
+MOST_PROGRAMS = 150
+"""A worker is replaced after so many programs, whatever it has piled up,"""
+MOST_RESIDENT = 2 * 1024**3
+"""… or when it holds so many bytes."""
+_START_SECONDS = 120.0
+_LOG_LINES = 12
+
+
+@dataclass
+class _Worker:
+    """A process and what it is doing."""
+
+    process: SpawnProcess
+    connection: Connection
+    running: Path
+    deadline: float = 0.0
+    number: int | None = None
+    done: int = 0
+    resident: int = 0
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.done >= MOST_PROGRAMS or self.resident > MOST_RESIDENT
+
+    def end(self) -> None:
+        """Ask it to stop, then insist."""
+        if self.process.is_alive():
+            with suppress(OSError):  # it may have gone in the meantime
+                self.connection.send(None)
+            self.process.join(2.0)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.connection.close()
+
+
+@dataclass
+class Pool:
+    """Examines programs in `jobs` processes; files of theirs lie in `folder` meanwhile."""
+
+    settings: Settings
+    jobs: int
+    folder: Path
+    known: set[str] = field(default_factory=set[str])
+    """Kinds of failures that have been found."""
+    _workers: list[_Worker] = field(default_factory=list["_Worker"])
+    _started: int = 0
+
+    def run(self, numbers: Iterator[int], until: float) -> Iterator[Report | None]:
+        """A report for each program that was examined before the time `until`, in any order.
+
+        None comes every second or so when there is no report, so that somebody may look at a clock.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            while True:
+                self._hand_out(numbers, until)
+                busy = {w.connection: w for w in self._workers if w.number is not None}
+                if not busy:
+                    return
+                ready = wait(list(busy), timeout=1.0)
+                reports = [self._receive(busy[connection]) for connection in ready]  # pyright: ignore
+                reports += [self._too_late(w) for w in busy.values() if w.number is not None]
+                found = [report for report in reports if report is not None]
+                yield from found or [None]
+        finally:
+            for worker in self._workers:
+                worker.end()
+
+    def _hand_out(self, numbers: Iterator[int], until: float) -> None:
+        """Give each idle worker a program, as long as there is time."""
+        for place in range(self.jobs):
+            if place < len(self._workers) and self._workers[place].number is not None:
+                continue
+            number = next(numbers, None) if time.monotonic() < until else None
+            if number is None:
+                continue
+            if place == len(self._workers):
+                self._workers.append(self._start())
+            elif self._workers[place].is_used_up or not self._workers[place].process.is_alive():
+                self._workers[place].end()
+                self._workers[place] = self._start()
+            worker = self._workers[place]
+            worker.number = number
+            extra = _START_SECONDS if not worker.done else 0.0
+            worker.deadline = time.monotonic() + self.settings.case_seconds + extra
+            worker.connection.send(Order(number, frozenset(self.known)))
+
+    def _start(self) -> _Worker:
+        self._started += 1
+        running = self.folder / f"running-{self._started}.mlir"
+        ours, theirs = _SPAWN.Pipe()
+        process = _SPAWN.Process(target=work, args=(self.settings, theirs, running), daemon=True)
+        process.start()
+        theirs.close()
+        return _Worker(process, ours, running)
+
+    def _receive(self, worker: _Worker) -> Report | None:
+        try:
+            message = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join()
+            return self._lost(worker, _how_it_ended(worker.process.exitcode))
+        if isinstance(message, Extension):
+            worker.deadline = time.monotonic() + message.seconds
+            return None
+        assert isinstance(message, Report)
+        worker.number, worker.resident = None, message.resident_bytes
+        worker.done += 1
+        return message
+
+    def _too_late(self, worker: _Worker) -> Report | None:
+        if time.monotonic() < worker.deadline:
+            return None
+        worker.process.kill()
+        worker.process.join()
+        return self._lost(worker, "it hangs")
+
+    def _lost(self, worker: _Worker, reason: str) -> Report:
+        """The report that a worker does not give any more."""
+        assert worker.number is not None
+        number, worker.number = worker.number, None
+        log = _tail(worker.running.with_suffix(".log"))
+        text = worker.running.read_text("utf-8") if worker.running.exists() else ""
+        counts = Counts()
+        counts.count("cases", "lost")
+        return Report(number, counts, (_lost_case(text, reason, log, number),), 0)
+
+
+def _lost_case(text: str, reason: str, log: list[str], number: int) -> Finding:
+    """What is known of a case that ended its process: the file that it wrote before."""
+    marker = "// failure: CRASH in "
+    head, _, tail = text.partition(marker)
+    culprit, _, rest = tail.partition("\n")
+    detail = "".join(f"//   {line}\n" for line in [reason, *log])
+    replay = (
+        f"{head}{marker}{culprit}\n{detail}{rest}" if tail else f"// program {number}\n{detail}"
+    )
+    seed = next((line for line in text.splitlines() if line.startswith("// seed: ")), "")
+    name = seed.removeprefix("// seed: ") or f"program {number}, before its first pass"
+    family = f"CRASH in {culprit.partition('{')[0] or 'the drawing'}: {reason}"
+    return Finding(family, name, " ".join([family, *log[:1]]), replay)
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"the process was ended by {signal.Signals(-code).name}"
+    return f"the process ended with {code}"
+
+
+def _tail(log: Path) -> list[str]:
+    lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
+    return [line for line in lines if line.strip()][-_LOG_LINES:]

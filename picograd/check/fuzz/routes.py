@@ -1,0 +1,165 @@
+"""Which passes a program goes through: a device's pipeline, varied, or any legal order.
+
+Passes are run while they are drawn, because options such as the names of loops come from the module
+at hand. What they raise meanwhile ends the drawing; the passes up to there are the route, and
+whoever examines it finds out what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from picograd.check.fuzz.programs import Program
+from picograd.check.orders import Walk
+from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.pipelines import pipeline
+from picograd.passes import Level, Pass
+from picograd.passes.legalize_types import LegalizeTypes
+from picograd.targets import lookup
+
+MACHINES: Mapping[str, Sequence[str]] = {
+    "cpu": (
+        "cpu",
+        "cpu",
+        "cpu:vector_bits=128,vector_registers=8,cores=1",
+        "cpu:vector_bits=256,vector_registers=16,cores=5",
+        "cpu:vector_bits=128,vector_registers=16,cores=3,l1_bytes=512,l2_bytes=1024,l3_bytes=4096",
+        "cpu:vector_bits=512,vector_registers=4,l1_bytes=256,l2_bytes=256,l3_bytes=256",
+        "cpu:vector_bits=64,cores=2,fma=false",
+    ),
+    "gpu": (
+        "gpu",
+        "gpu",
+        "gpu:storage_buffers=3",
+        "gpu:storage_buffers=4,workgroup_bytes=4096",
+        "gpu:workgroup_bytes=1024,max_invocations=32",
+        "gpu:vector_registers=8,cores=1,l1_bytes=512",
+        "gpu:storage_buffers=4,max_invocations=64,workgroup_bytes=512,l2_bytes=2048",
+    ),
+}
+"""For each kind of machine: the device as it is, and ones with less of one thing or another."""
+
+NEEDED = (
+    "legalize_types",
+    "map_to_grid",
+    "insert_barriers",
+    "vectorize_loops",
+    "lower_reduce",
+    "expand_math",
+    "unroll_tiles",
+)
+"""Passes without which a back end cannot take what the others leave; it says so."""
+
+_DEPTH = {level: depth for depth, level in enumerate(Level)}
+_SHARE_AS_IS, _SHARE_FREE = 0.3, 0.2
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run is about."""
+
+    devices: tuple[str, ...]
+    known: Mapping[str, type[Pass]]
+    """The passes to draw from."""
+    wanted: Pipeline = field(default_factory=Pipeline)
+    """Passes that every case runs, one after the other; none: whatever chance brings."""
+
+
+Watch = Callable[[Sequence[Pass]], None]
+
+
+def draw_route(
+    program: Program, device: str, scope: Scope, rng: Random, machines: Sequence[str], watch: Watch
+) -> tuple[Pipeline, Exception | None]:
+    """Passes for a program, and what the last one of them raised, if it did.
+
+    On `reference` they end anywhere; on a device they end where its back end begins. `machines` are
+    the kinds of machine that `reference` may pretend to be.
+    """
+    tried: list[Pass] = []
+
+    def note(passes: Sequence[Pass]) -> None:
+        tried[:] = passes
+        watch(passes)
+
+    kind = device if device in MACHINES else rng.choice(machines)
+    module = program.module.clone()
+    walk = Walk(module, rng.choice(MACHINES[kind]), rng, known=scope.known, watch=note)
+    is_narrow = any(dtype.is_narrow for dtype in program.dtypes)
+    try:
+        if device == "reference":
+            _wander(walk, scope, rng, is_narrow)
+        else:
+            _go_down(walk, device, scope, rng, is_narrow)
+    except Exception as error:  # noqa: BLE001 - any pass may raise anything; it is examined later
+        return Pipeline(tried), error
+    return Pipeline(walk.passes), None
+
+
+def _wander(walk: Walk, scope: Scope, rng: Random, is_narrow: bool) -> None:
+    if scope.wanted:
+        walk.lead_to(type(scope.wanted[0]))
+        for step in scope.wanted:
+            walk.take(step)
+    else:
+        _descend(walk, rng.choice((*Level, Level.LOOP, Level.LOOP)), is_narrow)
+
+
+def _descend(walk: Walk, level: Level, is_narrow: bool) -> None:
+    """Any legal order down to a level; lowerings need types that some machine computes with."""
+    if is_narrow and level == Level.LOOP:
+        walk.wander()
+        walk.run(LegalizeTypes)
+    walk.descend(level)
+
+
+def _go_down(walk: Walk, device: str, scope: Scope, rng: Random, is_narrow: bool) -> None:
+    steps = pipeline(device)
+    if scope.wanted:
+        _run_through(walk, steps, scope.wanted, rng)
+    elif rng.random() < _SHARE_FREE:
+        level = rng.choice((Level.TENSOR, Level.KERNEL, Level.BUFFER, Level.LOOP))
+        walk.run(LegalizeTypes)
+        _descend(walk, level, is_narrow)
+        walk.vary(_rest(steps, level), keep=NEEDED)
+    elif rng.random() < _SHARE_AS_IS:
+        walk.follow(steps)
+    else:
+        walk.vary(steps, keep=NEEDED)
+
+
+def _run_through(walk: Walk, steps: Pipeline, wanted: Pipeline, rng: Random) -> None:
+    """The pipeline with the wanted passes where the first of them may run."""
+    first, level, facts = wanted[0], Level.TENSOR, set[str]()
+    places: list[int] = []
+    for number, step in enumerate((*steps, None)):
+        if level == first.level_in and first.requires <= facts:
+            places.append(number)
+        if step is not None:
+            level, facts = step.level_out, facts | step.establishes
+    if places:
+        place = rng.choice(places)
+        walk.vary(steps[:place], type(first), keep=NEEDED)
+        rest = Pipeline(steps[place:])
+    else:
+        walk.lead_to(type(first))
+        rest = steps
+    for step in wanted:
+        walk.take(step)
+    walk.vary(_rest(rest, wanted[-1].level_out), keep=NEEDED)
+
+
+def _rest(steps: Sequence[Pass], level: Level) -> Pipeline:
+    """The passes of a pipeline that do not work above a level."""
+    return Pipeline(step for step in steps if _DEPTH[step.level_in] >= _DEPTH[level])
+
+
+def kinds_of_machines(*, wide_integers: bool, doubles: bool) -> tuple[str, ...]:
+    """The kinds of machines that a program may be compiled for, by what its values are."""
+    return tuple(
+        kind
+        for kind in MACHINES
+        if (lookup(kind).int64 or not wide_integers) and (lookup(kind).float64 or not doubles)
+    )

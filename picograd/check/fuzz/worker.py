@@ -1,0 +1,107 @@
+"""A process that examines cases. It may crash, hang or outgrow its memory: the run goes on."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from picograd.check.fuzz.counts import Counts
+from picograd.check.fuzz.examiner import SHARE_CHECKED, Examiner, Plan
+from picograd.check.fuzz.findings import Finding
+from picograd.check.fuzz.programs import THEMES
+from picograd.check.fuzz.routes import Scope
+from picograd.check.fuzz.settle import settle
+from picograd.compiler.pass_list import as_passes
+from picograd.passes import Pass
+
+MOST_MEMORY = 6 * 1024**3
+"""Bytes of data that a worker may have: a case that needs more has lost its way."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run, in a form that can be sent to another process."""
+
+    seed: int
+    devices: tuple[str, ...]
+    prepare: Callable[[], Mapping[str, type[Pass]]]
+    """Loads the user's files and gives the passes that are known then."""
+    passes: str = ""
+    loads: tuple[str, ...] = ()
+    themes: tuple[str, ...] = tuple(THEMES)
+    share_checked: float = SHARE_CHECKED
+    case_seconds: float = 120.0
+    """A case that takes longer hangs."""
+    reduce_seconds: float = 60.0
+    """For making a failure small."""
+
+    def plan(self) -> Plan:
+        """The run, with its passes looked up."""
+        known = self.prepare()
+        scope = Scope(self.devices, known, as_passes(self.passes, known))
+        return Plan(self.seed, scope, self.themes, self.loads, self.share_checked)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is told to do: one program, knowing which kinds of failures are known."""
+
+    number: int
+    known: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A worker asks for so many seconds from now on: it has found something."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker tells of one program."""
+
+    number: int
+    counts: Counts
+    findings: tuple[Finding, ...]
+    resident_bytes: int
+
+
+def work(settings: Settings, connection: Connection, running: Path) -> None:
+    """Examine what the connection orders, until it orders None. `running` tells which case it is.
+
+    What native code prints while it dies ends up beside it, in a file that ends in `.log`.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+    # No file of a core: what is needed to repeat a crash is known.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("ignore")
+    with running.with_suffix(".log").open("w", encoding="utf-8") as log:
+        os.dup2(log.fileno(), 2)
+        faulthandler.enable(log)
+        plan = settings.plan()
+        examiner = Examiner(plan, running)
+        while (order := connection.recv()) is not None:
+            # Where it hangs is known a little before it is killed.
+            faulthandler.dump_traceback_later(0.9 * settings.case_seconds, file=log)
+            counts, failures = examiner.examine(order.number)
+            faulthandler.cancel_dump_traceback_later()
+            findings: list[Finding] = []
+            for replay, failure in failures:
+                connection.send(Extension(2 * settings.reduce_seconds + settings.case_seconds))
+                findings.append(settle(replay, failure, order.known, settings.reduce_seconds))
+            connection.send(Report(order.number, counts, tuple(findings), resident_bytes()))
+
+
+def resident_bytes() -> int:
+    """The memory that this process holds; 0 where nobody tells."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[1]) * resource.getpagesize()
