@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import TracebackType
 
-from picograd.cli import bench, demo, diff, doctor, dump, exercise, new, opt
+from picograd.cli import bench, blame, demo, diff, doctor, dump, exercise, explain, new, opt
 from picograd.cli.commands import show_examples
 from picograd.errors import PicogradError
 
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         "real code on the CPU and the GPU.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, dump, diff, opt, bench, new, exercise, doctor):
+    for command in (demo, dump, diff, opt, blame, bench, new, exercise, doctor, explain):
         command.add_parser(commands)
     show_examples(
         parser,
@@ -60,8 +60,10 @@ def build_parser() -> argparse.ArgumentParser:
         "dump model.py:layer --out dump           follow a function down to assembly",
         "diff model.py:layer                      compare every value between devices",
         "opt model.mlir --passes canonicalize     run passes on IR",
+        "blame model.mlir --passes my_pass        name the rewrite that is wrong",
         "new pass my_pass                         write a pass of your own",
         "exercise list                            write passes as exercises",
+        "explain PG103                            what the code of an error means",
         "COMMAND --help                           options and examples of a command",
     )
     return parser
@@ -77,7 +79,7 @@ def report_bug(
     frames = traceback.extract_tb(trace)
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
     print(
-        f"picograd: this is a bug in picograd: {kind.__name__}: {error}\n"
+        f"picograd: [PG901] this is a bug in picograd: {kind.__name__}: {error}\n"
         f"  at:       {where}\n"
         "  help:     set PICOGRAD_TRACEBACK=1 and run it again to see how it came about",
         file=sys.stderr,

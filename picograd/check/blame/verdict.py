@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from picograd.compiler.validation.error import in_one_line
 from picograd.dialects.buffer import outputs_of
 from picograd.dialects.literals import Array
 from picograd.semantics.evaluate import entry_of
+
+_WIDTH = 240
+"""Characters of a line that shows an input."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,10 @@ def _spelled(module: ModuleOp, inputs: Sequence[Array]) -> list[str]:
     outputs = outputs_of(function)
     arguments = [argument for argument in function.args if argument not in outputs]
     return [
-        f"%{argument.name_hint or argument.index} = {in_one_line(array)}"
+        textwrap.shorten(
+            f"%{argument.name_hint or argument.index} = {in_one_line(array)}",
+            _WIDTH,
+            placeholder=" …",
+        )
         for argument, array in zip(arguments, inputs, strict=True)
     ]
