@@ -239,7 +239,9 @@ def compile_module(
     module = module.clone()
     validation: ValidationRun | None = None
     if validate:
-        validation = ValidationRun(module, steps, folder=folder_for_failures())
+        folder, facts = folder_for_failures(), _history(module)
+        validation = ValidationRun(module, steps, folder=folder, facts=facts)
+        validation.start()
         instruments = [*instruments, *validation.instruments]
     executable = _compile(module, found, steps, written, instruments, cached, checked, validation)
     if watched or not cached:

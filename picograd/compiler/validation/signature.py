@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 
 from picograd.compiler.validation.inputs import input_types
 from picograd.dialects.buffer import DONATED, outputs_of, stored_in
@@ -55,6 +55,13 @@ def signature_of(function: FuncOp) -> Signature:
         tuple(map(_tensor, input_types(function))),
         tuple(map(_tensor, [*returned, *marked])),
     )
+
+
+def result_names(function: FuncOp) -> list[str]:
+    """The names of a function's results, in order; no text where one has none."""
+    end = function.body.block.last_op
+    returned = end.operands if isinstance(end, ReturnOp) else ()
+    return [value.name_hint or "" for value in (*returned, *outputs_of(function))]
 
 
 def _tensor(type: AnyTensor | AnyMemRef) -> AnyTensor:

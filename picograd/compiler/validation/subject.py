@@ -11,7 +11,7 @@ from picograd.compiler.validation.error import in_one_line
 from picograd.compiler.validation.expectation import expect, types_in_float64
 from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import as_declared, fitted
-from picograd.compiler.validation.signature import signature_of
+from picograd.compiler.validation.signature import result_names, signature_of
 from picograd.dialects.literals import Array
 from picograd.errors import IndexOutOfRange, PicogradError, SanitizerError
 from picograd.passes.base import Level, Pass
@@ -70,7 +70,7 @@ class Subject:
         self.raises: IndexOutOfRange | None = None
         self.native: list[Bounded] = []
         self.wide: list[Bounded] = []
-        self.results: list[str] = []
+        self._result_names = result_names(function)
         self.start(function, level)
 
     def start(self, function: FuncOp, level: Level) -> None:
@@ -163,15 +163,21 @@ class Subject:
         finding = None
         if comparison.first is not None:
             first = comparison.first
+            share = f"{comparison.used:.3g} times" if first.budget else "beyond"
+            wrong = f"{comparison.excesses} wrong elements of {comparison.elements}"
             finding = Finding(
                 Fault.VALUES,
-                f"result {first.output} at {list(first.index)} differs{kind}",
+                f"result {self._called(first.output)} differs at {list(first.index)}{kind}",
                 f"{first.expected!r} ± {first.budget:.3g}",
-                f"{first.found!r}",
+                f"{first.found!r} ({share} its budget; {wrong})",
                 first,
                 comparison.used,
             )
         return Judgement(comparison.used, comparison.elements, comparison.undetermined, finding)
+
+    def _called(self, number: int) -> str:
+        name = self._result_names[number]
+        return f"{number}, %{name}," if name else str(number)
 
 
 def _first_line(error: BaseException) -> str:

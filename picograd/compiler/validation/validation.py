@@ -20,7 +20,7 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd.compiler.driver import Instrument, run_pipeline
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.signature import signature_of
-from picograd.compiler.validation.twin import twin
+from picograd.compiler.validation.twin import Twin, twin
 from picograd.compiler.validation.validator import PassCheck, Validator
 from picograd.passes.base import Level, Pass, level_of
 from picograd.semantics.counters import count
@@ -72,21 +72,35 @@ class ValidationRun:
     """A validation that goes along with a compilation, or, of a twin, ahead of it."""
 
     def __init__(
-        self, module: ModuleOp, passes: Sequence[Pass], *, seed: int = 0, folder: Path | None = None
+        self,
+        module: ModuleOp,
+        passes: Sequence[Pass],
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
+        facts: frozenset[str] | None = frozenset(),
     ) -> None:
-        """Validates the twin at once. Raises ValidationError, and what the driver raises."""
+        """`folder` and `seed` are the validator's, `facts` the driver's."""
         self.instruments: list[Instrument] = []
-        self._kept: tuple[str, ...] = ()
-        self._twin = ""
+        self._small: Twin | None = None
+        self._facts = facts
         if is_large(module):
-            small = twin(module, Pipeline(passes))
-            self._kept = small.kept
-            self._twin = str(signature_of(entry_of(small.module)))
-            self._watch = Validator(small.module, seed=seed, folder=folder, remark=SMALLER)
-            run_pipeline(small.module, small.passes, instruments=[self._watch])
+            self._small = twin(module, Pipeline(passes))
+            root = self._small.module
+            self._watch = Validator(root, seed=seed, folder=folder, remark=SMALLER)
         else:
             self._watch = Validator(module, seed=seed, folder=folder)
             self.instruments.append(self._watch)
+
+    def start(self) -> None:
+        """Validate the twin, if there is one. Raises ValidationError and what the driver raises."""
+        if self._small is not None:
+            run_pipeline(
+                self._small.module.clone(),
+                self._small.passes,
+                instruments=[self._watch],
+                facts=self._facts,
+            )
 
     @property
     def seconds_within(self) -> float:
@@ -94,8 +108,12 @@ class ValidationRun:
         return sum(check.seconds for check in self._watch.checks) if self.instruments else 0.0
 
     def outcome(self) -> Validation:
-        """What was found out, once the passes have run."""
-        return Validation(tuple(self._watch.checks), self._twin, self._kept)
+        """What has been found out so far."""
+        checks = tuple(self._watch.checks)
+        if self._small is None:
+            return Validation(checks)
+        signature = signature_of(entry_of(self._small.module))
+        return Validation(checks, str(signature), self._small.kept)
 
 
 def is_large(module: ModuleOp) -> bool:

@@ -82,6 +82,7 @@ class Validator:
         self.seed = seed
         self._given = inputs
         self._remark = remark
+        self._spent = Judgement()
         self._record = Record(root, folder) if folder is not None else None
         self._start(root)
 
@@ -114,18 +115,22 @@ class Validator:
             self._record.passes.append(step)
         key = structural_key(module)
         changed, self._key = key != self._key, key
-        total = Judgement()
-        if changed:
-            total = self._judge(step, module)
-            if step.adds_results:
-                self._start(module)
-        seconds = time.perf_counter() - start
-        self.checks.append(
-            PassCheck(str(step), total.used, total.elements, total.undetermined, seconds, changed)
-        )
+        self._spent = Judgement()
+        try:
+            if changed:
+                self._judge(step, module)
+                if step.adds_results:
+                    self._start(module)
+        finally:
+            spent, seconds = self._spent, time.perf_counter() - start
+            self.checks.append(
+                PassCheck(
+                    str(step), spent.used, spent.elements, spent.undetermined, seconds, changed
+                )
+            )
 
-    def _judge(self, step: Pass, module: ModuleOp) -> Judgement:
-        total, level = Judgement(), level_of(module)
+    def _judge(self, step: Pass, module: ModuleOp) -> None:
+        level = level_of(module)
         functions = functions_of(module)
         for name, before in self._signatures.items():
             function = functions.get(name)
@@ -142,10 +147,9 @@ class Validator:
                 raise self._error(step, name, finding)
             for subject in self._subjects[name]:
                 judgement = subject.judge(step, function, level)
+                self._spent += judgement
                 if judgement.finding is not None:
                     raise self._error(step, name, judgement.finding, subject.inputs)
-                total += judgement
-        return total
 
     def _error(
         self, step: Pass, function: str, finding: Finding, inputs: Sequence[Array] = ()
@@ -153,8 +157,8 @@ class Validator:
         inputs = inputs or self._subjects[function][0].inputs
         if self._record is None:
             hint = (
-                "save the module with PICOGRAD_CHECK=FOLDER; then `picograd blame FILE` names the "
-                "rewrite, and `picograd reduce FILE` makes a small module of it"
+                "save the module with PICOGRAD_CHECK=FOLDER, or --save; then `picograd blame` "
+                "names the rewrite, and `picograd reduce` makes a small module of it"
             )
         else:
             path = self._record.save(finding.fault, inputs)
