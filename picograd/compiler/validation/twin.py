@@ -20,16 +20,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import SSAValue
 
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.axes import axes_in, settle
 from picograd.compiler.validation.resize import AxisClass, Study, rebuild, study
 from picograd.compiler.validation.small_passes import small_passes
 from picograd.compiler.validation.tiles_seen import TILING, Cut, Remainder, cuts_of, kinds_of_rest
+from picograd.dialects.dtypes import type_of
 from picograd.passes.base import Pass
+from picograd.semantics.evaluate import entry_of
 
 SMALL = 4
 """Dimensions of so few elements stay as they are: the taps of a filter, the words of a state."""
@@ -43,7 +48,10 @@ REMARKABLE = 16
 UNCUT = 6
 """The length of dimensions that no pass cuts, one less where the original's is odd."""
 
-ROUNDS = range(3, 9)
+MOST_ELEMENTS = 20_000
+"""A twin with a larger value than this tries again with shorter dimensions."""
+
+ROUNDS = range(3, 7)
 """How often the twin is lowered to see how it is cut: the more often, the fewer ops it has."""
 
 OPS_A_ROUND = 1500
@@ -93,11 +101,12 @@ class _Search:
         for extent in {cut.extent for cut in cuts}:
             kinds = [cut.remainders() for cut in cuts if cut.extent == extent]
             self.wanted[extent] = frozenset().union(*kinds)
-        free = [axis for axis in self.known.classes() if axis.pinned is None and axis.size > SMALL]
-        # Sizes that are given an axis by an argument first: the others mostly follow.
+        self.longest = LARGEST
+        self.live = live_atoms(self.known)
         self.groups: dict[int, list[AxisClass]] = {}
-        for axis in free:
-            self.groups.setdefault(axis.size, []).append(axis)
+        for axis in self.known.classes():
+            if axis.pinned is None and axis.size > SMALL:
+                self.groups.setdefault(axis.size, []).append(axis)
 
     def cuts(self, module: ModuleOp, passes: Pipeline) -> frozenset[Cut]:
         """How the passes cut a module; nothing where they fail, which is remarked."""
@@ -112,9 +121,9 @@ class _Search:
 
     def run(self) -> Twin:
         """The best twin of some rounds."""
-        best: tuple[int, Twin] | None = None
+        best: tuple[tuple[bool, int, int], Twin] | None = None
         ops = len(self.known.placed)
-        for _ in range(min(max(OPS_A_ROUND // max(ops, 1), ROUNDS.start), ROUNDS.stop)):
+        for number in range(min(max(OPS_A_ROUND // max(ops, 1), ROUNDS.start), ROUNDS.stop)):
             settled, conflicts = self.settle()
             small = rebuild(self.module, self.known, settled)
             if small is None:
@@ -122,10 +131,15 @@ class _Search:
             cuts = self.cuts(small, self.small) if self.wanted else frozenset[Cut]()
             sizes = {axis: settled[axis.number] for axis in self.known.classes()}
             missing = self.missing(sizes, cuts)
-            if best is None or len(missing) < best[0]:
+            elements = largest_value(small)
+            rank = elements > MOST_ELEMENTS, len(missing), elements
+            if best is None or rank < best[0]:
                 kept = (*self.unshrunk(sizes, conflicts), *missing, *self.remarks, *self.failed)
-                best = len(missing), Twin(small, self.small, tuple(dict.fromkeys(kept)), sizes)
-            if not missing or not self.learn(sizes, cuts):
+                best = rank, Twin(small, self.small, tuple(dict.fromkeys(kept)), sizes)
+            if rank[0]:
+                self.longest = max(self.longest * 2 // 3, 2 * SMALL)
+            # The first round tries what is large, to see tiles; what is met there may be had small.
+            if not self.learn(sizes, cuts) or (number and not missing and not rank[0]):
                 break
         if best is None:
             reason = "an op refuses every smaller size that was tried"
@@ -175,7 +189,7 @@ class _Search:
 
     def wishes(self, size: int, taken: set[int]) -> Sequence[int]:
         """Sizes for a dimension in the order in which they are tried: those cut likewise first."""
-        wanted, most = self.wanted.get(size), min(size, LARGEST)
+        wanted, most = self.wanted.get(size), min(size, self.longest)
         if not wanted:
             first = min(size, UNCUT - size % 2)
             return [first, *(n for n in range(SMALL, most + 1) if n != first)]
@@ -198,12 +212,15 @@ class _Search:
         have: dict[int, set[Remainder]] = {}
         for cut in cuts:
             have.setdefault(cut.extent, set()).update(cut.remainders())
-        lacking: dict[str, None] = {}
+        lacking: dict[tuple[int, int, Remainder], str] = {}
         for axis, new in sizes.items():
+            if axis.size <= SMALL or axis.pinned or axis.number not in self.live:
+                continue
             for kind in sorted(self.wanted.get(axis.size, ()), key=str):
-                if axis.size > SMALL and not axis.pinned and kind not in have.get(new, ()):
-                    lacking[f"{axis}, now {new}: {self.place(kind.step)} leaves no {kind}"] = None
-        return tuple(lacking)
+                if kind not in have.get(new, ()):
+                    text = f"{axis}, now {new}: {self.place(kind.step)} leaves no {kind}"
+                    lacking.setdefault((axis.size, new, kind), text)
+        return tuple(lacking.values())
 
     def place(self, step: int) -> str:
         """A pass in words, by its number in the pipeline."""
@@ -232,6 +249,24 @@ class _Search:
             news = news or tried.get(new) != tiles
             tried[new] = tiles
         return news
+
+
+def live_atoms(known: Study) -> frozenset[int]:
+    """The atoms of the values that the function's results hang on."""
+    block = known.function.body.block
+    live: set[SSAValue] = set()
+    for op in reversed(list(block.ops)):
+        if isinstance(op, ReturnOp) or any(result in live for result in op.results):
+            live.update(op.operands)
+    axes = known.axes
+    return frozenset(a for v in live for axis in axes.of[v] for a in axes.resolve(axis))
+
+
+def largest_value(module: ModuleOp) -> int:
+    """The number of elements of a module's largest value."""
+    block = entry_of(module).body.block
+    values = [*block.args, *(result for op in block.ops for result in op.results)]
+    return max((prod(type_of(value).get_shape()) for value in values), default=0)
 
 
 def _is_met(kind: Remainder, size: int, tiles: Tiles) -> bool:
