@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import TracebackType
 
-from picograd.cli import bench, blame, demo, diff, doctor, dump, exercise, explain, new, opt
+from picograd.cli import bench, blame, demo, diff, doctor, dump, exercise, explain, fuzz, new, opt
 from picograd.cli.commands import show_examples
 from picograd.errors import PicogradError
 
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         "real code on the CPU and the GPU.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, dump, diff, opt, blame, bench, new, exercise, doctor, explain):
+    for command in (demo, dump, diff, opt, blame, fuzz, bench, new, exercise, doctor, explain):
         command.add_parser(commands)
     show_examples(
         parser,
@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         "diff model.py:layer                      compare every value between devices",
         "opt model.mlir --passes canonicalize     run passes on IR",
         "blame model.mlir --passes my_pass        name the rewrite that is wrong",
+        "fuzz --minutes 30                        look for faults with random programs",
         "new pass my_pass                         write a pass of your own",
         "exercise list                            write passes as exercises",
         "explain PG103                            what the code of an error means",
