@@ -1,9 +1,10 @@
-"""Fill the generated parts of docs/, README and the passes' docstrings; print what changed."""
+"""Fill the generated parts of docs/, README, docstrings and entries; print what changed."""
 
 import inspect
 import sys
 from pathlib import Path
 
+from picograd.cli.error_examples import updated_entries
 from picograd.compiler.diagnostics import parse_module
 from picograd.errors import PicogradError
 from picograd.passes import PASSES
@@ -34,11 +35,17 @@ def update_docstrings() -> bool:
     return changed
 
 
+def update_entries() -> bool:
+    """Let the entry of every error show what its example prints."""
+    changed = [update(file, text) for file, text in updated_entries()]
+    return any(changed)
+
+
 def main() -> int:
-    """The pages show the docstrings as they were loaded, so changed ones need a second run."""
+    """The pages show what was loaded, so changed sources of theirs need a second run."""
     try:
-        if update_docstrings():
-            print("docstrings have changed: run this again for the pages that show them")
+        if update_docstrings() | update_entries():
+            print("what pages show has changed: run this again for the pages")
             return 0
         for page, text in updated_pages(ROOT):
             update(page, text)

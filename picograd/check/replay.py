@@ -237,6 +237,7 @@ def _check_inputs(case: Case, name: str) -> None:
     if wanted != found:
         raise ShapeError(
             "the inputs are not those that the function takes",
+            code="PG608",
             expected=", ".join(wanted) or "no inputs",
             found=textwrap.shorten(", ".join(found), 400) or "none",
             hint="write one line `// input: …` for each argument, in their order",
@@ -247,6 +248,7 @@ def _check_inputs(case: Case, name: str) -> None:
 def _malformed(name: str, expected: str, found: str) -> ParseFailure:
     return ParseFailure(
         "this is no replay file",
+        code="PG814",
         expected=expected,
         found=found or "an empty text",
         hint="docs/guide/fuzzing.md shows one; `picograd fuzz` and `picograd reduce` write them",

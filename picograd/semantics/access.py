@@ -34,6 +34,7 @@ class Site:
         if axis == WHOLE:
             return SanitizerError(
                 f"the address that was computed for {self.op} lies outside of %{self.buffer}",
+                code="PG607",
                 expected=f"a place in the buffer of {shape}",
                 found=f"byte {index}, counted from the buffer's start",
                 hint="the indices are right, so the back end made a wrong address of them",
@@ -41,6 +42,7 @@ class Site:
             )
         return SanitizerError(
             f"{self.op} accesses %{self.buffer} out of bounds on axis {axis}",
+            code="PG607",
             expected=f"0 to {self.shape[axis] - 1}, for a buffer of {shape}"
             if self.shape[axis]
             else f"no access, for a buffer of {shape}",

@@ -155,6 +155,7 @@ def _race(
     who = f"iteration {other}" if other >= 0 else "another iteration"
     return SanitizerError(
         f"two iterations of the parallel loop {loops!r} race for an element of %{site.buffer}",
+        code="PG612",
         expected="iterations that leave alone what others touch",
         found=f"iteration {one} does {site.op}, {who} {what} %{site.buffer}"
         f"[{', '.join(map(str, map(int, index)))}]",

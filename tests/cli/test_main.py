@@ -102,5 +102,5 @@ def test_a_bug_in_the_command_shows_no_traceback(tmp_path: Path) -> None:
         check=False, capture_output=True, text=True, input="",
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith("picograd: this is a bug in picograd: TypeError")
+    assert done.stderr.startswith("picograd: [PG901] this is a bug in picograd: TypeError")
     assert "Traceback" not in done.stderr and "PICOGRAD_TRACEBACK=1" in done.stderr

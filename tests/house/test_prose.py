@@ -1,14 +1,11 @@
 """The documentation speaks of the project, its links lead somewhere, and its code runs."""
 
 import re
-import runpy
 from pathlib import Path
 
 import pytest
 
 from picograd.cli.files import load_python
-from picograd.cli.main import main
-from picograd.errors import PicogradError
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -50,35 +47,6 @@ def titled_blocks(page: Path) -> dict[str, str]:
     """The Python blocks of a page that carry a file's name as their title."""
     blocks = re.findall(r'```python title="([^"]+)"\n(.*?)```', page.read_text("utf-8"), re.DOTALL)
     return dict(blocks)
-
-
-def errors_page() -> list[tuple[str, str, str]]:
-    """Language, title and text of the titled blocks of the page on errors."""
-    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
-    return re.findall(r'```(\w+) title="([^"]+)"\n(.*?)```', text, re.DOTALL)
-
-
-def test_errors_are_printed_as_their_page_shows_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    program, compared = "", 0
-    for language, title, text in errors_page():
-        if language != "text":
-            Path(title).write_text(text, "utf-8")
-            program = title
-            continue
-        if title.startswith("picograd "):
-            assert main(title.split()[1:]) == 2
-            found = capsys.readouterr().err
-        else:
-            with pytest.raises(PicogradError) as caught:
-                runpy.run_path(program)
-            assert type(caught.value).__name__ == title
-            found = f"{caught.value}\n"
-        assert found.replace(f"{tmp_path}/", "") == text
-        compared += 1
-    assert compared > 6
 
 
 def test_the_program_of_the_command_line_page_loads(tmp_path: Path) -> None:

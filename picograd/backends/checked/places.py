@@ -61,6 +61,7 @@ def check_places(main: FuncOp, kernels: Mapping[str, KernelOp], nbytes: Sizes) -
         if end > size:
             raise SanitizerError(
                 f"the place of %{buffer_name(place.result)} ends behind the arena",
+                code="PG607",
                 expected=f"at most byte {size}",
                 found=f"byte {end}",
                 hint="the plan counts fewer bytes for a buffer than the device stores",
@@ -92,6 +93,7 @@ def _overlap(
     (a, b), (c, d) = spans[one], spans[other]
     return SanitizerError(
         f"{names} overlap in the arena while both are in use",
+        code="PG611",
         expected="buffers that live at the same time in bytes of their own",
         found=f"bytes {a} to {b} and {c} to {d}, both in use in launch {launch}",
         hint="the pass that planned memory took one of them for dead too early",
@@ -108,6 +110,7 @@ def _check_operands(launch: LaunchOp, kernel: KernelOp, holders: Mapping[int, in
         if memory in seen and (writes or seen[memory]):
             raise SanitizerError(
                 f"kernel @{kernel.sym_name.data} writes memory that it is given twice",
+                code="PG611",
                 expected="operands that do not overlap where one of them is written",
                 found=f"%{buffer_name(value)} a second time, as %{buffer_name(argument)}",
                 hint="list a buffer that is updated in place once",

@@ -75,6 +75,7 @@ class Zones:
         first = start + int(broken[0]) - zone.offset
         raise SanitizerError(
             f"the guard beside %{zone.name} was written to",
+            code="PG607",
             expected=f"writes to bytes 0 to {zone.nbytes - 1}" if zone.nbytes else "no writes",
             found=f"{broken.size} bytes written, the first at byte {first} of %{zone.name}",
             hint="the back end stored past the end of a buffer, or before the start of the next",
@@ -88,6 +89,7 @@ def check_unchanged(zone: Zone, block: Bytes, original: Bytes, what: str, progra
     if changed.size:
         raise SanitizerError(
             f"the {what} %{zone.name} was overwritten",
+            code="PG611",
             expected="the contents that it had before the call",
             found=f"{changed.size} bytes changed, the first at byte {int(changed[0])}",
             hint="a kernel stores to a buffer that it only may read; an input is written only if "
@@ -102,6 +104,7 @@ def unwritten(name: str, shape: tuple[int, ...], wrong: NDArray[np.bool_]) -> Sa
     first = list(map(int, np.unravel_index(int(flat[0]), shape))) if shape else "its one element"
     return SanitizerError(
         f"uninitialised memory was read, or %{name} was not written whole",
+        code="PG610",
         expected="elements that are computed from the inputs",
         found=f"poison in {flat.size} of {wrong.size} elements, the first at {first}",
         hint="a kernel leaves elements out, reads past what was stored, or two buffers share "

@@ -194,6 +194,7 @@ class CheckedCpuProgram(CpuProgram):
                     names = self._emitted.names
                     raise SanitizerError(
                         f"the result %{names[result]} shares memory with %{names[position]}",
+                        code="PG611",
                         expected="results in memory of their own, unless an input is donated",
                         found="buffers that overlap",
                         hint="copy the input first, or donate it to this result only",

@@ -38,7 +38,9 @@ class ValidationError(PassError):
         hint: str = "",
         where: object = "",
     ) -> None:
-        super().__init__(message, expected=expected, found=found, hint=hint, where=where)
+        super().__init__(
+            message, code="PG713", expected=expected, found=found, hint=hint, where=where
+        )
         self.step = step
         self.function = function
         self.fault = fault

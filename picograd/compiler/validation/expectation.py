@@ -69,6 +69,7 @@ class _Analysis:
             else:
                 raise VerificationError(
                     f"{op.name} has no error bound",
+                    code="PG605",
                     expected="ops of tensor level, or kernels of them",
                     found=op.name,
                     hint="register a bound for the op (picograd.compiler.extension)",

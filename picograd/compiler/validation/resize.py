@@ -84,6 +84,7 @@ def study(module: ModuleOp) -> Study:
         elif not isinstance(op, ReturnOp):
             raise PassError(
                 f"the axes of a function with {op.name} in it are not known",
+                code="PG605",
                 expected="a module at tensor level: pico ops and func.return",
                 found=op.name,
                 hint="resize the module before it is lowered",

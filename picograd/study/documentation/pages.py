@@ -20,6 +20,9 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- functions: begin -->    on docs/functions.md: the tables of all functions
     <!-- functions: end -->
 
+    <!-- sample: begin -->       on docs/errors.md: one error, and then, as `entries`, every code
+    <!-- sample: end -->
+
     <!-- tensor: begin -->       in README.md: its small function at a level, and so for each level
     <!-- tensor: end -->
 
@@ -46,6 +49,7 @@ from picograd.compiler.spelling import describe_options
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
 from picograd.passes import PASSES, Pass
+from picograd.study.documentation import error_docs
 from picograd.study.documentation.follow_value import excerpts_of, folded
 from picograd.study.documentation.function_docs import function_tables
 from picograd.study.documentation.road import levels_of
@@ -88,6 +92,9 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
         yield page, fill(page, _read(page), "task", _task_of(exercise))
     page = docs / "functions.md"
     yield page, fill(page, _read(page), "functions", function_tables(FAMILIES))
+    page = docs / "errors.md"
+    text = fill(page, _read(page), "sample", error_docs.sample())
+    yield page, fill(page, text, "entries", error_docs.entries())
     yield root / "README.md", _updated_readme(root / "README.md")
     road = docs / "guide" / "follow-a-value.md"
     excerpts = _excerpts(road)
