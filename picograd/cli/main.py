@@ -12,7 +12,20 @@ import traceback
 from collections.abc import Sequence
 from types import TracebackType
 
-from picograd.cli import bench, blame, demo, diff, doctor, dump, exercise, explain, fuzz, new, opt
+from picograd.cli import (
+    bench,
+    blame,
+    demo,
+    diff,
+    doctor,
+    dump,
+    exercise,
+    explain,
+    fuzz,
+    new,
+    opt,
+    reduce,
+)
 from picograd.cli.commands import show_examples
 from picograd.errors import PicogradError
 
@@ -52,7 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
         "real code on the CPU and the GPU.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (demo, dump, diff, opt, blame, fuzz, bench, new, exercise, doctor, explain):
+    tools = (dump, diff, opt, blame, reduce, fuzz)
+    for command in (demo, *tools, bench, new, exercise, doctor, explain):
         command.add_parser(commands)
     show_examples(
         parser,

@@ -3,34 +3,59 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 
-from picograd.check.oracle import Case
+from picograd.check.oracle import Case, Failure
 from picograd.check.reduce.chunks import fewest
+from picograd.check.reduce.search import REFUSALS
+from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.validation.inputs import fitted
 from picograd.passes import Pass
+from picograd.passes.base import level_of
+from picograd.semantics.evaluate import entry_of
 
 
-def shorter_passes(case: Case, stage: int, same: Callable[[Case], bool]) -> Case:
+def shorter_passes(case: Case, failure: Failure, same: Callable[[Case], bool]) -> Case:
     """The case with as few passes as go, and with their defaults for options.
 
-    `stage` is the place of the pass that fails, or the number of passes for the back end.
+    Where that fails too, what passes before the guilty one made of the module takes its place: of
+    those only that stay on its level, so that it is not longer to read.
     """
     best = case
 
-    def try_passes(passes: Sequence[Pass]) -> bool:
+    def attempt(candidate: Case) -> bool:
         nonlocal best
-        candidate = replace(case, passes=Pipeline(passes))
         if candidate.passes == best.passes or not same(candidate):
             return False
         best = candidate
         return True
 
-    try_passes(case.passes[: stage + 1])
+    def attempt_passes(passes: Sequence[Pass]) -> bool:
+        return attempt(replace(best, passes=Pipeline(passes)))
+
+    attempt_passes(best.passes[: failure.stage + 1])
     passes = tuple(best.passes)
-    fewest(range(len(passes)), lambda kept: try_passes([passes[place] for place in kept]))
+    fewest(range(len(passes)), lambda kept: attempt_passes([passes[place] for place in kept]))
+    for count in reversed(range(1, len(best.passes) + 1)):
+        later = _after(best, count)
+        if later is not None and attempt(later):
+            break
     for place in range(len(best.passes)):
         for simpler in _simpler(best.passes[place]):
-            try_passes([*best.passes[:place], simpler, *best.passes[place + 1 :]])
+            attempt_passes([*best.passes[:place], simpler, *best.passes[place + 1 :]])
     return best
+
+
+def _after(case: Case, count: int) -> Case | None:
+    """The case that starts where so many passes end; None where that is another level."""
+    module = case.module.clone()
+    try:
+        run_pipeline(module, case.passes[:count], facts=None)
+        inputs = tuple(fitted(case.inputs, entry_of(module)))
+    except REFUSALS:
+        return None
+    if level_of(module) != level_of(case.module):
+        return None
+    return replace(case, module=module, inputs=inputs, passes=Pipeline(case.passes[count:]))
 
 
 def _simpler(step: Pass) -> Iterator[Pass]:

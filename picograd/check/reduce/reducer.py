@@ -8,13 +8,15 @@ into a crash, nor one rule's mistake into another's.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.check.oracle import Case, Failure, examine
+from picograd.check.oracle import Case, Failure
 from picograd.check.reduce.dtypes import simpler_dtypes
 from picograd.check.reduce.fewer_ops import fewer_ops, fewer_results
+from picograd.check.reduce.look import Look, Seen, look_here
 from picograd.check.reduce.pass_lists import shorter_passes
 from picograd.check.reduce.ranks import lower_ranks
 from picograd.check.reduce.search import REFUSALS, Fails, Program, Search
@@ -74,7 +76,8 @@ def _rounds(search: Search, tell: Tell) -> bool:
 class _Same:
     """Whether a case fails as the one does that is being reduced."""
 
-    failure: Failure
+    seen: Seen
+    look: Look
     runs: bool
     """Whether the original can be evaluated before any pass: then every candidate must be."""
 
@@ -83,15 +86,29 @@ class _Same:
             verify_module(case.module)
             if self.runs:
                 evaluate(case.module, case.inputs)
-            found = examine(case)
+            found = self.look(case, self.seen.failure)
         except REFUSALS:
             return False
-        return found is not None and self.failure.alike(found)
+        return found is not None and found.family == self.seen.family
 
 
-def reduce(case: Case, failure: Failure, *, seconds: float = 60.0, tell: Tell = _silence) -> Case:
-    """A small case that fails as this one does. The case itself, where nothing can go."""
-    same = _Same(failure, _runs(case))
+def reduce(
+    case: Case,
+    failure: Failure,
+    *,
+    seconds: float = 60.0,
+    tell: Tell = _silence,
+    look: Look = look_here,
+) -> Case:
+    """A small case that fails as this one does. The case itself, where nothing can go.
+
+    After `seconds` it is the smallest so far. `look` says how a case fails: by default in this
+    process, with `look_apart` in another one, which may crash.
+    """
+    seen = look(case, failure)
+    if seen is None:
+        return case
+    same = _Same(seen, look, _runs(case))
     best = case
 
     def fails(module: ModuleOp, inputs: Sequence[Array]) -> bool:
@@ -100,21 +117,19 @@ def reduce(case: Case, failure: Failure, *, seconds: float = 60.0, tell: Tell = 
     search = Search(Program(case.module, case.inputs), fails, seconds)
     progress = True
     while progress and not search.over:
-        shorter = shorter_passes(best, _stage(best, failure), lambda c: not search.over and same(c))
+        shorter = shorter_passes(best, seen.failure, partial(_in_time, search, same))
         progress = shorter is not best
         if progress:
             best = shorter
-            tell(f"passes: {best.passes or 'none'}")
-            search.forget()
+            search = search.continued(Program(best.module, best.inputs))
+            tell(f"fewer passes: {best.passes or 'none'}")
         progress |= _rounds(search, tell)
         best = replace(best, module=search.best.module, inputs=tuple(search.best.inputs))
     return best
 
 
-def _stage(case: Case, failure: Failure) -> int:
-    """Where the failing pass stands now; the number of passes for the back end."""
-    found = examine(case)
-    return len(case.passes) if found is None else found.stage
+def _in_time(search: Search, same: Callable[[Case], bool], case: Case) -> bool:
+    return not search.over and same(case)
 
 
 def _runs(case: Case) -> bool:

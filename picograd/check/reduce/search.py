@@ -68,11 +68,6 @@ class Search:
         """Whether the time is used up."""
         return time.monotonic() - self._start > self.seconds
 
-    @property
-    def left(self) -> float:
-        """How many seconds are left."""
-        return max(0.0, self.seconds - (time.monotonic() - self._start))
-
     def accept(self, make: Callable[[], Program | None]) -> bool:
         """Make a candidate, and take it if it fails; whether it was taken.
 
@@ -96,6 +91,7 @@ class Search:
         self.best = candidate
         return True
 
-    def forget(self) -> None:
-        """Allow candidates to be tried again: what counts as failing has changed."""
-        self._seen.clear()
+    def continued(self, best: Program) -> "Search":
+        """The search from another program on, in the time that is left: nothing has been tried."""
+        left = max(0.0, self.seconds - (time.monotonic() - self._start))
+        return Search(best, self.fails, left, self.tries)

@@ -1,0 +1,149 @@
+"""Looking at a case: how it fails and which rewrite is to blame, here or in a process of its own.
+
+Code that a back end made may end the process, or never come to an end. In a child process both are
+failures like others, with a name of their own, so they can be reduced too.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TypeAlias
+
+from picograd.check.blame import blame
+from picograd.check.oracle import Case, Failure, examine
+from picograd.check.reduce.search import REFUSALS
+from picograd.compiler.validation.fault import Fault
+from picograd.errors import DeviceError, PassError
+from picograd.semantics.bounds import Excess
+
+
+class NativeCrash(DeviceError):
+    """Generated code, or what it calls, ended the process."""
+
+
+class Endless(DeviceError):
+    """A case took longer than it was given."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A failure, and what `blame` says of it in short: the rule, and the op it is wrong about."""
+
+    failure: Failure
+    family: str
+
+
+Look: TypeAlias = Callable[[Case, Failure | None], Seen | None]
+"""How a case fails; None where it does not, or not like the failure that is given."""
+
+
+def look_here(case: Case, like: Failure | None = None) -> Seen | None:
+    """Look at a case in this process."""
+    failure = examine(case)
+    if failure is None or (like is not None and not like.alike(failure)):
+        return None
+    return Seen(failure, family_of(case))
+
+
+def family_of(case: Case) -> str:
+    """The rule that is to blame and the op that it is wrong about; "" where nobody can tell."""
+    try:
+        blamed = blame(case)
+    except REFUSALS:
+        return ""
+    return "" if blamed is None else blamed.family
+
+
+def look_apart(seconds: float) -> Look:
+    """Looks at cases in child processes, each of which has so many seconds.
+
+    The child is a copy of this process, so passes that were loaded are there. A GPU must not have
+    been used before: a copy of its driver's threads does not work, which the driver says.
+    """
+    context = multiprocessing.get_context("fork")
+
+    def look(case: Case, like: Failure | None = None) -> Seen | None:
+        here, there = context.Pipe(duplex=False)
+        child = context.Process(target=_child, args=(case, like, there))
+        child.start()
+        there.close()
+        try:
+            answer = here.recv() if here.poll(seconds) else None
+        except EOFError:
+            child.join()
+            answer = child.exitcode
+        finally:
+            here.close()
+        if child.is_alive():
+            child.kill()
+        child.join()
+        seen = _seen(case, answer, seconds)
+        return None if seen and like and not like.alike(seen.failure) else seen
+
+    return look
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a child says; an exception itself may not be fit for being sent, its class is."""
+
+    fault: Fault
+    culprit: str
+    stage: int
+    detail: str
+    excess: Excess | None
+    kind: type[BaseException] | None
+    family: str
+
+
+def _child(case: Case, like: Failure | None, there: Connection) -> None:
+    found = None
+    try:
+        found = look_here(case, like)
+    except REFUSALS:
+        there.send("refused")
+        return
+    if found is None:
+        there.send("right")
+        return
+    failure = found.failure
+    error = failure.error
+    if isinstance(error, PassError) and error.__cause__ is not None:
+        error = error.__cause__
+    kind = None if error is None else type(error)
+    there.send(
+        _Answer(
+            failure.fault,
+            failure.culprit,
+            failure.stage,
+            failure.detail,
+            failure.excess,
+            kind,
+            found.family,
+        )
+    )
+
+
+def _seen(case: Case, answer: object, seconds: float) -> Seen | None:
+    if isinstance(answer, _Answer):
+        error = None if answer.kind is None else answer.kind.__new__(answer.kind)
+        failure = Failure(
+            answer.fault, answer.culprit, answer.stage, answer.detail, answer.excess, error
+        )
+        return Seen(failure, answer.family)
+    if isinstance(answer, str):
+        return None
+    if answer is None:
+        return _native(case, Endless(f"it came to no end in {seconds:g} seconds"))
+    assert isinstance(answer, int)
+    name = signal.Signals(-answer).name if answer < 0 else f"status {answer}"
+    return _native(case, NativeCrash(f"the process ended with {name}"))
+
+
+def _native(case: Case, error: DeviceError) -> Seen:
+    """The failure of a process that could not say anything any more."""
+    culprit = case.device if case.device != "reference" else str(case.passes)
+    failure = Failure(Fault.CRASH, culprit, len(case.passes), error.message, None, error)
+    return Seen(failure, f"{type(error).__name__} of {case.device}")

@@ -1,0 +1,110 @@
+"""`picograd reduce`: a small module that fails as a large one does."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from picograd.check.oracle import Case, Failure
+from picograd.check.reduce.look import Look, look_apart, look_here
+from picograd.check.reduce.reducer import count_ops, describe, reduce
+from picograd.check.reduce.report import as_mlir, as_pytest, in_words
+from picograd.check.reduce.search import Program
+from picograd.cli.cases import Given, add_case_options, read_given
+from picograd.cli.commands import Commands, show_examples
+
+MODULE, TEST = "reduced.mlir", "reduced_test.py"
+EXIT_REDUCED = 1
+
+
+def add_parser(commands: Commands) -> None:
+    """Add `reduce` to the command."""
+    parser = commands.add_parser(
+        "reduce",
+        help="make a module that fails small",
+        description="Run passes on a module, and on a device what they leave. Where something "
+        "goes wrong (a crash, wrong IR, wrong values), cut the module down while the same goes "
+        f"wrong for the same reason, and write {MODULE} and {TEST}, a test that fails until "
+        "the fault is mended. Ends with 1 where something goes wrong, and says so where nothing "
+        "does.",
+    )
+    add_case_options(parser)
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="how long it may take (%(default)g)"
+    )
+    parser.add_argument(
+        "--isolate",
+        type=float,
+        metavar="SECONDS",
+        help="run each case in a process of its own, for what ends the process, or takes longer",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("picograd-reduced"),
+        metavar="DIR",
+        help="the folder for the files (%(default)s)",
+    )
+    parser.set_defaults(run=run)
+    show_examples(
+        parser,
+        "reduce model.mlir --load my_pass.py --passes canonicalize,my_pass",
+        "reduce model.py:layer --device cpu --seconds 120 -o reduced",
+        "reduce model.mlir --passes '' --device cpu --isolate 10",
+        "reduce failure.mlir                      a file that fuzz or reduce has written",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command itself."""
+    given = read_given(arguments)
+    look = look_here if arguments.isolate is None else look_apart(arguments.isolate)
+    found = _first_failure(given, look)
+    if found is None:
+        print("Nothing goes wrong, so there is nothing to reduce.")
+        return 0
+    case, failure = found
+    before = Program(case.module, case.inputs)
+    print(f"{failure.culprit}: {failure.fault}")
+    print(f"  at first: {describe(before)}", file=sys.stderr)
+    small = reduce(case, failure, seconds=arguments.seconds, tell=_tell, look=look)
+    seen = look(small, failure)
+    left = failure if seen is None else seen.failure
+    ops, fewer = count_ops(case.module), count_ops(small.module)
+    print(f"reduced:  from {ops} to {fewer} op{'s' * (fewer != 1)}")
+    if seen is not None and seen.family:
+        print(f"blame:    {seen.family}")
+    print(in_words(small, left))
+    _write(arguments, given, small, left)
+    return EXIT_REDUCED
+
+
+def _first_failure(given: Given, look: Look) -> tuple[Case, Failure] | None:
+    for case in given.cases:
+        seen = look(case, None)
+        if seen is not None:
+            return case, seen.failure
+    return None
+
+
+def _tell(line: str) -> None:
+    print(f"  {line}", file=sys.stderr)
+
+
+def _write(arguments: argparse.Namespace, given: Given, case: Case, failure: Failure) -> None:
+    folder: Path = arguments.out
+    folder.mkdir(parents=True, exist_ok=True)
+    module = as_mlir(case, failure, seed=given.seed, loads=given.loads, folder=folder)
+    (folder / MODULE).write_text(module, encoding="utf-8")
+    test = as_pytest(
+        case,
+        failure,
+        seed=given.seed,
+        loads=given.loads,
+        folder=folder,
+        name=TEST,
+        isolate=arguments.isolate,
+    )
+    (folder / TEST).write_text(test, encoding="utf-8")
+    print(f"{folder / MODULE}  the module, with all that the failure needs")
+    print(f"{folder / TEST}  fails until it is mended: pytest {folder / TEST}")
