@@ -217,9 +217,11 @@ def _reshape(sketch: Sketch) -> None:
 
 def _permute(sketch: Sketch) -> None:
     x = with_rank(sketch, 2)
-    axes = list(range(len(shape_of(x))))
-    at = sketch.number(0, len(axes) - 2)
-    axes[at], axes[at + 1] = axes[at + 1], axes[at]
+    rest = list(range(len(shape_of(x))))
+    # Not only neighbours that change places: such a permutation is its own inverse.
+    axes = [rest.pop(sketch.number(0, len(rest) - 1)) for _ in range(len(rest))]
+    if axes == sorted(axes):
+        axes = [*axes[1:], axes[0]]
     sketch.add(PermuteOp(x, axes))
 
 

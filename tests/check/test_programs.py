@@ -3,7 +3,7 @@
 from picograd.check.programs import random_samples
 from picograd.compiler.diagnostics import verify_module
 from picograd.dialects.dtypes import float32
-from picograd.dialects.tensor import TensorOp
+from picograd.dialects.tensor import PermuteOp, TensorOp, ints
 from picograd.semantics.evaluate import evaluate
 
 
@@ -32,3 +32,16 @@ def test_kinds_of_ops_and_dtypes_may_be_chosen() -> None:
         for op in sample.module.walk():
             if isinstance(op, TensorOp):
                 assert "i32" not in str(op.result.type)
+
+
+def test_permutes_do_not_only_swap_neighbours() -> None:
+    """A permutation that is its own inverse cannot tell whoever reads it backwards."""
+    samples = random_samples(40, seed=0, makers=("permute",), sizes=(3,))
+    permutations = [
+        ints(op.permutation)
+        for sample in samples
+        for op in sample.module.walk()
+        if isinstance(op, PermuteOp)
+    ]
+    one_way = [p for p in permutations if [p[axis] for axis in p] != sorted(p)]
+    assert len(one_way) > len(permutations) // 8
