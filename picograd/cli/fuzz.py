@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from picograd.backends.runtime import device as find_device
-from picograd.check.fuzz.findings import Findings, family_of
+from picograd.check.fuzz.findings import Findings, kind_of
 from picograd.check.fuzz.programs import THEMES
 from picograd.check.fuzz.session import Session
 from picograd.check.fuzz.worker import Settings
@@ -133,6 +133,7 @@ def _words(text: str, option: str, known: Iterable[str]) -> tuple[str, ...]:
     if wrong or not words:
         raise UsageError(
             f"{option} cannot be {text!r}",
+            code="PG817",
             expected="names with commas between them, of: " + ", ".join(known),
             found=", ".join(wrong) or "none",
             hint=f"such as {option} '{next(iter(known))}'",
@@ -180,5 +181,5 @@ def replay(file: str, loads: list[str]) -> int:
         print("nothing is wrong" + (f"; refused: {examined.refused}" if examined.refused else ""))
         return 0
     print(f"{examined.failure.fault.name} in {examined.failure.culprit}\n{examined.failure.detail}")
-    print(f"kind: {family_of(examined.failure)}")
+    print(f"kind: {kind_of(examined.failure)}")
     return EXIT_FOUND

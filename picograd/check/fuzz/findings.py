@@ -16,6 +16,8 @@ from picograd.compiler.validation.fault import Fault
 class Finding:
     """A failure, in words: what a worker tells of it."""
 
+    kind: str
+    """What can be told without looking into it."""
     family: str
     """Equal for failures that have one cause, as far as can be told."""
     name: str
@@ -25,7 +27,7 @@ class Finding:
     """The text of the file that repeats it."""
 
 
-def family_of(failure: Failure) -> str:
+def kind_of(failure: Failure) -> str:
     """The kind of a failure, by what it did, who did it, and where an exception arose."""
     culprit = failure.culprit.partition("{")[0]
     words = f"{failure.fault.name} in {culprit}"
@@ -44,6 +46,10 @@ def origin_of(error: BaseException | None) -> str:
     return f"{type(error).__name__}{place}"
 
 
+_ENOUGH = 10
+"""After so many of one kind nobody looks any more into which of its families one is."""
+
+
 @dataclass
 class Findings:
     """The failures of a run. Each kind is saved once, in `folder`, and counted."""
@@ -52,11 +58,21 @@ class Findings:
     files: dict[str, Path] = field(default_factory=dict[str, Path])
     counted: Counter[str] = field(default_factory=Counter[str])
     first: dict[str, Finding] = field(default_factory=dict[str, Finding])
+    kinds: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Families, and kinds, of which there are enough."""
+        enough = (kind for kind, times in self.kinds.items() if times >= _ENOUGH)
+        return frozenset((*self.files, *enough))
 
     def add(self, finding: Finding) -> Path | None:
         """Count a failure; the file, if it is the first of its kind."""
         family = finding.family
         self.counted[family] += 1
+        self.kinds[finding.kind] += 1
+        if family == finding.kind and self.kinds[family] > _ENOUGH:
+            return None  # of some family of this kind
         if family in self.files:
             return None
         self.folder.mkdir(parents=True, exist_ok=True)

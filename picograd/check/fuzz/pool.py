@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from picograd.check.fuzz.counts import Counts
-from picograd.check.fuzz.findings import Finding
+from picograd.check.fuzz.findings import Finding, Findings
 from picograd.check.fuzz.worker import Extension, Order, Report, Settings, work
 
 # A child of a process with threads, or with a GPU, must not be forked.
@@ -62,8 +62,7 @@ class Pool:
     settings: Settings
     jobs: int
     folder: Path
-    known: set[str] = field(default_factory=set[str])
-    """Kinds of failures that have been found."""
+    findings: Findings
     _workers: list[_Worker] = field(default_factory=list["_Worker"])
     _started: int = 0
 
@@ -105,7 +104,7 @@ class Pool:
             worker.number = number
             extra = _START_SECONDS if not worker.done else 0.0
             worker.deadline = time.monotonic() + self.settings.case_seconds + extra
-            worker.connection.send(Order(number, frozenset(self.known)))
+            worker.connection.send(Order(number, self.findings.known))
 
     def _start(self) -> _Worker:
         self._started += 1
@@ -160,7 +159,7 @@ def _lost_case(text: str, reason: str, log: list[str], number: int) -> Finding:
     seed = next((line for line in text.splitlines() if line.startswith("// seed: ")), "")
     name = seed.removeprefix("// seed: ") or f"program {number}, before its first pass"
     family = f"CRASH in {culprit.partition('{')[0] or 'the drawing'}: {reason}"
-    return Finding(family, name, " ".join([family, *log[:1]]), replay)
+    return Finding(family, family, name, " ".join([family, *log[:1]]), replay)
 
 
 def _how_it_ended(code: int | None) -> str:

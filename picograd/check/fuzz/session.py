@@ -49,7 +49,8 @@ class Session:
         until = start + 60.0 * minutes if minutes is not None else float("inf")
         said = start
         with TemporaryDirectory(prefix="picograd-fuzz-") as folder:
-            pool = Pool(self.settings, self.jobs if only is None else 1, Path(folder))
+            jobs = self.jobs if only is None else 1
+            pool = Pool(self.settings, jobs, Path(folder), self.findings)
             for report in pool.run(_numbers(programs, only), until):
                 self.seconds = time.monotonic() - start
                 if report is not None:
@@ -57,7 +58,6 @@ class Session:
                     self.counts.add(report.counts)
                     for finding in report.findings:
                         self._keep(finding, progress)
-                        pool.known.add(finding.family)
                 if time.monotonic() > said + _PROGRESS_SECONDS:
                     said = time.monotonic()
                     progress(self.in_one_line(minutes))
