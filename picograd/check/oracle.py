@@ -30,6 +30,7 @@ from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import as_declared, fitted
 from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.validator import PassCheck, Validator
+from picograd.compiler.validation.wide_integers import leaves_32_bits
 from picograd.dialects.literals import Array
 from picograd.errors import (
     DeviceError,
@@ -39,6 +40,7 @@ from picograd.errors import (
     PassError,
     PicogradError,
     PipelineError,
+    SanitizerError,
     VerificationError,
 )
 from picograd.passes.base import Level, Pass, level_of
@@ -117,7 +119,7 @@ def examine(case: Case) -> Failure | None:
 def examination(case: Case) -> Examination:
     """What goes wrong in a case, and how it was found out. Raises as `examine` does."""
     module = case.module.clone()
-    watch = Validator(module, [case.inputs])
+    watch = Validator(module, [case.inputs], sanitize=case.sanitize)
     place = _Place()
     try:
         run_pipeline(module, case.passes, instruments=[place, watch], facts=None)
@@ -170,12 +172,20 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
         return Examination(Failure(fault, case.device, stage, detail, excess, error), checks)
 
     root = entry_of(case.module)
+    given = fitted(case.inputs, root)
+    if (
+        case.device == "gpu"
+        and level_of(case.module) == Level.TENSOR
+        and leaves_32_bits(root, given)
+    ):
+        return Examination(None, checks, "64-bit integers leave the 32 bits that the GPU has")
     expected: list[Bounded] | None = None
     with suppress(IndexOutOfRange):
-        expected = expect(root, fitted(case.inputs, root), ACCURACY[case.device])
+        expected = expect(root, given, ACCURACY[case.device])
     device = find_device(case.device)
     try:
-        executable = compile_module(module, case.device, passes=rest(module, case.device))
+        passes, sanitize = rest(module, case.device), case.sanitize or None
+        executable = compile_module(module, case.device, passes=passes, sanitize=sanitize)
         given = fitted(case.inputs, entry_of(module))
         buffers = [device.upload(array) for array in given]
         outputs = [device.download(result) for result in executable.run(buffers)]
@@ -185,7 +195,9 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
         return found(Fault.VALUES, f"no index is out of range, and it says: {error.message}")
     except _REFUSALS as error:
         return Examination(None, checks, error.message)
-    except (PicogradError, SystemExit) as error:
+    except SanitizerError as error:
+        return found(Fault.MEMORY, _words(error), error=error)
+    except (Exception, SystemExit) as error:  # whatever a back end raises is its failure
         return found(_fault_of(error), _words(error), error=error)
     donated = set(executable.donated.values())
     for number, (buffer, array) in enumerate(zip(buffers, given, strict=True)):

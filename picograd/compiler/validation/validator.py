@@ -76,12 +76,17 @@ class Validator:
         seed: int = 0,
         folder: Path | None = None,
         remark: str = "",
+        sanitize: bool = False,
     ) -> None:
-        """`folder` is where a module is saved that a pass spoils; errors repeat the remark."""
+        """`folder` is where a module is saved that a pass spoils; errors repeat the remark.
+
+        With `sanitize` the evaluators look for parallel iterations that disturb one another.
+        """
         self.checks: list[PassCheck] = []
         self.seed = seed
         self._given = inputs
         self._remark = remark
+        self._sanitize = sanitize
         self._spent = Judgement()
         self._record = Record(root, folder) if folder is not None else None
         self._start(root)
@@ -106,7 +111,10 @@ class Validator:
             ]
 
     def before(self, step: Pass, module: ModuleOp) -> None:
-        """Nothing to do: what stood before is known."""
+        """Look at what matters to some passes only: else what stood before is known."""
+        for name, function in functions_of(module).items():
+            for subject in self._subjects.get(name, []):
+                subject.prepare(step, function)
 
     def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
         """Hold the module against what it was. Raises ValidationError when the pass is wrong."""
@@ -146,7 +154,7 @@ class Validator:
             if finding is not None:
                 raise self._error(step, name, finding)
             for subject in self._subjects[name]:
-                judgement = subject.judge(step, function, level)
+                judgement = subject.judge(step, function, level, sanitize=self._sanitize)
                 self._spent += judgement
                 if judgement.finding is not None:
                     raise self._error(step, name, judgement.finding, subject.inputs)
