@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from xdsl.dialects.builtin import MemRefType, ModuleOp
+from xdsl.dialects.builtin import MemRefType, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import BlockArgument, SSAValue
 
-from picograd.dialects.buffer import PlaceOp, stored_in
+from picograd.dialects.buffer import NAME, PlaceOp, stored_in
 from picograd.dialects.loop import KernelOp, LaunchOp, memref_type
 from picograd.errors import SanitizerError
 from picograd.semantics.access import buffer_name
@@ -21,6 +21,15 @@ Sizes = Callable[[MemRefType[Any]], int]
 def kernels_of(module: ModuleOp) -> dict[str, KernelOp]:
     """The kernels of a module, by name."""
     return {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
+
+
+def argument_name(main: FuncOp, argument: BlockArgument) -> str:
+    """What the user calls an argument of `@main`, else the IR."""
+    attributes = main.arg_attrs
+    given = attributes.data[argument.index].data.get(NAME) if attributes else None
+    if isinstance(given, StringAttr):
+        return given.data
+    return argument.name_hint or f"argument{argument.index}"
 
 
 def launches_of(main: FuncOp) -> list[LaunchOp]:

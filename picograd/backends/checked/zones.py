@@ -98,6 +98,17 @@ def check_unchanged(zone: Zone, block: Bytes, original: Bytes, what: str, progra
         )
 
 
+def shared_result(result: str, other: str, program: str) -> SanitizerError:
+    """The error for a call that gives one memory for a result and for something else."""
+    return SanitizerError(
+        f"the result %{result} shares memory with %{other}",
+        expected="results in memory of their own, unless an input is donated",
+        found="buffers that overlap",
+        hint="copy the input first, or donate it to this result only",
+        where=program,
+    )
+
+
 def unwritten(name: str, shape: tuple[int, ...], wrong: NDArray[np.bool_]) -> SanitizerError:
     """The error for a result of which some elements are exactly the poison that memory held."""
     flat = np.flatnonzero(wrong)

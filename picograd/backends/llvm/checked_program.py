@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import MemRefType, ModuleOp
 
-from picograd.backends.checked.zones import Bytes, Zone, Zones, check_unchanged, unwritten
+from picograd.backends.checked.zones import (
+    Bytes,
+    Zone,
+    Zones,
+    check_unchanged,
+    shared_result,
+    unwritten,
+)
 from picograd.backends.llvm.checks import POISON_BYTE, SPARE_START, VIOLATION_BYTES
 from picograd.backends.llvm.emit import Emitted, main_of
 from picograd.backends.llvm.memory import BlockPool
@@ -20,10 +27,12 @@ from picograd.backends.runtime import Buffer
 from picograd.dialects.buffer import outputs_of, stored_in
 from picograd.dialects.dtypes import from_ir, nbytes_of
 from picograd.dialects.loop import memref_type
-from picograd.errors import IndexOutOfRange, SanitizerError
+from picograd.errors import IndexOutOfRange
 
 # As wide as the widest guard needs to be for a store of a machine vector to fall into it.
 _ALIGNMENT = 256
+
+_TITLE = "the program on the cpu"
 
 _INTEGER_POISON = 0xB5
 """Fills integer results: an element of 32 bits or more that holds it was not computed."""
@@ -142,13 +151,13 @@ class CheckedCpuProgram(CpuProgram):
             raise self._emitted.sites[number].violation(signed(axis), signed(index))
         if failure is not None:
             raise failure
-        zones.check_guards(memory, self._title)
+        zones.check_guards(memory, _TITLE)
         for position, zone in enumerate(places):
             if position not in self._results and position not in self._stored_in.values():
                 original = _bytes_at(addresses[position], zone.nbytes)
-                check_unchanged(zone, memory, original, "input", self._title)
+                check_unchanged(zone, memory, original, "input", _TITLE)
         for zone, block in zip(constants, self._constants, strict=True):
-            check_unchanged(zone, memory, block.bytes[: zone.nbytes], "constant", self._title)
+            check_unchanged(zone, memory, block.bytes[: zone.nbytes], "constant", _TITLE)
         given = [
             (zone.of(memory), self._types[position])
             for position, zone in enumerate(places)
@@ -157,10 +166,6 @@ class CheckedCpuProgram(CpuProgram):
         for position in self._results:
             fresh = position not in self._stored_in
             self._check_poison(places[position], memory, self._types[position], fresh, given)
-
-    @property
-    def _title(self) -> str:
-        return "the program on the cpu"
 
     def _check_poison(
         self,
@@ -192,14 +197,7 @@ class CheckedCpuProgram(CpuProgram):
                 )
                 if position not in own and self._nbytes[position] and not apart:
                     names = self._emitted.names
-                    raise SanitizerError(
-                        f"the result %{names[result]} shares memory with %{names[position]}",
-                        code="PG611",
-                        expected="results in memory of their own, unless an input is donated",
-                        found="buffers that overlap",
-                        hint="copy the input first, or donate it to this result only",
-                        where=self._title,
-                    )
+                    raise shared_result(names[result], names[position], _TITLE)
 
 
 def _poisoned(data: Bytes, type: MemRefType[Any], fresh: bool) -> NDArray[np.bool_] | None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
-from picograd.backends.checked.places import dead_after
+from picograd.backends.checked.places import argument_name, dead_after
 from picograd.backends.llvm import checks, types
 from picograd.backends.llvm.emit_control import Kernel, symbol
 from picograd.backends.llvm.function import ARENA, STATUS, Function
@@ -171,7 +171,7 @@ class _Main:
         """The lines of the function."""
         self.f.comment("graph main")
         for argument in self.main.body.block.args:
-            self._load_address(argument, argument.index, self._argument_label(argument))
+            self._load_address(argument, argument.index, argument_name(self.main, argument))
         for op in self.main.body.block.ops:
             self._operation(op)
         header = f"define void @{ENTRY}(ptr %arguments, ptr %context) #0 {{"
@@ -205,13 +205,6 @@ class _Main:
                 found=op,
                 hint="lower the module with the pipeline of the cpu",
             )
-
-    def _argument_label(self, argument: BlockArgument) -> str:
-        attributes = self.main.arg_attrs
-        given = attributes.data[argument.index].data.get(buffer.NAME) if attributes else None
-        if isinstance(given, StringAttr):
-            return given.data
-        return argument.name_hint or f"argument{argument.index}"
 
     def _load_address(self, value: SSAValue, position: int, label: str) -> None:
         f = self.f

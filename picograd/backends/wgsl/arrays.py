@@ -60,6 +60,14 @@ class PrivateArray:
             return [f"var {self.name}_{number}: {type};" for number in range(self.count)]
         return [f"var {self.name}: array<{type}, {self.count}>;"]
 
+    def fills(self, value: str) -> list[str]:
+        """The statements that set every element to one value."""
+        if self.scalars:
+            return [f"{self.name}_{number} = {value};" for number in range(self.count)]
+        place = f"{self.name}_p"
+        head = f"for (var {place} = 0i; {place} < {self.count}i; {place}++)"
+        return [f"{head} {{ {self.name}[{place}] = {value}; }}"]
+
 
 Array: TypeAlias = SharedArray | PrivateArray
 

@@ -10,6 +10,7 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.runtime import Array, Buffer, Device, Program, own_buffer
+from picograd.backends.wgsl.checked_program import CheckedWgslProgram
 from picograd.backends.wgsl.pool import MemoryPool
 from picograd.backends.wgsl.program import WgslProgram
 from picograd.backends.wgsl.runtime import Binding, Memory, open_gpu
@@ -107,6 +108,8 @@ class GpuDevice(Device):
         return unpack(data, tuple(own.type.get_shape()), own.dtype)
 
     def load(self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False) -> Program:
+        if sanitize:
+            return CheckedWgslProgram(self, module, cached=cached)
         return WgslProgram(self, module, cached=cached)
 
     def synchronize(self) -> None:

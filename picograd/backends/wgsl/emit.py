@@ -29,7 +29,12 @@ from picograd.backends.wgsl.mapping import (
 )
 from picograd.backends.wgsl.memory import MemoryWriter
 from picograd.backends.wgsl.runtime import Limits
-from picograd.backends.wgsl.status import checked_index_function
+from picograd.backends.wgsl.status import (
+    CHECKED_STATUS_BYTES,
+    INSIDE_FUNCTION,
+    STATUS_BYTES,
+    checked_index_function,
+)
 from picograd.backends.wgsl.text import value_type
 from picograd.backends.wgsl.writer import Writer
 from picograd.dialects.loop import (
@@ -51,6 +56,7 @@ from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.insert_barriers import unguarded
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.nests import mapping_of
+from picograd.semantics.access import Site
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,11 @@ class KernelCode:
         return "\n".join(dispatch.text for dispatch in self.dispatches)
 
 
-def emit_kernel(kernel: KernelOp, limits: Limits) -> KernelCode:
+def emit_kernel(kernel: KernelOp, limits: Limits, *, sites: list[Site] | None = None) -> KernelCode:
     """The WGSL of a kernel that map_to_grid and the passes after it have prepared.
+
+    With `sites`, to which its loads and stores are added, every access is checked, and memory is
+    poisoned where its contents are of no use.
 
     Raises CompileError for IR that has no WGSL spelling or lacks a barrier, LimitError for a
     kernel that the device cannot run.
@@ -106,6 +115,7 @@ def emit_kernel(kernel: KernelOp, limits: Limits) -> KernelCode:
             scratch,
             limits,
             name if len(launches) == 1 else f"{name}_{number}",
+            sites,
         ).run()
         for number, launch in enumerate(launches, start=1)
     ]
@@ -123,8 +133,10 @@ class _DispatchEmitter:
         scratch: Sequence[AllocOp],
         limits: Limits,
         name: str,
+        sites: list[Site] | None,
     ) -> None:
         self.kernel = kernel
+        self.checked = sites is not None
         self.launch = launch
         self.limits = limits
         self.name = name
@@ -141,7 +153,9 @@ class _DispatchEmitter:
         # Not a `return` at the top: barriers must be reached by all threads, whatever they read.
         self.guarded = kernel.guarded is not None
         live = "pg_live" if self.guarded else ""
-        self.memory = MemoryWriter(self.writer, [candidates[n] for n in self.buffers], live)
+        bound = [candidates[n] for n in self.buffers]
+        self.memory = MemoryWriter(self.writer, bound, live, sites)
+        self.memory.threads = self.threads
         self.in_thread = False
         self.uses_status = self.guarded
 
@@ -154,6 +168,7 @@ class _DispatchEmitter:
         with self.writer.braces(f"if (pg_group < {groups}i) {{" if surplus else ""):
             self._preamble()
             self._parallel_grid(self.launch)
+        self.uses_status = self.uses_status or self.memory.uses_status
         sizes = [4 * array.count for _, array in self.memory.bindings()]
         demand = Demand(
             workgroup_bytes=sum(4 * array.count for array in self.memory.shared),
@@ -190,8 +205,12 @@ class _DispatchEmitter:
             note = f"  // %{memref.name_hint or number}: {memref.type}"
             lines.append(binding.format(number, array.name, array.declared_type) + note)
         if self.uses_status:
-            lines.append(binding.format(len(self.buffers), "pg_status", "array<atomic<i32>, 4>"))
+            words = (CHECKED_STATUS_BYTES if self.checked else STATUS_BYTES) // 4
+            status = f"array<atomic<i32>, {words}>"
+            lines.append(binding.format(len(self.buffers), "pg_status", status))
             lines.append(checked_index_function(self.writer.kernel_name))
+        if self.memory.uses_status:
+            lines.append(INSIDE_FUNCTION)
         lines += [f"var<workgroup> {a.name}: {a.declared_type};" for a in self.memory.shared]
         lines += self.writer.helpers.declarations()
         row = "" if workgroups[1] == 1 else f" + i32(pg_workgroup.y) * {workgroups[0]}i"
@@ -243,13 +262,14 @@ class _DispatchEmitter:
             self._parallel_grid(op)
         elif mapping == "workgroup" and not self.in_thread:
             self._parallel_workgroup(op)
-        elif mapping:
+        elif mapping and mapping != "lanes":
             raise self.writer.error(
                 f"a loop mapped to {mapping} cannot stand here",
-                "run map_to_grid, vectorize_loops and unroll_tiles{width=1} before emitting",
+                "run map_to_grid before emitting",
                 f"loop {op.dims[0].name!r}",
             )
         else:
+            # What vectorize_loops could not make tiles of stays a loop over elements.
             self._sequential(op, op.dims)
 
     def _parallel_grid(self, op: ParallelOp) -> None:

@@ -8,6 +8,7 @@ from xdsl.ir import BlockArgument, SSAValue
 
 from picograd.backends.wgsl.arrays import (
     Array,
+    PrivateArray,
     SharedArray,
     dense_offset,
     is_guarded,
@@ -15,26 +16,41 @@ from picograd.backends.wgsl.arrays import (
     private_array,
     relative_indices,
 )
-from picograd.backends.wgsl.text import memory_type, value_type
+from picograd.backends.wgsl.text import integer, memory_type, poison, value_type
 from picograd.backends.wgsl.writer import Writer
+from picograd.dialects.affine import Linear
 from picograd.dialects.loop import AllocOp, LoadOp, StoreOp
 from picograd.dialects.loop_syntax import memref_shape, memref_type
+from picograd.semantics.access import WHOLE, Site, site_of
 
 
 class MemoryWriter:
     """Writes memory operations; knows where each buffer lives.
 
     `bound` are the storage bindings in order, `shared` the arrays in workgroup memory so far, and
-    `in_bounds` says whether every access so far is proved to stay inside its buffer.
+    `in_bounds` says whether every access so far is proved to stay inside its buffer. `threads` is
+    the number of a workgroup's threads, `uses_status` whether the status is written to so far.
     """
 
-    def __init__(self, writer: Writer, bound: Sequence[SSAValue], store_if: str = "") -> None:
-        """Stores to the kernel's arguments take place only if `store_if` holds, where given."""
+    def __init__(
+        self,
+        writer: Writer,
+        bound: Sequence[SSAValue],
+        store_if: str = "",
+        sites: list[Site] | None = None,
+    ) -> None:
+        """Stores to the kernel's arguments take place only if `store_if` holds, where given.
+
+        `sites` lists the program's accesses so far that are checked; None: none shall be.
+        """
         self.writer = writer
+        self.sites = sites
         self._store_if = store_if
         self.bound = tuple(bound)
         self.shared: list[SharedArray] = []
         self.in_bounds = True
+        self.threads = 1
+        self.uses_status = False
         self._arrays: dict[SSAValue, Array] = {}
         for memref in bound:
             name = writer.name("b", memref)
@@ -63,6 +79,8 @@ class MemoryWriter:
             array = SharedArray(name, memref_shape(type), type.element_type)
             self.shared.append(array)
             self._arrays[op.memref] = array
+            if self.sites is not None:
+                self._poison_shared(array)
             return
         if not in_thread and op.space != "private":
             raise writer.error(
@@ -74,6 +92,20 @@ class MemoryWriter:
         self._arrays[op.memref] = own
         for line in own.declarations(memory_type(type.element_type)):
             writer.line(line)
+        if self.sites is not None:
+            for line in own.fills(poison(type.element_type)):
+                writer.line(line)
+
+    def _poison_shared(self, array: SharedArray) -> None:
+        """Let a workgroup's threads fill their memory: nobody still reads, nobody writes yet."""
+        line, threads = self.writer.line, self.threads
+        number = self.writer.fresh("p")
+        line("workgroupBarrier();")
+        line(
+            f"for (var {number} = pg_thread; {number} < {array.count}i; {number} += {threads}i) "
+            f"{{ {array.name}[{number}] = {poison(array.element)}; }}"
+        )
+        line("workgroupBarrier();")
 
     def load(self, op: LoadOp) -> None:
         type = value_type(op.result.type)
@@ -81,13 +113,14 @@ class MemoryWriter:
             self.writer.line(f"let {self.writer.name('v', op.result)} = {type}();")
             return
         value = self._place(op) + (" != 0u" if type == "bool" else "")
-        condition = self._inside(op) if op.pad is not None else ""
-        if not condition:
+        conditions = [self._inside(op)] if op.pad is not None else []
+        heads = self._heads(op, conditions)
+        if not heads:
             self.writer.line(f"let {self.writer.name('v', op.result)} = {value};")
             return
         # Said outright: naga does not set a variable to zero again in each iteration of a loop.
         name = self.writer.variable("v", op.result, f"{type}()")
-        self.writer.line(f"if ({condition}) {{ {name} = {value}; }}")
+        self._under(heads, f"{name} = {value};")
 
     def store(self, op: StoreOp, *, in_thread: bool) -> None:
         if not in_thread and isinstance(self._arrays[op.memref], SharedArray):
@@ -104,9 +137,45 @@ class MemoryWriter:
         conditions = [self._inside(op)] if op.clip is not None else []
         if self._store_if and isinstance(op.memref, BlockArgument):
             conditions.append(self._store_if)
-        head = self.writer.guarded([condition for condition in conditions if condition])
-        store = f"{self._place(op)} = {value};"
-        self.writer.line(f"{head} {store} }}" if head else store)
+        self._under(self._heads(op, conditions), f"{self._place(op)} = {value};")
+
+    def _heads(self, op: LoadOp | StoreOp, conditions: Sequence[str]) -> list[str]:
+        """The `if`s around an access, outermost first: what the op asks for, then the checks."""
+        heads = [self.writer.guarded([condition for condition in conditions if condition])]
+        if self.sites is not None:
+            # Inside, not beside: an access that does not take place must not be reported.
+            heads.append(self.writer.guarded(self._checks(op, self.sites)))
+        return [head for head in heads if head]
+
+    def _under(self, heads: Sequence[str], statement: str) -> None:
+        """Write a statement inside of some `if`s."""
+        self.writer.line(" ".join([*heads, statement, *("}" for _ in heads)]))
+
+    def _checks(self, op: LoadOp | StoreOp, sites: list[Site]) -> list[str]:
+        """The tests of an access: of each index, and of the offset that is made of them."""
+        self.uses_status = True
+        number = integer(len(sites))
+        sites.append(site_of(op))
+        text = self.writer.indices.text
+        places = zip(op.indices, memref_shape(op.memref.type), strict=True)
+        tests = [(text(index), size, axis) for axis, (index, size) in enumerate(places)]
+        array = self._arrays[op.memref]
+        if isinstance(array, SharedArray):
+            offset = text(self.writer.facts.linearize(op.memref.type, op.indices))
+            tests.append((offset, array.count, WHOLE))
+        elif not array.scalars:
+            offset = text(self._own_offset(op, array))
+            tests.append((offset, array.count, WHOLE))
+        return [
+            f"pg_inside({index}, {integer(size)}, {number}, {integer(axis)})"
+            for index, size, axis in tests
+        ]
+
+    def _own_offset(self, op: LoadOp | StoreOp, array: PrivateArray) -> Linear:
+        """The place of an access in its thread's part of a buffer."""
+        alloc = op.memref.owner
+        assert isinstance(alloc, AllocOp)
+        return dense_offset(array.extents, relative_indices(op, alloc))
 
     def _inside(self, op: LoadOp | StoreOp) -> str:
         """The condition under which a padded load or clipped store takes place."""
@@ -122,9 +191,7 @@ class MemoryWriter:
                 self.in_bounds = self.in_bounds and inside
             offset = self.writer.facts.linearize(op.memref.type, op.indices)
             return f"{array.name}[{text(offset)}]"
-        alloc = op.memref.owner
-        assert isinstance(alloc, AllocOp)
-        offset = dense_offset(array.extents, relative_indices(op, alloc))
+        offset = self._own_offset(op, array)
         return (
             f"{array.name}_{offset.constant}" if array.scalars else f"{array.name}[{text(offset)}]"
         )

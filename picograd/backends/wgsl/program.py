@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, SSAValue
 
-from picograd.backends.runtime import Buffer, Program
+from picograd.backends.runtime import Array, Buffer, Program
 from picograd.backends.wgsl.emit import DispatchCode, KernelCode, emit_kernel
 from picograd.backends.wgsl.runtime import BindGroup, Binding, Dispatch, Memory, Pipeline
 from picograd.backends.wgsl.status import STATUS_BYTES
@@ -33,7 +33,7 @@ _BIND_GROUPS_KEPT = 64
 
 
 @dataclass(frozen=True)
-class _Argument:
+class Argument:
     """Input or output number `position` of the call, in the order of `@main`'s arguments."""
 
     position: int
@@ -41,7 +41,7 @@ class _Argument:
 
 
 @dataclass(frozen=True)
-class _Leased:
+class Leased:
     """A range of memory number `number` that each call leases from the pool."""
 
     number: int
@@ -49,14 +49,14 @@ class _Leased:
     nbytes: int
 
 
-_Source: TypeAlias = _Argument | _Leased | Binding
+Source: TypeAlias = Argument | Leased | Binding
 """What a kernel's operand is bound to; a Binding is a constant's memory or the status word."""
 
 
-class _Launch:
+class Launch:
     """One dispatch of a program, with the bind groups it has used lately."""
 
-    def __init__(self, code: DispatchCode, pipeline: Pipeline, sources: Sequence[_Source]) -> None:
+    def __init__(self, code: DispatchCode, pipeline: Pipeline, sources: Sequence[Source]) -> None:
         self.code = code
         self.pipeline = pipeline
         self.sources = tuple(sources)
@@ -76,18 +76,19 @@ class WgslProgram(Program):
         self._shares_pipelines = cached
         self._lock = threading.Lock()
         self._leases: list[int] = []
-        main = _entry(module)
+        main = entry_of(module)
         kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
         self._codes: dict[str, KernelCode] = {}
-        self._launches: list[_Launch] = []
-        sources: dict[SSAValue, _Source] = {}
+        self._launches: list[Launch] = []
+        sources: dict[SSAValue, Source] = {}
         for op in main.body.block.ops:
             if isinstance(op, LaunchOp):
                 name = op.kernel.string_value()
                 if name not in self._codes:
-                    self._codes[name] = emit_kernel(kernels[name], device.gpu.limits)
+                    self._codes[name] = self._emit(kernels[name])
                 operands = [self._source(value, sources) for value in op.buffers]
                 self._launches.extend(self._plan(self._codes[name], operands))
+                self._launched(op, operands)
             elif not isinstance(
                 op,
                 ReturnOp | buffer.ArenaOp | buffer.PlaceOp | buffer.ConstantOp | buffer.AllocOp,
@@ -112,25 +113,40 @@ class WgslProgram(Program):
 
     # Planning
 
-    def _source(self, value: SSAValue, known: dict[SSAValue, _Source]) -> _Source:
+    def _emit(self, kernel: KernelOp) -> KernelCode:
+        """The code of a kernel."""
+        return emit_kernel(kernel, self._device.gpu.limits)
+
+    def _launched(self, op: LaunchOp, operands: Sequence[Source]) -> None:
+        """Called when the dispatches of a launch are planned; there is nothing to add."""
+
+    def _status(self) -> Source:
+        """Where kernels report an index out of range."""
+        return Binding(self._device.status, 0, STATUS_BYTES)
+
+    def _constant(self, name: str, stored: Array) -> Source:
+        """Memory that holds a constant for the life of the program."""
+        memory = self._device.gpu.create_memory(stored.nbytes, name)
+        self._device.gpu.write(memory, stored)
+        return Binding(memory, 0, max(ELEMENT_BYTES, stored.nbytes))
+
+    def _source(self, value: SSAValue, known: dict[SSAValue, Source]) -> Source:
         """What a buffer of @main is bound to; arenas and constants are set up on first use."""
         if value not in known:
             type = memref_type(value)
             nbytes = ELEMENT_BYTES * math.prod(type.get_shape())
             if isinstance(value, BlockArgument):
-                known[value] = _Argument(value.index, nbytes)
+                known[value] = Argument(value.index, nbytes)
             elif isinstance(value.owner, buffer.ConstantOp):
                 stored = pack(array_of(value.owner.value))
-                memory = self._device.gpu.create_memory(nbytes, value.name_hint or "constant")
-                self._device.gpu.write(memory, stored)
-                known[value] = Binding(memory, 0, max(ELEMENT_BYTES, nbytes))
+                known[value] = self._constant(value.name_hint or "constant", stored)
             elif isinstance(value.owner, buffer.PlaceOp):
                 known[value] = self._place(value.owner, nbytes, known)
             else:
-                known[value] = self._lease(nbytes)
+                known[value] = self._lease(nbytes, value.name_hint or "buffer")
         return known[value]
 
-    def _place(self, place: buffer.PlaceOp, nbytes: int, known: dict[SSAValue, _Source]) -> _Leased:
+    def _place(self, place: buffer.PlaceOp, nbytes: int, known: dict[SSAValue, Source]) -> Leased:
         offset = place.offset.value.data
         if offset % OFFSET_ALIGNMENT:
             raise CompileError(
@@ -143,12 +159,13 @@ class WgslProgram(Program):
             )
         if place.arena not in known:
             (size,) = memref_type(place.arena).get_shape()
-            known[place.arena] = self._lease(size)
+            known[place.arena] = self._lease(size, "arena")
         arena = known[place.arena]
-        assert isinstance(arena, _Leased)
-        return _Leased(arena.number, offset, nbytes)
+        assert isinstance(arena, Leased)
+        return Leased(arena.number, offset, nbytes)
 
-    def _lease(self, nbytes: int) -> _Leased:
+    def _lease(self, nbytes: int, name: str) -> Leased:
+        """Memory of each call's own; `name` is for those who look at it."""
         if nbytes > self._device.gpu.limits.max_buffer_bytes:
             raise LimitError(
                 "the program's intermediates do not fit into one GPU buffer",
@@ -159,24 +176,24 @@ class WgslProgram(Program):
                 hint="use smaller tensors or batches, or the device 'cpu'",
             )
         self._leases.append(nbytes)
-        return _Leased(len(self._leases) - 1, 0, nbytes)
+        return Leased(len(self._leases) - 1, 0, nbytes)
 
-    def _plan(self, code: KernelCode, operands: Sequence[_Source]) -> list[_Launch]:
+    def _plan(self, code: KernelCode, operands: Sequence[Source]) -> list[Launch]:
         """The dispatches of one launch; its scratch buffers are leased with the arena."""
-        scratch = [self._lease(nbytes) for nbytes in code.scratch_bytes]
+        name = f"scratch of {code.name}"
+        scratch = [self._lease(nbytes, name) for nbytes in code.scratch_bytes]
         available = [*operands, *scratch]
-        status = Binding(self._device.status, 0, STATUS_BYTES)
-        launches: list[_Launch] = []
+        launches: list[Launch] = []
         for dispatch in code.dispatches:
             sources = [available[number] for number in dispatch.buffers]
             if dispatch.uses_status:
-                sources.append(status)
+                sources.append(self._status())
             if 0 in dispatch.workgroups:
                 continue
             pipeline = self._device.gpu.create_pipeline(
                 dispatch.text, len(sources), dispatch.name, cached=self._shares_pipelines
             )
-            launches.append(_Launch(dispatch, pipeline, sources))
+            launches.append(Launch(dispatch, pipeline, sources))
         return launches
 
     # Running
@@ -236,9 +253,9 @@ class WgslProgram(Program):
         return memories
 
     def _dispatch(
-        self, launch: _Launch, memories: Sequence[Memory], leased: Sequence[Memory]
+        self, launch: Launch, memories: Sequence[Memory], leased: Sequence[Memory]
     ) -> Dispatch:
-        bindings = [_resolve(source, memories, leased) for source in launch.sources]
+        bindings = [self._resolve(source, memories, leased) for source in launch.sources]
         key = tuple(binding.memory for binding in bindings)
         group = launch.groups.get(key)
         if group is None:
@@ -250,18 +267,20 @@ class WgslProgram(Program):
             launch.groups.move_to_end(key)
         return Dispatch(launch.pipeline, group, launch.code.workgroups)
 
+    def _resolve(
+        self, source: Source, memories: Sequence[Memory], leased: Sequence[Memory]
+    ) -> Binding:
+        """The memory that stands for a source in one call."""
+        if isinstance(source, Binding):
+            return source
+        # A binding of no bytes is rejected, and a kernel declares at least one element.
+        size = max(ELEMENT_BYTES, source.nbytes)
+        if isinstance(source, Argument):
+            return Binding(memories[source.position], 0, size)
+        return Binding(leased[source.number], source.offset, size)
 
-def _resolve(source: _Source, memories: Sequence[Memory], leased: Sequence[Memory]) -> Binding:
-    if isinstance(source, Binding):
-        return source
-    # A binding of no bytes is rejected, and a kernel declares at least one element.
-    size = max(ELEMENT_BYTES, source.nbytes)
-    if isinstance(source, _Argument):
-        return Binding(memories[source.position], 0, size)
-    return Binding(leased[source.number], source.offset, size)
 
-
-def _entry(module: ModuleOp) -> FuncOp:
+def entry_of(module: ModuleOp) -> FuncOp:
     """`@main`, or else the only function."""
     functions = [op for op in module.ops if isinstance(op, FuncOp)]
     main = [op for op in functions if op.sym_name.data == "main"] or functions

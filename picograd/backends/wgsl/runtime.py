@@ -89,6 +89,15 @@ class Dispatch:
     workgroups: tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class Copy:
+    """Bytes of one memory, copied to the start of a binding; they fill it."""
+
+    source: Memory
+    offset: int
+    target: Binding
+
+
 class Gpu:
     """An opened GPU. All methods may be called from any thread of the process that opened it."""
 
@@ -296,6 +305,29 @@ class Gpu:
             return BindGroup(
                 self._device.create_bind_group(layout=pipeline.layout, entries=entries)
             )
+
+    def submit_steps(self, steps: Sequence[Dispatch | Copy]) -> None:
+        """Run kernels and copies one after another: each kernel in a compute pass of its own."""
+        self.check_process()
+        with self._lock:
+            encoder = self._device.create_command_encoder()
+            for step in steps:
+                if isinstance(step, Copy):
+                    target = step.target
+                    encoder.copy_buffer_to_buffer(
+                        step.source.handle,
+                        step.offset,
+                        target.memory.handle,
+                        target.offset,
+                        target.nbytes,
+                    )
+                    continue
+                compute_pass = encoder.begin_compute_pass()
+                compute_pass.set_pipeline(step.pipeline.handle)
+                compute_pass.set_bind_group(0, step.group.handle)
+                compute_pass.dispatch_workgroups(*step.workgroups)
+                compute_pass.end()
+            self._queue.submit([encoder.finish()])
 
     def submit(self, dispatches: Sequence[Dispatch]) -> None:
         """Run kernels one after another: one encoder and one compute pass for all of them.

@@ -41,6 +41,18 @@ def memory_type(type: Attribute) -> str:
     return "u32" if name == "bool" else name
 
 
+POISON = 0x7E7E7E7E
+"""The word that memory starts with in checked execution: 8.5e37, or 2122219134, and no bool. WGSL
+may assume that there is no NaN, so poison is finite.
+"""
+
+
+def poison(type: Attribute) -> str:
+    """The poison of a stored element."""
+    name = memory_type(type)
+    return f"0x{POISON:08x}u" if name == "u32" else f"bitcast<{name}>(0x{POISON:08x}u)"
+
+
 def integer(value: int) -> str:
     """An i32 literal. The least i32 has no literal, since its absolute value is too large."""
     if value == -(2**31):
