@@ -82,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             code="PG802",
             expected=f"1 to {most}",
             found=str(epochs),
+            hint="leave --epochs out to train until the end",
         )
     trainings: list[Training] = []
     for device in [arguments.device] if arguments.device else DEVICES:

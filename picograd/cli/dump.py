@@ -109,6 +109,7 @@ def find_target(target: str) -> tuple[Path, Callable[..., Any], tuple[Tensor, ..
             code="PG816",
             expected="a function or a picograd.nn.Module",
             found=type(found).__name__,
+            hint="name a function of the file, or write one around it",
         )
     return Path(file).resolve(), found, _inputs_of_defaults(found, target)
 

@@ -24,12 +24,18 @@ _PRINTED = re.compile(r'\n```text title="prints"\n.*?^```$\n', re.DOTALL | re.MU
 def run_example(entry: Entry) -> str:
     """What the example of an entry prints, in a folder of its own.
 
-    A program prints the error that it raises; a command what it writes to standard error. Raises
-    PicogradError for an example that raises no error.
+    A program prints the error that it raises, and so does a command. Raises PicogradError for an
+    example that raises no error.
     """
     errors = [error for error in _errors_of(entry) if error]
     if not errors:
-        raise PicogradError(f"the example of {entry.code} runs without an error", code="PG714")
+        raise PicogradError(
+            f"the example of {entry.code} runs without an error",
+            code="PG714",
+            expected=f"a program or a command that raises {entry.code}",
+            found="none",
+            hint="correct the example in its file of picograd/errors/entries",
+        )
     return "".join(errors)
 
 
@@ -55,7 +61,9 @@ def _command(line: str) -> str:
     printed = io.StringIO()
     with contextlib.redirect_stderr(printed):
         main(shlex.split(line)[1:])
-    return printed.getvalue()
+    # What stands before the error tells how long things took.
+    _, mark, error = printed.getvalue().partition("picograd: error: ")
+    return mark + error
 
 
 def _program(file: Path) -> str:

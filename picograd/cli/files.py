@@ -26,6 +26,7 @@ def read_text(name: str) -> str:
             code="PG814",
             expected="UTF-8 text",
             found=f"byte {error.start} is not",
+            hint="check that it is the file you mean, and save it as UTF-8",
         ) from error
     except OSError as error:
         raise UsageError(
@@ -59,6 +60,7 @@ def load_python(name: str) -> ModuleType:
             code="PG814",
             expected="a file whose name ends in .py",
             found=path.name,
+            hint="give the file a name that ends in .py",
         )
     module = importlib.util.module_from_spec(spec)
     # Dataclasses look their own module up by its name while it is being loaded.

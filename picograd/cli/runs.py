@@ -46,6 +46,7 @@ def _random_array(rng: np.random.Generator, type: Attribute) -> Array:
             code="PG608",
             expected="tensor<…> or memref<…> arguments",
             found=str(type),
+            hint="make inputs in Python, and call picograd.semantics.evaluate",
         )
     array = cast(TensorType[Attribute] | MemRefType[Attribute], type)
     shape = array.get_shape()
@@ -55,6 +56,7 @@ def _random_array(rng: np.random.Generator, type: Attribute) -> Array:
             code="PG608",
             expected="sizes that are numbers",
             found=str(array),
+            hint="write the sizes out; a program is compiled once for each shape",
         )
     dtype = dtypes.from_ir(array.element_type)
     if dtype.is_float:

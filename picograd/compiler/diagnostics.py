@@ -87,7 +87,12 @@ def _broken_rule(error: BaseException, op: str, where: str) -> VerificationError
     An op says what it means with an error of picograd's, or with one of xDSL's that it causes.
     """
     own = error if isinstance(error, PicogradError) else error.__cause__
-    known = own if isinstance(own, PicogradError) else PicogradError(message_of(error), code="PG602")
+    if not isinstance(own, PicogradError):
+        own = PicogradError(message_of(error), code="PG602")
+    return _about_ir(own, op, where)
+
+
+def _about_ir(known: PicogradError, op: str, where: str) -> VerificationError:
     named = op in known.message or known.message.startswith(f"{op.rpartition('.')[2]}: ")
     return VerificationError(
         known.message if named else f"{op}: {known.message}",

@@ -60,6 +60,7 @@ def test_a_device_that_failed_is_refused_and_tried_again(tmp_path: Path) -> None
         with pytest.raises(DeviceError, match="'cpu' is refused") as caught:
             require_trust(device("cpu"), tmp_path, failing)
         assert "scan: expected 1, found 2" in str(caught.value)
+        assert caught.value.code == "PG305"
         assert device("cpu").adapter in caught.value.where
     require_trust(device("cpu"), tmp_path, passing)
 

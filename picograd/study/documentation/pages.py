@@ -194,6 +194,7 @@ def traced_program(page: Path, text: str, name: str) -> str:
             code="PG714",
             expected="one",
             found="none",
+            hint="add the block: the IR in the page is made of it",
         )
     with TemporaryDirectory() as folder:
         # A real file, so that the IR can say which line it came from.

@@ -31,8 +31,9 @@ def test_symbols_come_from_the_process_or_from_imports():
 
 
 def test_errors_name_the_cause():
-    with pytest.raises(CompileError, match="rejected the text"):
+    with pytest.raises(CompileError, match="rejected the text") as caught:
         object_code("define i64 @broken( {")
+    assert caught.value.code == "PG902"
     with pytest.raises(CompileError, match="link"):
         Library(
             object_code(

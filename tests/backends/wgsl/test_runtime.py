@@ -52,6 +52,7 @@ def test_without_a_usable_adapter_the_error_tells_the_remedy() -> None:
     with pytest.raises(DeviceError, match="no GPU adapter") as caught:
         choose_adapter([])
     assert caught.value.found == "no adapter at all"
+    assert caught.value.code == "PG304"
 
 
 @pytest.fixture
@@ -116,8 +117,9 @@ def test_equal_texts_share_a_pipeline(gpu: Gpu) -> None:
 
 @pytest.mark.gpu
 def test_bad_wgsl_is_a_compile_error_that_names_the_kernel(gpu: Gpu) -> None:
-    with pytest.raises(CompileError, match="kernel broken"):
+    with pytest.raises(CompileError, match="kernel broken") as caught:
         gpu.create_pipeline("fn main() { let x: i32 = 1.0f; }", 0, "broken")
+    assert caught.value.code == "PG903"
     assert run_double(gpu, np.ones(64, np.float32))[0] == 2
 
 
@@ -126,6 +128,21 @@ def test_a_buffer_beyond_the_device_is_a_limit_error(gpu: Gpu) -> None:
     with pytest.raises(LimitError, match="larger than the GPU can hold") as caught:
         gpu.create_memory(gpu.limits.max_buffer_bytes + 16, "weights")
     assert caught.value.where == "weights"
+    assert caught.value.code == "PG307"
+
+
+@pytest.mark.gpu
+def test_a_driver_without_room_is_a_device_error(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = gpu._wgpu.GPUError("Not enough memory left.\nMore of the driver's words")
+
+    def full(**_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(gpu._device, "create_buffer", full)
+    with pytest.raises(DeviceError, match="no room for 4096 bytes") as caught:
+        gpu.create_memory(4096, "weights")
+    assert caught.value.code == "PG306"
+    assert caught.value.found == "Not enough memory left."
 
 
 @pytest.mark.gpu
@@ -176,5 +193,5 @@ def test_a_forked_child_gets_a_clear_error(gpu: Gpu) -> None:
     assert ours.poll(30)
     message = ours.recv()
     child.join(30)
-    assert "forked" in message
+    assert message.startswith("[PG310] ") and "forked" in message
     assert "spawn" in message
