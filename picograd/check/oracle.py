@@ -197,7 +197,7 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
         return Examination(None, checks, error.message)
     except SanitizerError as error:
         return found(Fault.MEMORY, _words(error), error=error)
-    except (Exception, SystemExit) as error:  # whatever a back end raises is its failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001, whatever a back end raises
         return found(_fault_of(error), _words(error), error=error)
     donated = set(executable.donated.values())
     for number, (buffer, array) in enumerate(zip(buffers, given, strict=True)):
