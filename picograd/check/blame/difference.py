@@ -1,7 +1,7 @@
 """What is different between two modules: the lines that one rewrite touched, before and after.
 
 Printed IR numbers what has no name and tells equal names apart by a number, so one op less changes
-the names of all that follow. The two texts are therefore aligned without their names first; then
+the names of all that follow. The two texts are therefore aligned without those numbers first; then
 the second takes over the first one's names, and what is still different was touched.
 """
 
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 _VALUE = re.compile(r"%[\w$.-]+")
+_NUMBER = re.compile(r"%(\d+|[\w$.-]*?_\d+)(?![\w$.-])")
+"""A value that has no name, or one that others have as well."""
 _CONTEXT = 1
 """Untouched lines shown on either side of a touched one."""
 _MOST_LINES = 40
@@ -38,8 +40,7 @@ def _renamed(old: Sequence[str], new: Sequence[str]) -> list[str]:
     """The new lines, in which values that stand in the same places are called as in the old."""
     names: dict[str, str] = {}
     taken: set[str] = set()
-    bare_old = [_VALUE.sub("%", line) for line in old]
-    bare_new = [_VALUE.sub("%", line) for line in new]
+    bare_old, bare_new = ([_NUMBER.sub(_bare, line) for line in text] for text in (old, new))
     for tag, first, last, start, _ in _opcodes(bare_old, bare_new):
         if tag == "equal":
             for offset in range(last - first):
@@ -55,9 +56,15 @@ def _renamed(old: Sequence[str], new: Sequence[str]) -> list[str]:
     everywhere = {name for line in old for name in _VALUE.findall(line)} | taken
     for name in dict.fromkeys(name for line in new for name in _VALUE.findall(line)):
         if name not in names:
-            names[name] = _free(name, everywhere)
+            numbered = _NUMBER.fullmatch(name) is not None
+            names[name] = _free(name, everywhere if numbered else taken)
             everywhere.add(names[name])
     return [_VALUE.sub(lambda match: names[match[0]], line) for line in new]
+
+
+def _bare(value: re.Match[str]) -> str:
+    """A value without the number that is, or ends, its name."""
+    return "%" + value[1].rstrip("0123456789").rstrip("_")
 
 
 def _free(name: str, taken: set[str]) -> str:
