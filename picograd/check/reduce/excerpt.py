@@ -144,18 +144,27 @@ def _note(
     return note
 
 
+def name_of(note: Mapping[str, Attribute]) -> str | None:
+    """The user's name for an argument; None where it has none that can be a name in IR."""
+    name = note.get(NAME)
+    if isinstance(name, StringAttr) and SSAValue.is_valid_name(name.data):
+        return name.data
+    return None
+
+
 def module_with(
     module: ModuleOp, function: FuncOp, block: Block, notes: Sequence[dict[str, Attribute]]
 ) -> ModuleOp:
     """A copy of a module in which a function has another body."""
-    taken = {str(note[NAME]) for note in notes if NAME in note}
+    taken = {name_of(note) for note in notes}
     for argument, note in zip(block.args, notes, strict=True):
         if NAME not in note:
             name = argument.name_hint or f"x{argument.index}"
-            while str(StringAttr(name)) in taken:
+            while name in taken:
                 name += "_"
+            taken.add(name)
             note[NAME] = StringAttr(name)
-            taken.add(str(note[NAME]))
+        argument.name_hint = argument.name_hint or name_of(note)
     terminator = block.last_op
     assert terminator is not None
     rebuilt = FuncOp(

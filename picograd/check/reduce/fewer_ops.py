@@ -13,11 +13,15 @@ from picograd.check.reduce.excerpt import (
     values_of,
 )
 from picograd.check.reduce.search import REFUSALS, Search
+from picograd.passes import Level
+from picograd.passes.base import level_of
 from picograd.semantics.evaluate import entry_of
 
 
 def fewer_results(search: Search) -> None:
     """Return fewer values; what was computed for the others only is not needed then."""
+    if level_of(search.best.module) not in (Level.TENSOR, Level.KERNEL):
+        return
     base = search.best
     function = entry_of(base.module)
 
@@ -33,6 +37,8 @@ def fewer_results(search: Search) -> None:
 
 def fewer_ops(search: Search) -> None:
     """Take ops away; arguments hold what they computed. What nobody reads goes first."""
+    if level_of(search.best.module) not in (Level.TENSOR, Level.KERNEL):
+        return
     first = search.best
     search.accept(lambda: excerpt(first, range(len(ops_of(entry_of(first.module)))), {}))
     base = search.best

@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.oracle import Case, Failure
 from picograd.check.reduce.dtypes import simpler_dtypes
+from picograd.check.reduce.fewer_kernels import fewer_kernels, fewer_stores
 from picograd.check.reduce.fewer_ops import fewer_ops, fewer_results
 from picograd.check.reduce.look import Look, Seen, look_here
 from picograd.check.reduce.pass_lists import shorter_passes
@@ -33,6 +34,8 @@ Tell: TypeAlias = Callable[[str], None]
 PHASES: Sequence[tuple[str, Callable[[Search], None]]] = (
     ("fewer results", fewer_results),
     ("fewer ops", fewer_ops),
+    ("fewer kernels", fewer_kernels),
+    ("fewer stores", fewer_stores),
     ("operands in place of ops", ops_by_operands),
     ("constants in place of ops", ops_by_constants),
     ("smaller sizes", smaller_sizes),
@@ -148,7 +151,8 @@ def describe(program: Program) -> str:
     elements = sum(array.size for array in program.inputs)
     return (
         f"{ops} op{'s' * (ops != 1)}, {len(function.args)} "
-        f"argument{'s' * (len(function.args) != 1)} of {elements} elements"
+        f"argument{'s' * (len(function.args) != 1)}, {elements} "
+        f"element{'s' * (elements != 1)} of input"
     )
 
 

@@ -1,0 +1,183 @@
+"""Large cases become small ones that fail alike: the same fault, by the same rule on such an op."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from picograd.check.oracle import Case, Failure, examine
+from picograd.check.reduce.look import Seen, family_of, look_here
+from picograd.check.reduce.reducer import count_ops, reduce, smaller
+from picograd.check.reduce.search import Program
+from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.validation.fault import Fault
+from picograd.dialects.literals import Array
+from picograd.passes import CSE, DCE, Canonicalize, Pass
+from picograd.semantics.evaluate import entry_of
+from tests.check.reduce.wrong_passes import (
+    Crash,
+    DropResult,
+    TwoFaults,
+    WrongShape,
+    WrongValue,
+    case_of,
+    failing,
+)
+
+LARGE = """
+func.func @main(%x: tensor<9x14xf64>, %i: tensor<5xi64>) -> (tensor<9xf64>, tensor<14x9xf64>) {
+  %e = pico.unary exp %x : tensor<9x14xf64>
+  %t = pico.unary tanh %e : tensor<9x14xf64>
+  %p = pico.binary mul %t, %x : tensor<9x14xf64>
+  %s = pico.reduce add %p axes [1] : tensor<9x14xf64> -> tensor<9xf64>
+  %q = pico.unary sqrt %s : tensor<9xf64>
+  %r = pico.permute %p by [1, 0] : tensor<9x14xf64> -> tensor<14x9xf64>
+  func.return %q, %r : tensor<9xf64>, tensor<14x9xf64>
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "fault", "most"),
+    [
+        (WrongValue(), Fault.VALUES, 1),
+        (WrongShape(), Fault.INVALID, 2),
+        (Crash(), Fault.CRASH, 1),
+        (DropResult(), Fault.SIGNATURE, 2),
+    ],
+)
+def test_large_random_modules_become_small(step: Pass, fault: Fault, most: int) -> None:
+    passes = Pipeline((CSE(), step, DCE()))
+    case, failure = next(failing(passes, ops=60, seed=3))
+    family = family_of(case)
+    small = reduce(case, failure)
+    again = examine(small)
+    assert failure.fault == fault
+    assert again is not None and again.alike(failure)
+    assert family_of(small) == family
+    assert count_ops(case.module) >= 40 and count_ops(small.module) <= most, str(small.module)
+    assert small.passes == (step,)
+
+
+def test_three_hundred_ops_become_one() -> None:
+    chain = ["%v0 = pico.unary neg %x : tensor<4xf32>"]
+    for number in range(1, 300):
+        kind = "mul" if number == 170 else "add" if number % 3 else "maximum"
+        chain.append(f"%v{number} = pico.binary {kind} %v{number - 1}, %x : tensor<4xf32>")
+    text = "func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {\n" + "\n".join(chain)
+    case = case_of(text + "\nfunc.return %v299 : tensor<4xf32>\n}", WrongValue())
+    failure = examine(case)
+    assert failure is not None
+    small = reduce(case, failure)
+    (op, _) = entry_of(small.module).body.block.ops
+    assert "pico.binary mul" in str(op)
+
+
+def test_all_that_is_left_is_simple() -> None:
+    case = case_of(LARGE, Canonicalize(), WrongValue(often=False), DCE())
+    failure = examine(case)
+    assert failure is not None
+    small = reduce(case, failure)
+    assert str(small.passes) == "wrong_value"
+    function = entry_of(small.module)
+    assert [str(argument.type) for argument in function.args] == ["tensor<f32>"] * 2
+    assert {float(array) for array in small.inputs} <= {0.0, 1.0}
+
+
+def test_a_wrong_value_does_not_slip_into_a_crash() -> None:
+    case = case_of(LARGE, TwoFaults())
+    failure = examine(case)
+    assert failure is not None and failure.fault == Fault.VALUES
+    small = reduce(case, failure)
+    again = examine(small)
+    assert again is not None and again.fault == Fault.VALUES
+    assert all(argument.type.get_shape() for argument in entry_of(small.module).args)  # type: ignore[attr-defined]
+    assert family_of(small) == "product_to_sum on pico.binary mul"
+
+
+def test_no_candidate_that_is_taken_fails_otherwise() -> None:
+    """The reducer may take only what it was told fails alike, by the same rule."""
+    case = case_of(LARGE.replace("sqrt", "neg").replace("tanh", "abs"), TwoFaults())
+    failure = examine(case)
+    assert failure is not None
+    alike: list[str] = []
+
+    def look(case: Case, like: Failure | None) -> Seen | None:
+        seen = look_here(case, like)
+        if seen is not None and seen.family == "product_to_sum on pico.binary mul":
+            alike.append(str(case.module))
+        return seen
+
+    small = reduce(case, failure, look=look)
+    assert str(small.module) == alike[-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [
+        ("mul", "product_to_sum on pico.binary mul"),
+        ("div", "quotient_to_difference on pico.binary div"),
+    ],
+)
+def test_one_rules_mistake_does_not_slip_into_anothers(kind: str, family: str) -> None:
+    """Both rules are wrong about this module, and the first wrong one is the one to be shown."""
+    first = LARGE.replace("binary mul", f"binary {kind}")
+    case = case_of(first.replace("unary sqrt %s", "binary mul %s, %s"), TwoFaults())
+    failure = examine(case)
+    assert failure is not None
+    small = reduce(case, failure)
+    assert family_of(case) == family_of(small)
+    if kind == "mul":
+        assert family_of(small) == family
+        return
+    assert family_of(small) in (family, "product_to_sum on pico.binary mul")
+
+
+def test_what_is_small_already_stays() -> None:
+    text = """
+    func.func @main(%x: tensor<f32>, %y: tensor<f32>) -> tensor<f32> {
+      %z = pico.binary mul %x, %y : tensor<f32>
+      func.return %z : tensor<f32>
+    }
+    """
+    case = case_of(text, WrongValue())
+    case = Case(case.module, (np.float32(0).reshape(()), np.float32(1).reshape(())), case.passes)
+    failure = examine(case)
+    assert failure is not None
+    small = reduce(case, failure)
+    assert count_ops(small.module) == 1 and len(small.inputs) == 2
+
+
+def test_what_does_not_fail_is_not_reduced() -> None:
+    case = case_of(LARGE, Canonicalize())
+    failure = Failure(Fault.VALUES, "canonicalize", 0, "")
+    assert reduce(case, failure) is case
+
+
+def test_the_same_case_gives_the_same_result() -> None:
+    texts: set[str] = set()
+    for _ in range(2):
+        case = case_of(LARGE, WrongShape())
+        failure = examine(case)
+        assert failure is not None
+        texts.add(str(reduce(case, failure).module))
+    assert len(texts) == 1
+
+
+def test_a_program_shrinks_for_any_reason() -> None:
+    """`smaller` knows no passes: here, whatever computes a tanh of something large fails."""
+    case = case_of(LARGE)
+
+    def fails(module: object, inputs: Sequence[Array]) -> bool:
+        return "tanh" in str(module)
+
+    found = smaller(Program(case.module, case.inputs), fails)
+    assert count_ops(found.module) == 1
+    assert [array.shape for array in found.inputs] == [()]
+
+
+def test_nothing_is_tried_when_the_time_is_over() -> None:
+    case = case_of(LARGE, WrongValue())
+    failure = examine(case)
+    assert failure is not None
+    assert str(reduce(case, failure, seconds=0.0).module) == str(case.module)
