@@ -1,0 +1,234 @@
+"""The oracle: each kind of fault is told from the others, and what is right is left alone."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import ReturnOp
+from xdsl.rewriter import Rewriter
+
+from picograd.backends.llvm.device import CpuDevice
+from picograd.check.meaning import WAY_TO
+from picograd.check.oracle import Case, examination, examine
+from picograd.check.programs import random_samples
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.pipelines import pipeline
+from picograd.compiler.validation.fault import Fault
+from picograd.dialects.dtypes import bool_, float32, int32, int64
+from picograd.dialects.loop import LaunchOp
+from picograd.dialects.tensor import BinaryOp, UnaryOp
+from picograd.errors import PipelineError
+from picograd.passes import Level, Pass
+from picograd.semantics.evaluate import entry_of
+
+TEXT = """
+func.func @main(%x: tensor<3x2xf32>, %w: tensor<3x2xf32>) -> (tensor<3x2xf32>, tensor<3xf32>) {
+  %a = pico.unary exp %x : tensor<3x2xf32>
+  %b = pico.binary mul %a, %w : tensor<3x2xf32>
+  %c = pico.reduce add %b axes [1] : tensor<3x2xf32> -> tensor<3xf32>
+  func.return %b, %c : tensor<3x2xf32>, tensor<3xf32>
+}
+"""
+
+ONE_KERNEL = """
+func.func @main(%x: tensor<3x2xf32>, %w: tensor<3x2xf32>) -> tensor<3x2xf32> {
+  %a = pico.unary exp %x : tensor<3x2xf32>
+  func.return %a : tensor<3x2xf32>
+}
+"""
+
+
+def case(*passes: Pass | str, device: str = "reference", text: str = TEXT) -> Case:
+    module = parse_module(text)
+    rng = np.random.default_rng(5)
+    x, w = (rng.normal(size=(3, 2)).astype(np.float32) for _ in range(2))
+    return Case(module, (x, w), as_passes(passes), device)
+
+
+def pass_that(apply: Callable[[ModuleOp], object], level: Level = Level.TENSOR) -> Pass:
+    """A pass that does what a function says."""
+
+    class Made(Pass):
+        name: ClassVar[str] = "made"
+        level_in: ClassVar[Level] = level
+        level_out: ClassVar[Level] = level
+
+        def apply(self, ctx: Any, op: ModuleOp) -> None:
+            apply(op)
+
+    return Made()
+
+
+def first(module: ModuleOp, kind: type[Any]) -> Any:
+    return next(op for op in module.walk() if isinstance(op, kind))
+
+
+def swap_exp(module: ModuleOp) -> None:
+    op = first(module, UnaryOp)
+    Rewriter.replace_op(op, UnaryOp("tanh", op.x))
+
+
+def divide_by_zero(module: ModuleOp) -> None:
+    _ = 1 // 0
+
+
+def return_twice(module: ModuleOp) -> None:
+    end = first(module, ReturnOp)
+    end.operands = [end.operands[0], end.operands[0], end.operands[1]]
+    entry_of(module).update_function_type()
+
+
+def use_before_definition(module: ModuleOp) -> None:
+    op = first(module, BinaryOp)
+    op.detach()
+    block = entry_of(module).body.block
+    assert block.first_op is not None
+    block.insert_op_before(op, block.first_op)
+
+
+def write_to_argument(module: ModuleOp) -> None:
+    """Let the first kernel, which reads %x, write to %w."""
+    launch = first(module, LaunchOp)
+    x, w, *_ = entry_of(module).args
+    launch.operands = [x if value is x else w for value in launch.operands]
+
+
+def leave(module: ModuleOp) -> None:
+    sys.exit(3)
+
+
+WRONG = {
+    Fault.VALUES: swap_exp,
+    Fault.CRASH: divide_by_zero,
+    Fault.SIGNATURE: return_twice,
+    Fault.INVALID: use_before_definition,
+}
+
+
+@pytest.mark.parametrize("fault", WRONG, ids=lambda fault: fault.name)
+def test_each_fault_is_told_from_the_others(fault: Fault) -> None:
+    failure = examine(case("canonicalize", pass_that(WRONG[fault]), "cse"))
+    assert failure is not None
+    assert (failure.fault, failure.culprit, failure.stage) == (fault, "made", 1)
+    assert (failure.excess is not None) == (fault == Fault.VALUES)
+    assert failure.detail
+
+
+def test_the_first_value_that_differs_is_named() -> None:
+    found = examine(case(pass_that(swap_exp)))
+    assert found is not None and found.excess is not None
+    assert (found.excess.output, found.excess.index) == (0, (0, 0))
+    given = case()
+    assert found.excess.expected == pytest.approx(
+        float(np.exp(given.inputs[0][0, 0]) * given.inputs[1][0, 0]), rel=1e-5
+    )
+    assert found.excess.found == pytest.approx(
+        float(np.tanh(given.inputs[0][0, 0]) * given.inputs[1][0, 0]), rel=1e-5
+    )
+
+
+def test_an_argument_that_nobody_donated_is_not_written() -> None:
+    way = as_passes(WAY_TO[Level.LOOP])
+    found = examine(case(*way, pass_that(write_to_argument, Level.LOOP), text=ONE_KERNEL))
+    assert found is not None
+    assert (found.fault, found.stage) == (Fault.ARGUMENT, len(way))
+
+
+def test_a_pass_that_leaves_python_crashes() -> None:
+    found = examine(case(pass_that(leave)))
+    assert found is not None
+    assert found.fault == Fault.CRASH
+
+
+def test_alike_is_the_same_fault_of_the_same_pass() -> None:
+    crash, value = (examine(case(pass_that(f))) for f in (divide_by_zero, swap_exp))
+    later = examine(case("cse", pass_that(divide_by_zero)))
+    other = examine(case(pass_that(lambda module: {}["nothing"])))
+    assert crash is not None and value is not None and later is not None and other is not None
+    assert crash.alike(later)
+    assert not crash.alike(value)
+    assert not crash.alike(other)  # another exception
+
+
+def test_an_illegal_order_is_the_mistake_of_who_asks() -> None:
+    with pytest.raises(PipelineError):
+        examine(case("fuse"))
+
+
+def test_what_a_device_refuses_is_no_failure() -> None:
+    text = "func.func @main(%x: tensor<2xf64>) -> tensor<2xf64> { func.return %x : tensor<2xf64> }"
+    wide = Case(parse_module(text), (np.array([1.0, 2.0]),), pipeline("gpu"))
+    found = examination(wide)
+    assert found.failure is None
+    assert "float64" in found.refused or "f64" in found.refused
+
+
+@pytest.mark.parametrize("passes", ["", "canonicalize,cse", "outline_kernels,fuse"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def test_a_device_runs_what_the_passes_leave(device: str, passes: str) -> None:
+    found = examination(case(passes, device=device))
+    assert found.failure is None
+    assert found.kernels > 0
+
+
+def test_a_wrong_device_is_the_culprit(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = case(*pipeline("cpu"), device="cpu")
+    download = CpuDevice.download
+    monkeypatch.setattr(CpuDevice, "download", lambda self, buffer: download(self, buffer) * 2)
+    found = examine(given)
+    assert found is not None
+    assert found.stage == len(given.passes)
+    assert found.culprit == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def test_random_programs_are_right(device: str) -> None:
+    for sample in random_samples(12, 3, dtypes=(float32, int32, bool_, int64), fewest_ops=4):
+        given = Case(sample.module, tuple(sample.inputs), Pipeline(pipeline(device)), device)
+        assert examine(given) is None
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+def test_an_index_out_of_range_stays_one(device: str) -> None:
+    text = """
+    func.func @main(%x: tensor<4xf32>, %i: tensor<2xi64>) -> tensor<2xf32> {
+      %y = pico.gather %x at %i axis 0 : tensor<4xf32>, tensor<2xi64> -> tensor<2xf32>
+      func.return %y : tensor<2xf32>
+    }
+    """
+    inputs = (np.arange(4, dtype=np.float32), np.array([1, 9]))
+    assert examine(Case(parse_module(text), inputs, pipeline("cpu"), device)) is None
+
+
+EDGES = {
+    "size 0": (
+        """
+        func.func @main(%x: tensor<0x3xf32>) -> tensor<0xf32> {
+          %y = pico.reduce add %x axes [1] : tensor<0x3xf32> -> tensor<0xf32>
+          func.return %y : tensor<0xf32>
+        }
+        """,
+        [np.zeros((0, 3), np.float32)],
+    ),
+    "rank 0, NaN": (
+        """
+        func.func @main(%x: tensor<f32>) -> tensor<f32> {
+          %y = pico.unary exp %x : tensor<f32>
+          func.return %y : tensor<f32>
+        }
+        """,
+        [np.array(np.nan, np.float32)],
+    ),
+    "no results": ("func.func @main() { func.return }", []),
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+def test_edges(edge: str, device: str) -> None:
+    text, inputs = EDGES[edge]
+    assert examine(Case(parse_module(text), tuple(inputs), pipeline("cpu"), device)) is None
