@@ -64,6 +64,23 @@ def test_every_operation_splits(width: int) -> None:
     check_passes(EVERYTHING, [UnrollTiles(width=width), UnrollTiles(width=width)])
 
 
+SHUFFLED = """
+loop.kernel @shuffled(%x: memref<7xf32>, %b: memref<4xf32>, %y: memref<5xf32>, %z: memref<9xf32>) {
+  %v = loop.load %x[t0] : memref<7xf32> to vector<7xf32>
+  %w = loop.load %b[t0] : memref<4xf32> to vector<4xf32>
+  %s = loop.shuffle %v, %w [10, 0, 6, 3, 3] : vector<7xf32>, vector<4xf32> to vector<5xf32>
+  %r = loop.shuffle %s, %s [9, 8, 7, 6, 5, 4, 3, 2, 1] : vector<5xf32>, vector<5xf32> to vector<9xf32>
+  loop.store %s, %y[t0] : vector<5xf32>, memref<5xf32>
+  loop.store %r, %z[t0] : vector<9xf32>, memref<9xf32>
+}"""
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 7, 16])
+@pytest.mark.parametrize("again", [1, 2, 5])
+def test_shuffles_split_whatever_lanes_they_take(width: int, again: int) -> None:
+    check_passes(SHUFFLED, [UnrollTiles(width=width), UnrollTiles(width=again)])
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("sizes", [(8, 8), (7, 5), (16, 4), (20, 16)])
 def test_transposes(width: int, sizes: tuple[int, int]) -> None:

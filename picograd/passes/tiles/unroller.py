@@ -25,6 +25,7 @@ from picograd.dialects.loop import (
     combine,
     element_type,
     tile_rank,
+    tile_shape,
     tile_type,
     yielded,
 )
@@ -246,18 +247,44 @@ class Unroller:
         op.result.replace_all_uses_with(copy_hint(result, op.result))
 
     def shuffle(self, op: ShuffleOp, new: list[Operation]) -> None:
-        if any(len(self.parts[value]) != 1 for value in op.operands):
-            raise PassError(
-                "unroll_tiles cannot split a shuffle",
-                code="PG709",
-                expected=f"machine vectors of at most {self.widths.width} lanes",
-                found=str(op).strip(),
-                hint="run unroll_tiles once, with a width of at least that many lanes",
-            )
-        left, right = self.flat(op.operands)
-        picked = ShuffleOp(left, right, op.lanes.get_values())
-        new.append(picked)
-        self.parts[op.result] = {((), 0): copy_hint(picked.result, op.result)}
+        sources = [*self.lanes_of(op.left), *self.lanes_of(op.right)]
+        lanes = op.lanes.get_values()
+        parts = self.parts[op.result] = {}
+        for lead, offset, count in self.widths.pieces(op.result):
+            places = [sources[at] if at >= 0 else None for at in lanes[offset : offset + count]]
+            picked = self.pick(places, sources[0][0], new)
+            parts[lead, offset] = copy_hint(picked, op.result)
+
+    def lanes_of(self, value: SSAValue) -> list[tuple[SSAValue, int]]:
+        """For each lane of a vector the piece that holds it, and its place there."""
+        return [
+            (self.parts[value][lead, offset], at)
+            for lead, offset, count in self.widths.pieces(value)
+            for at in range(count)
+        ]
+
+    def pick(
+        self,
+        places: Sequence[tuple[SSAValue, int] | None],
+        anything: SSAValue,
+        new: list[Operation],
+    ) -> SSAValue:
+        """A vector of lanes of pieces, two pieces at a time; where a place is None, of anything."""
+        pieces = list(dict.fromkeys(place[0] for place in places if place is not None))
+        left, *others = pieces or [anything]
+        if not tile_rank(left.type):
+            return left
+        known = [place[1] if place and place[0] is left else -1 for place in places]
+        for right in others or [left]:
+            offset = tile_shape(left.type)[0]
+            lanes = [
+                offset + place[1] if place and place[0] is right and right is not left else at
+                for at, place in zip(known, places, strict=True)
+            ]
+            picked = ShuffleOp(left, right, lanes)
+            new.append(picked)
+            left, known = picked.result, [n if at >= 0 else -1 for n, at in enumerate(lanes)]
+        return left
 
     # Bodies
 
