@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from xdsl.dialects.func import FuncOp
 
 from picograd.compiler.validation.error import in_one_line
 from picograd.compiler.validation.expectation import expect, types_in_float64
 from picograd.compiler.validation.fault import Fault
-from picograd.compiler.validation.inputs import as_declared, fitted
+from picograd.compiler.validation.inputs import as_declared, fitted, input_types
 from picograd.compiler.validation.signature import result_names, signature_of
 from picograd.compiler.validation.wide_integers import leaves_32_bits
 from picograd.dialects.literals import Array
@@ -96,7 +97,9 @@ class Subject:
         self, step: Pass, function: FuncOp, level: Level, *, sanitize: bool = False
     ) -> Judgement:
         """Hold what the function computes after a pass against what it computed before."""
-        given = fitted(self.inputs, function)
+        added = input_types(function)[len(self.inputs) :] if step.adds_results else []
+        ones = [np.ones(type.get_shape()) for type in added]
+        given = fitted([*self.inputs, *ones], function)
         originals = [array.copy() for array in given]
         try:
             outputs = evaluate(function, given, sanitize=sanitize)

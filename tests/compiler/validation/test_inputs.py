@@ -1,0 +1,77 @@
+"""Inputs are drawn so that results say something: finite where they can be, indices inside."""
+
+import numpy as np
+
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.validation.inputs import draw_inputs
+from picograd.semantics.evaluate import evaluate
+
+ROOT = """
+func.func @main(%x: tensor<4x50xf32>, %v: tensor<4x50xf32>) -> tensor<4x50xf32> {
+  %r = pico.unary sqrt %v : tensor<4x50xf32>
+  %y = pico.binary mul %x, %r : tensor<4x50xf32>
+  func.return %y : tensor<4x50xf32>
+}
+"""
+
+INDEXED = """
+func.func @main(%x: tensor<3x2xf32>, %i: tensor<7x2xi64>) -> tensor<7x2xf32> {
+  %y = pico.gather %x at %i axis 0 : tensor<3x2xf32>, tensor<7x2xi64> -> tensor<7x2xf32>
+  func.return %y : tensor<7x2xf32>
+}
+"""
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    module = parse_module(ROOT)
+    first, second, other = (draw_inputs(module, seed) for seed in (1, 1, 2))
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(first[0], second[0], strict=True))
+    assert first[0][0].tobytes() != other[0][0].tobytes()
+
+
+def test_only_what_must_be_positive_is() -> None:
+    module = parse_module(ROOT)
+    ordinary, special = draw_inputs(module, 3)
+    x, v = ordinary
+    assert (x < 0).any()
+    assert (v >= 0).all()
+    assert np.isfinite(evaluate(module, ordinary)[0]).all()
+    assert not np.isfinite(special[0]).all()
+
+
+def test_indices_are_inside() -> None:
+    module = parse_module(INDEXED)
+    for inputs in draw_inputs(module, 0):
+        evaluate(module, inputs)
+        assert len(np.unique(inputs[1])) > 1
+
+
+def test_special_values_that_flood_the_results_are_finite() -> None:
+    module = parse_module("""
+    func.func @main(%x: tensor<40xf32>) -> tensor<f32> {
+      %y = pico.reduce add %x axes [0] : tensor<40xf32> -> tensor<f32>
+      func.return %y : tensor<f32>
+    }
+    """)
+    _, (special,) = draw_inputs(module, 0)
+    assert np.isfinite(special).all()
+    assert (special == 0).any() or (abs(special) == 1).any()
+
+
+def test_no_special_set_without_floats() -> None:
+    module = parse_module("""
+    func.func @main(%x: tensor<3xi32>, %b: tensor<2xi1>) -> tensor<3xi32> {
+      func.return %x : tensor<3xi32>
+    }
+    """)
+    assert len(draw_inputs(module, 0)) == 1
+
+
+def test_long_rows_are_drawn_small() -> None:
+    module = parse_module("""
+    func.func @main(%x: tensor<64x1024xf32>) -> tensor<64x1024xf32> {
+      func.return %x : tensor<64x1024xf32>
+    }
+    """)
+    ordinary = draw_inputs(module, 0)[0]
+    assert 0.1 < ordinary[0].std() < 0.15
