@@ -174,6 +174,17 @@ def test_a_cast_that_loses_something_stays() -> None:
     assert canonical(function(body, "%x: tensor<4xf64>", "tensor<4xf64>")).count("pico.cast") == 2
 
 
+@pytest.mark.parametrize(
+    "chain", [("i32", "f64", "i8"), ("i16", "f32", "ui8"), ("ui8", "bf16", "i8")]
+)
+def test_a_cast_by_way_of_a_float_saturates(chain: tuple[str, str, str]) -> None:
+    source, middle, target = (f"tensor<2x{name}>" for name in chain)
+    body = f"""%w = pico.cast %x to {chain[1]} : {source} -> {middle}
+    %y = pico.cast %w to {chain[2]} : {middle} -> {target}"""
+    text = canonical(function(body, f"%x: {source}", target))
+    assert text.count("pico.cast") == 2
+
+
 def test_comparisons_of_floats_know_nan() -> None:
     same = "%y = pico.compare {} %x, %x : tensor<4xf32> -> tensor<4xi1>"
     for kind, folds in (("eq", False), ("ne", False), ("lt", True), ("gt", True), ("le", False)):

@@ -17,6 +17,7 @@ from picograd.dialects.tensor import (
     BinaryOp,
     CastOp,
     CompareOp,
+    ConcatOp,
     ConstantOp,
     ConvolutionOp,
     IotaOp,
@@ -159,6 +160,12 @@ def _scatter(updates: int, size: int = 5) -> Draw:
     return draw
 
 
+def _scatter_of(scene: Scene, kind: str, shape: Shape, updates: Shape) -> SSAValue:
+    x, index = scene.value(NUMBERS, shape), scene.index(updates, shape[0])
+    dtype = (dtype_of(type_of(x)),)
+    return scene.add(ScatterOp(kind, x, index, scene.value(dtype, updates), 0))
+
+
 # Folding: the samples of each op, with constants for operands.
 
 
@@ -206,6 +213,8 @@ _EMPTY: Mapping[type[TensorOp], tuple[Draw, ...]] = {
     ArgSortOp: (lambda s: s.add(ArgSortOp(s.value(NUMBERS, (3, 0)), s.choose((0, 1)))),),
     ArgReduceOp: (lambda s: s.add(ArgReduceOp("max", s.value(NUMBERS, (3, 0)), 0)),),
     PadOp: (lambda s: s.add(PadOp(s.value(EVERY, (0, 3)), [0, 1], [0, 2], [2, 1])),),
+    ConcatOp: (lambda s: s.add(ConcatOp([x := s.value(EVERY, (0, 3)), s.like(x)], 1)),),
+    ScatterOp: (lambda s: _scatter_of(s, "add", (4, 0), (2, 0)),),
     IotaOp: (lambda s: s.add(IotaOp(0, s.choose(INTS))),),
     RandomBitsOp: (lambda s: s.add(RandomBitsOp(s.value((int32,), (4,)), (2, 0))),),
     WindowsOp: (lambda s: s.add(WindowsOp(s.value(EVERY, (0, 5)), 1, 2)),),

@@ -111,12 +111,19 @@ def cast_to_same(op: CastOp, build: Build) -> SSAValue | None:
 
 
 def cast_of_cast(op: CastOp, build: Build) -> SSAValue | None:
-    """A cast to a wider type and on to another is one cast: the first loses nothing."""
+    """A cast to a wider type and on to another is one cast: the first loses nothing.
+
+    But floats become the nearest integer, and integers wrap: i32 to f64 to i8 is not i32 to i8.
+    """
     inner = defining(op.x)
     if not isinstance(inner, CastOp):
         return None
-    source, middle = dtype_of_value(inner.x), dtype_of_value(op.x)
-    if middle.name not in _WIDER.get(source.name, frozenset()):
+    source, middle, target = map(dtype_of_value, (inner.x, op.x, op.result))
+    wider = _WIDER.get(source.name, frozenset())
+    if middle.name not in wider:
+        return None
+    fits = target is source or target.name in wider
+    if source.is_int and middle.is_float and target.is_int and not fits:
         return None
     return build(CastOp(inner.x, op.element_type))
 
