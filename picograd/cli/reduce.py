@@ -70,13 +70,19 @@ def run(arguments: argparse.Namespace) -> int:
     small = reduce(case, failure, seconds=arguments.seconds, tell=_tell, look=look)
     seen = look(small, failure)
     left = failure if seen is None else seen.failure
-    ops, fewer = count_ops(case.module), count_ops(small.module)
-    print(f"reduced:  from {ops} to {fewer} op{'s' * (fewer != 1)}")
+    print(_outcome(case, small))
     if seen is not None and seen.family:
         print(f"blame:    {seen.family}")
     print(in_words(small, left))
     _write(arguments, given, small, left)
     return EXIT_REDUCED
+
+
+def _outcome(case: Case, small: Case) -> str:
+    if small is case or str(small.module) == str(case.module):
+        return "It is as small as it gets."
+    ops, fewer = count_ops(case.module), count_ops(small.module)
+    return f"reduced:  from {ops} to {fewer} op{'s' * (fewer != 1)}"
 
 
 def _first_failure(given: Given, look: Look) -> tuple[Case, Failure] | None:

@@ -5,6 +5,7 @@ from dataclasses import MISSING, fields, replace
 
 from picograd.check.oracle import Case, Failure
 from picograd.check.reduce.chunks import fewest
+from picograd.check.reduce.look import Endless, NativeCrash
 from picograd.check.reduce.search import REFUSALS
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline
@@ -35,7 +36,10 @@ def shorter_passes(case: Case, failure: Failure, same: Callable[[Case], bool]) -
     attempt_passes(best.passes[: failure.stage + 1])
     passes = tuple(best.passes)
     fewest(range(len(passes)), lambda kept: attempt_passes([passes[place] for place in kept]))
-    for count in reversed(range(1, len(best.passes) + 1)):
+    right = len(best.passes) - (failure.stage < len(case.passes))
+    if isinstance(failure.error, NativeCrash | Endless):
+        right = 0  # which pass it is is not known, and this process must not run it
+    for count in range(right, 0, -1):
         later = _after(best, count)
         if later is not None and attempt(later):
             break
