@@ -102,6 +102,7 @@ def shared_result(result: str, other: str, program: str) -> SanitizerError:
     """The error for a call that gives one memory for a result and for something else."""
     return SanitizerError(
         f"the result %{result} shares memory with %{other}",
+        code="PG611",
         expected="results in memory of their own, unless an input is donated",
         found="buffers that overlap",
         hint="copy the input first, or donate it to this result only",

@@ -99,6 +99,7 @@ class Library:
         except RuntimeError as error:
             raise CompileError(
                 "LLVM could not link the generated code",
+                expected="symbols that are all defined",
                 code="PG902",
                 found=error,
                 hint="report this with the .ll file of the dump",
@@ -122,6 +123,7 @@ def _target_machine(processor: Processor) -> llvm.TargetMachine:
         raise CompileError(
             f"this build of LLVM cannot generate code for {processor.triple!r}",
             code="PG902",
+            expected="a processor that LLVM was built for",
             found=error,
             hint="run picograd on a machine that llvmlite supports, or use the reference device",
         ) from error
@@ -146,6 +148,7 @@ def _parse(text: str, processor: Processor, machine: llvm.TargetMachine) -> llvm
         raise CompileError(
             "LLVM rejected the text that the emitter produced",
             code="PG902",
+            expected="LLVM IR that verifies",
             found=str(error)[:2000],
             hint="an op was emitted with wrong types; report this with the module's loop level",
         ) from error

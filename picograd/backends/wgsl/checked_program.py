@@ -39,7 +39,7 @@ from picograd.backends.wgsl.program import (
     entry_of,
 )
 from picograd.backends.wgsl.runtime import Binding, Copy, Dispatch, Memory
-from picograd.backends.wgsl.status import CHECKED_STATUS_BYTES, kernel_number
+from picograd.backends.wgsl.status import CHECKED_STATUS_BYTES, kernel_number, place_of
 from picograd.backends.wgsl.storage import ELEMENT_BYTES
 from picograd.backends.wgsl.text import POISON
 from picograd.dialects.buffer import outputs_of, stored_in
@@ -201,9 +201,10 @@ class CheckedWgslProgram(WgslProgram):
         words = [int(word) for word in status.of(memory).view(np.int32)]
         bad_index, bad_access = words[:4], words[4:]
         if bad_access[0]:
-            _, number, axis, index = bad_access
+            _, number, index, _ = bad_access
+            site, axis = place_of(number)
             index *= ELEMENT_BYTES if axis == WHOLE else 1
-            raise self._sites[number].violation(axis, index, where=" on the GPU")
+            raise self._sites[site].violation(axis, index, where=" on the GPU")
         if bad_index[0]:
             _, index, size, number = bad_index
             names = {kernel_number(name): name for name in self._codes}

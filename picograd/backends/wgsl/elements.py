@@ -52,6 +52,7 @@ def constant(op: arith.ConstantOp, helpers: Helpers) -> str:
         return integer(_signed(value.value.data))
     raise CompileError(
         "only scalar constants have a WGSL spelling",
+        expected="a constant of one element",
         code="PG606",
         found=str(op).strip(),
         hint="run unroll_tiles{width=1} before emitting",

@@ -32,6 +32,7 @@ from picograd.backends.wgsl.runtime import Limits
 from picograd.backends.wgsl.status import (
     CHECKED_STATUS_BYTES,
     INSIDE_FUNCTION,
+    REPORT,
     STATUS_BYTES,
     checked_index_function,
 )
@@ -225,6 +226,7 @@ class _DispatchEmitter:
             "  let pg_thread = i32(pg_local);",
             *live,
             *self.writer.lines,
+            *([REPORT] if self.memory.uses_status else []),
             "}",
         ]
         return "\n".join(lines) + "\n"

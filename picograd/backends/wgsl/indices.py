@@ -33,6 +33,7 @@ class IndexWriter:
             if isinstance(atom, Lane | Counter):
                 raise CompileError(
                     "a register tile has no WGSL spelling",
+                    expected="an index of one element",
                     code="PG606",
                     found=f"{atom} in an index",
                     hint="run unroll_tiles{width=1} before emitting",

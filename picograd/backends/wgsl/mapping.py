@@ -27,6 +27,7 @@ def trip_count(dim: Dim, facts: LoopFacts, kernel: str) -> int:
             f"the mapped loop {dim.name!r} has no constant bound on its number of iterations",
             code="PG609",
             expected="upper bounds at a constant distance from the lower bound",
+            found=f"from {dim.lower!r} to {', '.join(map(repr, dim.uppers))}",
             hint="map another loop to the grid or the workgroup, or tile this one first",
             where=f"kernel @{kernel}",
         )

@@ -16,6 +16,7 @@ from picograd.backends.wgsl.arrays import (
     private_array,
     relative_indices,
 )
+from picograd.backends.wgsl.status import place_number
 from picograd.backends.wgsl.text import integer, memory_type, poison, value_type
 from picograd.backends.wgsl.writer import Writer
 from picograd.dialects.affine import Linear
@@ -112,15 +113,18 @@ class MemoryWriter:
         if misses(op):
             self.writer.line(f"let {self.writer.name('v', op.result)} = {type}();")
             return
-        value = self._place(op) + (" != 0u" if type == "bool" else "")
-        conditions = [self._inside(op)] if op.pad is not None else []
-        heads = self._heads(op, conditions)
-        if not heads:
-            self.writer.line(f"let {self.writer.name('v', op.result)} = {value};")
+        condition = self._inside(op) if op.pad is not None else ""
+        checks = self._checks(op)
+        before = ""
+        if checks and isinstance(self._arrays[op.memref], PrivateArray):
+            before, checks = f"_ = {checks}; ", ""  # it cannot leave its thread's variables
+        value = self._place(op, checks) + (" != 0u" if type == "bool" else "")
+        if not condition:
+            self.writer.line(f"{before}let {self.writer.name('v', op.result)} = {value};")
             return
         # Said outright: naga does not set a variable to zero again in each iteration of a loop.
         name = self.writer.variable("v", op.result, f"{type}()")
-        self._under(heads, f"{name} = {value};")
+        self.writer.line(f"if ({condition}) {{ {before}{name} = {value}; }}")
 
     def store(self, op: StoreOp, *, in_thread: bool) -> None:
         if not in_thread and isinstance(self._arrays[op.memref], SharedArray):
@@ -137,39 +141,48 @@ class MemoryWriter:
         conditions = [self._inside(op)] if op.clip is not None else []
         if self._store_if and isinstance(op.memref, BlockArgument):
             conditions.append(self._store_if)
-        self._under(self._heads(op, conditions), f"{self._place(op)} = {value};")
+        asked = [condition for condition in conditions if condition]
+        checks = self._checks(op)
+        # One inside the other: a store that shall not take place must not be reported.
+        heads = [f"if ({test}) {{" for test in (" && ".join(asked), checks) if test]
+        store = f"{self._place(op)} = {value};"
+        if checks and not self._fits(op):
+            store = ""  # a constant place outside does not compile, even if never reached
+        self.writer.line(" ".join([*heads, store, *("}" for _ in heads)]))
 
-    def _heads(self, op: LoadOp | StoreOp, conditions: Sequence[str]) -> list[str]:
-        """The `if`s around an access, outermost first: what the op asks for, then the checks."""
-        heads = [self.writer.guarded([condition for condition in conditions if condition])]
-        if self.sites is not None:
-            # Inside, not beside: an access that does not take place must not be reported.
-            heads.append(self.writer.guarded(self._checks(op, self.sites)))
-        return [head for head in heads if head]
+    def _checks(self, op: LoadOp | StoreOp) -> str:
+        """In checked execution the condition that an access is in its memory; else empty.
 
-    def _under(self, heads: Sequence[str], statement: str) -> None:
-        """Write a statement inside of some `if`s."""
-        self.writer.line(" ".join([*heads, statement, *("}" for _ in heads)]))
-
-    def _checks(self, op: LoadOp | StoreOp, sites: list[Site]) -> list[str]:
-        """The tests of an access: of each index, and of the offset that is made of them."""
+        It holds for each index, and for the offset that is made of them.
+        """
+        if self.sites is None:
+            return ""
         self.uses_status = True
-        number = integer(len(sites))
-        sites.append(site_of(op))
+        site = len(self.sites)
+        self.sites.append(site_of(op))
         text = self.writer.indices.text
         places = zip(op.indices, memref_shape(op.memref.type), strict=True)
-        tests = [(text(index), size, axis) for axis, (index, size) in enumerate(places)]
+        tests = [(index, size, axis) for axis, (index, size) in enumerate(places)]
         array = self._arrays[op.memref]
         if isinstance(array, SharedArray):
-            offset = text(self.writer.facts.linearize(op.memref.type, op.indices))
+            offset = self.writer.facts.linearize(op.memref.type, op.indices)
+        else:
+            offset = self._own_offset(op, array)
+        if not tests or offset != tests[0][0]:
             tests.append((offset, array.count, WHOLE))
-        elif not array.scalars:
-            offset = text(self._own_offset(op, array))
-            tests.append((offset, array.count, WHOLE))
-        return [
-            f"pg_inside({index}, {integer(size)}, {number}, {integer(axis)})"
+        return " & ".join(
+            f"pg_inside({text(index)}, {size}u, {integer(place_number(site, axis))})"
             for index, size, axis in tests
-        ]
+            if not index.is_constant or not 0 <= index.constant < size
+        )
+
+    def _fits(self, op: StoreOp) -> bool:
+        """Whether a store's place is not known to lie outside of its buffer."""
+        array = self._arrays[op.memref]
+        if isinstance(array, PrivateArray):
+            return True
+        offset = self.writer.facts.linearize(op.memref.type, op.indices)
+        return not offset.is_constant or 0 <= offset.constant < array.count
 
     def _own_offset(self, op: LoadOp | StoreOp, array: PrivateArray) -> Linear:
         """The place of an access in its thread's part of a buffer."""
@@ -181,7 +194,8 @@ class MemoryWriter:
         """The condition under which a padded load or clipped store takes place."""
         return self.writer.indices.inside(memref_shape(op.memref.type), op.indices)
 
-    def _place(self, op: LoadOp | StoreOp) -> str:
+    def _place(self, op: LoadOp | StoreOp, checks: str = "") -> str:
+        """Where an access takes place; at the start of its buffer unless `checks` hold."""
         array = self._arrays[op.memref]
         text = self.writer.indices.text
         if isinstance(array, SharedArray):
@@ -190,7 +204,8 @@ class MemoryWriter:
                 inside = all(self.writer.facts.within(index, size) for index, size in places)
                 self.in_bounds = self.in_bounds and inside
             offset = self.writer.facts.linearize(op.memref.type, op.indices)
-            return f"{array.name}[{text(offset)}]"
+            place = f"select(0i, {text(offset)}, {checks})" if checks else text(offset)
+            return f"{array.name}[{place}]"
         offset = self._own_offset(op, array)
         return (
             f"{array.name}_{offset.constant}" if array.scalars else f"{array.name}[{text(offset)}]"

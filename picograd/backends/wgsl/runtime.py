@@ -153,6 +153,7 @@ class Gpu:
                 raise DeviceError(
                     f"the GPU has no room for {size} bytes",
                     code="PG306",
+                    expected="room for one more buffer",
                     found=_first_line(error),
                     hint="free tensors that are no longer needed, or use smaller batches",
                     where=label,
@@ -265,6 +266,7 @@ class Gpu:
             raise CompileError(
                 f"the GPU driver rejects the WGSL of kernel {label}",
                 code="PG903",
+                expected="text that keeps the rules of WGSL",
                 found=str(error),
                 hint="this is a fault of picograd's WGSL emitter: please report it",
                 where=f"kernel @{label}",

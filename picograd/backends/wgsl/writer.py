@@ -94,5 +94,10 @@ class Writer:
     def error(self, message: str, hint: str, found: object = "") -> CompileError:
         """A CompileError that names the kernel."""
         return CompileError(
-            message, code="PG606", found=found, hint=hint, where=f"kernel @{self.kernel_name}"
+            message,
+            code="PG609",
+            expected="loops and memory that the threads of a workgroup can share",
+            found=found or "none",
+            hint=hint,
+            where=f"kernel @{self.kernel_name}",
         )
