@@ -101,7 +101,7 @@ def _given(
 
 def _replayed(arguments: argparse.Namespace, text: str, name: str) -> Given:
     """The case of a replay file; options of the command line replace what it says."""
-    named = [*_loads(text, Path(name).parent), *arguments.load]
+    named = [*loads_of(text, Path(name).parent), *arguments.load]
     loads = tuple({Path(load).resolve(): load for load in named}.values())
     known = load_passes(loads)
     found = replay.read(text, name, known)
@@ -115,7 +115,7 @@ def _replayed(arguments: argparse.Namespace, text: str, name: str) -> Given:
     return Given([case], loads, found.seed)
 
 
-def _loads(text: str, folder: Path) -> Iterator[str]:
+def loads_of(text: str, folder: Path) -> Iterator[str]:
     """The files that a replay file needs: relative to its own folder, or else to this one."""
     for line in text.splitlines():
         if not line.startswith("//"):

@@ -14,6 +14,7 @@ from picograd.check.fuzz.session import Session
 from picograd.check.fuzz.worker import Settings
 from picograd.check.oracle import examination
 from picograd.check.replay import installed_versions, read
+from picograd.cli.cases import loads_of
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table
 from picograd.cli.files import UsageError, read_text
@@ -64,6 +65,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--only", type=int, metavar="N", help="program number N of that seed alone")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side (%(default)s)")
     parser.add_argument(
+        "--case-seconds",
+        type=float,
+        default=Settings.case_seconds,
+        metavar="S",
+        help="a program that takes longer hangs (%(default)g)",
+    )
+    parser.add_argument(
         "-o",
         "--out",
         type=Path,
@@ -91,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.replay is not None:
         return replay(arguments.replay, arguments.load)
     settings = _settings(arguments)
-    session = Session(settings, Findings(arguments.out), jobs=max(1, arguments.jobs))
+    session = Session(settings, Findings(arguments.out), jobs=arguments.jobs)
     minutes = arguments.minutes
     if minutes is None and arguments.cases is None and arguments.only is None:
         minutes = _MINUTES
@@ -110,6 +118,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     """What the options ask for. Raises UsageError or another of picograd's errors for nonsense."""
+    for option in ("minutes", "cases", "jobs", "case_seconds"):
+        number = getattr(arguments, option)
+        if number is not None and number <= 0:
+            raise UsageError(
+                f"--{option.replace('_', '-')} cannot be {number}",
+                expected="a number greater than 0",
+                found=str(number),
+                hint="leave the option out, or say how long or how many",
+            )
     devices = _words(arguments.devices, "--devices", ("reference", "cpu", "gpu"))
     for name in devices:
         find_device(name)  # one that is absent is reported before anything runs
@@ -121,6 +138,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         prepare=partial(load_passes, loads),
         passes=arguments.passes,
         loads=loads,
+        case_seconds=arguments.case_seconds,
         themes=_words(arguments.themes, "--themes", tuple(THEMES))
         if arguments.themes
         else tuple(THEMES),
@@ -158,8 +176,9 @@ def report(session: Session) -> None:
     for kind, file in session.findings.files.items():
         times, first = session.findings.counted[kind], session.findings.first[kind]
         print(f"\n{kind}: {times} times\n  {first.headline[:500]}", file=sys.stderr)
+        load = "".join(f" --load {name}" for name in session.settings.loads)
         print(f"  again:    picograd fuzz --replay {file}", file=sys.stderr)
-        print(f"  drawn:    picograd fuzz {first.name}", file=sys.stderr)
+        print(f"  drawn:    picograd fuzz {first.name}{load}", file=sys.stderr)
 
 
 def _most(items: list[tuple[str, int]]) -> str:
@@ -170,8 +189,10 @@ def _most(items: list[tuple[str, int]]) -> str:
 
 def replay(file: str, loads: list[str]) -> int:
     """Examine the case in a file, and say whether what it expects still happens."""
-    known = load_passes(loads)
-    case = read(read_text(file), file, known)
+    text = read_text(file)
+    named = [*loads_of(text, Path(file).parent), *loads]
+    known = load_passes({Path(name).resolve(): name for name in named}.values())
+    case = read(text, file, known)
     here = installed_versions()
     for package, number in case.versions.items():
         if here.get(package) != number:

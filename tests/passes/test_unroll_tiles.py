@@ -65,13 +65,13 @@ def test_every_operation_splits(width: int) -> None:
 
 
 SHUFFLED = """
-loop.kernel @shuffled(%x: memref<7xf32>, %b: memref<4xf32>, %y: memref<5xf32>, %z: memref<9xf32>) {
+loop.kernel @shuffled(%x: memref<7xf32>, %b: memref<4xf32>, %y: memref<5xf32>, %z: memref<7xf32>) {
   %v = loop.load %x[t0] : memref<7xf32> to vector<7xf32>
   %w = loop.load %b[t0] : memref<4xf32> to vector<4xf32>
   %s = loop.shuffle %v, %w [10, 0, 6, 3, 3] : vector<7xf32>, vector<4xf32> to vector<5xf32>
-  %r = loop.shuffle %s, %s [9, 8, 7, 6, 5, 4, 3, 2, 1] : vector<5xf32>, vector<5xf32> to vector<9xf32>
+  %r = loop.shuffle %s, %s [9, 8, 7, 5, 4, 2, 1] : vector<5xf32>, vector<5xf32> to vector<7xf32>
   loop.store %s, %y[t0] : vector<5xf32>, memref<5xf32>
-  loop.store %r, %z[t0] : vector<9xf32>, memref<9xf32>
+  loop.store %r, %z[t0] : vector<7xf32>, memref<7xf32>
 }"""
 
 

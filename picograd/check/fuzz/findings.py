@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import sysconfig
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import picograd.errors
 from picograd.check.oracle import Failure
 from picograd.compiler.validation.fault import Fault
+
+_PACKAGE = str(Path(picograd.errors.__file__).parents[1])
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 
 
 @dataclass(frozen=True)
@@ -35,15 +40,21 @@ def kind_of(failure: Failure) -> str:
 
 
 def origin_of(error: BaseException | None) -> str:
-    """Where an exception arose: its type, and the innermost function of picograd's."""
+    """Where an exception arose: its type, and the innermost function that is nobody's library."""
     while error is not None and error.__cause__ is not None:
         error = error.__cause__
     if error is None:
         return "no exception"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "picograd" in frame.filename]
+    own = [frame for frame in frames if not _is_library(frame.filename)]
     place = f" in {own[-1].name} of {Path(own[-1].filename).name}" if own else ""
     return f"{type(error).__name__}{place}"
+
+
+def _is_library(file: str) -> bool:
+    if file.startswith(_PACKAGE):
+        return False
+    return "site-packages" in file or file.startswith((_STANDARD_LIBRARY, "<"))
 
 
 _ENOUGH = 10

@@ -169,5 +169,8 @@ def _how_it_ended(code: int | None) -> str:
 
 
 def _tail(log: Path) -> list[str]:
-    lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
-    return [line for line in lines if line.strip()][-_LOG_LINES:]
+    """The end of what a worker said; of Python's own report on where it was, the beginning."""
+    text = log.read_text("utf-8", errors="replace") if log.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    starts = [n for n, line in enumerate(lines) if line.startswith(("Fatal Python", "Timeout ("))]
+    return lines[starts[-1] :][:_LOG_LINES] if starts else lines[-_LOG_LINES:]

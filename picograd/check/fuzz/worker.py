@@ -88,7 +88,8 @@ def work(settings: Settings, connection: Connection, running: Path) -> None:
         plan = settings.plan()
         examiner = Examiner(plan, running)
         while (order := connection.recv()) is not None:
-            # Where it hangs is known a little before it is killed.
+            # To load everything took its time. Where it hangs is known before it is killed.
+            connection.send(Extension(settings.case_seconds))
             faulthandler.dump_traceback_later(0.9 * settings.case_seconds, file=log)
             counts, failures = examiner.examine(order.number)
             faulthandler.cancel_dump_traceback_later()
