@@ -2,7 +2,8 @@
 
 In a page, a block with a title is a file (a second block of the same title is appended to it), a
 block `sh` is run in the same folder, line by line, and what follows it under the title "prints"
-stands in its output, line by line in this order. A block `python` without a title is a program.
+stands in its output, line by line in this order. A block `python` without a title is a program. The
+commands of a block with the mode "blames" end with 1: they look for a fault, and find it.
 """
 
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
-PAGES = ("first-pass", "add-a-rule", "add-an-op")
+PAGES = ("first-pass", "add-a-rule", "add-an-op", "blame")
 
 # A block may hold a docstring with blocks in it, so the end of one is a fence before a blank line
 # or the end of the page, outside of triple quotes.
@@ -42,11 +43,11 @@ def blocks(text: str) -> Iterator[tuple[str, str, str, str]]:
         yield opening[1], opening[2] or "", opening[3] or "", "\n".join(content) + "\n"
 
 
-def run(words: list[str], folder: Path) -> str:
+def run(words: list[str], folder: Path, status: int = 0) -> str:
     program, *rest = words
     command = [*PROGRAMS.get(program, [program]), *rest]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == status, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
@@ -75,7 +76,8 @@ def test_a_guide_does_what_it_says(page: str, tmp_path: Path) -> None:
             written.add(title)
         elif language == "sh":
             lines = content.strip().splitlines()
-            printed = "".join(run(shlex.split(line), tmp_path) for line in lines)
+            status = int(mode == "blames")
+            printed = "".join(run(shlex.split(line), tmp_path, status) for line in lines)
             ran += len(lines)
         elif language == "python":
             (tmp_path / "program.py").write_text(content, encoding="utf-8")
