@@ -86,3 +86,19 @@ loop.kernel @shift(%x: memref<8xf32>) {
 }"""
     with pytest.raises(PassError, match="the body writes to it"):
         StageOperands(operand="x", layout="i=1").apply(new_context(), parse_module(text))
+
+
+@pytest.mark.parametrize("pad", ["", "pad "])
+def test_what_is_read_in_tiles_is_not_copied(pad: str) -> None:
+    text = f"""
+loop.kernel @double(%x: memref<8x8xf32>, %y: memref<8x8xf32>) {{
+  loop.parallel %i = 0 to 8 {{
+    loop.parallel %j = 0 to 8 step 4 {{
+      %v = loop.load %x[%i, %j + t0] {pad}: memref<8x8xf32> to vector<4xf32>
+      loop.store %v, %y[%i, %j + t0] : vector<4xf32>, memref<8x8xf32>
+    }}
+  }}
+}}"""
+    with pytest.raises(PassError, match="in tiles already"):
+        StageOperands(operand="x", layout="i=1 j=1").apply(new_context(), parse_module(text))
+    check_passes(text, [StageOperands()])

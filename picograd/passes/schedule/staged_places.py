@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdsl.ir import Operation, SSAValue
 
-from picograd.dialects.loop import Dim, LoopOp, StoreOp
+from picograd.dialects.loop import Dim, LoopOp, StoreOp, tile_rank
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.schedule.choose_staging import Staging
@@ -25,6 +25,8 @@ def staged_dims(choice: Staging) -> dict[str, Dim]:
 def obstacle(choice: Staging) -> str | None:
     """Why a load cannot be staged so; None if it can."""
     load = choice.load
+    if tile_rank(load.result.type):
+        return "it is read in tiles already, and a copy is read element by element"
     dims = staged_dims(choice)
     if set(dims) != set(choice.layout):
         return f"its place depends on the loops {', '.join(dims) or '(none)'}"
