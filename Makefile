@@ -43,7 +43,7 @@ unit: $(DEV_STAMP) ## the tests alone
 samples: $(DEV_STAMP) ## every sample of the table of functions, on every device, in every mode
 	PICOGRAD_ALL_CASES=1 $(BIN)/pytest -q -n $(JOBS) tests/check/functions
 
-fuzz: $(DEV_STAMP) ## new random examples for the property tests, for MINUTES (30)
+fuzz: $(DEV_STAMP) ## random programs, passes and devices in search of faults, for MINUTES (30)
 	BIN=$(BIN) JOBS=$(JOBS) scripts/fuzz.sh $(MINUTES)
 
 docs: $(DEV_STAMP) ## build the documentation into site/
@@ -64,7 +64,7 @@ bench: $(RUN_STAMP) ## compare with NumPy and with a hand-written schedule
 	$(BIN)/picograd bench gemm
 
 clean: ## remove everything that was made here
-	rm -rf .venv site build dist *.egg-info .pytest_cache .ruff_cache .hypothesis $(DUMP)
+	rm -rf .venv site build dist *.egg-info .pytest_cache .ruff_cache .hypothesis $(DUMP) picograd-fuzz picograd-fuzz.json
 
 $(RUN_STAMP): pyproject.toml scripts/bootstrap.sh
 	scripts/bootstrap.sh
