@@ -2,12 +2,11 @@
 
 import importlib.util
 import sys
-import traceback
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType, TracebackType
 
-from picograd.errors import PicogradError
+from picograd.errors import PicogradError, locations_of
 
 
 class UsageError(PicogradError):
@@ -94,13 +93,14 @@ class UserCode(AbstractContextManager[None]):
         if isinstance(error, SyntaxError):
             where = f"{error.filename}:{error.lineno}\n    {(error.text or '').strip()}"
         else:
-            frames = traceback.extract_tb(trace)
-            own = [frame for frame in frames if frame.filename == str(self.path)]
-            where = f"{own[-1].filename}:{own[-1].lineno}\n    {own[-1].line}" if own else ""
+            own = [place for place in locations_of(trace) if place.file == str(self.path)]
+            where = str(own[-1]) if own else ""
         message = str(error) if not isinstance(error, SyntaxError) else error.msg
         raise UsageError(
             f"{self.path.name} raised {type(error).__name__}: {message}",
             code="PG815",
+            expected="a file that can be run",
+            found="an exception",
             hint="mend the file; `python " + self.path.name + "` shows the whole traceback",
             where=where or self.path,
         ) from error

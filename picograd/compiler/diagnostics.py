@@ -35,6 +35,7 @@ def parse_module(text: str, name: str = "input") -> ModuleOp:
         raise ParseFailure(
             _first_line(error.msg),
             code="PG601",
+            found=repr(text[start:end]) if text[start:end].strip() else "the end of the line",
             hint="compare the line with the grammar of its level, in docs/levels",
             where=_caret(start, end, text, name),
         ) from error
@@ -88,7 +89,11 @@ def _broken_rule(error: BaseException, op: str, where: str) -> VerificationError
     """
     own = error if isinstance(error, PicogradError) else error.__cause__
     if not isinstance(own, PicogradError):
-        own = PicogradError(message_of(error), code="PG602")
+        own = PicogradError(
+            message_of(error),
+            code="PG602",
+            hint="compare the op with its description, in docs/levels",
+        )
     return _about_ir(own, op, where)
 
 
@@ -99,7 +104,7 @@ def _about_ir(known: PicogradError, op: str, where: str) -> VerificationError:
         code=known.code or "PG602",
         expected=known.expected,
         found=known.found,
-        hint=known.hint or "compare the op with its description, in docs/levels",
+        hint=known.hint,
         where=where,
     )
 

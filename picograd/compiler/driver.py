@@ -29,6 +29,7 @@ from picograd.errors import (
     PicogradError,
     PipelineError,
     VerificationError,
+    origin_of,
 )
 from picograd.passes import PASSES, Level, Pass, level_of
 from picograd.passes.base import stands_at
@@ -245,7 +246,9 @@ class _NamedFailure(AbstractContextManager[None]):
             message, expected, found, hint = error.message, error.expected, error.found, error.hint
             code = error.code or code
         else:
-            message = f"{type(error).__name__}: {message} ({_origin(trace)})"
+            message = f"{type(error).__name__}: {message}"
+            expected, found = "a pass that comes to its end", f"an exception at {origin_of(trace)}"
+            hint = "mend the pass at that line; the exception is the cause of this error"
         raise PassError(
             f"pass {self.step} failed" + (f" on {op.name}" if op else "") + f": {message}",
             code=code,
@@ -276,11 +279,6 @@ def _within(op: Operation, module: ModuleOp) -> bool:
     while parent is not None and parent is not module:
         parent = parent.parent_op()
     return parent is module
-
-
-def _origin(trace: TracebackType | None) -> str:
-    last = list(_frames(trace))[-1]
-    return f"{last.tb_frame.f_code.co_filename}:{last.tb_lineno}"
 
 
 @contextmanager

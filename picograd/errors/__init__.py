@@ -27,7 +27,7 @@ from picograd.errors.kinds import (
     TraceError,
     VerificationError,
 )
-from picograd.errors.location import Location, user_location
+from picograd.errors.location import Location, locations_of, origin_of, user_location
 
 __all__ = [
     "AxisError",
@@ -50,5 +50,7 @@ __all__ = [
     "StateError",
     "TraceError",
     "VerificationError",
+    "locations_of",
+    "origin_of",
     "user_location",
 ]

@@ -6,10 +6,11 @@ import inspect
 import linecache
 import sysconfig
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType, TracebackType
 
 _PACKAGE = str(Path(__file__).resolve().parents[1]) + "/"
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
@@ -104,16 +105,41 @@ def user_location() -> Location | None:
 
 def location_in(frame: FrameType) -> Location:
     """The expression that a frame evaluates now."""
-    code = frame.f_code
+    return _location(frame.f_code, frame.f_lasti, frame.f_lineno)
+
+
+def locations_of(trace: TracebackType | None) -> Iterator[Location]:
+    """The expressions that led to an exception, the one that raised it last."""
+    while trace is not None:
+        yield _location(trace.tb_frame.f_code, trace.tb_lasti, trace.tb_lineno)
+        trace = trace.tb_next
+
+
+def origin_of(trace: TracebackType | None) -> Location | None:
+    """Where an exception came from: the innermost expression of the user's files, else picograd's.
+
+    What either of them called in an installed package or in Python's own library is not shown.
+    """
+    places = list(locations_of(trace))
+    users = [place for place in places if _is_the_users(place.file) and not _installed(place.file)]
+    own = [place for place in places if place.file.startswith(_PACKAGE)]
+    return (users or own or places or [None])[-1]
+
+
+def _location(code: CodeType, instruction: int, fallback: int) -> Location:
     # Two bytes an instruction. Python may have been told to keep no columns.
-    found = next(islice(code.co_positions(), frame.f_lasti // 2, None), (None,) * 4)
+    found = next(islice(code.co_positions(), instruction // 2, None), (None,) * 4)
     line, end_line, column, end_column = found
     if line is None:
-        return Location(code.co_filename, frame.f_lineno)
+        return Location(code.co_filename, fallback)
     return Location(code.co_filename, line, column, end_line, end_column)
+
+
+def _installed(file: str) -> bool:
+    return any(folder in file for folder in _INSTALLED)
 
 
 def _is_the_users(file: str) -> bool:
     if file.startswith(_STANDARD_LIBRARY):
-        return any(folder in file for folder in _INSTALLED)
+        return _installed(file)
     return not file.startswith((_PACKAGE, "<frozen ")) and file != _LAUNCHER

@@ -209,7 +209,7 @@ class TensorCore:
                     "a leaf tensor that requires a gradient is changed in place",
                     code="PG405",
                     expected="a tensor without requires_grad, or torch.no_grad()",
-                    found=f"{self.history.node.name} of shape {list(self.shape)}",
+                    found=f"a change of a leaf of shape {list(self.shape)}",
                     hint="wrap the change in `with no_grad():`, or work on a .clone()",
                 )
             )
@@ -272,6 +272,7 @@ class TensorCore:
             raise located(
                 GradientError(
                     "requires_grad can be switched off only for leaf tensors",
+                    expected="a leaf: a parameter, or a tensor that the user made",
                     code="PG406",
                     found=f"the result of {self.history.node.name if self.history.node else ''}",
                     hint="use .detach()",

@@ -137,6 +137,7 @@ def _map_launch(kernel: KernelOp, launch: ParallelOp, threads: int) -> None:
         raise PassError(
             "a parallel loop has no constant bound on its number of iterations",
             code="PG609",
+            expected="bounds that are known when the kernel starts",
             found=", ".join(dim.name for dim in dims_of(nest)),
             hint="leave loops whose bounds depend on sequential loops inside those",
             where=f"map_to_grid, kernel @{kernel.sym_name.data}",

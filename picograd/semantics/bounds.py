@@ -195,6 +195,7 @@ def analyse_block(block: Block, inputs: Sequence[Array], accuracy: Accuracy = CP
         "the function does not return",
         code="PG604",
         expected="func.return",
+        found="a body without it",
         hint="end the function with func.return",
     )
 

@@ -151,7 +151,8 @@ def test_a_crash_names_pass_and_op_and_shows_the_ir() -> None:
         run_pipeline(parse_module(TEXT), [Crash()])
     error = caught.value
     assert error.message.startswith("pass crash failed on pico.unary: AssertionError")
-    assert "negations are not for me" in error.message and "test_driver.py" in error.message
+    assert "negations are not for me" in error.message and "test_driver.py:" in error.found
+    assert error.found.splitlines()[-1].strip() == "^" * len(error.found.splitlines()[-2].strip())
     (marked,) = [line for line in error.where.splitlines() if line.startswith("  > ")]
     assert "pico.unary neg" in marked
     assert len(str(error).splitlines()) < 25 and "Traceback" not in str(error)

@@ -19,6 +19,8 @@ from picograd.errors import (
     Location,
     PicogradError,
     ShapeError,
+    locations_of,
+    origin_of,
     user_location,
 )
 
@@ -175,3 +177,18 @@ def test_a_program_without_source_has_a_line_only(tmp_path: Path):
     with pytest.raises(PicogradError) as caught:
         runpy.run_path(compiled or "")
     assert caught.value.where == f"{file}:2"
+
+
+def test_an_exception_comes_from_the_users_line_not_from_what_it_called(tmp_path: Path):
+    file = tmp_path / "model.py"
+    file.write_text("import json\n\nnumbers = [json.loads('x')]\n", "utf-8")
+    with pytest.raises(ValueError) as caught:
+        runpy.run_path(str(file))
+    origin = origin_of(caught.value.__traceback__)
+    assert origin is not None and (origin.file, origin.line) == (str(file), 3)
+    assert origin.source() == [
+        "    numbers = [json.loads('x')]",
+        "               ^^^^^^^^^^^^^^^",
+    ]
+    assert [place.file for place in locations_of(caught.value.__traceback__)][-1] != str(file)
+    assert origin_of(None) is None

@@ -115,7 +115,15 @@ class BarrierNode(Node):
         self._hint = hint
 
     def refuse(self) -> NoReturn:
-        raise located(GradientError(self._message, code="PG412", hint=self._hint))
+        raise located(
+            GradientError(
+                self._message,
+                code="PG412",
+                expected="a graph that was recorded in the same place",
+                found=f"{self.name}, behind which nothing was recorded",
+                hint=self._hint,
+            )
+        )
 
 
 class MoveNode(Node):

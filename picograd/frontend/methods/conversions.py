@@ -57,6 +57,7 @@ class Conversions(TensorCore):
             raise located(
                 GradientError(
                     "numpy() on a tensor that requires a gradient",
+                    expected="a tensor of which no gradient is taken",
                     code="PG407",
                     found=f"requires_grad=True, shape {list(self.shape)}",
                     hint="use .detach().numpy()",

@@ -95,6 +95,7 @@ class GradientMethods(TensorCore):
             raise located(
                 GradientError(
                     "a view cannot leave the graph of the tensor that it shows",
+                    expected="a tensor that is no view",
                     code="PG406",
                     found=f"a view of shape {list(self.shape)}",
                     hint="use .detach(), which makes a new tensor",

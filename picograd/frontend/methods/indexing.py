@@ -106,7 +106,13 @@ class Indexing(TensorCore):
     def __len__(self) -> int:
         if not self.shape:
             raise located(
-                OperandError("a 0-d tensor has no length", code="PG104", hint="use .numel()")
+                OperandError(
+                    "a 0-d tensor has no length",
+                    code="PG104",
+                    expected="at least one axis",
+                    found="shape []",
+                    hint="use .numel()",
+                )
             )
         return self.shape[0]
 

@@ -87,6 +87,8 @@ def _apply_first(
                 raise PassError(
                     f"rule {rule} built ops and then did not match",
                     code="PG710",
+                    expected="None before anything is built, or a value to replace the op with",
+                    found=f"{len(build.inserted)} ops built, and None",
                     where=op.name,
                     hint="let the rule match before it builds",
                 )
