@@ -27,6 +27,9 @@ from picograd.dialects.tensor import int_attr
 T = TypeVar("T")
 
 _KNOWN = {**MAKERS, **EDGES}
+_MOST_UNREAD = 5
+"""Of values that no op reads so many are returned, the last ones."""
+
 _NAMES = ("hidden", "loss", None, None)
 # Elementwise ops, reductions and broadcasts are what programs mostly consist of.
 _OFTEN = ("unary", "binary", "binary", "reduce", "broadcast")
@@ -56,8 +59,10 @@ def draw_module(
     makers: Sequence[str] = tuple(MAKERS),
     dtypes: Sequence[DType] = DTYPES,
     sizes: Sequence[int] = SIZES,
+    all_read: bool = False,
 ) -> ModuleOp:
-    """A module with one function `@main` of up to four arguments and results.
+    """A module with one function `@main` of up to four arguments and results; with `all_read` as
+    many results as it takes for nearly every op to matter.
 
     `makers` names the kinds of ops to draw from (keys of `makers.MAKERS` and of
     `makers_edges.EDGES`); a kind may append helpers of other kinds. Values are of `dtypes`, the
@@ -71,6 +76,9 @@ def draw_module(
         _KNOWN[name](sketch)
     name_some(sketch)
     outputs = [sketch.values[-1]]
+    if all_read:
+        unread = [value for value in sketch.values[:-1] if value.first_use is None]
+        outputs += unread[-_MOST_UNREAD:]
     for _ in range(sketch.number(0, 2)):
         outputs.append(sketch.choose(tuple(reversed(sketch.values))))
     return finish(sketch, outputs)

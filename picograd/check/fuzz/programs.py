@@ -136,6 +136,7 @@ def draw_program(seed: int, number: int, themes: Sequence[str] = tuple(THEMES)) 
         makers=theme.makers,
         dtypes=theme.dtypes,
         sizes=theme.sizes,
+        all_read=True,
     )
     flavour = rng.choice(FLAVOURS)
     inputs = draw_arrays(module, flavour, rng.randint(0, 2**16))
