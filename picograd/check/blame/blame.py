@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.blame.device import blame_device
 from picograd.check.blame.difference import difference
-from picograd.check.blame.parts import parts_of
+from picograd.check.blame.parts import Part, parts_inside, parts_of
 from picograd.check.blame.prefix import counting
 from picograd.check.blame.verdict import Blame
 from picograd.check.oracle import Case, Failure, examine, rest
 from picograd.compiler.driver import run_pipeline
-from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import fitted
 from picograd.errors import PicogradError
-from picograd.passes import Pass, level_of
+from picograd.passes import Level, Pass, level_of
 from picograd.passes.rewriting.applications import Application, Applications
 from picograd.semantics.evaluate import entry_of
 
@@ -189,30 +189,54 @@ def _source_of(rule: Callable[..., object]) -> str:
     return Application(0, rule, "").source
 
 
+_DOWN_TO: Mapping[Level, str] = {
+    Level.KERNEL: "outline_kernels",
+    Level.BUFFER: "outline_kernels,lower_kernels_to_buffers",
+}
+"""What makes a kernel of a tensor op, at the levels where kernels hold such ops."""
+
+
 def _blame_part(trial: _Trial) -> Blame | None:
-    """The first op or kernel that the pass spoils even when nothing else is in the module."""
+    """The first op or kernel that the pass spoils even when nothing else is in the module.
+
+    Of a kernel, the first op in it that it spoils even when nothing else is in the kernel.
+    """
     for part in parts_of(trial.module, trial.case.inputs):
-        case = Case(part.module, part.inputs, Pipeline((trial.step,)))
-        found = examine(case)
-        if found is None or not found.alike(trial.failure):
+        found = _failure_of(trial, part)
+        if found is None:
             continue
-        alone = _Trial(case, found, trial.step, part.module)
-        before, after = str(part.module), alone.text_at(None)
-        return Blame(
-            failure=found,
-            step=str(trial.step),
-            number=0,
-            total=0,
-            rule=trial.step.name,
-            source=_source_of(type(trial.step)),
-            op=part.op,
-            before=_cut(before),
-            after=_cut(after),
-            module=part.module,
-            inputs=part.inputs,
-            scope=f"{part.label}, alone in a module, on what it is given there",
-        )
+        down = _DOWN_TO.get(level_of(part.module))
+        for inner in parts_inside(part, as_passes(down)) if down is not None else ():
+            deeper = _failure_of(trial, inner)
+            if deeper is not None:
+                return _spoiled(trial, inner, deeper)
+        return _spoiled(trial, part, found)
     return None
+
+
+def _failure_of(trial: _Trial, part: Part) -> Failure | None:
+    """What the pass does wrong to a part, if it is the same as it does to the whole."""
+    found = examine(Case(part.module, part.inputs, Pipeline((trial.step,))))
+    return found if found is not None and found.alike(trial.failure) else None
+
+
+def _spoiled(trial: _Trial, part: Part, failure: Failure) -> Blame:
+    case = Case(part.module, part.inputs, Pipeline((trial.step,)))
+    alone = _Trial(case, failure, trial.step, part.module)
+    return Blame(
+        failure=failure,
+        step=str(trial.step),
+        number=0,
+        total=0,
+        rule=trial.step.name,
+        source=_source_of(type(trial.step)),
+        op=part.op,
+        before=_cut(str(part.module)),
+        after=_cut(alone.text_at(None)),
+        module=part.module,
+        inputs=part.inputs,
+        scope=f"{part.label}, alone in a module, on what it is given there",
+    )
 
 
 _LINES_OF_A_PART = 48

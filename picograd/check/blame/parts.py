@@ -14,12 +14,14 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
+from picograd.compiler.driver import run_pipeline
 from picograd.compiler.validation.inputs import fitted
 from picograd.dialects import buffer, loop
 from picograd.dialects.buffer import DONATED, OUTPUT, STORED_IN, outputs_of, stored_in
-from picograd.dialects.kernel import FusedOp
+from picograd.dialects.kernel import FusedOp, YieldOp
 from picograd.dialects.literals import Array
 from picograd.dialects.tensor import TensorOp, int_attr
+from picograd.passes import Pass
 from picograd.passes.rewriting.applications import describe
 from picograd.semantics.environment import Environment, poisoned
 from picograd.semantics.evaluate import HANDLERS, entry_of
@@ -57,6 +59,32 @@ def parts_of(module: ModuleOp, inputs: Sequence[Array]) -> Iterator[Part]:
             kernel = _callee(module, op)
             updated, written = _accesses(op, kernel)
             yield _of_memory(op, environment, updated, written, [kernel.clone()])
+        with np.errstate(all="ignore"):
+            environment.run_op(op)
+
+
+def parts_inside(part: Part, prelude: Sequence[Pass]) -> Iterator[Part]:
+    """The tensor ops in the one kernel of a part, each as a kernel of its own.
+
+    `prelude` brings a module of tensor level to the level of the part.
+    """
+    function = entry_of(part.module)
+    kernels = [op for op in function.body.block.ops if isinstance(op, FusedOp | buffer.KernelOp)]
+    if len(kernels) != 1:
+        return
+    (kernel,) = kernels
+    environment = Environment("native", HANDLERS, part.module)
+    _bind(environment, function, [array.copy() for array in part.inputs])
+    outside = kernel.inputs if isinstance(kernel, FusedOp) else kernel.operands
+    environment.bind(kernel.block.args, environment.get(outside))
+    for op in kernel.block.ops:
+        if isinstance(op, YieldOp):
+            return
+        if isinstance(op, TensorOp):
+            alone = _of_values(op, environment)
+            run_pipeline(alone.module, prelude)
+            label = f"{alone.label} in {part.label}"
+            yield Part(label, alone.op, alone.module, alone.inputs)
         with np.errstate(all="ignore"):
             environment.run_op(op)
 

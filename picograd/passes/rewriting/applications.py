@@ -34,12 +34,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from xdsl.ir import Operation
+from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import RewritePattern
 
 from picograd.passes.rewriting.patterns import counting_walkers
 
-RewriteRule: TypeAlias = Callable[..., Any] | RewritePattern
-"""What is named as the rule of an application: the function that rewrites, or xDSL's pattern."""
+RewriteRule: TypeAlias = Callable[..., Any] | RewritePattern | ModulePass
+"""What is named as the rule of an application: the function that rewrites, a pattern of xDSL's, or
+a pass that does one thing only, itself."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Application:
     @property
     def name(self) -> str:
         """What the rule is called."""
+        if isinstance(self.rule, ModulePass):
+            return self.rule.name
         if isinstance(self.rule, RewritePattern):
             return type(self.rule).__name__
         name = getattr(self.rule, "__name__", type(self.rule).__name__)
@@ -61,7 +65,9 @@ class Application:
     @property
     def source(self) -> str:
         """The file and line where the rule is written; "" where that cannot be told."""
-        rule = type(self.rule) if isinstance(self.rule, RewritePattern) else self.rule
+        rule = self.rule
+        if isinstance(rule, RewritePattern | ModulePass):
+            rule = type(rule)
         try:
             file = inspect.getsourcefile(inspect.unwrap(rule))
             line = inspect.getsourcelines(inspect.unwrap(rule))[1]

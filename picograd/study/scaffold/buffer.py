@@ -41,6 +41,7 @@ from xdsl.rewriter import Rewriter
 
 from picograd.dialects.buffer import AllocOp
 from picograd.passes import Level, Pass
+from picograd.passes.rewriting.applications import applies
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,5 @@ class MyPass(Pass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for alloc in [inner for inner in op.walk() if isinstance(inner, AllocOp)]:
-            if alloc.result.first_use is None:
+            if alloc.result.first_use is None and applies(self, alloc):
                 Rewriter.erase_op(alloc)

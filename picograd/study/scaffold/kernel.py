@@ -42,6 +42,7 @@ from xdsl.rewriter import Rewriter
 
 from picograd.dialects.kernel import FusedOp
 from picograd.passes import Level, Pass
+from picograd.passes.rewriting.applications import applies
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,6 @@ class MyPass(Pass):
         kernels = [inner for inner in op.walk() if isinstance(inner, FusedOp)]
         # The last one first: a kernel that only feeds a dead one is dead when its turn comes.
         for kernel in reversed(kernels):
-            if all(output.first_use is None for output in kernel.outputs):
+            unread = all(output.first_use is None for output in kernel.outputs)
+            if unread and applies(self, kernel):
                 Rewriter.erase_op(kernel)

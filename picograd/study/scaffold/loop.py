@@ -39,6 +39,7 @@ from xdsl.rewriter import Rewriter
 
 from picograd.dialects.loop import LoadOp
 from picograd.passes import Level, Pass
+from picograd.passes.rewriting.applications import applies
 
 
 @dataclass(frozen=True)
@@ -51,5 +52,5 @@ class MyPass(Pass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for load in [inner for inner in op.walk() if isinstance(inner, LoadOp)]:
-            if load.result.first_use is None:
+            if load.result.first_use is None and applies(self, load):
                 Rewriter.erase_op(load)

@@ -27,15 +27,17 @@ of the module, and again for what has changed, until nothing does; it erases wha
 """,
     Level.KERNEL: """\
 A result without a first use has no reader: neither another kernel nor `func.return`. The pass looks
-at the last kernel first, so a chain of kernels that leads nowhere goes in one sweep.
+at the last kernel first, so a chain of kernels that leads nowhere goes in one sweep. `applies`
+counts each step, so that `picograd blame` can find a wrong one.
 """,
     Level.BUFFER: """\
 Kernels are the users of a buffer, whether they read or write it. A `buffer.alloc` without a first
-use is touched by none.
+use is touched by none. `applies` counts each step, so that `picograd blame` can find a wrong one.
 """,
     Level.LOOP: """\
 A load reads memory and does nothing else, so one without a reader may go. `walk` finds the loads in
-loops of any depth; they are listed before the first one is erased.
+loops of any depth; they are listed before the first one is erased. `applies` counts each step, so
+that `picograd blame` can find a wrong one.
 """,
 }
 

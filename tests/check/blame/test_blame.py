@@ -357,8 +357,9 @@ def test_a_wrong_step_of_every_pass(
 # Lowerings
 
 
+@pytest.mark.parametrize("fuse", ["", "fuse,"])
 def test_a_lowering_is_blamed_kernel_by_kernel(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+    fuse: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = lowering.RULES[UnaryOp]
 
@@ -369,13 +370,32 @@ def test_a_lowering_is_blamed_kernel_by_kernel(
         return value
 
     monkeypatch.setitem(lowering.RULES, UnaryOp, wrong)  # pyright: ignore
-    passes = as_passes("outline_kernels,lower_kernels_to_buffers,lower_buffers_to_loops")
+    passes = as_passes(
+        f"outline_kernels,{fuse}lower_kernels_to_buffers,plan_buffers,lower_buffers_to_loops"
+    )
     found = blamed(SUMS, passes, rng)
     assert found.step == "lower_buffers_to_loops"
-    assert found.family == "lower_buffers_to_loops on buffer.kernel"
-    assert 'kernel "neg", alone in a module' in found.scope
+    assert found.family == "lower_buffers_to_loops on pico.unary neg"
+    assert "alone in a module" in found.scope and "in kernel" in found.scope
     assert "pico.unary neg" in found.before and "loop.store" in found.after
-    assert "sub" not in found.before
+    assert "sub" not in found.before, "the op is shown alone, whatever it was fused with"
+
+
+def test_a_lowering_that_is_wrong_about_two_ops_together(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = lowering.RULES[UnaryOp]
+
+    def wrong(op: UnaryOp, index: object, at: object) -> SSAValue:
+        value = right(op, index, at)  # pyright: ignore
+        alone = not isinstance(op.x.owner, BinaryOp)
+        return value if alone or not isinstance(value.owner, arith.NegfOp) else value.owner.operand
+
+    monkeypatch.setitem(lowering.RULES, UnaryOp, wrong)  # pyright: ignore
+    passes = as_passes("outline_kernels,fuse,lower_kernels_to_buffers,lower_buffers_to_loops")
+    found = blamed(SUMS, passes, rng)
+    assert found.family == "lower_buffers_to_loops on buffer.kernel"
+    assert "pico.unary neg" in found.before and "pico.binary sub" in found.before
 
 
 # Faults that come and go, and those that are not there

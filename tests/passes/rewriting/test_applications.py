@@ -130,6 +130,17 @@ def test_the_last_attempt_is_known_when_a_rule_crashes() -> None:
     assert "test_applications.py:" in applications.last.source
 
 
+def test_a_pass_may_be_its_own_rule() -> None:
+    application = Application(1, WithPatterns(), "pico.unary neg")
+    assert application.name == "with_patterns"
+    assert "test_applications.py:" in application.source
+
+
+def test_what_has_no_source_has_none() -> None:
+    application = Application(1, len, "pico.unary neg")
+    assert (application.name, application.source) == ("len", "")
+
+
 def test_counts_nest() -> None:
     outer, inner = Applications(), Applications(0)
     op = next(op for op in parse_module(CHAIN).walk() if isinstance(op, UnaryOp))
