@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from xdsl.dialects import arith, math
 
-from picograd.backends.llvm import emit_elements
+from picograd.backends.llvm import emit, emit_elements
 from picograd.backends.wgsl import elements
 from picograd.check.blame import Blame, blame
 from picograd.check.blame.parts import parts_of
@@ -130,3 +130,34 @@ def test_code_that_cannot_be_compiled(
     assert isinstance(found.failure.error, CompileError)
     assert found.op == "loop.kernel" and found.scope.startswith("kernel @")
     assert "math.sqrt" in found.before
+
+
+TWO_KERNELS = """builtin.module {
+  func.func @main(%x: tensor<6x100xf32>, %z: tensor<100x5xf32>) -> tensor<6x5xf32> {
+    %h = pico.unary abs %x : tensor<6x100xf32>
+    %y = pico.matmul %h, %z : tensor<6x100xf32>, tensor<100x5xf32> -> tensor<6x5xf32>
+    %m = pico.unary neg %y : tensor<6x5xf32>
+    %t = pico.permute %m by [1, 0] : tensor<6x5xf32> -> tensor<5x6xf32>
+    %r = pico.matmul %m, %t : tensor<6x5xf32>, tensor<5x6xf32> -> tensor<6x6xf32>
+    %s = pico.matmul %r, %y : tensor<6x6xf32>, tensor<6x5xf32> -> tensor<6x5xf32>
+    func.return %s : tensor<6x5xf32>
+  }
+}"""
+
+
+def test_kernels_that_are_right_alone(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All buffers in one place: what a kernel leaves for another is overwritten in between."""
+    place = emit._Main._place  # pyright: ignore
+
+    def at_the_start(self: object, value: object, base: str, offset: int) -> None:
+        place(self, value, base, 0)  # pyright: ignore
+
+    monkeypatch.setattr(emit._Main, "_place", at_the_start)  # pyright: ignore
+    clear_cache()
+    inputs = tuple(rng.uniform(0.5, 1.5, s).astype(np.float32) for s in ((6, 100), (100, 5)))
+    found = blamed(Case(parse_module(TWO_KERNELS), inputs, pipeline("cpu"), "cpu"))
+    assert found.family == "cpu on the kernels together"
+    assert "the memory that they share" in found.scope
+    assert "buffer.place" in found.before and "loop.launch" in found.before
