@@ -65,7 +65,7 @@ def run_kernel(
     IndexOutOfRange for a checked index outside its range.
     """
     frame = Frame(1)
-    evaluator = _Evaluator(widen, Races() if sanitize else None)
+    evaluator = Evaluator(widen, Races() if sanitize else None)
     for argument, array in zip(kernel.body.block.args, arrays, strict=True):
         evaluator.memories[argument] = Memory(frame, array[np.newaxis])
     with np.errstate(all="ignore"):
@@ -81,8 +81,11 @@ def poisoned(shape: Sequence[int], type: Attribute, *, widen: bool = False) -> A
     return np.full(shape, True if dtype.kind == "b" else np.iinfo(dtype).min, dtype)
 
 
-class _Evaluator:
-    """Runs bodies; holds the value of every SSA value and the contents of every buffer."""
+class Evaluator:
+    """Runs bodies; holds the value of every SSA value and the contents of every buffer.
+
+    `bounds_loop` has one whose floats carry error bounds along.
+    """
 
     def __init__(self, widen: bool, races: Races | None):
         self.widen = widen
@@ -96,9 +99,9 @@ class _Evaluator:
         for op in block.ops:
             if isinstance(op, loop.YieldOp):
                 return [self.get(value, frame) for value in op.values]
-            rule = _RULES.get(type(op))
+            rule = RULES.get(type(op))
             if rule is not None:
-                rule(self, op, frame)
+                getattr(self, rule)(op, frame)
             else:
                 self.element_op(op, frame)
         return []
@@ -424,24 +427,25 @@ class _Evaluator:
         """Iterations run in step anyway."""
 
 
-_RULES: Mapping[type[Operation], Callable[[_Evaluator, Any, Frame], None]] = {
-    loop.ParallelOp: _Evaluator.parallel,
-    loop.ForOp: _Evaluator.sequential,
-    loop.ReduceOp: _Evaluator.reduce,
-    loop.IfOp: _Evaluator.branch,
-    loop.AllocOp: _Evaluator.alloc,
-    loop.LoadOp: _Evaluator.load,
-    loop.StoreOp: _Evaluator.store,
-    loop.CheckedIndexOp: _Evaluator.checked_index,
-    loop.IndexOp: _Evaluator.index,
-    loop.CompareOp: _Evaluator.compare,
-    loop.SelectOp: _Evaluator.select,
-    loop.ConvertOp: _Evaluator.convert,
-    loop.BroadcastOp: _Evaluator.broadcast,
-    loop.FoldOp: _Evaluator.fold,
-    loop.ShuffleOp: _Evaluator.shuffle,
-    loop.BarrierOp: _Evaluator.barrier,
+RULES: Mapping[type[Operation], str] = {
+    loop.ParallelOp: "parallel",
+    loop.ForOp: "sequential",
+    loop.ReduceOp: "reduce",
+    loop.IfOp: "branch",
+    loop.AllocOp: "alloc",
+    loop.LoadOp: "load",
+    loop.StoreOp: "store",
+    loop.CheckedIndexOp: "checked_index",
+    loop.IndexOp: "index",
+    loop.CompareOp: "compare",
+    loop.SelectOp: "select",
+    loop.ConvertOp: "convert",
+    loop.BroadcastOp: "broadcast",
+    loop.FoldOp: "fold",
+    loop.ShuffleOp: "shuffle",
+    loop.BarrierOp: "barrier",
 }
+"""The method of the evaluator that runs each op that is no arithmetic."""
 
 
 def _trip_counts(bounds: Sequence[tuple[Array, Array]]) -> Array:

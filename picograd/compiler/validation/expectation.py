@@ -18,7 +18,8 @@ from picograd.passes.base import Level, level_of
 from picograd.semantics.accuracy import CPU, Accuracy
 from picograd.semantics.bounded import Bounded, exact
 from picograd.semantics.bounds import BOUNDS
-from picograd.semantics.evaluate import entry_of, evaluate
+from picograd.semantics.bounds_levels import analyse_memory
+from picograd.semantics.evaluate import entry_of
 
 
 def expect(
@@ -43,7 +44,7 @@ def expect(
         }
         with np.errstate(all="ignore"):
             return _Analysis(values, accuracy, folds=folds).run(function.body.block)
-    return _from_runs(function, inputs, accuracy)
+    return analyse_memory(function, inputs, accuracy)
 
 
 class _Analysis:
@@ -96,30 +97,6 @@ def _widened(wide: Bounded, native: Bounded) -> Bounded:
     error = np.where(overflows, np.inf, np.maximum(wide.error, native.error))
     doubtful = wide.doubtful | native.doubtful | overflows
     return Bounded(wide.value, error, doubtful)
-
-
-def _from_runs(function: FuncOp, inputs: Sequence[Array], accuracy: Accuracy) -> list[Bounded]:
-    """Of a level whose ops have no bounds: as far as two runs in different precision differ."""
-    wide = evaluate(function, [array.copy() for array in inputs], precision="float64")
-    native = evaluate(function, [array.copy() for array in inputs])
-    found: list[Bounded] = []
-    for value, rounded in zip(wide, native, strict=True):
-        bound = exact(np.asarray(value))
-        if is_float_array(value):
-            with np.errstate(all="ignore"):
-                gap = np.abs(rounded.astype(np.float64) - bound.value)
-                reach = np.nan_to_num(np.abs(bound.value), posinf=0.0).max(initial=0.0)
-                unit = 2.0**-53 if accuracy.in_float64 else 2.0**-24
-                error = 64.0 * unit * reach + (0.0 if accuracy.in_float64 else 8.0 * gap)
-            bound = Bounded(
-                bound.value,
-                np.nan_to_num(np.asarray(error) + 0.0 * gap),
-                ~np.isfinite(gap) & np.isfinite(bound.value),
-            )
-        else:
-            bound = Bounded(bound.value, bound.error, rounded != value)
-        found.append(bound)
-    return found
 
 
 def types_in_float64(arrays: Sequence[Array]) -> list[AnyTensor]:

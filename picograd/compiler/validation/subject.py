@@ -103,7 +103,7 @@ class Subject:
         originals = [array.copy() for array in given]
         try:
             outputs = evaluate(function, given, sanitize=sanitize)
-            wide = self._in_float64(function, originals, level) if self.closely else None
+            wide = self._in_float64(step, function, originals, level) if self.closely else None
         except IndexOutOfRange as error:
             if self.raises is not None:
                 return Judgement()
@@ -138,12 +138,17 @@ class Subject:
             return Judgement(elements=count, undetermined=count)
         return self._compare(step, outputs, wide)
 
-    def _in_float64(self, function: FuncOp, inputs: Sequence[Array], level: Level) -> list[Bounded]:
-        """The results in float64; their bounds only where the level's ops have them."""
+    def _in_float64(
+        self, step: Pass, function: FuncOp, inputs: Sequence[Array], level: Level
+    ) -> list[Bounded]:
+        """The results in float64; below the kernels with the bounds of before: passes keep them."""
         if level in _UPPER:
             return expect(function, inputs, FLOAT64, folds=level == Level.TENSOR)
-        found = evaluate(function, [array.copy() for array in inputs], precision="float64")
-        # Nothing is known of the bounds of a lower level; those from above hold.
+        copies = [array.copy() for array in inputs]
+        if step.approximates:
+            # Other arithmetic has other bounds; the next pass is held to these.
+            return expect(function, copies, FLOAT64)
+        found = evaluate(function, copies, precision="float64")
         return [
             Bounded(value, known.error, known.doubtful)
             for value, known in zip(found, self.wide, strict=False)
