@@ -138,7 +138,7 @@ def test_workgroup_memory_has_bounds_and_starts_as_poison(gpu: GpuDevice) -> Non
     kinds, result = [MEMORY], "memref<64xf32>"
     found = run(gpu, program(staged(64, 63), kinds, result), x, shape=(64,))
     np.testing.assert_array_equal(found, np.full(64, 63, "f4"))
-    with pytest.raises(SanitizerError, match="loop.store accesses %m out of bounds") as caught:
+    with pytest.raises(SanitizerError, match=r"loop\.store accesses %m out of bounds") as caught:
         run(gpu, program(staged(65, 63), kinds, result), x, shape=(64,))
     assert caught.value.found == "64"
     with pytest.raises(SanitizerError, match="uninitialised memory was read") as caught:
@@ -209,7 +209,7 @@ def test_buffers_in_use_at_once_must_not_share_the_arena(gpu: GpuDevice) -> None
 
 
 def test_dead_buffers_are_poisoned(gpu: GpuDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that takes %h for dead too early: poison instead of a value that happens to be left."""
+    """A plan that takes %h for dead too early: poison, not a value that happens to be left."""
     monkeypatch.setattr("picograd.backends.wgsl.checked_program.dead_after", dead_too_early)
     with pytest.raises(SanitizerError, match="uninitialised memory was read"):
         run(gpu, ARENA, np.arange(N, dtype="f4"))
