@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 from picograd.dialects import dtypes
 from picograd.dialects.loop_syntax import element_type
 from picograd.errors import VerificationError
+from picograd.semantics.powers import power
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Rule: TypeAlias = Callable[..., Array]
@@ -213,7 +214,7 @@ ELEMENT_RULES: dict[str, Rule] = {
     "math.tan": _through_double(np.tan),
     "math.tanh": _through_double(np.tanh),
     "math.atan2": _through_double(np.arctan2),
-    "math.powf": _through_double(np.power),
+    "math.powf": _through_double(power),
     "math.erf": _erf_rule,
 }
 """The operations that work on each element alone and keep the element type of their result."""

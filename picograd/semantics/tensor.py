@@ -67,6 +67,7 @@ from picograd.dialects.tensor import (
 from picograd.errors import IndexOutOfRange
 from picograd.semantics.ordering import argsort, scan
 from picograd.semantics.philox import random_bits
+from picograd.semantics.powers import power
 from picograd.semantics.sliding import convolve, windows
 
 Array: TypeAlias = NDArray[Any]
@@ -140,7 +141,7 @@ _BINARY: dict[BinaryKind, Callable[[Array, Array], Array]] = {
     BinaryKind.DIV: np.divide,
     BinaryKind.FLOORDIV: np.floor_divide,
     BinaryKind.REMAINDER: np.remainder,
-    BinaryKind.POW: np.power,
+    BinaryKind.POW: power,
     BinaryKind.MAXIMUM: np.maximum,
     BinaryKind.MINIMUM: np.minimum,
     BinaryKind.AND: np.bitwise_and,
@@ -225,6 +226,8 @@ def _cast(op: CastOp, operands: Arrays, precision: Precision) -> Array:
 
 def _reduce(op: ReduceOp, operands: Arrays, precision: Precision) -> Array:
     (x,) = operands
+    if not ints(op.axes):
+        return x  # Nothing is combined: NumPy would add -0.0 to 0.0.
     return _REDUCE[op.kind.data].reduce(x, axis=ints(op.axes), dtype=x.dtype)
 
 
