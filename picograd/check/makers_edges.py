@@ -98,12 +98,13 @@ def extremes(sketch: Sketch) -> None:
 
 
 def casts(sketch: Sketch) -> None:
-    """A value through two or three dtypes, and perhaps back to its own."""
+    """A value through one or two other dtypes, and mostly back to its own."""
     x = any_value(sketch)
     start = dtype_of_value(x)
     for _ in range(sketch.number(1, 2)):
-        x = sketch.add(CastOp(x, sketch.choose(sketch.dtypes)))
-    sketch.add(CastOp(x, sketch.choose((start, int32, sketch.dtypes[0]))))
+        others = [dtype for dtype in sketch.dtypes if dtype != dtype_of_value(x)]
+        x = sketch.add(CastOp(x, sketch.choose(others or sketch.dtypes)))
+    sketch.add(CastOp(x, sketch.choose((start, start, int32, sketch.dtypes[0]))))
 
 
 def predicates(sketch: Sketch) -> None:

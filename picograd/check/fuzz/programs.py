@@ -132,6 +132,7 @@ def draw_program(seed: int, number: int, themes: Sequence[str] = tuple(THEMES)) 
     theme = THEMES[name]
     module = draw_module(
         RandomSource(rng),
+        fewest_ops=1 + theme.most_ops // 4,
         most_ops=theme.most_ops,
         makers=theme.makers,
         dtypes=theme.dtypes,

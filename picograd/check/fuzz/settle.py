@@ -58,6 +58,7 @@ def _finding(
     expected = Expected.of(failure)
     lines = [*expected.detail.splitlines()[:_MOST_LINES], *" \n".join(notes).splitlines()]
     expected = replace(expected, detail="\n".join(lines))
-    headline = " ".join(f"{failure.fault.name} in {failure.culprit}: {failure.detail}".split())
+    told = failure.detail.partition("\n  help:")[0]
+    headline = " ".join(f"{failure.fault.name} in {failure.culprit}: {told}".split())
     name = replay.seed.partition(" (")[0]
     return Finding(kind, family, name, headline, str(replace(replay, failure=expected)))
