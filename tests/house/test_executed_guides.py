@@ -3,11 +3,13 @@
 In a page, a block with a title is a file (a second block of the same title is appended to it), a
 block `sh` is run in the same folder, line by line, and what follows it under the title "prints"
 stands in its output, line by line in this order. A block `python` without a title is a program. The
-commands of a block with the mode "blames" end with 1: they look for a fault, and find it.
+commands of a block with the mode "blames" end with 1: they look for a fault, and find it. The files
+of docs/examples are there from the beginning.
 """
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +18,17 @@ from pathlib import Path
 import pytest
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
-PAGES = ("first-pass", "add-a-rule", "add-an-op", "blame")
+EXAMPLES = GUIDE.parent / "examples"
+PAGES = (
+    "checked-execution",
+    "first-pass",
+    "add-a-rule",
+    "add-an-op",
+    "blame",
+    "fuzzing",
+    "reduce",
+    "judge-a-pass",
+)
 
 # A block may hold a docstring with blocks in it, so the end of one is a fence before a blank line
 # or the end of the page, outside of triple quotes.
@@ -48,7 +60,7 @@ def run(words: list[str], folder: Path, status: int = 0) -> str:
     command = [*PROGRAMS.get(program, [program]), *rest]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder)
     assert done.returncode == status, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def in_order(expected: str, printed: str) -> bool:
@@ -64,6 +76,7 @@ def in_order(expected: str, printed: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_guide_does_what_it_says(page: str, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     printed, written = "", set[str]()
     ran = 0
     for language, title, mode, content in blocks((GUIDE / f"{page}.md").read_text("utf-8")):
