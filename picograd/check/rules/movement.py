@@ -226,7 +226,7 @@ def _pieces(scene: Scene) -> SSAValue:
     """A concat of one piece, with empty pieces, or of a concat along the same axis."""
     how = scene.choose(("one", "empty", "nested"))
     if how == "one":
-        return _concat(scene, (scene.choose((0, 3)),))[0]
+        return _concat(scene, (3,))[0]
     if how == "empty":
         return _concat(scene, scene.choose(((3, 0), (0, 2, 4), (0, 0, 1))))[0]
     inner, axis = _concat(scene, (2, 3))

@@ -133,15 +133,18 @@ class Case:
     inputs: tuple[Array, ...]
 
 
-def draw_case(draw: Draw, seed: str) -> Case:
-    """A module with the op that a row draws, other uses of its values, and inputs."""
+def draw_case(draw: Draw, seed: str, *, read: bool = True) -> Case:
+    """A module with the op that a row draws, other uses of its values, and inputs.
+
+    Unless it is `read`, no op follows it: a rule that must miss could match that one.
+    """
     rng = Random(seed)
     scene = Scene(rng)
     value = draw(scene)
     outputs = [value]
     if rng.random() < 0.3:
         outputs.append(value)
-    if rng.random() < 0.3:
+    if read and rng.random() < 0.3:
         outputs.append(scene.add(ReshapeOp(value, (1, *type_of(value).get_shape()))))
     if rng.random() < 0.4:
         # Ops before the last one have other uses; the last one's operands are results themselves.

@@ -77,7 +77,8 @@ def test_a_rule_leaves_near_misses_alone(key: tuple[type[Operation], Rule]) -> N
     op, rule = key
     row = CASES[key]
     for number in range(len(row.misses) * EACH):
-        case = draw_case(row.misses[number % len(row.misses)], f"near {spelled(key)} {number}")
+        draw = row.misses[number % len(row.misses)]
+        case = draw_case(draw, f"near {spelled(key)} {number}", read=False)
         module = case.module.clone()
         assert not rewrite_greedily(module, {op: (rule,)}), f"{spelled(key)}\n{case.module}"
         assert module.is_structurally_equivalent(case.module)
