@@ -27,7 +27,14 @@ from picograd.errors.kinds import (
     TraceError,
     VerificationError,
 )
-from picograd.errors.location import Location, locations_of, origin_of, user_location
+from picograd.errors.location import (
+    Location,
+    Place,
+    locations_of,
+    origin_of,
+    source_of,
+    user_location,
+)
 
 __all__ = [
     "AxisError",
@@ -45,6 +52,7 @@ __all__ = [
     "PassError",
     "PicogradError",
     "PipelineError",
+    "Place",
     "SanitizerError",
     "ShapeError",
     "StateError",
@@ -52,5 +60,6 @@ __all__ = [
     "VerificationError",
     "locations_of",
     "origin_of",
+    "source_of",
     "user_location",
 ]

@@ -6,11 +6,12 @@ import inspect
 import linecache
 import sysconfig
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
+from typing import Self
 
 _PACKAGE = str(Path(__file__).resolve().parents[1]) + "/"
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
@@ -88,6 +89,34 @@ def _width(text: str) -> int:
     """How many columns of a terminal the text takes."""
     wide = sum(unicodedata.east_asian_width(letter) in ("W", "F") for letter in text)
     return wide + sum(not unicodedata.combining(letter) for letter in text)
+
+
+class Place(str):
+    """A line as IR names it, `model.py:12`, that remembers the expression which was traced there.
+
+    It is a text like another: IR that was printed and parsed has lost the rest.
+    """
+
+    def __new__(cls, frame: FrameType) -> Self:
+        place = super().__new__(cls, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+        place._traced = frame.f_code, frame.f_lasti, frame.f_lineno
+        return place
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+    @property
+    def location(self) -> Location:
+        """The expression, found when it is asked for: most are never in an error."""
+        return _location(*self._traced)
+
+    _traced: tuple[CodeType, int, int]
+
+
+def source_of(places: Iterable[str]) -> str:
+    """The source lines with carets of those places that remember them, to go behind their names."""
+    lines = [line for one in places if isinstance(one, Place) for line in one.location.source()]
+    return "".join(f"\n{line}" for line in lines[:_MOST_LINES])
 
 
 def user_location() -> Location | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import pickle
 import py_compile
 import re
 import runpy
@@ -12,15 +13,18 @@ from pathlib import Path
 
 import pytest
 
+import picograd
 from picograd import errors
 from picograd.errors import (
     AxisError,
     DTypeError,
+    IndexOutOfRange,
     Location,
     PicogradError,
     ShapeError,
     locations_of,
     origin_of,
+    source_of,
     user_location,
 )
 
@@ -192,3 +196,57 @@ def test_an_exception_comes_from_the_users_line_not_from_what_it_called(tmp_path
     ]
     assert [place.file for place in locations_of(caught.value.__traceback__)][-1] != str(file)
     assert origin_of(None) is None
+
+
+def test_a_place_is_a_text_that_remembers_its_expression(tmp_path: Path):
+    file = tmp_path / "model.py"
+    file.write_text(
+        "from inspect import currentframe\n"
+        "from picograd.errors import Place\n"
+        "places = [Place(currentframe())]\n",
+        "utf-8",
+    )
+    (place,) = runpy.run_path(str(file))["places"]
+    assert place == "model.py:3" and hash(place) == hash("model.py:3")
+    assert source_of([place, "other.py:1"]) == (
+        "\n    places = [Place(currentframe())]\n              ^^^^^^^^^^^^^^^^^^^^^"
+    )
+    assert type(pickle.loads(pickle.dumps(place))) is str
+
+
+def test_ir_that_was_traced_knows_its_expressions():
+    def double(x: picograd.Tensor) -> picograd.Tensor:
+        return x.exp() * 2
+
+    compiled = picograd.compile(double, passes=["legalize_types{target=gpu}"])
+    with pytest.raises(DTypeError) as caught:
+        compiled(picograd.ones(3, dtype=picograd.int64).to(picograd.float64))
+    # The argument has no line; an op that cannot be made legal has.
+    assert "argument %x" in caught.value.message
+
+    def widened(x: picograd.Tensor) -> picograd.Tensor:
+        return x.exp() * x.to(picograd.float64)
+
+    compiled = picograd.compile(widened, passes=["legalize_types{target=gpu}"])
+    with pytest.raises(DTypeError) as caught:
+        compiled(picograd.ones(3))
+    assert caught.value.where.splitlines()[1:] == [
+        "    return x.exp() * x.to(picograd.float64)",
+        "                     ^^^^^^^^^^^^^^^^^^^^^^",
+    ]
+
+
+@pytest.mark.gpu
+def test_an_index_that_the_gpu_reports_late_shows_the_expression():
+    def pick(x: picograd.Tensor, index: picograd.Tensor) -> picograd.Tensor:
+        return picograd.gather(x, 0, index)
+
+    compiled = picograd.compile(pick)
+    x, index = picograd.ones(3, device="gpu"), picograd.tensor([7], device="gpu")
+    with pytest.raises(IndexOutOfRange) as caught:
+        compiled(x, index).tolist()
+    assert caught.value.code == "PG121"
+    assert caught.value.where.splitlines()[1:] == [
+        "    return picograd.gather(x, 0, index)",
+        "           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from picograd.backends.wgsl.runtime import Binding, Memory, open_gpu
 from picograd.backends.wgsl.status import STATUS_BYTES, kernel_number
 from picograd.backends.wgsl.storage import ELEMENT_BYTES, check_dtype, pack, unpack
 from picograd.dialects import dtypes
-from picograd.errors import IndexOutOfRange
+from picograd.errors import IndexOutOfRange, source_of
 from picograd.targets import register
 from picograd.targets.gpu import adapter_target
 
@@ -63,7 +64,7 @@ class GpuDevice(Device):
         self.pool = MemoryPool(self.gpu)
         self.status = self.gpu.create_memory(STATUS_BYTES, "status")
         self._status_is_pending = False
-        self._kernel_names: dict[int, str] = {}
+        self._kernels: dict[int, tuple[str, Sequence[str]]] = {}
         limits = self.gpu.limits
         register(
             "gpu",
@@ -125,9 +126,12 @@ class GpuDevice(Device):
         """The buffer, seen to be in this GPU's memory."""
         return own_buffer(buffer, GpuBuffer, self.name)
 
-    def expect_status(self, kernel_name: str) -> None:
-        """Note that a kernel with checked indices runs: the next download looks at the status."""
-        self._kernel_names[kernel_number(kernel_name)] = kernel_name
+    def expect_status(self, kernel_name: str, lines: Sequence[str] = ()) -> None:
+        """Note that a kernel with checked indices runs: the next download looks at the status.
+
+        `lines` are those of the user's program that the kernel computes.
+        """
+        self._kernels[kernel_number(kernel_name)] = kernel_name, lines
         self._status_is_pending = True
 
     def _check_status(self, words: bytes) -> None:
@@ -136,6 +140,8 @@ class GpuDevice(Device):
         if not failed:
             return
         self.gpu.write(self.status, np.zeros(STATUS_BYTES // 4, np.int32))
-        kernel = self._kernel_names.get(number & 0xFFFFFFFF, "?")
-        where = f"kernel @{kernel} on the GPU (reported at the first read-back after it)"
+        kernel, lines = self._kernels.get(number & 0xFFFFFFFF, ("?", ()))
+        of = f" of {', '.join(lines)}" if lines else ""
+        where = f"kernel @{kernel}{of} on the GPU (reported at the first read-back after it)"
+        where += source_of(lines)
         raise IndexOutOfRange.in_data(index, size, where=where)

@@ -7,11 +7,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import BlockArgument, SSAValue
+from xdsl.ir import Attribute, BlockArgument, SSAValue
 
 from picograd.backends.runtime import Array, Buffer, Program
 from picograd.backends.wgsl.emit import DispatchCode, KernelCode, emit_kernel
@@ -79,6 +79,7 @@ class WgslProgram(Program):
         main = entry_of(module)
         kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
         self._codes: dict[str, KernelCode] = {}
+        self._lines: dict[str, Sequence[str]] = {}
         self._launches: list[Launch] = []
         sources: dict[SSAValue, Source] = {}
         for op in main.body.block.ops:
@@ -86,6 +87,8 @@ class WgslProgram(Program):
                 name = op.kernel.string_value()
                 if name not in self._codes:
                     self._codes[name] = self._emit(kernels[name])
+                    for dispatch in self._codes[name].dispatches:
+                        self._lines[dispatch.name] = _lines_of(kernels[name])
                 operands = [self._source(value, sources) for value in op.buffers]
                 self._launches.extend(self._plan(self._codes[name], operands))
                 self._launched(op, operands)
@@ -211,7 +214,7 @@ class WgslProgram(Program):
             with self._lock:
                 dispatches = [self._dispatch(n, memories, leased) for n in self._launches]
             for name in self._checked:
-                self._device.expect_status(name)
+                self._device.expect_status(name, self._lines.get(name, ()))
             if dispatches:
                 self._device.gpu.submit(dispatches)
         finally:
@@ -293,3 +296,10 @@ def entry_of(module: ModuleOp) -> FuncOp:
             hint="name the entry function @main",
         )
     return main[0]
+
+
+def _lines_of(kernel: KernelOp) -> Sequence[str]:
+    """The lines of the user's program that a kernel computes, as far as it knows them."""
+    at = kernel.attributes.get("at")
+    parts = cast(ArrayAttr[Attribute], at).data if isinstance(at, ArrayAttr) else ()
+    return [part.data for part in parts if isinstance(part, StringAttr)]

@@ -49,11 +49,6 @@ def user_frames(stop: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def place_of(frame: FrameType) -> str:
-    """`model.py:12`."""
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-
 def local_variables(frames: Iterable[FrameType]) -> Iterator[tuple[str, object]]:
     """All local variables of functions that have returned or are running, by name."""
     for frame in frames:

@@ -21,7 +21,7 @@ from picograd.dialects.buffer import DONATED, NAME
 from picograd.dialects.dtypes import AnyTensor, tensor_type
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp, int_attr
-from picograd.errors import DeviceError, GradientError, PicogradError, TraceError
+from picograd.errors import DeviceError, GradientError, PicogradError, Place, TraceError
 from picograd.frontend.autodiff.tape import Node
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import Mode, RuntimeValue
@@ -30,7 +30,6 @@ from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.tracing.names import (
     legal_name,
     local_variables,
-    place_of,
     set_hint,
     unique_name,
     user_frames,
@@ -94,7 +93,7 @@ class Trace(Mode):
         self._frames.update(dict.fromkeys(frames))
         if self._at is not None:
             return self._at
-        return place_of(frames[0]) if frames else None
+        return Place(frames[0]) if frames else None
 
     @contextmanager
     def placed_at(self, at: str | None) -> Generator[None]:

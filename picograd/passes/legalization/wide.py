@@ -22,7 +22,7 @@ from picograd.dialects.tensor import (
     PadOp,
     TensorOp,
 )
-from picograd.errors import DTypeError
+from picograd.errors import DTypeError, source_of
 from picograd.targets import Target
 
 _LIMITS = np.iinfo(np.int32)
@@ -103,4 +103,4 @@ def place_of(op: Operation) -> str:
     at = op.attributes.get("at")
     name = op.results[0].name_hint
     shown = f"{op.name} %{name}" if name else op.name
-    return f"{shown} ({at.data})" if isinstance(at, StringAttr) else shown
+    return f"{shown} ({at.data}){source_of([at.data])}" if isinstance(at, StringAttr) else shown
