@@ -80,6 +80,10 @@ class BoundedEvaluator(Evaluator):
         rows = rows_within(frame, owner)
         return mask if rows is None else mask[rows]
 
+    def set(self, value: SSAValue, frame: Frame, array: Array) -> None:
+        self.doubts.pop(value, None)  # of an earlier step of a loop
+        super().set(value, frame, array)
+
     def set_doubt(self, value: SSAValue, frame: Frame, mask: Array) -> None:
         if mask.any():
             self.doubts[value] = (frame, mask)
@@ -103,14 +107,16 @@ class BoundedEvaluator(Evaluator):
             return
         result = self.apply(op, arguments)
         array = result[np.newaxis] if not arguments else result
+        unsure = np.zeros(array.shape, np.bool_)
         for mask in doubts:
-            if is_bounded(array):
-                array = bounded(array.real, np.where(mask, np.inf, array.imag))
-            else:
-                self.set_doubt(op.results[0], frame, np.broadcast_to(mask, array.shape))
+            unsure = unsure | mask
+        if is_bounded(array):
+            array = bounded(array.real, np.where(unsure, np.inf, array.imag))
+        elif any(map(is_bounded, arguments)):
+            unsure = unsure | self.straddles(op, arguments, array)
         self.set(op.results[0], frame, array)
-        if not is_bounded(array) and any(map(is_bounded, arguments)):
-            self.set_doubt(op.results[0], frame, self.straddles(op, arguments, array))
+        if not is_bounded(array):
+            self.set_doubt(op.results[0], frame, unsure)
 
     def aligned(self, value: SSAValue, frame: Frame) -> Array:
         array = self.get(value, frame)
@@ -145,7 +151,8 @@ class BoundedEvaluator(Evaluator):
             if is_bounded(argument):
                 error = np.where(np.isinf(argument.imag), np.inf, error)
         error = error + self.rounding(name, type, arguments, value)
-        return self.settled(value, error, type)
+        # An infinity that the code spells out, to start a maximum with, is there on every device.
+        return self.settled(value, error, type, spelled=not arguments)
 
     def rounding(
         self, name: str, type: Attribute, arguments: Sequence[Array], value: Array
@@ -166,9 +173,13 @@ class BoundedEvaluator(Evaluator):
         grown = grown + self.accuracy.absolute_of(kind)
         return np.where(np.isfinite(value) & np.isfinite(grown), grown, 0.0)
 
-    def settled(self, value: Array, error: Array, type: Attribute) -> Array:
+    def settled(
+        self, value: Array, error: Array, type: Attribute, *, spelled: bool = False
+    ) -> Array:
         """A float in the range of its type."""
-        found = settle(value, error, self.dtype_of(type), lost=np.isinf(error))
+        nonfinite = self.accuracy.nonfinite or spelled
+        dtype = self.dtype_of(type)
+        found = settle(value, error, dtype, lost=np.isinf(error), nonfinite=nonfinite)
         return bounded(found.value, found.error)
 
     def straddles(self, op: Operation, arguments: Sequence[Array], value: Array) -> Array:
@@ -212,9 +223,9 @@ class BoundedEvaluator(Evaluator):
             gap = np.where(a.real == b.real, 0.0, np.abs(a.real - b.real))
             either = np.maximum(a.imag, b.imag) + np.where(np.isnan(gap), np.inf, gap)
             value = bounded(np.real(value), np.where(mask, either, np.imag(value)))
-        elif mask is not None:
-            self.set_doubt(result, frame, mask & (a != b))
         self.set(result, frame, value)
+        if mask is not None and not is_bounded(value):
+            self.set_doubt(result, frame, mask & (a != b))
 
     def convert(self, op: loop.ConvertOp, frame: Frame) -> None:
         value = self.get(op.value, frame)
@@ -224,16 +235,19 @@ class BoundedEvaluator(Evaluator):
             return convert_elements(kind, real, op.result.type, widen=True)
 
         result = self.enclose(rule, f"arith.{kind}", op.result.type, [value])
+        unsure = np.zeros(result.shape, np.bool_)
         mask = self.doubt(op.value, frame)
         if mask is not None:
-            if is_bounded(result):
-                result = bounded(result.real, np.where(mask, np.inf, result.imag))
-            else:
-                self.set_doubt(op.result, frame, np.broadcast_to(mask, result.shape))
-        elif is_bounded(value) and not is_bounded(result):
-            moved = [rule(corner[0]) != result for corner in _corners([value])]
-            self.set_doubt(op.result, frame, np.logical_or.reduce([*moved, np.isinf(value.imag)]))
+            unsure = unsure | mask
+        if is_bounded(result):
+            result = bounded(result.real, np.where(unsure, np.inf, result.imag))
+        elif is_bounded(value):
+            unsure = unsure | np.isinf(value.imag)
+            for (moved,) in _corners([value]):
+                unsure = unsure | (rule(moved) != result)
         self.set(op.result, frame, result)
+        if not is_bounded(result):
+            self.set_doubt(op.result, frame, unsure)
 
     # Reductions
 

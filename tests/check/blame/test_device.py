@@ -14,9 +14,11 @@ from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.executable import clear_cache
 from picograd.compiler.pipelines import pipeline
+from picograd.compiler.validation.expectation import expect
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects.loop import KernelOp
 from picograd.errors import CompileError
+from picograd.semantics.accuracy import ACCURACY
 
 PRODUCT = """builtin.module {
   func.func @main(%x: tensor<6x100xf32>, %z: tensor<100x5xf32>) -> tensor<6x5xf32> {
@@ -161,3 +163,38 @@ def test_kernels_that_are_right_alone(
     assert found.family == "cpu on the kernels together"
     assert "the memory that they share" in found.scope
     assert "buffer.place" in found.before and "loop.launch" in found.before
+
+
+INFINITE = """builtin.module {
+  loop.kernel @difference(%x: memref<4xf32>, %most: memref<1xf32>, %y: memref<4xf32>) {
+    loop.parallel (%i) = (0) to (4) {
+      %v = loop.load %x[%i] : memref<4xf32>
+      %d = arith.subf %v, %v : f32
+      loop.store %d, %y[%i] : f32, memref<4xf32>
+    }
+    %least = arith.constant 0xFF800000 : f32
+    %m = loop.for %k = 0 to 4 carry (%so_far = %least : f32) {
+      %w = loop.load %x[%k] : memref<4xf32>
+      %n = arith.maximumf %so_far, %w : f32
+      loop.yield %n : f32
+    }
+    loop.store %m, %most[0] : f32, memref<1xf32>
+  }
+  func.func @main(%x: memref<4xf32>, %most: memref<1xf32> {buffer.output},
+                  %y: memref<4xf32> {buffer.output}) {
+    loop.launch @difference(%x, %most, %y) : memref<4xf32>, memref<1xf32>, memref<4xf32>
+    func.return
+  }
+}"""
+
+
+def test_a_gpu_is_not_blamed_for_infinities() -> None:
+    """WGSL may take x - x for 0, whatever x is; but a maximum that starts with -inf is judged."""
+    x = np.array([1.0, np.inf, np.nan, 2.0], np.float32)
+    most, difference = expect(parse_module(INFINITE), [x], ACCURACY["gpu"])
+    assert difference.lost.tolist() == [False, True, True, False]
+    assert most.lost.all()
+    most, _ = expect(parse_module(INFINITE), [np.arange(4, dtype=np.float32)], ACCURACY["gpu"])
+    assert not most.lost.any() and most.value == 3
+    most, difference = expect(parse_module(INFINITE), [x], ACCURACY["cpu"])
+    assert not most.lost.any() and not difference.lost.any()
