@@ -42,6 +42,10 @@ def exact_parts(dim: Dim, size: int, facts: LoopFacts) -> list[tuple[Dim, int]] 
     end = min(ends)
     left = (end - start.constant) % size
     middle = Linear.of(end - left)
+    latest = facts.greatest(dim.lower - middle)
+    if left and (latest is None or latest > 0):
+        # A block may begin behind the end: empty, so it must not have the tile of what is left.
+        return None
     return _two_parts(dim, others, middle, Linear.of(end), left, size, facts)
 
 
