@@ -86,6 +86,7 @@ class _Run:
             elif not op.has_trait(IsTerminator):
                 raise VerificationError(
                     f"{op.name} has no error bound",
+                    code="PG605",
                     expected="an op of buffer or loop level",
                     found=op.name,
                     hint="lower it before",
