@@ -50,7 +50,7 @@ def add_parser(commands: Commands) -> None:
         parser,
         "reduce model.mlir --load my_pass.py --passes canonicalize,my_pass",
         "reduce model.py:layer --device cpu --seconds 120 -o reduced",
-        "reduce model.mlir --passes '' --device cpu --isolate 10",
+        "reduce model.mlir --device cpu --isolate 10",
         "reduce failure.mlir                      a file that fuzz or reduce has written",
     )
 

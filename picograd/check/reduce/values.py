@@ -21,10 +21,8 @@ _SMALL = 9.0
 def simpler_values(search: Search) -> None:
     """Make each array simpler: as a whole, then element by element."""
     for place in range(len(_arrays_in(search.best))):
-        base = search.best
-        array = _arrays_in(base)[place]
-        if not any(_put(search, place, simpler) for simpler in _simpler(array)):
-            continue
+        array = _arrays_in(search.best)[place]
+        any(_put(search, place, simpler) for simpler in _simpler(array))
     for place in range(len(_arrays_in(search.best))):
         array = _arrays_in(search.best)[place]
         if array.size <= _ELEMENT_BY_ELEMENT:
@@ -65,9 +63,15 @@ def _simpler(array: Array) -> Iterator[Array]:
     yield np.ones_like(array)
     if array.dtype.kind == "b":
         return
+    yield _signs(array)
     yield np.arange(1, array.size + 1).reshape(array.shape).astype(array.dtype)
     yield _rounded(array)
     yield _without_specials(array)
+
+
+def _signs(array: Array) -> Array:
+    """One or minus one in place of each number but zero; what is no number stays."""
+    return np.sign(array.astype(np.float64)).astype(array.dtype)
 
 
 def _rounded(array: Array) -> Array:
@@ -99,7 +103,7 @@ def _by_elements(search: Search, place: int) -> None:
 
     for number in fewest(others, zeros_but):
         now = _arrays_in(search.best)[place]
-        for value in (*_simpler(now.reshape(-1)[number : number + 1]),):
+        for value in _simpler(now.reshape(-1)[number : number + 1]):
             changed = now.reshape(-1).copy()
             changed[number] = value[0]
             if _put(search, place, changed.reshape(now.shape)):
