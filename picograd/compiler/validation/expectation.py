@@ -28,11 +28,13 @@ def expect(
     accuracy: Accuracy,
     *,
     folds: bool = False,
+    others: Sequence[Array] | None = None,
 ) -> list[Bounded]:
     """The results of a function of any level in float64, each element with its error bound.
 
     With `folds` what depends on constants alone may have been computed before, and rounded to the
-    type that is printed: as far as that goes, its bound is one of native arithmetic.
+    type that is printed: as far as that goes, its bound is one of native arithmetic. That holds as
+    well for what is the same on `others`, other inputs: `x != x` is a constant, too.
     """
     function = entry_of(module)
     owner = module if isinstance(module, ModuleOp) else function.parent_op()
@@ -43,7 +45,10 @@ def expect(
             for argument, array in zip(function.args, inputs, strict=True)
         }
         with np.errstate(all="ignore"):
-            return _Analysis(values, accuracy, folds=folds).run(function.body.block)
+            analysis = _Analysis(values, accuracy, folds=folds)
+            if others is not None:
+                analysis.fixed = _fixed(function, inputs, others, accuracy)
+            return analysis.run(function.body.block)
     return analyse_memory(function, inputs, accuracy)
 
 
@@ -56,6 +61,8 @@ class _Analysis:
         self.folds = folds
         self.known: set[SSAValue] = set()
         """Values that depend on constants alone."""
+        self.fixed: set[SSAValue] = set()
+        """Values that have turned out to depend on no input."""
 
     def run(self, block: Block) -> list[Bounded]:
         for op in block.ops:
@@ -81,7 +88,8 @@ class _Analysis:
         operands = [self.values[value] for value in op.operands]
         rule = BOUNDS[type(op)]
         found = rule(op, operands, self.accuracy)
-        if not self.folds or not all(value in self.known for value in op.operands):
+        constant = op.result in self.fixed or all(value in self.known for value in op.operands)
+        if not self.folds or not constant:
             return found
         if isinstance(op, IotaOp):
             return found
@@ -89,6 +97,24 @@ class _Analysis:
         if isinstance(op, ConstantOp) or not found.is_float:
             return found
         return _widened(found, rule(op, operands, CPU))
+
+
+def _fixed(
+    function: FuncOp, inputs: Sequence[Array], others: Sequence[Array], accuracy: Accuracy
+) -> set[SSAValue]:
+    """The values of a function that are the same, bit by bit, for two sets of inputs."""
+    runs: list[dict[SSAValue, Bounded]] = []
+    for arrays in (inputs, others):
+        exactly = [exact(np.asarray(array)) for array in arrays]
+        analysis = _Analysis(dict(zip(function.args, exactly, strict=True)), accuracy, folds=False)
+        analysis.run(function.body.block)
+        runs.append(analysis.values)
+    first, second = runs
+    return {
+        value
+        for value, bound in first.items()
+        if bound.value.tobytes() == second[value].value.tobytes() and value not in function.args
+    }
 
 
 def _widened(wide: Bounded, native: Bounded) -> Bounded:

@@ -65,6 +65,18 @@ def fitted(inputs: Sequence[Array], function: FuncOp) -> list[Array]:
     return [np.array(a, dtype, order="C") for a, dtype in zip(inputs, wanted, strict=True)]
 
 
+def other_inputs(inputs: Sequence[Array]) -> list[Array]:
+    """Inputs that differ from these in every element; as indices they are in range, most likely."""
+    return [
+        ~array
+        if array.dtype.kind == "b"
+        else np.where(array == 0, 1, 0).astype(array.dtype)
+        if array.dtype.kind in "iu"
+        else np.where(np.isfinite(array), array * -0.75 + 0.25, 0.5).astype(array.dtype)
+        for array in inputs
+    ]
+
+
 def as_declared(outputs: Sequence[Array], types: Sequence[AnyTensor]) -> list[Array]:
     """Results in the integers that a function declared at first: uint8 is held as i8, say."""
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from xdsl.dialects.func import FuncOp
 from picograd.compiler.validation.error import in_one_line
 from picograd.compiler.validation.expectation import expect, types_in_float64
 from picograd.compiler.validation.fault import Fault
-from picograd.compiler.validation.inputs import as_declared, fitted, input_types
+from picograd.compiler.validation.inputs import as_declared, fitted, input_types, other_inputs
 from picograd.compiler.validation.signature import result_names, signature_of
 from picograd.compiler.validation.wide_integers import leaves_32_bits
 from picograd.dialects.literals import Array
@@ -74,6 +75,8 @@ class Subject:
         """Whether 64-bit integers leave 32 bits here, where a machine may wrap them sooner."""
         self.native: list[Bounded] = []
         self.wide: list[Bounded] = []
+        self._before: FuncOp | None = None
+        """The function before the pass, where that may fold constants."""
         self._result_names = result_names(function)
         self.start(function, level)
 
@@ -90,6 +93,7 @@ class Subject:
 
     def prepare(self, step: Pass, function: FuncOp) -> None:
         """Look at the function that a pass is about to change, where that matters."""
+        self._before = function.clone() if step.level_in == Level.TENSOR else None
         if step.changes_types:
             self.overflows = leaves_32_bits(function, fitted(self.inputs, function))
 
@@ -165,6 +169,9 @@ class Subject:
             native = judge(self.native, self.types, as_declared(outputs, self.types))
             if wide is not None and not step.approximates:
                 close = self._in_budget(wide[:count])
+                if close.first is not None and self._before is not None:
+                    self._allow_folding(self._before)
+                    close = self._in_budget(wide[:count])
         except PicogradError as error:
             finding = Finding(Fault.INVALID, error.message, error.expected, error.found)
             return Judgement(finding=finding)
@@ -180,6 +187,18 @@ class Subject:
     def _in_budget(self, wide: Sequence[Bounded]) -> Comparison:
         found = as_declared([bound.value for bound in wide], self.types)
         return judge(self.wide, types_in_float64(found), found)
+
+    def _allow_folding(self, before: FuncOp) -> None:
+        """Widen the bounds of what depends on no input, as a look at other inputs shows: it may be
+        a constant now, rounded to its own type.
+        """
+        given = fitted(self.inputs, before)
+        with suppress(IndexOutOfRange):
+            wider = expect(before, given, FLOAT64, folds=True, others=other_inputs(given))
+            self.wide = [
+                replace(bound, error=other.error, doubtful=other.doubtful)
+                for bound, other in zip(self.wide, wider, strict=False)
+            ]
 
     def _judgement(self, comparison: Comparison, kind: str) -> Judgement:
         finding = None
