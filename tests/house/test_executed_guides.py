@@ -28,6 +28,7 @@ PAGES = (
     "fuzzing",
     "reduce",
     "judge-a-pass",
+    "validation",
 )
 
 # A block may hold a docstring with blocks in it, so the end of one is a fence before a blank line
