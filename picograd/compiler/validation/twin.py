@@ -94,9 +94,12 @@ class _Search:
         self.module = module
         self.known: Study = study(module)
         self.small, self.remarks = small_passes(passes)
+        self.passes = passes
         self.failed: list[str] = []
         self.tried: dict[int, dict[int, Tiles]] = {}
-        cuts = self.cuts(module, passes)
+        cuts = self.cuts(module, passes, "the module")
+        self.runs = cuts is not None
+        cuts = cuts or frozenset()
         self.wanted: dict[int, frozenset[Remainder]] = {}
         for extent in {cut.extent for cut in cuts}:
             kinds = [cut.remainders() for cut in cuts if cut.extent == extent]
@@ -108,16 +111,16 @@ class _Search:
             if axis.pinned is None and axis.size > SMALL:
                 self.groups.setdefault(axis.size, []).append(axis)
 
-    def cuts(self, module: ModuleOp, passes: Pipeline) -> frozenset[Cut]:
-        """How the passes cut a module; nothing where they fail, which is remarked."""
+    def cuts(self, module: ModuleOp, passes: Pipeline, what: str) -> frozenset[Cut] | None:
+        """How the passes cut a module; None where they fail, which is remarked."""
         if not any(isinstance(step, TILING) for step in passes):
             return frozenset()
         try:
             return cuts_of(module, passes)
         except Exception as error:  # noqa: BLE001 - any pass may raise anything
             # Whoever validates the passes finds what fails; the twin only cannot be fitted to it.
-            self.failed.append(f"the tiles of the passes: they raised {type(error).__name__}")
-            return frozenset()
+            self.failed.append(f"{what} cannot be tiled: a pass raised {type(error).__name__}")
+            return None
 
     def run(self) -> Twin:
         """The best twin of some rounds."""
@@ -128,7 +131,11 @@ class _Search:
             small = rebuild(self.module, self.known, settled)
             if small is None:
                 break
-            cuts = self.cuts(small, self.small) if self.wanted else frozenset[Cut]()
+            cuts = self.cuts(small, self.small, "a smaller one") if self.runs else frozenset[Cut]()
+            if cuts is None:
+                # The passes fail for being made small, or for a size that the original has not.
+                self.longest = max(self.longest * 2 // 3, 2 * SMALL)
+                continue
             sizes = {axis: settled[axis.number] for axis in self.known.classes()}
             missing = self.missing(sizes, cuts)
             elements = largest_value(small)
@@ -142,9 +149,10 @@ class _Search:
             if not self.learn(sizes, cuts) or (number and not missing and not rank[0]):
                 break
         if best is None:
-            reason = "an op refuses every smaller size that was tried"
+            reason = "nothing is smaller: no op, or no pass, takes the sizes that were tried"
             same = {axis: axis.size for axis in self.known.classes()}
-            return Twin(self.module.clone(), self.small, (reason, *self.remarks), same)
+            kept = (reason, *dict.fromkeys(self.failed))
+            return Twin(self.module.clone(), self.passes, kept, same)
         return best[1]
 
     def settle(self) -> tuple[dict[int, int], dict[AxisClass, str]]:

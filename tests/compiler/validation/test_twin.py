@@ -177,7 +177,31 @@ def test_what_does_not_shrink_is_said() -> None:
     small = twin(module, pipeline("cpu").before("canonicalize", Fails()))
     assert "axis 0 of %x, of size 60, now 60: pico.reshape cuts axes" in small.kept[0]
     assert "limit=1000 of fails: nobody knows what it is compared with" in small.kept
-    assert "the tiles of the passes: they raised ZeroDivisionError" in small.kept
+    assert "the module cannot be tiled: a pass raised ZeroDivisionError" in small.kept
+
+
+@dataclass(frozen=True)
+class WantsLarge(Fails):
+    """A pass that raises on what is smaller than it was written for."""
+
+    name: ClassVar[str] = "wants_large"
+    limit: int = 16
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if largest_value(op) < 1000:
+            raise ZeroDivisionError
+
+
+def test_passes_that_take_nothing_smaller_are_left_the_module() -> None:
+    module = traced(lambda x: x.exp() + 1.0, (3000,))
+    passes = pipeline("cpu").before("canonicalize", WantsLarge())
+    small = twin(module, passes)
+    assert small.module.is_structurally_equivalent(module)
+    assert small.passes == passes
+    assert small.kept == (
+        "nothing is smaller: no op, or no pass, takes the sizes that were tried",
+        "a smaller one cannot be tiled: a pass raised ZeroDivisionError",
+    )
 
 
 def test_every_option_that_shrinks_is_one() -> None:
