@@ -6,6 +6,7 @@ such a program has no meaning that a pass could keep.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.rewriter import Rewriter
@@ -32,11 +33,11 @@ def fewer_kernels(search: Search) -> None:
 
 
 def fewer_stores(search: Search) -> None:
-    """Drop all stores to a buffer, in kernels of loop level that do not read it."""
-    count = _count_stored(search.best)
-    for number in reversed(range(count)):
-        base = search.best
-        search.accept(lambda base=base, number=number: _without_stores(base, number))
+    """Drop all stores to a buffer that its kernel does not read; then stores that do nothing."""
+    for number in reversed(range(len(_stored(search.best)))):
+        search.accept(partial(_without_stores, search.best, number))
+    for number in reversed(range(len(_stores(search.best)))):
+        search.accept(partial(_without_store, search.best, number))
 
 
 def _steps(program: Program) -> list[Operation]:
@@ -62,11 +63,15 @@ def _only(program: Program, kept: Collection[int]) -> Program | None:
     given = set(entry_of(program.module).args) - set(outputs_of(entry_of(program.module)))
     missing: dict[SSAValue, Array] = {}
     written: set[SSAValue] = set()
-    for number in sorted(kept):
-        for value in _read(program, steps[number]):
-            if value not in written and value not in given and value not in missing:
+    lost: set[SSAValue] = set()
+    for number, step in enumerate(steps):
+        if number not in kept:
+            lost.update(_written(program, step))
+            continue
+        for value in _read(program, step):
+            if value in lost and value not in {*written, *given, *missing}:
                 missing[value] = _contents(program, number, value)
-        written.update(_written(program, steps[number]))
+        written.update(_written(program, step))
     if written & missing.keys():
         return None
     read = {value for number in kept for value in _read(program, steps[number])}
@@ -138,14 +143,14 @@ def _stored(program: Program) -> list[tuple[loop.KernelOp, SSAValue]]:
     ]
 
 
-def _count_stored(program: Program) -> int:
-    return len(_stored(program))
+def _stores(program: Program) -> list[loop.StoreOp]:
+    return [op for op in program.module.walk() if isinstance(op, loop.StoreOp)]
 
 
 def _without_stores(program: Program, number: int) -> Program | None:
     """The program without the stores to one buffer; None where something still reads it."""
     copy = Program(program.module.clone(), program.inputs)
-    if number >= _count_stored(copy):
+    if number >= len(_stored(copy)):
         return None
     kernel, target = _stored(copy)[number]
     for op in list(kernel.walk()):
@@ -161,4 +166,17 @@ def _without_stores(program: Program, number: int) -> Program | None:
                 operand = launch.buffers[target.index]
                 if any(use.operation is not launch for use in operand.uses):
                     return None
+    return tidied(copy)
+
+
+def _without_store(program: Program, number: int) -> Program | None:
+    """The program without one store; None where a result is another one then."""
+    copy = Program(program.module.clone(), program.inputs)
+    if number >= len(_stores(copy)):
+        return None
+    Rewriter.erase_op(_stores(copy)[number])
+    before = evaluate(program.module, program.inputs)
+    after = evaluate(copy.module, copy.inputs)
+    if any(a.tobytes() != b.tobytes() for a, b in zip(before, after, strict=True)):
+        return None
     return tidied(copy)
