@@ -222,7 +222,9 @@ def _failure_of(trial: _Trial, part: Part) -> Failure | None:
 
 def _spoiled(trial: _Trial, part: Part, failure: Failure) -> Blame:
     case = Case(part.module, part.inputs, Pipeline((trial.step,)))
-    alone = _Trial(case, failure, trial.step, part.module)
+    before, after = str(part.module), _Trial(case, failure, trial.step, part.module).text_at(None)
+    if after and not trial.step.is_lowering():
+        before, after = difference(before, after)
     return Blame(
         failure=failure,
         step=str(trial.step),
@@ -231,8 +233,8 @@ def _spoiled(trial: _Trial, part: Part, failure: Failure) -> Blame:
         rule=trial.step.name,
         source=_source_of(type(trial.step)),
         op=part.op,
-        before=_cut(str(part.module)),
-        after=_cut(alone.text_at(None)),
+        before=_cut(before),
+        after=_cut(after),
         module=part.module,
         inputs=part.inputs,
         scope=f"{part.label}, alone in a module, on what it is given there",

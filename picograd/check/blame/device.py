@@ -7,9 +7,12 @@ differs, the first store that differs is looked for.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from xdsl.ir import Operation
 
+from picograd.backends.runtime import device as find_device
+from picograd.check.blame.expected import expected
 from picograd.check.blame.parts import Part, parts_of
 from picograd.check.blame.stores import WrongStore, first_wrong_store, stores_of
 from picograd.check.blame.verdict import Blame
@@ -20,9 +23,11 @@ from picograd.compiler.executable import compile_module
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import fitted
+from picograd.compiler.validation.signature import signature_of
 from picograd.dialects.loop import KernelOp, StoreOp
 from picograd.errors import PicogradError
 from picograd.passes.rewriting.applications import describe
+from picograd.semantics.bounds import judge
 from picograd.semantics.evaluate import entry_of
 
 _CODE_BEFORE, _CODE_AFTER = 6, 2
@@ -35,9 +40,8 @@ def blame_device(case: Case, failure: Failure) -> Blame:
     run_pipeline(module, case.passes, facts=None)
     inputs = tuple(fitted(case.inputs, entry_of(module)))
     for part in parts_of(module, inputs):
-        alone = Case(part.module, part.inputs, Pipeline(()), case.device, case.sanitize)
-        found = examine(alone)
-        if found is not None and found.alike(failure):
+        found = _failure_of(part, case, failure)
+        if found is not None:
             return _blame_kernel(part, found, case.device)
     return Blame(
         failure=failure,
@@ -54,6 +58,26 @@ def blame_device(case: Case, failure: Failure) -> Blame:
         on_device=True,
         scope="each kernel is right when it runs alone: look at the memory that they share",
     )
+
+
+def _failure_of(part: Part, case: Case, failure: Failure) -> Failure | None:
+    """What goes wrong when a kernel runs alone, if it is the same as when all do."""
+    alone = Case(part.module, part.inputs, Pipeline(()), case.device, case.sanitize)
+    found = examine(alone)
+    if found is not None:
+        return found if found.alike(failure) else None
+    if failure.fault != Fault.VALUES:
+        return None
+    place = find_device(case.device)
+    executable = compile_module(part.module, case.device, passes=())
+    results = executable.run([place.upload(array) for array in part.inputs])
+    outputs = [place.download(result) for result in results]
+    bounds = expected(part.module, part.inputs, case.device)
+    types = signature_of(entry_of(part.module)).results
+    excess = judge(bounds, list(types), outputs).first
+    if excess is None:
+        return None
+    return replace(failure, stage=0, detail=str(excess), excess=excess)
 
 
 def _main_of(text: str) -> str:

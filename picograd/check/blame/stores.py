@@ -18,10 +18,10 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.backends.runtime import device as find_device
+from picograd.check.blame.expected import expected
 from picograd.check.blame.parts import Part
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.executable import compile_module
-from picograd.compiler.validation.expectation import expect
 from picograd.compiler.validation.signature import signature_of
 from picograd.dialects.affine import Lane, Linear, floordiv
 from picograd.dialects.buffer import DONATED, OUTPUT, STORED_IN, outputs_of
@@ -40,7 +40,6 @@ from picograd.dialects.loop import (
 from picograd.dialects.tensor import int_attr
 from picograd.passes.insert_barriers import InsertBarriers
 from picograd.passes.loops.facts import LoopFacts
-from picograd.semantics.accuracy import ACCURACY
 from picograd.semantics.bounds import Excess, judge
 from picograd.semantics.evaluate import entry_of
 from picograd.targets import lookup
@@ -122,14 +121,14 @@ def _first_wrong(part: Part, shadows: Sequence[_Shadow], device: str) -> WrongSt
     module = part.module.clone()
     inputs = [*_add_shadows(module, shadows), *(array.copy() for array in part.inputs)]
     function = entry_of(module)
-    expected = expect(function, inputs, ACCURACY[device])
+    bounds = expected(module, inputs, device)
     place = find_device(device)
     executable = compile_module(module, device, passes=(), cached=False)
     outputs = executable.run([place.upload(array) for array in inputs])
     types = signature_of(function).results
     for number, shadow in enumerate(shadows):
         found = place.download(outputs[number])
-        report = judge([expected[number]], [types[number]], [found])
+        report = judge([bounds[number]], [types[number]], [found])
         if report.first is not None:
             (kernel,) = (op for op in part.module.ops if isinstance(op, KernelOp))
             op = stores_of(kernel)[shadow.number]

@@ -10,12 +10,14 @@ from picograd.check.blame import Blame, blame
 from picograd.check.blame.parts import parts_of
 from picograd.check.blame.stores import first_wrong_store, stores_of
 from picograd.check.oracle import Case
+from picograd.check.programs import random_samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.executable import clear_cache
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.expectation import expect
 from picograd.compiler.validation.fault import Fault
+from picograd.dialects.dtypes import bool_, float32, int32
 from picograd.dialects.loop import KernelOp
 from picograd.errors import CompileError
 from picograd.semantics.accuracy import ACCURACY
@@ -119,6 +121,15 @@ def test_repeating_the_stores_changes_nothing(
         (kernel,) = (op for op in part.module.ops if isinstance(op, KernelOp))
         looked += len(stores_of(kernel))
     assert looked > 0
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_stores_of_random_kernels_are_right(device: str) -> None:
+    for sample in random_samples(8, 21, fewest_ops=6, dtypes=(float32, int32, bool_)):
+        module = sample.module.clone()
+        run_pipeline(module, pipeline(device))
+        for part in parts_of(module, sample.inputs):
+            assert first_wrong_store(part, device) is None, part.module
 
 
 def test_code_that_cannot_be_compiled(
