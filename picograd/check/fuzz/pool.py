@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ MOST_PROGRAMS = 150
 MOST_RESIDENT = 2 * 1024**3
 """… or when it holds so many bytes."""
 _START_SECONDS = 120.0
+_PATIENCE = 8
+"""A case that has not computed for half of its time is given so many times as much: the machine is
+busy with other things, or the case waits for what never comes."""
 _LOG_LINES = 12
 
 
@@ -35,6 +39,7 @@ class _Worker:
     connection: Connection
     running: Path
     deadline: float = 0.0
+    computed_before: float = 0.0
     number: int | None = None
     done: int = 0
     resident: int = 0
@@ -104,6 +109,7 @@ class Pool:
             worker.number = number
             extra = _START_SECONDS if not worker.done else 0.0
             worker.deadline = time.monotonic() + self.settings.case_seconds + extra
+            worker.computed_before = _computed_seconds(worker.process.pid)
             worker.connection.send(Order(number, self.findings.known))
 
     def _start(self) -> _Worker:
@@ -130,7 +136,12 @@ class Pool:
         return message
 
     def _too_late(self, worker: _Worker) -> Report | None:
-        if time.monotonic() < worker.deadline:
+        late = time.monotonic() - worker.deadline
+        if late < 0:
+            return None
+        most = self.settings.case_seconds
+        computed = _computed_seconds(worker.process.pid) - worker.computed_before
+        if computed < most / 2 and late < _PATIENCE * most:
             return None
         worker.process.kill()
         worker.process.join()
@@ -160,6 +171,17 @@ def _lost_case(text: str, reason: str, log: list[str], number: int) -> Finding:
     name = seed.removeprefix("// seed: ") or f"program {number}, before its first pass"
     family = f"CRASH in {culprit.partition('{')[0] or 'the drawing'}: {reason}"
     return Finding(family, family, name, " ".join([family, *log[:1]]), replay)
+
+
+def _computed_seconds(process: int | None) -> float:
+    """The time that all threads of a process have computed; infinite where nobody tells."""
+    stat = Path(f"/proc/{process}/stat")
+    try:
+        # The name of the program, in parentheses, may hold blanks.
+        fields = stat.read_text("utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0 if process is None else float("inf")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _how_it_ended(code: int | None) -> str:

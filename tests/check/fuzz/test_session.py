@@ -9,7 +9,7 @@ from picograd.check.fuzz.findings import Finding, Findings
 from picograd.cli.main import main
 
 WRONG = '''
-import os, time
+import os
 from dataclasses import dataclass
 from typing import ClassVar
 from xdsl.dialects.func import ReturnOp
@@ -35,7 +35,8 @@ class Wrong(Pass):
             if self.how == "abort":
                 os.abort()
             if self.how == "hang":
-                time.sleep(1000)
+                while True:
+                    pass
             if self.how == "raise":
                 raise KeyError("what")
             negated = UnaryOp("neg", value)
@@ -65,11 +66,11 @@ def test_a_wrong_pass_is_found_made_small_and_repeated_from_its_file(
     assert counts["programs"] == 4
     assert counts["counts"]["passes"]["wrong"] == 4
     assert sum(counts["counts"]["failures"].values()) > 0
-    (file,) = (tmp_path / "found").iterdir()
-    assert [Path(name) for name in counts["failures"].values()] == [file]
+    file, *others = (Path(name) for name in counts["failures"].values())
+    assert {file, *others} == set((tmp_path / "found").iterdir())
     text = file.read_text("utf-8")
     assert "// failure: VALUES in wrong" in text
-    assert text.count("pico.") - text.count("pico.name") <= 2, text
+    assert text.count(" = pico.") <= 2, text
     printed = capsys.readouterr()
     assert "FOUND VALUES in wrong" in printed.out
     assert f"picograd fuzz --replay {file}" in printed.err
@@ -85,7 +86,7 @@ def test_a_case_that_ends_or_holds_its_process_is_kept_and_the_run_goes_on(
     how: str, says: str, wrong: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = ["--load", str(wrong), "--passes", f"wrong{{how={how}}}", "--themes", "views"]
-    assert fuzz(tmp_path, *wanted, "--cases", "2", "--case-seconds", "8") == 1
+    assert fuzz(tmp_path, *wanted, "--cases", "2", "--case-seconds", "6") == 1
     counts = json.loads((tmp_path / "counts.json").read_text())
     assert counts["programs"] == 2
     (kind,) = counts["failures"]
