@@ -51,7 +51,7 @@ UNCUT = 6
 MOST_ELEMENTS = 20_000
 """A twin with a larger value than this tries again with shorter dimensions."""
 
-ROUNDS = range(3, 7)
+ROUNDS = range(3, 13)
 """How often the twin is lowered to see how it is cut: the more often, the fewer ops it has."""
 
 OPS_A_ROUND = 1500
@@ -127,7 +127,7 @@ class _Search:
         best: tuple[tuple[bool, int, int], Twin] | None = None
         ops = len(self.known.placed)
         for number in range(min(max(OPS_A_ROUND // max(ops, 1), ROUNDS.start), ROUNDS.stop)):
-            settled, conflicts = self.settle()
+            settled, conflicts = self.settle(small_first=number % 2 == 0 and number > 0)
             small = rebuild(self.module, self.known, settled)
             if small is None:
                 break
@@ -145,8 +145,9 @@ class _Search:
                 best = rank, Twin(small, self.small, tuple(dict.fromkeys(kept)), sizes)
             if rank[0]:
                 self.longest = max(self.longest * 2 // 3, 2 * SMALL)
-            # The first round tries what is large, to see tiles; what is met there may be had small.
-            if not self.learn(sizes, cuts) or (number and not missing and not rank[0]):
+            # What is met by what is large, whose tiles say most, may be had small.
+            news = self.learn(sizes, cuts)
+            if number > 1 and (not news or (not missing and not rank[0])):
                 break
         if best is None:
             reason = "nothing is smaller: no op, or no pass, takes the sizes that were tried"
@@ -155,7 +156,7 @@ class _Search:
             return Twin(self.module.clone(), self.passes, kept, same)
         return best[1]
 
-    def settle(self) -> tuple[dict[int, int], dict[AxisClass, str]]:
+    def settle(self, *, small_first: bool) -> tuple[dict[int, int], dict[AxisClass, str]]:
         """A size for each atom, and why some keep theirs."""
         axes = self.known.axes
         bound = {
@@ -168,7 +169,7 @@ class _Search:
         conflicts: dict[AxisClass, str] = {}
         taken: set[int] = set()
         for size in sorted(self.groups, reverse=True):
-            wishes = self.wishes(size, taken)
+            wishes = self.wishes(size, taken, small_first=small_first)
             free = [axis for axis in self.groups[size] if axis.number not in bound]
             requests.update({axis.number: wishes[0] for axis in free})
             taken.add(wishes[0])
@@ -195,7 +196,7 @@ class _Search:
                 return
         conflicts[axis] = reasons[0] if reasons else "an op refuses it"
 
-    def wishes(self, size: int, taken: set[int]) -> Sequence[int]:
+    def wishes(self, size: int, taken: set[int], *, small_first: bool) -> Sequence[int]:
         """Sizes for a dimension in the order in which they are tried: those cut likewise first."""
         wanted, most = self.wanted.get(size), min(size, self.longest)
         if not wanted:
@@ -209,11 +210,12 @@ class _Search:
         def lacking(wish: int) -> int:
             likely = tried.get(wish)
             if likely is None:
-                largest = tried[max(tried)]
-                likely = {k: frozenset(min(t, wish) for t in ts) for k, ts in largest.items()}
+                near = tried[min(tried, key=lambda n: (abs(n - wish), -n))]
+                likely = {k: frozenset(min(t, wish) for t in ts) for k, ts in near.items()}
             return sum(not _is_met(kind, wish, likely) for kind in wanted)
 
-        return sorted(range(2, most + 1), key=lambda n: (lacking(n), n in taken, n))
+        sign = 1 if small_first else -1
+        return sorted(range(2, most + 1), key=lambda n: (lacking(n), n in taken, sign * n))
 
     def missing(self, sizes: Mapping[AxisClass, int], cuts: frozenset[Cut]) -> tuple[str, ...]:
         """What the twin's dimensions lack of how the original's are cut, in words."""
