@@ -19,7 +19,8 @@ from picograd.dialects import dtypes, new_context
 from picograd.dialects.loop import KernelOp, memref_type
 from picograd.errors import VerificationError
 from picograd.passes.base import Pass
-from picograd.semantics.loop import poisoned, run_kernel
+from picograd.semantics.loop import run_kernel
+from picograd.semantics.loop_elements import poisoned
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

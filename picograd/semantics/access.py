@@ -63,6 +63,11 @@ def site_of(op: LoadOp | StoreOp) -> Site:
     )
 
 
+def is_guarded(op: LoadOp | StoreOp) -> bool:
+    """Whether an access outside of its memory reads zero or is dropped, and so is no fault."""
+    return (op.pad if isinstance(op, LoadOp) else op.clip) is not None
+
+
 def buffer_name(memref: SSAValue) -> str:
     """The name of a buffer in the text of its module, as far as it has one."""
     if memref.name_hint:

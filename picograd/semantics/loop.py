@@ -16,22 +16,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.dialects import loop
 from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
-from picograd.dialects.dtypes import from_numpy
 from picograd.errors import IndexOutOfRange
-from picograd.semantics.access import site_of
+from picograd.semantics.access import is_guarded, site_of
 from picograd.semantics.loop_elements import (
+    COMBINERS,
     PREDICATES,
     Array,
     convert_elements,
     element_dtype,
     evaluate_element_op,
+    poisoned,
 )
-from picograd.semantics.loop_frames import Frame, Memory, rows_within, subset, updated
-from picograd.semantics.loop_races import Races
+from picograd.semantics.loop_frames import (
+    Frame,
+    Memory,
+    rows_within,
+    subset,
+    trip_counts,
+    updated,
+)
+from picograd.semantics.loop_races import Races, Touch
 
 Combiner: TypeAlias = Callable[[list[Array], list[Array], "Array | None"], list[Array]]
 """Combines two lists of arrays over those iterations of the reduction's frame that are given."""
@@ -41,15 +49,6 @@ PARALLEL_CHUNK = 1 << 18
 
 SPREAD_LIMIT = 1 << 15
 """The most iterations up to which a reduction is spread out instead of run step by step."""
-
-COMBINERS: dict[str, Callable[[Array, Array], Array]] = {
-    "add": np.add,
-    "mul": np.multiply,
-    "max": np.maximum,
-    "min": np.minimum,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-}
 
 
 def run_kernel(
@@ -72,24 +71,16 @@ def run_kernel(
         evaluator.run(kernel.body.block, frame)
 
 
-def poisoned(shape: Sequence[int], type: Attribute, *, widen: bool = False) -> Array:
-    """An array whose contents show up in results that use them: NaN, least integer, or true."""
-    element = getattr(type, "element_type", type)
-    dtype = element_dtype(element, widen=widen)
-    if from_numpy(dtype).is_float:
-        return np.full(shape, np.nan, dtype)
-    return np.full(shape, True if dtype.kind == "b" else np.iinfo(dtype).min, dtype)
-
-
 class Evaluator:
     """Runs bodies; holds the value of every SSA value and the contents of every buffer.
 
     `bounds_loop` has one whose floats carry error bounds along.
     """
 
-    def __init__(self, widen: bool, races: Races | None):
+    def __init__(self, widen: bool, races: Races | None = None):
         self.widen = widen
         self.races = races
+        self.watching = races is not None
         self.values: dict[SSAValue, tuple[Frame, Array]] = {}
         self.memories: dict[SSAValue, Memory] = {}
         self._indices: dict[Operation, Sequence[Linear]] = {}
@@ -154,7 +145,7 @@ class Evaluator:
     def spread(self, dims: Sequence[loop.Dim], frame: Frame, first: int, last: int) -> Frame:
         """Iterations first to last - 1 of a loop, all outer iterations' one after the other."""
         bounds = [self.bounds(dim, frame) for dim in dims]
-        ends = np.cumsum(_trip_counts(bounds))
+        ends = np.cumsum(trip_counts(bounds))
         positions = np.arange(first, last)
         rows = np.searchsorted(ends, positions, side="right")
         rest = positions - np.concatenate([[0], ends])[rows]
@@ -166,7 +157,7 @@ class Evaluator:
 
     def parallel(self, op: loop.ParallelOp, frame: Frame) -> None:
         dims = op.dims
-        total = int(_trip_counts([self.bounds(dim, frame) for dim in dims]).sum())
+        total = int(trip_counts([self.bounds(dim, frame) for dim in dims]).sum())
         if self.races is not None:
             self.races.enter(op)
         for first in range(0, total, PARALLEL_CHUNK):
@@ -217,7 +208,7 @@ class Evaluator:
             for identity, result in zip(self.identities(op, frame), op.outputs, strict=True)
         ]
         combine = self.combiner(op, frame)
-        counts = _trip_counts([self.bounds(dim, frame) for dim in op.dims])
+        counts = trip_counts([self.bounds(dim, frame) for dim in op.dims])
         if op.kind is not None and int(counts.sum()) <= SPREAD_LIMIT:
             totals = self.reduce_spread(op, frame, counts, start)
         else:
@@ -333,14 +324,25 @@ class Evaluator:
                 continue
             good = (index >= 0) & (index < extent)
             inside = good if inside is None else inside & good
-            if not _is_guarded(op):
-                wrong = index[(index < 0) | (index >= extent)]
-                raise site_of(op).violation(axis, int(wrong[0]))
+            if not is_guarded(op):
+                self.outside(op, axis, int(index[~good][0]))
             indices[axis] = np.clip(index, 0, max(0, extent - 1))
         first = copies.reshape([len(copies)] + [1] * len(shape))
-        if self.races is not None:
-            self.races.access(op, memory, frame, (first, *indices), inside, shape)
+        if self.watching:
+            touch = Touch.of(memory.array, frame, (first, *indices), inside, shape)
+            self.note(op, memory, frame, touch)
         return memory.array, (first, *indices), inside
+
+    def outside(self, op: loop.LoadOp | loop.StoreOp, axis: int, index: int) -> None:
+        """Called for an access out of bounds that is not guarded."""
+        raise site_of(op).violation(axis, index)
+
+    def note(
+        self, op: loop.LoadOp | loop.StoreOp, memory: Memory, frame: Frame, touch: Touch
+    ) -> None:
+        """Look at an access, if `watching`."""
+        if self.races is not None:
+            self.races.access(op, memory, frame, touch)
 
     def load(self, op: loop.LoadOp, frame: Frame) -> None:
         shape = loop.tile_shape(op.result.type)
@@ -448,15 +450,6 @@ RULES: Mapping[type[Operation], str] = {
 """The method of the evaluator that runs each op that is no arithmetic."""
 
 
-def _trip_counts(bounds: Sequence[tuple[Array, Array]]) -> Array:
-    """How many iterations a loop has, for each outer iteration."""
-    return np.prod([steps for _, steps in bounds], axis=0)
-
-
 def _leading(array: Array, value: SSAValue) -> Array:
     """An array whose first axis counts iterations, for a value that may lack that axis."""
     return array if array.ndim > loop.tile_rank(value.type) else array[np.newaxis]
-
-
-def _is_guarded(op: loop.LoadOp | loop.StoreOp) -> bool:
-    return (op.pad if isinstance(op, loop.LoadOp) else op.clip) is not None

@@ -8,13 +8,13 @@ NumPy bool.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr
-from xdsl.ir import Operation
+from xdsl.ir import Attribute, Operation
 
 from picograd.dialects import dtypes
 from picograd.dialects.loop_syntax import element_type
@@ -312,6 +312,15 @@ def _compare_floats(predicate: int, left: Array, right: Array) -> Array:
     return relation & ~unordered if predicate < 7 else relation | unordered
 
 
+def poisoned(shape: Sequence[int], type: Attribute, *, widen: bool = False) -> Array:
+    """An array whose contents show up in results that use them: NaN, least integer, or true."""
+    element = getattr(type, "element_type", type)
+    dtype = element_dtype(element, widen=widen)
+    if dtypes.from_numpy(dtype).is_float:
+        return np.full(shape, np.nan, dtype)
+    return np.full(shape, True if dtype.kind == "b" else np.iinfo(dtype).min, dtype)
+
+
 PREDICATES: Mapping[str, Callable[[Array, Array], Array]] = {
     "eq": np.equal,
     "ne": np.not_equal,
@@ -321,3 +330,13 @@ PREDICATES: Mapping[str, Callable[[Array, Array], Array]] = {
     "ge": np.greater_equal,
 }
 """What `loop.compare` computes."""
+
+COMBINERS: dict[str, Callable[[Array, Array], Array]] = {
+    "add": np.add,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+}
+"""What reductions and folds combine with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,3 +59,8 @@ def updated(array: Array, inner: Frame, new: Array) -> Array:
     result = array.copy()
     result[inner.rows] = new
     return result
+
+
+def trip_counts(bounds: Sequence[tuple[Array, Array]]) -> Array:
+    """How many iterations a loop has, for each outer iteration."""
+    return np.prod([steps for _, steps in bounds], axis=0)

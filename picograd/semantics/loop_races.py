@@ -17,19 +17,108 @@ import numpy as np
 
 from picograd.dialects import loop
 from picograd.errors import SanitizerError
-from picograd.semantics.access import site_of
+from picograd.semantics.access import Site, site_of
 from picograd.semantics.loop_elements import Array
 from picograd.semantics.loop_frames import Frame, Memory, rows_within
 
-_NOBODY, _SEVERAL = -1, -2
+EVERYBODY = -2
+"""In place of one iteration's number: several have done it, or all."""
+_NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What the iterations of a frame access at once.
+
+    `elements` are positions in the buffer's array, `rows` the frame's iterations that access them.
+    """
+
+    elements: Array
+    rows: Array
+
+    @classmethod
+    def of(
+        cls,
+        array: Array,
+        frame: Frame,
+        places: tuple[Array, ...],
+        inside: Array | None,
+        shape: Sequence[int],
+    ) -> Touch:
+        """`places` are indices into the array; `inside` says which elements take part at all."""
+        if not array.size:
+            return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        full = (frame.size, *shape)
+        elements = np.broadcast_to(np.ravel_multi_index(places, array.shape), full)
+        rows = np.broadcast_to(np.arange(frame.size).reshape([-1] + [1] * len(shape)), full)
+        if inside is None:
+            return cls(elements.reshape(-1), rows.reshape(-1))
+        kept = np.broadcast_to(inside, full)
+        return cls(elements[kept], rows[kept])
+
+
+@dataclass(frozen=True)
+class Clash:
+    """Two iterations that race: the one that accesses now, and what another has done."""
+
+    one: int
+    other: int
+    what: str
+    index: tuple[int, ...]
+
+    def told(self, site: Site, who: str) -> str:
+        """The two, in words; `who` is what an iteration is called."""
+        another = f"{who} {self.other}" if self.other >= 0 else f"another {who}"
+        first = f"{who} {self.one}" if self.one >= 0 else f"every {who}"
+        place = f"%{site.buffer}[{', '.join(map(str, self.index))}]"
+        return f"{first} does {site.op}, {another} {self.what} {place}"
 
 
 @dataclass
 class _Seen:
     """Who has touched each element of a buffer, by the number of the iteration."""
 
+    memory: Memory
     stored: Array
     loaded: Array
+
+
+class Log:
+    """Who has touched which elements since a point at which all were in step."""
+
+    def __init__(self) -> None:
+        self._seen: dict[object, _Seen] = {}
+
+    def add(
+        self, op: loop.LoadOp | loop.StoreOp, key: object, memory: Memory, touch: Touch, by: Array
+    ) -> Clash | None:
+        """Note an access; the race that it makes, if any.
+
+        `key` names the buffer, `by` holds who accesses each of the elements.
+        """
+        if key not in self._seen:
+            empty = (np.full(memory.array.size, _NOBODY, np.int64) for _ in range(2))
+            self._seen[key] = _Seen(memory, *empty)
+        seen, elements = self._seen[key], touch.elements
+        before = seen.stored[elements]
+        found = [(before, (before != _NOBODY) & (before != by), "stores to")]
+        readers = seen.loaded[elements]
+        if isinstance(op, loop.StoreOp):
+            found.append((readers, (readers != _NOBODY) & (readers != by), "loads"))
+            seen.stored[elements] = by
+            # Where several iterations of this very access store, the last of them stands there now.
+            now = seen.stored[elements]
+            found.append((now, now != by, "stores to"))
+        else:
+            alone = (readers == _NOBODY) | (readers == by)
+            seen.loaded[elements] = np.where(alone, by, EVERYBODY)
+            seen.loaded[elements[seen.loaded[elements] != by]] = EVERYBODY
+        for others, wrong, what in found:
+            if wrong.any():
+                first = int(np.flatnonzero(wrong)[0])
+                index = np.unravel_index(int(elements[first]), memory.array.shape)[1:]
+                return Clash(int(by[first]), int(others[first]), what, tuple(map(int, index)))
+        return None
 
 
 @dataclass
@@ -39,7 +128,7 @@ class _Run:
     op: loop.ParallelOp
     frame: Frame | None = None
     first: int = 0
-    seen: dict[int, tuple[Memory, _Seen]] = field(default_factory=dict[int, tuple[Memory, _Seen]])
+    log: Log = field(default_factory=Log)
 
 
 class Races:
@@ -61,70 +150,19 @@ class Races:
         self._runs.pop()
 
     def access(
-        self,
-        op: loop.LoadOp | loop.StoreOp,
-        memory: Memory,
-        frame: Frame,
-        places: tuple[Array, ...],
-        inside: Array | None,
-        shape: Sequence[int],
+        self, op: loop.LoadOp | loop.StoreOp, memory: Memory, frame: Frame, touch: Touch
     ) -> None:
-        """Note an access of all iterations of a frame.
-
-        `places` are the copy of the buffer and the indices; `inside` says which elements are
-        accessed at all. Raises SanitizerError for a race.
-        """
-        if not memory.array.size:
-            return
-        full = (frame.size, *shape)
-        flat = np.broadcast_to(np.ravel_multi_index(places, memory.array.shape), full)
-        kept = None if inside is None else np.broadcast_to(inside, full)
-        elements = flat.reshape(-1) if kept is None else flat[kept]
-        lanes = flat.size // frame.size if frame.size else 0
+        """Note an access. Raises SanitizerError for a race."""
         for run in self._runs:
             assert run.frame is not None
             if not _is_outside(memory.frame, run.frame):
                 continue
             rows = rows_within(frame, run.frame)
-            iterations = run.first + (np.arange(frame.size) if rows is None else rows)
-            spread = np.repeat(iterations, lanes)
-            if kept is not None:
-                spread = spread[kept.reshape(-1)]
-            _note(op, run, memory, elements, spread)
-
-
-def _note(
-    op: loop.LoadOp | loop.StoreOp, run: _Run, memory: Memory, elements: Array, by: Array
-) -> None:
-    _, seen = run.seen.setdefault(id(memory), (memory, _fresh(memory)))
-    stored, loaded = seen.stored, seen.loaded
-    before = stored[elements]
-    other = (before != _NOBODY) & (before != by)
-    if isinstance(op, loop.StoreOp):
-        readers = loaded[elements]
-        read = (readers != _NOBODY) & (readers != by)
-        stored[elements] = by
-        together = stored[elements] != by  # two iterations of this very access
-        for wrong, found, what in (
-            (other, before, "stores to"),
-            (together, stored[elements], "stores to"),
-            (read, readers, "loads"),
-        ):
-            if wrong.any():
-                raise _race(op, run, memory, elements, by, found, wrong, what)
-        return
-    if other.any():
-        raise _race(op, run, memory, elements, by, before, other, "stores to")
-    readers = loaded[elements]
-    fresh = readers == _NOBODY
-    loaded[elements] = np.where(fresh | (readers == by), by, _SEVERAL)
-    # Where several iterations of this access load one element, the last of them stands there now.
-    shared = elements[(loaded[elements] != by)]
-    loaded[shared] = _SEVERAL
-
-
-def _fresh(memory: Memory) -> _Seen:
-    return _Seen(*(np.full(memory.array.size, _NOBODY, np.int64) for _ in range(2)))
+            by = run.first + (touch.rows if rows is None else rows[touch.rows])
+            # The log keeps the buffer alive, so no other can have its number.
+            clash = run.log.add(op, id(memory), memory, touch, by)
+            if clash is not None:
+                raise _race(site_of(op), run.op, clash)
 
 
 def _is_outside(owner: Frame, frame: Frame) -> bool:
@@ -137,28 +175,13 @@ def _is_outside(owner: Frame, frame: Frame) -> bool:
     return False
 
 
-def _race(
-    op: loop.LoadOp | loop.StoreOp,
-    run: _Run,
-    memory: Memory,
-    elements: Array,
-    by: Array,
-    found: Array,
-    wrong: Array,
-    what: str,
-) -> SanitizerError:
-    position = int(np.flatnonzero(wrong)[0])
-    index = np.unravel_index(int(elements[position]), memory.array.shape)[1:]
-    site = site_of(op)
-    loops = ", ".join(dim.name or "?" for dim in run.op.dims)
-    one, other = int(by[position]), int(found[position])
-    who = f"iteration {other}" if other >= 0 else "another iteration"
+def _race(site: Site, op: loop.ParallelOp, clash: Clash) -> SanitizerError:
+    loops = ", ".join(dim.name or "?" for dim in op.dims)
     return SanitizerError(
         f"two iterations of the parallel loop {loops!r} race for an element of %{site.buffer}",
         code="PG612",
         expected="iterations that leave alone what others touch",
-        found=f"iteration {one} does {site.op}, {who} {what} %{site.buffer}"
-        f"[{', '.join(map(str, map(int, index)))}]",
+        found=clash.told(site, "iteration"),
         hint="parallel iterations run in any order: use a loop.for, or give each its own memory",
         where=f"kernel @{site.kernel}: {site.text}",
     )

@@ -29,6 +29,7 @@ from picograd.backends.checked.zones import (
     unwritten,
 )
 from picograd.backends.runtime import Array, Buffer
+from picograd.backends.wgsl.barrier_check import check_barriers
 from picograd.backends.wgsl.emit import KernelCode, emit_kernel
 from picograd.backends.wgsl.program import (
     OFFSET_ALIGNMENT,
@@ -98,6 +99,7 @@ class CheckedWgslProgram(WgslProgram):
     # Planning
 
     def _emit(self, kernel: KernelOp) -> KernelCode:
+        check_barriers(kernel)
         return emit_kernel(kernel, self._device.gpu.limits, sites=self._sites)
 
     def _lease(self, nbytes: int, name: str) -> Leased:

@@ -316,3 +316,33 @@ def test_many_calls_from_several_threads(gpu: GpuDevice) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(calls, range(3)))
+
+
+def reversed_row(barrier: str) -> str:
+    row = 'memref<64xf32, "workgroup">'
+    return f"""loop.parallel %g = 0 to 3 mapping grid {{
+      %m = loop.alloc : {row}
+      loop.parallel %i = 0 to 64 mapping workgroup {{
+        %v = loop.load %x0[%g, %i] : memref<3x64xf32>
+        loop.store %v, %m[%i] : f32, {row}
+      }}
+      {barrier}
+      loop.parallel %i = 0 to 64 mapping workgroup {{
+        %v = loop.load %m[-%i + 63] : {row}
+        loop.store %v, %y[%g, %i] : f32, memref<3x64xf32>
+      }}
+    }}"""
+
+
+def test_a_missing_barrier_is_found_by_running(
+    gpu: GpuDevice, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """The emitter's analysis refuses it; so does the evaluation, were the analysis blind."""
+    x = rng.standard_normal((3, 64)).astype("f4")
+    kind = "memref<3x64xf32>"
+    right, wrong = (program(reversed_row(b), [kind], kind) for b in ("loop.barrier", ""))
+    np.testing.assert_array_equal(run(gpu, right, x, shape=(3, 64)), x[:, ::-1])
+    monkeypatch.setattr("picograd.backends.wgsl.emit.unguarded", lambda kernel: [])
+    with pytest.raises(SanitizerError, match="race for an element of %m: no barrier") as caught:
+        run(gpu, wrong, x, shape=(3, 64))
+    assert caught.value.found == "thread 0 does loop.load, thread 63 stores to %m[63]"
