@@ -16,7 +16,7 @@ RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint types unit samples fuzz docs docs-update serve format bench clean
+.PHONY: help venv demo test check lint types unit samples fuzz mutants docs docs-update serve format bench clean
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -42,6 +42,9 @@ unit: $(DEV_STAMP) ## the tests alone
 
 samples: $(DEV_STAMP) ## every sample of the table of functions, on every device, in every mode
 	PICOGRAD_ALL_CASES=1 $(BIN)/pytest -q -n $(JOBS) tests/check/functions
+
+mutants: $(DEV_STAMP) ## wrong variants of our own passes: each must be found
+	$(BIN)/python -m picograd.check.mutants --jobs $(JOBS)
 
 fuzz: $(DEV_STAMP) ## random programs, passes and devices in search of faults, for MINUTES (30)
 	BIN=$(BIN) JOBS=$(JOBS) scripts/fuzz.sh $(MINUTES)

@@ -153,6 +153,8 @@ def test_equal_modules_are_compiled_once() -> None:
     assert compile_module(parse_module(SOFTMAX.replace("max", "min")), "cpu") is not first
     assert compile_module(parse_module(SOFTMAX), "reference") is not first
     assert compile_module(parse_module(SOFTMAX), "cpu", passes=pipeline("cpu")) is first
+    other = pipeline("cpu").replace("fuse", "fuse{siblings=false}")
+    assert compile_module(parse_module(SOFTMAX), "cpu", passes=other) is not first
     clear_cache()
     assert compile_module(parse_module(SOFTMAX), "cpu") is not first
 

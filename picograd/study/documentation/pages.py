@@ -23,6 +23,9 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- sample: begin -->       on docs/errors.md: one error, and then, as `entries`, every code
     <!-- sample: end -->
 
+    <!-- mutants: begin -->      on docs/mutants.md: the table of mutants
+    <!-- mutants: end -->
+
     <!-- tensor: begin -->       in README.md: its small function at a level, and so for each level
     <!-- tensor: end -->
 
@@ -44,6 +47,9 @@ from types import ModuleType
 import picograd
 from picograd import Tensor
 from picograd.check.functions import FAMILIES
+from picograd.check.mutants.page import counts_in
+from picograd.check.mutants.page import table as mutants_table
+from picograd.check.mutants.table import FAMILIES as MUTANTS
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.spelling import describe_options
 from picograd.dialects import buffer, kernel, loop, tensor
@@ -92,6 +98,9 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
         yield page, fill(page, _read(page), "task", _task_of(exercise))
     page = docs / "functions.md"
     yield page, fill(page, _read(page), "functions", function_tables(FAMILIES))
+    page = docs / "mutants.md"
+    text = _read(page)
+    yield page, fill(page, text, "mutants", mutants_table(MUTANTS, counts_in(text)))
     page = docs / "errors.md"
     text = fill(page, _read(page), "sample", error_docs.sample())
     yield page, fill(page, text, "entries", error_docs.entries())

@@ -1,0 +1,55 @@
+"""Mutants of what holds the compiler together: driver, keys of caches, records."""
+
+from picograd.check.mutants.killers import Differential, Modules, Samples
+from picograd.check.mutants.mutant import Mutant
+from picograd.check.mutants.pytest_files import Tests
+from picograd.compiler.validation.fault import Fault
+
+OF_COMPILER = (
+    Mutant(
+        "stale_by_attributes",
+        "picograd.passes.rewriting.structure:_key_of",
+        "two modules that differ in a property share one executable",
+        "properties, blocks)",
+        "tuple(name for name, _ in properties), blocks)",
+        Differential("cpu", Modules(40, ("slice", "reduce", "unary"), sizes=(3,)), "cached"),
+        Fault.VALUES,
+        "cpu",
+    ),
+    Mutant(
+        "stale_by_passes",
+        "picograd.compiler.executable:compile_module",
+        "a module compiled with other passes is taken for compiled",
+        "key = (device, machine, _spelled(steps), _named_key(module), checked)",
+        "key = (device, machine, _named_key(module), checked)",
+        Tests("tests/compiler/test_executable.py", "compiled_once", asserts=Fault.RULE),
+        Fault.RULE,
+    ),
+    Mutant(
+        "stale_in_eager_mode",
+        "picograd.frontend.modes.eager:EagerMode.emit",
+        "eager ops that differ in a property share one executable",
+        "key = (op, types, tuple(properties.items()))",
+        "key = (op, types)",
+        Samples(("torch.flip", "torch.sum", "torch.permute")),
+        Fault.CRASH,
+    ),
+    Mutant(
+        "level_not_checked",
+        "picograd.compiler.driver:_verify_after",
+        "a pass may leave the module at a level that it did not declare",
+        "if not stands_at(module, step.level_out):",
+        "if module is None:",
+        Tests("tests/compiler/test_driver.py", asserts=Fault.RULE),
+        Fault.RULE,
+    ),
+    Mutant(
+        "facts_not_required",
+        "picograd.compiler.driver:_Run.check_place",
+        "a pass may run before the one that it relies on",
+        "missing = step.requires - self.facts",
+        "missing = step.requires - step.requires",
+        Tests("tests/compiler/test_driver.py", asserts=Fault.RULE),
+        Fault.RULE,
+    ),
+)

@@ -1,0 +1,209 @@
+"""Mutants of the passes that schedule loops."""
+
+from picograd.check.mutants.killers import (
+    NO_DOUBLES,
+    SMALL_CPU,
+    Differential,
+    Modules,
+    Orders,
+    Validation,
+)
+from picograd.check.mutants.mutant import Mutant
+from picograd.compiler.validation.fault import Fault
+from picograd.dialects.dtypes import float32
+
+_PASSES = "picograd.passes"
+_ODD = (7, 5, 9, 11, 13)
+_LOOPS = ("matmul", "reduce", "broadcast", "binary", "permute")
+_ROWS = Modules(60, ("rows", "rows", "smooth"), (float32,), (100, 67, 81))
+
+
+_MODULES = Modules(150, _LOOPS, NO_DOUBLES, (7, 5, 8, 3, 13))
+
+
+def _towards(step: str, machine: str = SMALL_CPU, modules: Modules = _MODULES) -> Orders:
+    return Orders(step, modules, machine)
+
+
+OF_SCHEDULES = (
+    Mutant(
+        "tail_overrun",
+        f"{_PASSES}.tile_loops:_Tiler.build",
+        "the last tile of a loop runs to its full size, past the end",
+        "fits = self.exact or (dim.is_constant and (dim.extent or 0) % size == 0)",
+        "fits = True",
+        _towards("tile_loops"),
+        Fault.MEMORY,
+        "tile_loops",
+    ),
+    Mutant(
+        "exact_tail_forgotten",
+        f"{_PASSES}.schedule.tile_parts:_two_parts",
+        "a tail of one iteration gets no loop",
+        "if left:",
+        "if left > 1:",
+        _towards("tile_loops"),
+        Fault.VALUES,
+        "tile_loops",
+    ),
+    Mutant(
+        "tail_of_a_vector",
+        f"{_PASSES}.tiles.reductions:tile_reduction",
+        "the last element of a reduction is lost when one is left over",
+        "if extent % size:",
+        "if extent % size > 1:",
+        _towards("vectorize_loops"),
+        Fault.VALUES,
+        "vectorize_loops",
+    ),
+    Mutant(
+        "initial_value_lost",
+        f"{_PASSES}.tiles.reductions:tile_reduction",
+        "a reduction in tiles forgets the value that it starts from",
+        "for part in [*parts[1:], *op.inits]:",
+        "for part in parts[1:]:",
+        _towards("vectorize_loops"),
+        Fault.VALUES,
+        "vectorize_loops",
+    ),
+    Mutant(
+        "wrong_lane",
+        f"{_PASSES}.tiles.unroller:Unroller.places",
+        "every piece of a tile is read and written where the first one lies",
+        "offset if single else Linear({Lane(0): 1}, offset)",
+        "offset if single else Linear({Lane(0): 1}, 0)",
+        _towards("unroll_tiles"),
+        Fault.VALUES,
+        "unroll_tiles",
+    ),
+    Mutant(
+        "odd_piece_dropped",
+        f"{_PASSES}.tiles.unroller:_combine_pairs",
+        "combining pieces in pairs drops the one without a partner",
+        "[op.results[0] for op in combined] + values[len(combined) * 2 :]",
+        "[op.results[0] for op in combined]",
+        _towards("unroll_tiles"),
+        Fault.VALUES,
+        "unroll_tiles",
+    ),
+    Mutant(
+        "running_total_forgotten",
+        f"{_PASSES}.hoist_reduce:_start",
+        "each block of a hoisted reduction starts anew",
+        "start = IfOp(first, types,",
+        "start = IfOp(Linear.of(0), types,",
+        _towards("hoist_reduce"),
+        Fault.VALUES,
+        "hoist_reduce",
+    ),
+    Mutant(
+        "staged_without_zeros",
+        f"{_PASSES}.stage_operands:stage",
+        "a copy of an operand reads behind its end instead of filling up with zeros",
+        "pad=load.pad is not None,",
+        "pad=False,",
+        _towards("stage_operands", "gpu"),
+        Fault.MEMORY,
+        "stage_operands",
+    ),
+    Mutant(
+        "staged_elsewhere",
+        f"{_PASSES}.stage_operands:copy_place",
+        "a copy in blocks is written and read at two elements of a block in one place",
+        "*(mod(offsets[name], layout[name]) for name in blocked),",
+        "*(mod(offsets[name], layout[name] - 1) for name in blocked),",
+        _towards("stage_operands"),
+        Fault.VALUES,
+        "stage_operands",
+    ),
+    Mutant(
+        "partial_sum_lost",
+        f"{_PASSES}.tree_reduce:_level",
+        "one level of a tree of sums leaves out its last part",
+        "Dim(thread, (Linear.of(below),), width",
+        "Dim(thread, (Linear.of(below - 1),), width",
+        _towards("tree_reduce", "gpu", _ROWS),
+        Fault.VALUES,
+        "tree_reduce",
+    ),
+    Mutant(
+        "barrier_forgotten",
+        f"{_PASSES}.insert_barriers:Touched.conflicts",
+        "no barrier stands between a store and the load of another thread",
+        "self.written & (later.read | later.written) or self.read & later.written",
+        "self.read & later.written",
+        Differential("gpu", _ROWS),
+        Fault.VALUES,
+        "gpu",
+    ),
+    Mutant(
+        "chunks_that_overlap",
+        f"{_PASSES}.parallelize_loops:_split",
+        "two threads compute the same iteration, and store to the same place",
+        "uppers = (start + old.step * group, *old.uppers)",
+        "uppers = (start + old.step * (group + 1), *old.uppers)",
+        Orders("parallelize_loops", _MODULES, SMALL_CPU, sanitize=True),
+        Fault.MEMORY,
+        "parallelize_loops",
+    ),
+    Mutant(
+        "chunks_with_a_gap",
+        f"{_PASSES}.parallelize_loops:_split",
+        "each thread's chunk ends one iteration early",
+        "uppers = (start + old.step * group, *old.uppers)",
+        "uppers = (start + old.step * (group - 1), *old.uppers)",
+        _towards("parallelize_loops"),
+        Fault.VALUES,
+        "parallelize_loops",
+    ),
+    Mutant(
+        "rounded_up_unguarded",
+        f"{_PASSES}.round_up_loops:round_up",
+        "stores of a rounded-up loop are not clipped",
+        "if isinstance(op, LoadOp | StoreOp) and not _inside(op, facts):",
+        "if isinstance(op, LoadOp) and not _inside(op, facts):",
+        _towards("round_up_loops", "gpu"),
+        Fault.MEMORY,
+        "round_up_loops",
+    ),
+    Mutant(
+        "maximum_from_zero",
+        f"{_PASSES}.lower_reduce:_start",
+        "every reduction starts from the identity of a sum",
+        "constant = identity(op.kind.data, type)",
+        "constant = identity(ReduceKind.ADD, type)",
+        Validation("cpu", Modules(40, ("reduce", "rows"), (float32,), _ODD)),
+        Fault.VALUES,
+        "lower_reduce",
+    ),
+    Mutant(
+        "exp_reduced_coarsely",
+        f"{_PASSES}.polynomials.elementary:_reduced_exp",
+        "the range reduction of exp uses ln 2 with too few digits",
+        "m.number(-_LOG2_LOW), r)",
+        "m.number(-_LOG2_LOW * 0.99), r)",
+        Validation("cpu", Modules(40, ("smooth",), (float32,))),
+        Fault.VALUES,
+        "expand_math",
+    ),
+    Mutant(
+        "coefficient_cut_off",
+        f"{_PASSES}.polynomials.elementary:log",
+        "the polynomial of log lacks its last term",
+        "polynomial(m, f, _LOG)",
+        "polynomial(m, f, (*_LOG[:-1], 0.3333))",
+        Validation("cpu", Modules(60, ("unary",), (float32,))),
+        Fault.VALUES,
+        "expand_math",
+    ),
+    Mutant(
+        "nan_clamped",
+        f"{_PASSES}.polynomials.elementary:at_most",
+        "a NaN is clamped like a large number",
+        'm.select(m.compare("gt", x, limit), limit, x)',
+        'm.select(m.compare("le", x, limit), x, limit)',
+        Validation("cpu", Modules(60, ("unary", "smooth"), (float32,))),
+        Fault.VALUES,
+        "expand_math",
+    ),
+)
