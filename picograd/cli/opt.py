@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.cli.checking import EXIT_WRONG, add_check_options, run_checked
 from picograd.cli.commands import Commands, show_examples
-from picograd.cli.files import read_text
+from picograd.cli.files import UsageError, read_text
 from picograd.cli.own_passes import add_load_option, load_passes
 from picograd.cli.runs import add_sanitize_option, describe_array, run_on_device, seeded_inputs
 from picograd.compiler.diagnostics import parse_module
@@ -76,6 +76,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         print("\n\n".join(describe_pass(step) for step in known.values()))
         return 0
+    if arguments.sanitize and not arguments.run_result:
+        raise UsageError(
+            "--sanitize checks a run, and nothing is run",
+            code="PG817",
+            expected="--run --sanitize",
+            found="--sanitize alone",
+            hint="add --run",
+        )
     passes = parse_passes(arguments.passes, known)
     name = "standard input" if arguments.file == "-" else arguments.file
     module = parse_module(read_text(arguments.file), name)

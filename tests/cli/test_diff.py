@@ -88,3 +88,8 @@ def test_mistakes(
 ) -> None:
     assert main(["diff", target, *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_sanitized_run_agrees(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", target, "--devices", "reference,cpu", "--sanitize"]) == 0
+    assert "DIFFERS" not in capsys.readouterr().out

@@ -212,3 +212,40 @@ def test_what_cannot_run_is_a_mistake_and_no_bug(
     assert main(["opt", str(path), "--run"]) == EXIT_MISTAKE
     shown = capsys.readouterr().err
     assert part in shown and "expected:" in shown and "found:" in shown
+
+
+TOO_FAR = """
+loop.kernel @k(%x: memref<8xf32>, %y: memref<8xf32>) {
+  loop.parallel %i = 0 to 8 {
+    %v = loop.load %x[%i + 1] : memref<8xf32>
+    loop.store %v, %y[%i] : f32, memref<8xf32>
+  }
+}
+func.func @main(%x: memref<8xf32>, %y: memref<8xf32> {buffer.output}) {
+  loop.launch @k(%x, %y) : memref<8xf32>, memref<8xf32>
+  func.return
+}
+"""
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+def test_a_sanitized_run_names_what_left_its_memory(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = tmp_path / "good.mlir", tmp_path / "bad.mlir"
+    good.write_text(TOO_FAR.replace("%i + 1", "%i"))
+    bad.write_text(TOO_FAR)
+    assert main(["opt", str(good), "--run", "--device", device, "--sanitize"]) == 0
+    capsys.readouterr()
+    assert main(["opt", str(bad), "--run", "--device", device, "--sanitize"]) == EXIT_MISTAKE
+    message = capsys.readouterr().err
+    assert "loop.load accesses %x out of bounds on axis 0" in message
+    assert "found:    8" in message
+
+
+def test_nothing_is_sanitized_that_does_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "module.mlir").write_text(MODULE)
+    assert main(["opt", str(tmp_path / "module.mlir"), "--sanitize"]) == EXIT_MISTAKE
+    assert "add --run" in capsys.readouterr().err
