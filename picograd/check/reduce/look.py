@@ -136,10 +136,24 @@ def _seen(case: Case, answer: object, seconds: float) -> Seen | None:
     if isinstance(answer, str):
         return None
     if answer is None:
-        return _native(case, Endless(f"it came to no end in {seconds:g} seconds"))
+        slow = Endless(
+            f"it came to no end in {seconds:g} seconds",
+            code="PG904",
+            expected="a program that ends",
+            found=f"{seconds:g} seconds without a result",
+            hint="look at the bounds of its loops; a large case may need more seconds",
+        )
+        return _native(case, slow)
     assert isinstance(answer, int)
     name = signal.Signals(-answer).name if answer < 0 else f"status {answer}"
-    return _native(case, NativeCrash(f"the process ended with {name}"))
+    crash = NativeCrash(
+        f"the process ended with {name}",
+        code="PG904",
+        expected="a program that returns",
+        found=name,
+        hint="run it with --sanitize, which names the access that leaves its memory",
+    )
+    return _native(case, crash)
 
 
 def _native(case: Case, error: DeviceError) -> Seen:

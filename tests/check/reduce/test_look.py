@@ -54,6 +54,7 @@ def test_a_process_that_ends_is_reduced_like_other_crashes() -> None:
     seen = look(case, None)
     assert seen is not None and seen.failure.fault == Fault.CRASH
     assert isinstance(seen.failure.error, NativeCrash) and "SIGKILL" in seen.failure.detail
+    assert seen.failure.error.code == "PG904"
     small = reduce(case, seen.failure, look=look)
     assert count_ops(small.module) == 1 and "tanh" in str(small.module)
 
