@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import TypeAlias
 
 from xdsl.dialects.builtin import ModuleOp
@@ -32,9 +31,8 @@ from picograd.compiler.validation.axes import axes_in, settle
 from picograd.compiler.validation.resize import AxisClass, Study, rebuild, study
 from picograd.compiler.validation.small_passes import small_passes
 from picograd.compiler.validation.tiles_seen import TILING, Cut, Remainder, cuts_of, kinds_of_rest
-from picograd.dialects.dtypes import type_of
 from picograd.passes.base import Pass
-from picograd.semantics.evaluate import entry_of
+from picograd.semantics.counters import count
 
 SMALL = 4
 """Dimensions of so few elements stay as they are: the taps of a filter, the words of a state."""
@@ -48,8 +46,8 @@ REMARKABLE = 16
 UNCUT = 6
 """The length of dimensions that no pass cuts, one less where the original's is odd."""
 
-MOST_ELEMENTS = 20_000
-"""A twin with a larger value than this tries again with shorter dimensions."""
+MOST_OPERATIONS = 1_500_000
+"""A twin that computes more than this tries again with shorter dimensions."""
 
 ROUNDS = range(3, 13)
 """How often the twin is lowered to see how it is cut: the more often, the fewer ops it has."""
@@ -138,8 +136,8 @@ class _Search:
                 continue
             sizes = {axis: settled[axis.number] for axis in self.known.classes()}
             missing = self.missing(sizes, cuts)
-            elements = largest_value(small)
-            rank = elements > MOST_ELEMENTS, len(missing), elements
+            work = count(small).operations
+            rank = work > MOST_OPERATIONS, len(missing), work
             if best is None or rank < best[0]:
                 kept = (*self.unshrunk(sizes, conflicts), *missing, *self.remarks, *self.failed)
                 best = rank, Twin(small, self.small, tuple(dict.fromkeys(kept)), sizes)
@@ -270,13 +268,6 @@ def live_atoms(known: Study) -> frozenset[int]:
             live.update(op.operands)
     axes = known.axes
     return frozenset(a for v in live for axis in axes.of[v] for a in axes.resolve(axis))
-
-
-def largest_value(module: ModuleOp) -> int:
-    """The number of elements of a module's largest value."""
-    block = entry_of(module).body.block
-    values = [*block.args, *(result for op in block.ops for result in op.results)]
-    return max((prod(type_of(value).get_shape()) for value in values), default=0)
 
 
 def _is_met(kind: Remainder, size: int, tiles: Tiles) -> bool:
