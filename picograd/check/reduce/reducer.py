@@ -21,7 +21,7 @@ from picograd.check.reduce.look import Look, Seen, look_here
 from picograd.check.reduce.pass_lists import shorter_passes
 from picograd.check.reduce.ranks import lower_ranks
 from picograd.check.reduce.search import REFUSALS, Fails, Program, Search
-from picograd.check.reduce.sizes import smaller_sizes
+from picograd.check.reduce.sizes import all_sizes, smaller_sizes
 from picograd.check.reduce.stand_ins import ops_by_constants, ops_by_operands
 from picograd.check.reduce.values import simpler_values
 from picograd.compiler.diagnostics import verify_module
@@ -71,7 +71,7 @@ def _rounds(search: Search, tell: Tell) -> bool:
             last = search.best
             phase(search)
             if search.best is not last:
-                tell(f"{title}: {describe(search.best)}, {search.tries} tries")
+                tell(f"{title}: {describe(search.best)}, {_tries(search)}")
     return search.best is not start
 
 
@@ -118,6 +118,10 @@ def reduce(
         return same(replace(best, module=module, inputs=tuple(inputs)))
 
     search = Search(Program(case.module, case.inputs), fails, seconds)
+    all_sizes(search)  # before all else: what follows is tried on little data
+    if search.best.module is not case.module:
+        best = replace(best, module=search.best.module, inputs=tuple(search.best.inputs))
+        tell(f"smaller sizes: {describe(search.best)}, {_tries(search)}")
     progress = True
     while progress and not search.over:
         shorter = shorter_passes(best, seen.failure, partial(_in_time, search, same))
@@ -133,6 +137,10 @@ def reduce(
 
 def _in_time(search: Search, same: Callable[[Case], bool], case: Case) -> bool:
     return not search.over and same(case)
+
+
+def _tries(search: Search) -> str:
+    return "1 try" if search.tries == 1 else f"{search.tries} tries"
 
 
 def _runs(case: Case) -> bool:

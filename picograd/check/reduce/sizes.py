@@ -23,12 +23,19 @@ def smaller_sizes(search: Search) -> None:
     """Choose sizes near 1 for the axes of tensors: first for all, then for each class of axes."""
     if level_of(search.best.module) != Level.TENSOR:
         return
+    all_sizes(search)
+    for place in range(len(axis_classes(search.best.module))):
+        _shrink(search, place)
+
+
+def all_sizes(search: Search) -> None:
+    """Cut all axes to one length, where they are longer: what is small is quickly tried."""
+    if level_of(search.best.module) != Level.TENSOR:
+        return
     for most in (1, 2, 3, 4, 8, 16):
         choice = {axis: most for axis in _free(search.best) if axis.size > most}
         if choice and _resized(search, choice):
-            break
-    for place in range(len(axis_classes(search.best.module))):
-        _shrink(search, place)
+            return
 
 
 def _free(program: Program) -> list[AxisClass]:
