@@ -8,13 +8,14 @@ from itertools import chain
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Operation
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects.buffer import outputs_of, stored_in
 from picograd.dialects.dtypes import AnyTensor, from_ir
 from picograd.dialects.loop import KernelOp, LaunchOp
-from picograd.errors import DTypeError, ShapeError, VerificationError
+from picograd.errors import DTypeError, SanitizerError, ShapeError, VerificationError
 from picograd.semantics import buffer, kernel
+from picograd.semantics.access import buffer_name
 from picograd.semantics.environment import Environment, Handler, poisoned
 from picograd.semantics.loop import run_kernel
 from picograd.semantics.tensor import Array, Precision, numpy_dtype
@@ -78,7 +79,8 @@ def evaluate(
     At the buffer and loop levels the arguments marked `buffer.output` are no inputs: they are
     allocated here, poisoned, and returned. An input that a result is stored in is copied first, so
     that the caller's array stays as it is. `precision="float64"` computes all floats in float64 and
-    returns them so. `sanitize` looks for parallel iterations that disturb one another.
+    returns them so. `sanitize` looks for parallel iterations that disturb one another, and for
+    inputs that are overwritten.
 
     Raises ShapeError or DTypeError when inputs do not fit the arguments, IndexOutOfRange for an
     index outside its axis, VerificationError for ops without meaning, and SanitizerError, which is
@@ -92,7 +94,8 @@ def evaluate(
     arguments = [argument for argument in function.args if argument not in outputs]
     _check_count(len(arguments), len(inputs))
     for position, (argument, array) in enumerate(zip(arguments, inputs, strict=True)):
-        environment.values[argument] = _admit(array, argument.type, position, precision)
+        admitted = _admit(array, argument.type, position, precision)
+        environment.values[argument] = admitted.copy() if sanitize else admitted
     for argument in outputs:
         environment.values[argument] = poisoned(_shaped(argument.type), precision)
     for result, place in stored_in(function).items():
@@ -101,9 +104,36 @@ def evaluate(
         environment.values[function.args[result]] = environment.values[held]
     with np.errstate(all="ignore"):
         environment.run(function.body.block)
+    if sanitize:
+        held = {function.args[place] for place in stored_in(function).values()}
+        for argument, array in zip(arguments, inputs, strict=True):
+            if argument not in held:
+                _check_unchanged(argument, environment.values[argument], array)
     terminator = function.body.block.last_op
     returned = terminator.operands if isinstance(terminator, ReturnOp) else ()
     return [np.array(environment.values[value], order="C") for value in chain(returned, outputs)]
+
+
+def _check_unchanged(argument: SSAValue, left: Array, given: Array) -> None:
+    """Raise SanitizerError when an input that is not donated holds something else than before."""
+    if not left.size:
+        return
+    bits = [
+        np.ascontiguousarray(array, left.dtype).reshape(-1, 1).view(np.uint8)
+        for array in (left, given)
+    ]
+    changed = (bits[0] != bits[1]).any(axis=1).reshape(left.shape)
+    if changed.any():
+        where = np.argwhere(changed)
+        raise SanitizerError(
+            f"the input %{buffer_name(argument)} was overwritten",
+            code="PG611",
+            expected="the contents that it had before the call",
+            found=f"{len(where)} elements changed, the first at {where[0].tolist()}",
+            hint="a kernel stores to a buffer that it only may read; an input is written only if "
+            "it is donated",
+            where="the evaluation",
+        )
 
 
 def _shaped(type: Attribute) -> AnyTensor:

@@ -1,4 +1,4 @@
-"""Races between parallel iterations: what is one, and what only looks like one."""
+"""Races between parallel iterations, and inputs that are overwritten: what is one, what is none."""
 
 import numpy as np
 import pytest
@@ -168,3 +168,26 @@ def test_pipelines_leave_no_race(device: str) -> None:
             continue
         counts += watcher.count
     assert counts > 50
+
+
+def test_an_input_that_is_not_donated_stays() -> None:
+    text = f"""
+loop.kernel @k(%x: {M}, %y: {M}) {{
+  {each(8, "%i", "%i")}
+  loop.parallel %i = 0 to 8 {{
+    %v = loop.load %y[%i] : {M}
+    %w = arith.addf %v, %v : f32
+    loop.store %w, %x[%i] : f32, {M}
+  }}
+}}
+func.func @main(%x: {M}, %y: {M} {{buffer.output}}) {{
+  loop.launch @k(%x, %y) : {M}, {M}
+  func.return
+}}"""
+    x = np.arange(8, dtype="f4")
+    x[0] = np.nan
+    with pytest.raises(SanitizerError, match="the input %x was overwritten") as caught:
+        evaluate(parse_module(text), [x], sanitize=True)
+    assert caught.value.found == "7 elements changed, the first at [1]", "NaN stays NaN"
+    np.testing.assert_array_equal(x[1:], np.arange(1, 8), "the caller's array is left alone")
+    evaluate(parse_module(text.replace("store %w, %x", "store %w, %y")), [x], sanitize=True)
