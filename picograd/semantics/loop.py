@@ -22,6 +22,7 @@ from picograd.dialects import loop
 from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
 from picograd.errors import IndexOutOfRange
 from picograd.semantics.access import is_guarded, site_of
+from picograd.semantics.loop_accesses import Accesses, broadcast
 from picograd.semantics.loop_elements import (
     COMBINERS,
     PREDICATES,
@@ -83,7 +84,7 @@ class Evaluator:
         self.watching = races is not None
         self.values: dict[SSAValue, tuple[Frame, Array]] = {}
         self.memories: dict[SSAValue, Memory] = {}
-        self._indices: dict[Operation, Sequence[Linear]] = {}
+        self.accesses = Accesses()
 
     def run(self, block: Block, frame: Frame) -> list[Array]:
         """Run a body once for all iterations of a frame; the arrays that it yields."""
@@ -112,9 +113,14 @@ class Evaluator:
 
     def linear(self, expression: Linear, frame: Frame, shape: Sequence[int] = ()) -> Array:
         """An index expression for every iteration and every lane; axes may have length 1."""
-        total = np.full((1,) * (1 + len(shape)), expression.constant, np.int64)
+        total: Array | None = None
         for atom, coefficient in expression.terms.items():
-            total = total + self.atom(atom, frame, shape) * coefficient
+            term = self.atom(atom, frame, shape)
+            term = term if coefficient == 1 else term * coefficient
+            total = term if total is None else total + term
+        if total is None or expression.constant:
+            constant = np.full((1,) * (1 + len(shape)), expression.constant, np.int64)
+            total = constant if total is None else total + constant
         return total
 
     def atom(self, atom: Atom, frame: Frame, shape: Sequence[int]) -> Array:
@@ -295,12 +301,6 @@ class Evaluator:
         shape = (frame.size, *type.get_shape())
         self.memories[op.memref] = Memory(frame, poisoned(shape, type, widen=self.widen))
 
-    def indices(self, op: loop.LoadOp | loop.StoreOp) -> Sequence[Linear]:
-        """The index expressions of an access, decoded once: sequential loops come here often."""
-        if op not in self._indices:
-            self._indices[op] = op.indices
-        return self._indices[op]
-
     def places(
         self,
         op: loop.LoadOp | loop.StoreOp,
@@ -311,12 +311,12 @@ class Evaluator:
 
         The last is None when all are; where it is false, the places are moved inside.
         """
-        memory = self.memories[op.memref]
-        rows = rows_within(frame, memory.frame)
+        access = self.accesses[op]
+        memory = self.memories[access.memref]
+        one = memory.frame.size == 1
+        rows = None if one else rows_within(frame, memory.frame)
         copies = np.arange(memory.frame.size) if rows is None else rows
-        if memory.frame.size == 1:
-            copies = np.zeros(1, np.int64)
-        indices = [self.linear(index, frame, shape) for index in self.indices(op)]
+        indices = [self.linear(index, frame, shape) for index in access.indices]
         extents = memory.array.shape[1:]
         inside: Array | None = None
         for axis, (index, extent) in enumerate(zip(indices, extents, strict=True)):
@@ -345,7 +345,7 @@ class Evaluator:
             self.races.access(op, memory, frame, touch)
 
     def load(self, op: loop.LoadOp, frame: Frame) -> None:
-        shape = loop.tile_shape(op.result.type)
+        shape = self.accesses[op].shape
         array, places, inside = self.places(op, frame, shape)
         if array.size == 0 and inside is not None:
             values = np.zeros((1, *shape), array.dtype)
@@ -354,15 +354,15 @@ class Evaluator:
             if inside is not None:
                 values = np.where(inside, values, array.dtype.type(0))
         # Indices without lanes leave axes of length 1, which must have the tile's full extent.
-        self.set(op.result, frame, np.broadcast_to(values, (len(values), *shape)))
+        self.set(op.result, frame, broadcast(values, (len(values), *shape)))
 
     def store(self, op: loop.StoreOp, frame: Frame) -> None:
-        shape = loop.tile_shape(op.value.type)
+        shape = self.accesses[op].shape
         array, places, inside = self.places(op, frame, shape)
         full = (frame.size, *shape)
-        values = np.broadcast_to(self.get(op.value, frame), full)
+        values = broadcast(self.get(op.value, frame), full)
         if inside is None:
-            array[tuple(np.broadcast_to(place, full) for place in places)] = values
+            array[tuple(broadcast(place, full) for place in places)] = values
             return
         kept = np.broadcast_to(inside, full)
         array[tuple(np.broadcast_to(place, full)[kept] for place in places)] = values[kept]

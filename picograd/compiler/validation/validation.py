@@ -23,6 +23,7 @@ from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.twin import Twin, twin
 from picograd.compiler.validation.validator import PassCheck, Validator
 from picograd.passes.base import Level, Pass, level_of
+from picograd.semantics.bounds import CAP
 from picograd.semantics.counters import count
 from picograd.semantics.evaluate import entry_of
 
@@ -62,7 +63,21 @@ class Validation:
         """What was validated and what it took; what the twin could not shrink."""
         where = f" on the twin {self.twin}" if self.twin else ""
         line = f"validated{where} in {self.seconds:.2f} s, {self.used:.2g} of a budget used at most"
-        return [line, *(f"  not shrunk: {remark}" for remark in self.kept)]
+        lines = [line, *(f"  not shrunk: {remark}" for remark in self.kept)]
+        if self.undecided > CAP:
+            lines.append(
+                f"  {self.undecided:.1%} of the elements are undetermined: they say nothing; "
+                "another seed may decide more"
+            )
+        return lines
+
+    @property
+    def undecided(self) -> float:
+        """The largest share of elements, after any pass, that hang on a straddled decision."""
+        return max(
+            (check.undetermined / check.elements for check in self.checks if check.elements),
+            default=0.0,
+        )
 
     def __str__(self) -> str:
         return "\n".join([*self.remarks, *(f"  {check}" for check in self.checks)])
