@@ -21,6 +21,7 @@ from picograd.dialects.buffer import DONATED, OUTPUT, STORED_IN, outputs_of, sto
 from picograd.dialects.kernel import FusedOp, YieldOp
 from picograd.dialects.literals import Array
 from picograd.dialects.tensor import TensorOp, int_attr
+from picograd.errors import IndexOutOfRange
 from picograd.passes import Pass
 from picograd.passes.rewriting.applications import describe
 from picograd.semantics.environment import Environment, poisoned
@@ -40,8 +41,8 @@ class Part:
 def parts_of(module: ModuleOp, inputs: Sequence[Array]) -> Iterator[Part]:
     """The parts of the entry function, in order.
 
-    At tensor level every op is a part, below it every kernel (or launch of one). Raises what the
-    evaluator raises.
+    At tensor level every op is a part, below it every kernel (or launch of one). They end where an
+    index is out of range: behind it nothing has a value. Raises what else the evaluator raises.
     """
     function = entry_of(module)
     environment = Environment("native", HANDLERS, module)
@@ -59,8 +60,11 @@ def parts_of(module: ModuleOp, inputs: Sequence[Array]) -> Iterator[Part]:
             kernel = _callee(module, op)
             updated, written = _accesses(op, kernel)
             yield _of_memory(op, environment, updated, written, [kernel.clone()])
-        with np.errstate(all="ignore"):
-            environment.run_op(op)
+        try:
+            with np.errstate(all="ignore"):
+                environment.run_op(op)
+        except IndexOutOfRange:
+            return
 
 
 def parts_inside(part: Part, prelude: Sequence[Pass]) -> Iterator[Part]:

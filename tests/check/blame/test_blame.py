@@ -199,6 +199,34 @@ def test_a_pattern_of_xdsls(rng: np.random.Generator) -> None:
     assert "%0" not in found.after.replace("neg", "").split("%b = ")[0]
 
 
+class Fails(RewritePattern):
+    """Falls over the first negation."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: UnaryOp, rewriter: PatternRewriter, /) -> None:
+        raise ZeroDivisionError("the pattern divides by zero")
+
+
+@dataclass(frozen=True)
+class Failing(Pass):
+    """A right pattern, and one that fails."""
+
+    name: ClassVar[str] = "failing"
+    level_in: ClassVar[Level] = Level.TENSOR
+    level_out: ClassVar[Level] = Level.TENSOR
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for pattern in (AddTwice(), Fails()):
+            PatternRewriteWalker(pattern, apply_recursively=False).rewrite_module(op)
+
+
+def test_a_pattern_that_crashes(rng: np.random.Generator) -> None:
+    found = blamed(SUMS, [Failing()], rng)
+    assert found.failure.fault is Fault.CRASH
+    assert (found.rule, found.op, found.number) == ("Fails", "pico.unary neg", 2)
+    assert "divides by zero" in str(found) and found.after == ""
+
+
 @dataclass(frozen=True)
 class ByHand(Pass):
     """Swaps subtractions without asking anybody."""

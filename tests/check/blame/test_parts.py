@@ -61,3 +61,19 @@ def test_labels_of_parts() -> None:
     sample = next(iter(random_samples(1, 9, fewest_ops=6)))
     labels = [part.label for part in parts_of(sample.module, sample.inputs)]
     assert labels and all(label.startswith(("%", "pico.")) for label in labels)
+
+
+GATHER = """builtin.module {
+  func.func @main(%x: tensor<4xf32>, %i: tensor<2xi32>) -> tensor<2xf32> {
+    %a = pico.unary neg %x : tensor<4xf32>
+    %g = pico.gather %a at %i axis 0 : tensor<4xf32>, tensor<2xi32> -> tensor<2xf32>
+    %y = pico.unary exp %g : tensor<2xf32>
+    func.return %y : tensor<2xf32>
+  }
+}"""
+
+
+@pytest.mark.parametrize(("index", "labels"), [(3, ["%a", "%g", "%y"]), (4, ["%a", "%g"])])
+def test_parts_end_where_an_index_is_out_of_range(index: int, labels: list[str]) -> None:
+    x, i = np.ones(4, np.float32), np.array([0, index], np.int32)
+    assert [part.label for part in parts_of(parse_module(GATHER), [x, i])] == labels
