@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -156,7 +157,7 @@ _LINES_OF_IR = 14
 def _around(trial: _Trial, failure: Failure, before: str) -> str:
     """Where a crash happened: what its error shows of the IR, else how the module begins."""
     where = str(getattr(failure.error, "where", "") or "")
-    lines = (where or before).splitlines()
+    lines = textwrap.dedent(where.removeprefix("in the IR:\n") or before).splitlines()
     more = [f"… {len(lines) - _LINES_OF_IR} more lines"] if len(lines) > _LINES_OF_IR else []
     return "\n".join([*lines[:_LINES_OF_IR], *more])
 

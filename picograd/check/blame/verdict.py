@@ -14,6 +14,9 @@ from picograd.dialects.buffer import outputs_of
 from picograd.dialects.literals import Array
 from picograd.semantics.evaluate import entry_of
 
+_MOST_INPUTS = 8
+"""A training step has dozens, its parameters and what the optimizer keeps."""
+
 _WIDTH = 240
 """Characters of a line that shows an input."""
 
@@ -75,7 +78,10 @@ class Blame:
         excess = self.failure.excess
         told = str(excess) if excess is not None else self.failure.detail
         lines += [f"  {'first wrong value' if excess else 'detail'}:", *_indented(told)]
-        lines += ["  inputs:", *_indented("\n".join(_spelled(self.module, self.inputs)) or "none")]
+        inputs = _spelled(self.module, self.inputs)
+        if len(inputs) > _MOST_INPUTS:
+            inputs = [*inputs[:_MOST_INPUTS], f"… {len(inputs) - _MOST_INPUTS} more"]
+        lines += ["  inputs:", *_indented("\n".join(inputs) or "none")]
         return "\n".join(lines)
 
 

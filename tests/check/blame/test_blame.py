@@ -145,6 +145,9 @@ def test_a_rule_that_crashes(rng: np.random.Generator) -> None:
     assert found.failure.fault is Fault.CRASH
     assert (found.rule, found.op, found.number) == ("crash", "pico.binary sub", 2)
     assert found.after == "" and "pico.binary sub %0, %z" in found.before
+    assert [line for line in found.before.splitlines() if line.startswith(">")] == [
+        ">     %1 = pico.binary sub %0, %z : tensor<5xf32>"
+    ]
     assert "it came to no end" in str(found) and "divides by zero" in str(found)
 
 
@@ -153,6 +156,16 @@ def test_ir_that_does_not_verify(rng: np.random.Generator) -> None:
     assert found.failure.fault is Fault.INVALID
     assert (found.rule, found.number, found.op) == ("later", 1, "pico.binary add")
     assert "pico.binary add %x, %x" in found.before and "pico.binary sub %x" in found.after
+
+
+def test_of_many_inputs_the_first_are_shown(rng: np.random.Generator) -> None:
+    more = ", ".join(f"%p{n}: tensor<5xf32>" for n in range(20))
+    found = blamed(SUMS.replace("%z: tensor<5xf32>", f"%z: tensor<5xf32>, {more}"), [ByHand()], rng)
+    whole = replace(found, module=parse_module(SUMS), inputs=inputs_of(SUMS, rng))
+    assert "more" not in str(whole)
+    many = SUMS.replace("%z: tensor<5xf32>", f"%z: tensor<5xf32>, {more}")
+    shown = str(replace(found, module=parse_module(many), inputs=inputs_of(many, rng)))
+    assert "%p5 = [" in shown and "%p6" not in shown and "… 14 more" in shown
 
 
 # Patterns of xDSL's, and passes that count nothing
