@@ -50,6 +50,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.ir import SSAValue
 
+from picograd.dialects.affine import Linear
 from picograd.dialects.loop import (
     AllocOp,
     CheckedIndexOp,
@@ -86,7 +87,10 @@ def round_up(loop: ParallelOp) -> None:
     """Round up the dimensions of one parallel loop that are blocks, and guard what is inside."""
     rounded = [rounded_dim(dim) for dim in loop.dims]
     grown = {new.variable for new, old in zip(rounded, loop.dims, strict=True) if new != old}
-    if not grown or not _may_grow(loop, grown) or not applies(round_up, loop):
+    facts = LoopFacts()
+    if not grown or not _may_grow(loop, grown) or not _is_clipped(loop, facts):
+        return
+    if not applies(round_up, loop):
         return
     set_dims(loop, rounded)
     facts = LoopFacts()
@@ -115,6 +119,35 @@ def _may_grow(loop: ParallelOp, grown: set[SSAValue]) -> bool:
         if isinstance(op, LoopOp) and any(value in grown for value in op.operands):
             return False
     return True
+
+
+def _is_clipped(loop: ParallelOp, facts: LoopFacts) -> bool:
+    """Whether what the additional iterations store lies outside of memory. Inside, it would be an
+    element of a neighbouring block, which is that block's to write.
+    """
+    stores = [op for op in loop.walk() if isinstance(op, StoreOp)]
+    return all(
+        _leaves(store, dim.variable, upper, facts)
+        for store in stores
+        for dim in loop.dims
+        if rounded_dim(dim) != dim
+        for upper in dim.uppers
+        if upper not in rounded_dim(dim).uppers
+    )
+
+
+def _leaves(store: StoreOp, variable: SSAValue, upper: Linear, facts: LoopFacts) -> bool:
+    """Whether a store is out of bounds from `upper` of a variable on."""
+    for index, extent in zip(store.indices, memref_shape(store.memref.type), strict=True):
+        coefficient = index.terms.get(variable, 0)
+        if coefficient <= 0:
+            continue
+        rest = index - Linear({variable: coefficient})
+        if variable not in rest.values():
+            least = facts.bounds(rest + upper * coefficient, _lanes(store))[0]
+            if least is not None and least >= extent:
+                return True
+    return False
 
 
 def _inside(op: LoadOp | StoreOp, facts: LoopFacts) -> bool:

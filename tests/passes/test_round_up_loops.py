@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from picograd.check.loop_samples import check_passes
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects import loop, new_context
 from picograd.passes.round_up_loops import RoundUpLoops
@@ -83,3 +84,35 @@ loop.kernel @k(%n: memref<20xi32>, %x: memref<9xf32>, %y: memref<20xf32>) {
 }"""
     _, after = prepared(text, "i=8")
     assert "min(%i0 + 8, 20)" in after
+
+
+def test_blocks_do_not_grow_into_their_neighbours() -> None:
+    """A block of 3 within a block of 2: beyond its end lies what another iteration writes."""
+    text = """
+loop.kernel @double(%x: memref<5xf32>) {
+  loop.parallel %i = 0 to 5 {
+    %v = loop.load %x[%i] : memref<5xf32>
+    %w = arith.addf %v, %v : f32
+    loop.store %w, %x[%i] : f32, memref<5xf32>
+  }
+}"""
+    _, after = prepared(text, "i=2")
+    assert "min" not in after
+    check_passes(text, [TileLoops(sizes="i=2"), TileLoops(sizes="i=3"), RoundUpLoops()])
+
+
+def test_a_loop_over_a_part_of_memory_does_not_grow_beyond_it() -> None:
+    text = """
+loop.kernel @part(%x: memref<9xf32>, %y: memref<9xf32>) {
+  loop.parallel %i = 0 to 5 {
+    %v = loop.load %x[%i] : memref<9xf32>
+    loop.store %v, %y[%i] : f32, memref<9xf32>
+  }
+  loop.parallel %j = 5 to 9 {
+    %v = loop.load %x[9 - %j] : memref<9xf32>
+    loop.store %v, %y[%j] : f32, memref<9xf32>
+  }
+}"""
+    _, after = prepared(text, "i=4")
+    assert "min(%i0 + 4, 5)" in after
+    check_passes(text, [TileLoops(sizes="i=4 j=3"), RoundUpLoops()])
