@@ -12,6 +12,7 @@ through one view is seen by all others. `detach()` starts a new history at the t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import ClassVar, Self, TypeAlias, cast
 
 from picograd.dialects.dtypes import DType, dtype_of
@@ -23,7 +24,14 @@ from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, RuntimeValue, set_recording
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell, Value
-from picograd.frontend.storage.views import Layout, ReshapeView, View, dense, reshaped_strides
+from picograd.frontend.storage.views import (
+    ExpandView,
+    Layout,
+    ReshapeView,
+    View,
+    dense,
+    reshaped_strides,
+)
 from picograd.semantics.builder import Ops, V
 
 Number: TypeAlias = bool | int | float
@@ -213,10 +221,7 @@ class TensorCore:
                     hint="wrap the change in `with no_grad():`, or work on a .clone()",
                 )
             )
-        if 0 not in self.shape and any(
-            stride == 0 and size > 1
-            for size, stride in zip(self.shape, self._layout.strides, strict=True)
-        ):
+        if 0 not in self.shape and _repeats(self.cell, self.views):
             raise located(
                 ShapeError(
                     "an expanded tensor is written in place, where several elements share memory",
@@ -336,6 +341,18 @@ def _layout_of(cell: Cell, views: Sequence[View]) -> Layout:
     for view in views:
         layout = view.layout(layout)
     return layout
+
+
+def _repeats(cell: Cell, views: Sequence[View]) -> bool:
+    """Whether a view repeats elements of what it shows, be it that a further one shows one of them
+    only: which elements were written, the view cannot tell.
+    """
+    layout = dense(cell.type.get_shape())
+    for view in views:
+        below, layout = layout, view.layout(layout)
+        if isinstance(view, ExpandView) and prod(layout.shape) > prod(below.shape):
+            return True
+    return False
 
 
 def _read_chain(ops: Ops[V], views: Sequence[View], base: V) -> list[V]:

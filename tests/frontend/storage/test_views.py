@@ -67,6 +67,16 @@ def test_expanded_tensors_are_not_written() -> None:
         torch.ones(3, 1).expand(3, 2).add_(1)
 
 
+@pytest.mark.parametrize("part", ["[1:]", "[0]", "[:1, 2:]", "[-1].reshape(2, 2)"])
+def test_parts_of_expanded_tensors_are_not_written(part: str) -> None:
+    expanded = torch.ones(4).expand(2, 4)
+    with pytest.raises(ShapeError, match="several elements share memory") as raised:
+        eval(f"x{part}", {"x": expanded}).mul_(2)
+    assert ".clone()" in raised.value.hint
+    expanded[:, 4:].add_(1)  # there is nothing to write
+    torch.ones(1, 4).expand(1, 4)[0].add_(1)  # nothing is repeated
+
+
 def test_copies_do_not_alias() -> None:
     x = torch.zeros(2)
     for copy in (x.clone(), torch.tensor(x), x.flip(0), x + 0, x[torch.tensor([0])]):
