@@ -1,7 +1,29 @@
 """What each command needs of argparse to add itself."""
 
 import argparse
-from typing import Protocol
+from typing import NoReturn, Protocol
+
+from picograd.cli.files import UsageError
+
+EXIT_MISTAKE = 2
+"""The exit status for a mistake of the user's."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the options as all errors are said, and ends with their status.
+
+    Subcommands are parsed by parsers of the same class.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        error = UsageError(
+            f"`{self.prog}` cannot be followed with these words",
+            code="PG817",
+            expected=" ".join(self.format_usage().removeprefix("usage: ").split()),
+            found=message,
+            hint=f"`{self.prog} --help` tells what each option means, and shows examples",
+        )
+        self.exit(EXIT_MISTAKE, f"picograd: error: {error}\n")
 
 
 class Commands(Protocol):

@@ -26,10 +26,8 @@ from picograd.cli import (
     opt,
     reduce,
 )
-from picograd.cli.commands import show_examples
+from picograd.cli.commands import EXIT_MISTAKE, Parser, show_examples
 from picograd.errors import PicogradError
-
-EXIT_MISTAKE = 2
 
 
 def entry() -> int:
@@ -59,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="picograd",
         description="A teaching compiler for tensor programs: readable IR at every level, "
         "real code on the CPU and the GPU.",

@@ -38,9 +38,20 @@ def test_every_help_ends_with_examples(command: str, capsys: pytest.CaptureFixtu
     assert all(line.startswith(f"  picograd {command}") for line in examples.splitlines())
 
 
+def test_an_option_that_does_not_parse_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["opt", "--seed", "many"])
+    assert caught.value.code == EXIT_MISTAKE
+    printed = capsys.readouterr().err
+    assert printed.startswith("picograd: error: [PG817] `picograd opt` cannot be followed")
+    assert "  expected: picograd opt [-h] [--passes PASSES]" in printed
+    assert "  found:    argument --seed: invalid int value: 'many'\n" in printed
+
+
 def test_an_unknown_command_is_a_mistake() -> None:
     done = picograd("optt")
     assert done.returncode == EXIT_MISTAKE
+    assert done.stderr.startswith("picograd: error: [PG817] `picograd` cannot be followed")
     assert "invalid choice: 'optt'" in done.stderr
     assert "Traceback" not in done.stderr
 
