@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from picograd.backends.runtime import device as find_device
+from picograd.check.fuzz.examiner import ALL_THEMES
 from picograd.check.fuzz.findings import Findings, kind_of
-from picograd.check.fuzz.programs import THEMES
+from picograd.check.fuzz.front_end import FRONT_END
 from picograd.check.fuzz.session import Session
 from picograd.check.fuzz.worker import Settings
 from picograd.check.oracle import examination
@@ -17,7 +18,7 @@ from picograd.check.replay import installed_versions, read
 from picograd.cli.cases import loads_of
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table
-from picograd.cli.files import UsageError, read_text
+from picograd.cli.files import UsageError, load_python, read_text
 from picograd.cli.own_passes import add_load_option, load_passes
 from picograd.compiler.pass_list import as_passes
 
@@ -53,7 +54,7 @@ def add_parser(commands: Commands) -> None:
         "--themes",
         default="",
         metavar="LIST",
-        help="what the programs are about (default: all): " + ", ".join(THEMES),
+        help="what the programs are about (default: all): " + ", ".join(ALL_THEMES),
     )
     parser.add_argument(
         "--minutes",
@@ -123,6 +124,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         if number is not None and number <= 0:
             raise UsageError(
                 f"--{option.replace('_', '-')} cannot be {number}",
+                code="PG817",
                 expected="a number greater than 0",
                 found=str(number),
                 hint="leave the option out, or say how long or how many",
@@ -139,10 +141,15 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         passes=arguments.passes,
         loads=loads,
         case_seconds=arguments.case_seconds,
-        themes=_words(arguments.themes, "--themes", tuple(THEMES))
-        if arguments.themes
-        else tuple(THEMES),
+        themes=_themes(arguments),
     )
+
+
+def _themes(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What the programs are about; those of the front end say nothing about passes by name."""
+    if arguments.themes:
+        return _words(arguments.themes, "--themes", ALL_THEMES)
+    return tuple(name for name in ALL_THEMES if name != FRONT_END or not arguments.passes)
 
 
 def _words(text: str, option: str, known: Iterable[str]) -> tuple[str, ...]:
@@ -189,6 +196,8 @@ def _most(items: list[tuple[str, int]]) -> str:
 
 def replay(file: str, loads: list[str]) -> int:
     """Examine the case in a file, and say whether what it expects still happens."""
+    if file.endswith(".py"):
+        return EXIT_FOUND if getattr(load_python(file), "FOUND", None) else 0
     text = read_text(file)
     named = [*loads_of(text, Path(file).parent), *loads]
     known = load_passes({Path(name).resolve(): name for name in named}.values())

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import TypeAlias
 
 from picograd.check.fuzz.counts import Counts
+from picograd.check.fuzz.findings import Finding
+from picograd.check.fuzz.front_end import FRONT_END, FrontEndProgram, complaints, draw_front_end
 from picograd.check.fuzz.programs import (
     THEMES,
     Program,
@@ -24,11 +27,14 @@ from picograd.compiler.executable import clear_cache
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects.dtypes import dtype_of, float64, type_of
-from picograd.errors import PipelineError
+from picograd.errors import PicogradError, PipelineError
 from picograd.passes import Pass
 from picograd.passes.rewriting.applications import Applications, RewriteRule, counted
 from picograd.semantics.bounds import CAP
 from picograd.semantics.evaluate import entry_of
+
+ALL_THEMES = (*THEMES, FRONT_END)
+"""What programs may be about, in turn."""
 
 SHARE_CHECKED = 0.25
 """Of the cases on devices, so many run with checks of their memory."""
@@ -40,7 +46,7 @@ class Plan:
 
     seed: int
     scope: Scope
-    themes: tuple[str, ...] = tuple(THEMES)
+    themes: tuple[str, ...] = ALL_THEMES
     loads: tuple[str, ...] = ()
     share_checked: float = SHARE_CHECKED
 
@@ -67,6 +73,10 @@ class _Rules(Applications):
             self.names[self.last.name] += 1
 
 
+Failed: TypeAlias = "tuple[Replay, Failure] | Finding"
+"""A case that failed; programs of the front end are told in words, for nothing cuts them down."""
+
+
 class Examiner:
     """Examines the cases of a run. `running` is a file that tells which one is running."""
 
@@ -74,9 +84,11 @@ class Examiner:
         self.plan = plan
         self.running = running
 
-    def examine(self, number: int) -> tuple[Counts, list[tuple[Replay, Failure]]]:
+    def examine(self, number: int) -> tuple[Counts, list[Failed]]:
         """Run one program on all devices: what was seen, and the cases that failed."""
-        counts, failures = Counts(), list[tuple[Replay, Failure]]()
+        counts, failures = Counts(), list[Failed]()
+        if self.plan.themes[number % len(self.plan.themes)] == FRONT_END:
+            return self._front_end(number)
         program = draw_program(self.plan.seed, number, self.plan.themes)
         _count_program(counts, program)
         small = fits_32_bits(program)
@@ -112,6 +124,36 @@ class Examiner:
         expected = Expected.of(examined.failure)
         return Replay(case, expected, name, self.plan.loads), examined.failure
 
+    def _front_end(self, number: int) -> tuple[Counts, list[Failed]]:
+        """Run one program of the front end on all devices."""
+        counts, failures = Counts(), list[Failed]()
+        counts.count("themes", FRONT_END)
+        if self.running is not None:
+            name = self.plan.name_of(number, ",".join(self.plan.scope.devices))
+            self.running.write_text(f"# seed: {name}\n", encoding="utf-8")
+        program = draw_front_end(self.plan.seed, number)
+        for device in self.plan.scope.devices:
+            counts.count("cases", device)
+            name = self.plan.name_of(number, device)
+            if self.running is not None:
+                note = (
+                    f"# seed: {name}\n{program.script(device, 'What ran when the process died.')}"
+                )
+                self.running.write_text(note, encoding="utf-8")
+            try:
+                wrong = complaints(program.function(), program.inputs, device)
+            except PicogradError as error:
+                counts.count("refused", f"{device}: {reason_of(error.message)}")
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to see it
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                place = f"{Path(last.filename).name}:{last.lineno}"
+                wrong = [f"{type(error).__name__} on {device} at {place}: {error}"]
+            if wrong:
+                failures.append(_failed(program, device, name, wrong))
+        clear_cache()
+        return counts, failures
+
     def _checked(self, device: str, rng: Random) -> bool:
         return rng.random() < self.plan.share_checked and device != "reference"
 
@@ -127,6 +169,12 @@ def _examination(case: Case) -> Examination:
         detail = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
         failure = Failure(Fault.CRASH, case.device, len(case.passes), detail, error=error)
         return Examination(failure)
+
+
+def _failed(program: FrontEndProgram, device: str, name: str, wrong: Sequence[str]) -> Finding:
+    kind = f"{FRONT_END} on {device}: {reason_of(wrong[0].partition(':')[0])}"
+    headline = "; ".join(wrong)
+    return Finding(kind, kind, name, headline, program.script(device, headline), suffix=".py")
 
 
 class _Note:

@@ -30,6 +30,7 @@ class Finding:
     headline: str
     replay: str
     """The text of the file that repeats it."""
+    suffix: str = ".mlir"
 
 
 def kind_of(failure: Failure) -> str:
@@ -87,15 +88,17 @@ class Findings:
         if family in self.files:
             return None
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._free(re.sub(r"[^a-z0-9_]+", "-", family.lower()).strip("-")[:60])
+        path = self._free(
+            re.sub(r"[^a-z0-9_]+", "-", family.lower()).strip("-")[:60], finding.suffix
+        )
         path.write_text(finding.replay, encoding="utf-8")
         self.files[family], self.first[family] = path, finding
         return path
 
-    def _free(self, stem: str) -> Path:
+    def _free(self, stem: str, suffix: str) -> Path:
         """A file that is not there yet: those of earlier runs stay."""
-        path, number = self.folder / f"{stem}.mlir", 1
+        path, number = self.folder / f"{stem}{suffix}", 1
         while path.exists():
             number += 1
-            path = self.folder / f"{stem}-{number}.mlir"
+            path = self.folder / f"{stem}-{number}{suffix}"
         return path

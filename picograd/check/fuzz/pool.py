@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ _PATIENCE = 8
 """A case that has not computed for half of its time is given so many times as much: the machine is
 busy with other things, or the case waits for what never comes."""
 _LOG_LINES = 12
+_SEED = re.compile(r"^(//|#) seed: (?P<name>.*)$", re.MULTILINE)
 
 
 @dataclass
@@ -163,14 +165,15 @@ def _lost_case(text: str, reason: str, log: list[str], number: int) -> Finding:
     marker = "// failure: CRASH in "
     head, _, tail = text.partition(marker)
     culprit, _, rest = tail.partition("\n")
-    detail = "".join(f"//   {line}\n" for line in [reason, *log])
-    replay = (
-        f"{head}{marker}{culprit}\n{detail}{rest}" if tail else f"// program {number}\n{detail}"
-    )
-    seed = next((line for line in text.splitlines() if line.startswith("// seed: ")), "")
-    name = seed.removeprefix("// seed: ") or f"program {number}, before its first pass"
-    family = f"CRASH in {culprit.partition('{')[0] or 'the drawing'}: {reason}"
-    return Finding(family, family, name, " ".join([family, *log[:1]]), replay)
+    found = _SEED.search(text)
+    name = found["name"] if found else f"program {number}, before its first pass"
+    if tail:
+        detail = "".join(f"//   {line}\n" for line in [reason, *log])
+        replay, suffix = f"{head}{marker}{culprit}\n{detail}{rest}", ".mlir"
+    else:
+        replay, suffix = text + "".join(f"# {line}\n" for line in [reason, *log]), ".py"
+    family = f"CRASH in {culprit.partition('{')[0] or 'a program'}: {reason}"
+    return Finding(family, family, name, " ".join([family, *log[:1]]), replay, suffix)
 
 
 def _computed_seconds(process: int | None) -> float:

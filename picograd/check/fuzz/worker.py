@@ -12,9 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from picograd.check.fuzz.counts import Counts
-from picograd.check.fuzz.examiner import SHARE_CHECKED, Examiner, Plan
+from picograd.check.fuzz.examiner import ALL_THEMES, SHARE_CHECKED, Examiner, Plan
 from picograd.check.fuzz.findings import Finding
-from picograd.check.fuzz.programs import THEMES
 from picograd.check.fuzz.routes import Scope
 from picograd.check.fuzz.settle import settle
 from picograd.compiler.pass_list import as_passes
@@ -34,7 +33,7 @@ class Settings:
     """Loads the user's files and gives the passes that are known then."""
     passes: str = ""
     loads: tuple[str, ...] = ()
-    themes: tuple[str, ...] = tuple(THEMES)
+    themes: tuple[str, ...] = ALL_THEMES
     share_checked: float = SHARE_CHECKED
     case_seconds: float = 120.0
     """A case that takes longer hangs."""
@@ -94,7 +93,11 @@ def work(settings: Settings, connection: Connection, running: Path) -> None:
             counts, failures = examiner.examine(order.number)
             faulthandler.cancel_dump_traceback_later()
             findings: list[Finding] = []
-            for replay, failure in failures:
+            for failed in failures:
+                if isinstance(failed, Finding):
+                    findings.append(failed)
+                    continue
+                replay, failure = failed
                 connection.send(Extension(2 * settings.reduce_seconds + settings.case_seconds))
                 findings.append(settle(replay, failure, order.known, settings.reduce_seconds))
             connection.send(Report(order.number, counts, tuple(findings), resident_bytes()))

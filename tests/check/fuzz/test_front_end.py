@@ -1,0 +1,55 @@
+"""Programs of the front end: the same for the same number, right everywhere, told when wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from picograd.check.fuzz.examiner import Examiner, Plan
+from picograd.check.fuzz.front_end import FRONT_END, FrontEndProgram, complaints, draw_front_end
+from picograd.check.fuzz.routes import Scope
+from picograd.cli.main import main
+from picograd.passes import PASSES
+
+SEED = 3
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def test_programs_are_right(device: str) -> None:
+    examiner = Examiner(Plan(SEED, Scope((device,), PASSES), (FRONT_END,)))
+    for number in range(3):
+        counts, failures = examiner.examine(number)
+        assert not failures, failures
+        assert counts.tables["themes"] == {FRONT_END: 1}
+
+
+def test_programs_are_repeatable_and_varied() -> None:
+    programs = [draw_front_end(SEED, number) for number in range(6)]
+    assert [draw_front_end(SEED, n).text for n in range(6)] == [p.text for p in programs]
+    assert len({program.text for program in programs}) > 4
+    assert any("backward" in program.text for program in programs)
+    assert any("_(" in program.text or "= " in program.text for program in programs)
+
+
+def test_a_difference_is_told() -> None:
+    inputs = (np.array([0.25, -1.5], np.float32),)
+    traced = [True]
+
+    def function(x):
+        return x.clone(), x * (1.0 if traced and traced.pop() else 2.0)
+
+    found = complaints(function, inputs, "cpu")
+    assert found[0].startswith("eager on cpu")
+
+
+def test_a_file_repeats_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = (np.array([0.25, -1.5], np.float32),)
+    program = FrontEndProgram(1, ("x0[1:] += 1.0",), ("x0",), inputs)
+    script = tmp_path / "case.py"
+    script.write_text(program.script("cpu", "Nothing."), encoding="utf-8")
+    assert main(["fuzz", "--replay", str(script)]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+    wrong = program.script("cpu", "Much.").replace("FOUND =", "FOUND = ['it'] or")
+    script.write_text(wrong, encoding="utf-8")
+    assert main(["fuzz", "--replay", str(script)]) == 1
+    assert "it" in capsys.readouterr().out
