@@ -166,6 +166,13 @@ def _scatter_of(scene: Scene, kind: str, shape: Shape, updates: Shape) -> SSAVal
     return scene.add(ScatterOp(kind, x, index, scene.value(dtype, updates), 0))
 
 
+def _known_scatter(scene: Scene) -> SSAValue:
+    """A scatter of one update a row that folding computes."""
+    x, updates = np.arange(6.0, dtype=np.float32).reshape(3, 2), np.ones((1, 2), np.float32)
+    base, index, new = map(scene.constant, (x, np.array([[2, 0]]), updates))
+    return scene.add(ScatterOp(scene.choose(("add", "set")), base, index, new, 0))
+
+
 # Folding: the samples of each op, with constants for operands.
 
 
@@ -317,6 +324,6 @@ ROWS: Mapping[tuple[type[Operation], Rule], Row] = {
     ),
     (ScatterOp, indexing.scatter_nothing): Row((_scatter(0),), (_scatter(1), _scatter(3))),
     (ScatterOp, indexing.scatter_of_one): Row(
-        (_scatter(1), _scatter(1, 1), _scatter(1, 0)), (_scatter(0), _scatter(2))
+        (_scatter(1), _scatter(1, 1), _scatter(1, 0)), (_scatter(0), _scatter(2), _known_scatter)
     ),
 }

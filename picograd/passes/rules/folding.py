@@ -43,21 +43,23 @@ def empty_value(op: TensorOp, build: Build) -> SSAValue | None:
 
 def fold(op: TensorOp, build: Build) -> SSAValue | None:
     """An op on constants. An index out of range is left to be reported when the program runs."""
-    if isinstance(op, IotaOp) or size_of(op.result) > FOLDED_ELEMENTS:
+    if not folds(op):
         return None
-    if _products(op) > FOLDED_PRODUCTS:
-        return None
-    operands: list[Array] = []
-    for operand in op.operands:
-        array = array_in(operand)
-        if array is None:
-            return None
-        operands.append(array)
+    operands = [array for operand in op.operands if (array := array_in(operand)) is not None]
     try:
         value = evaluate_op(op, operands)
     except IndexOutOfRange:
         return None
     return build(ConstantOp(literal(value, dtype_of(type_of(op.result)))))
+
+
+def folds(op: TensorOp) -> bool:
+    """Whether an op is computed when compiling: its operands are known, and it is small."""
+    if isinstance(op, IotaOp) or size_of(op.result) > FOLDED_ELEMENTS:
+        return False
+    return _products(op) <= FOLDED_PRODUCTS and all(
+        array_in(operand) is not None for operand in op.operands
+    )
 
 
 def _products(op: TensorOp) -> int:

@@ -15,6 +15,7 @@ from picograd.dialects.tensor import (
     int_value,
 )
 from picograd.passes.rewriting.greedy import Build, Rule
+from picograd.passes.rules.folding import folds
 from picograd.passes.rules.matching import dtype_of_value, shape_of, size_of
 
 
@@ -28,9 +29,10 @@ def scatter_of_one(op: ScatterOp, build: Build) -> SSAValue | None:
 
     A scatter is a loop in sequence, while this is elementwise and fuses with what is around it (the
     gradient of cross entropy is one). The gather from 0, 1, 2, … is the index itself, but checked.
+    What is known when compiling is left to folding.
     """
     axis, shape = int_value(op.axis), shape_of(op.x)
-    if shape_of(op.index)[axis] != 1 or not size_of(op.updates):
+    if shape_of(op.index)[axis] != 1 or not size_of(op.updates) or folds(op):
         return None
     along = [1] * len(shape)
     along[axis] = shape[axis]
