@@ -74,7 +74,7 @@ def test_canonicalization_is_idempotent_and_never_grows(seed: int) -> None:
         assert str(twice) == str(once)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 61])
 def test_in_any_order_the_rules_end_and_mean_the_same(seed: int) -> None:
     rng = Random(f"orders {seed}")
     for number, sample in enumerate(random_samples(25, 100 + seed, fewest_ops=4)):
