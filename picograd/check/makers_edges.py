@@ -278,6 +278,19 @@ def duplicates(sketch: Sketch) -> None:
     sketch.add(GatherOp(x, index, axis))
 
 
+def out_of_range(sketch: Sketch) -> None:
+    """A gather by indices one of which may lie outside of the axis: then it must be told."""
+    x = with_rank(sketch, 1)
+    shape = list(shape_of(x))
+    axis = sketch.number(0, len(shape) - 1)
+    size, shape[axis] = shape[axis], 2
+    if size and 0 not in shape:
+        rng = np.random.default_rng(sketch.number(0, 99))
+        places = rng.integers(0, size, shape)
+        places.reshape(-1)[0] = sketch.choose((size - 1, 0, size, -1))
+        sketch.add(GatherOp(x, sketch.constant(places, sketch.choose((int64, int32))), axis))
+
+
 def pooling(sketch: Sketch) -> None:
     """Windows along one or two axes, padded, with strides and dilation, and reduced."""
     x = with_rank(sketch, 2)
@@ -329,6 +342,7 @@ EDGES: Mapping[str, Maker] = {
     "nothing": nothing,
     "products": products,
     "duplicates": duplicates,
+    "out_of_range": out_of_range,
     "pooling": pooling,
     "joined": joined,
 }

@@ -19,7 +19,7 @@ from picograd.semantics.evaluate import evaluate
 def test_what_a_maker_appends_verifies_and_runs(name: str, dtypes: tuple[object, ...]) -> None:
     for sample in random_samples(25, 3, makers=(name,), dtypes=dtypes, most_ops=5):  # pyright: ignore
         verify_module(sample.module)
-        if dtypes is DTYPES:
+        if dtypes is DTYPES and name != "out_of_range":
             assert evaluate(sample.module, sample.inputs)
 
 
