@@ -126,7 +126,7 @@ def assert_keeps_meaning(step: Pass, *, samples: int = 50, seed: int = 0, way: s
     Raises AssertionError with a counterexample where the pass does anything wrong.
     """
     changed = 0
-    for sample in random_samples(samples, seed, fewest_ops=4):
+    for sample in random_samples(samples, seed, fewest_ops=4, all_read=True):
         program = Program(sample.module, sample.inputs, way or WAY_TO[step.level_in])
         found = counterexample(step, program)
         if found is not None:

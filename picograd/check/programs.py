@@ -111,6 +111,7 @@ def random_samples(
     makers: Sequence[str] = tuple(MAKERS),
     dtypes: Sequence[DType] = DTYPES,
     sizes: Sequence[int] = SIZES,
+    all_read: bool = False,
 ) -> Iterator[Sample]:
     """So many modules with inputs; for the options see `draw_module`."""
     for number in range(count):
@@ -122,6 +123,7 @@ def random_samples(
             makers=makers,
             dtypes=dtypes,
             sizes=sizes,
+            all_read=all_read,
         )
         yield Sample(module, rng.randint(0, 2**16))
 
