@@ -332,10 +332,16 @@ def _random_bits(sketch: Sketch) -> None:
 
 
 def _repeat(sketch: Sketch) -> None:
-    """An op that is there already, once more: work for cse."""
+    """An op that is there already, once more, or with its operands swapped: work for cse."""
     ops = list(sketch.block.ops)
     if ops:
         copy = sketch.choose(tuple(reversed(ops))).clone(clone_name_hints=False)
+        uneven = (BinaryKind.DIV, BinaryKind.POW)  # one operand is made to fit the other
+        swaps = isinstance(copy, CompareOp) or (
+            isinstance(copy, BinaryOp) and copy.kind.data not in uneven
+        )
+        if swaps and sketch.choose((False, True)):
+            copy.operands = tuple(reversed(copy.operands))
         sketch.block.add_op(copy)
         sketch.values.append(copy.results[0])
 

@@ -3,8 +3,10 @@
 from xdsl.ir import SSAValue
 
 from picograd.check.sketch import Sketch
-from picograd.dialects.dtypes import DType, dtype_of, type_of
+from picograd.dialects.dtypes import DType, dtype_of, tensor_type, type_of
 from picograd.dialects.tensor import BinaryOp, BroadcastOp, CastOp, ReshapeOp, UnaryOp
+
+_MOST_ARGUMENTS = 4
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:
@@ -31,12 +33,23 @@ def with_rank(sketch: Sketch, least: int) -> SSAValue:
 
 
 def of_type(sketch: Sketch, like: SSAValue, dtype: DType) -> SSAValue:
-    """A value of a dtype and the shape of another: found, broadcast, cast, or a constant."""
+    """A value of a dtype and the shape of another: found, broadcast, cast, a constant, or new.
+
+    Mostly it is not that other value: of `x < x` there is little that anybody could get wrong.
+    """
     shape = shape_of(like)
-    value = sketch.pick(lambda v: dtype_of_value(v) == dtype and _broadcasts(shape_of(v), shape))
+
+    def fits(value: SSAValue) -> bool:
+        return dtype_of_value(value) == dtype and _broadcasts(shape_of(value), shape)
+
+    value = sketch.pick(lambda v: v is not like and fits(v))
+    if fits(like) and (sketch.number(0, 7) == 7 or value is None):
+        value = sketch.choose((like, None)) if value is None else like
+    if value is None and len(sketch.block.args) < _MOST_ARGUMENTS and sketch.choose((False, True)):
+        return sketch.argument(tensor_type(shape, dtype))
     if value is None:
         other = sketch.pick(lambda v: shape_of(v) == shape)
-        if other is not None and sketch.choose((True, False)):
+        if other is not None and dtype_of_value(other) != dtype and sketch.choose((True, False)):
             return sketch.add(CastOp(other, dtype))
         value = sketch.constant(sketch.choose((1, 0, 2, -1)), dtype)
     return value if shape_of(value) == shape else sketch.add(BroadcastOp(value, shape))

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import BlockArgument
+from xdsl.ir import BlockArgument, Operation
 
 from picograd.dialects.loop import KernelOp, LoadOp, LoopOp, ParallelOp, ReduceOp
 from picograd.passes import Pass
@@ -46,10 +46,31 @@ def _tile_loops(module: ModuleOp, rng: Random) -> Options:
 
 
 def _hoist_reduce(module: ModuleOp, rng: Random) -> Options:
-    reductions, parallels = _names(module, (ReduceOp,)), _names(module, (ParallelOp,))
-    if not reductions or not parallels:
+    """A reduction and a parallel loop around it: of two that have nothing to do with each other
+    the pass says so, and does nothing.
+    """
+    pairs = [
+        (dim.name, outer.name)
+        for op in module.walk()
+        if isinstance(op, ReduceOp) and len(op.dims) == 1
+        for dim in op.dims
+        for loop in _around(op)
+        for outer in loop.dims
+    ]
+    if not pairs:
         return {}
-    return {"loop": rng.choice(reductions), "above": rng.choice(parallels)}
+    loop, above = rng.choice(list(dict.fromkeys(pairs)))
+    return {"loop": loop, "above": above}
+
+
+def _around(op: Operation) -> list[ParallelOp]:
+    """The parallel loops around an op without others in between, from the inside out."""
+    found: list[ParallelOp] = []
+    parent = op.parent_op()
+    while isinstance(parent, ParallelOp):
+        found.append(parent)
+        parent = parent.parent_op()
+    return found
 
 
 def _stage_operands(module: ModuleOp, rng: Random) -> Options:

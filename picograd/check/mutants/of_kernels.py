@@ -89,7 +89,7 @@ OF_KERNELS = (
         Validation(
             f"{_IN_MEMORY},plan_buffers", Modules(200, _CHAINS, sizes=(9, 3, 5, 7), most_ops=30)
         ),
-        Fault.VALUES,
+        Fault.INVALID,
         "plan_buffers",
     ),
 )

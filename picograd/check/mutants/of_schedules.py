@@ -3,7 +3,6 @@
 from picograd.check.mutants.killers import (
     NO_DOUBLES,
     SMALL_CPU,
-    Differential,
     Modules,
     Orders,
     Validation,
@@ -132,8 +131,8 @@ OF_SCHEDULES = (
         "no barrier stands between a store and the load of another thread",
         "self.written & (later.read | later.written) or self.read & later.written",
         "self.read & later.written",
-        Differential("gpu", _ROWS),
-        Fault.VALUES,
+        Validation("gpu", _ROWS, device="gpu", sanitize=True),
+        Fault.MEMORY,
         "gpu",
     ),
     Mutant(
