@@ -149,18 +149,31 @@ class FrontEndProgram:
 
 
 def draw_front_end(seed: int, number: int) -> FrontEndProgram:
-    """The program with this number; its lines all run on the reference, one by one."""
+    """The program with this number. All its lines run on the reference, but for a last one that
+    crashes there.
+    """
     rng = rng_of(seed, number, FRONT_END)
     numbers = np.random.default_rng(rng.randint(0, 2**31))
     shapes = [rng.choice(_SHAPES) for _ in range(rng.randint(1, 2))]
     inputs = tuple(numbers.normal(0.0, 1.0, shape).astype(np.float32) for shape in shapes)
     names = [f"x{number}" for number in range(len(inputs))]
     program = FrontEndProgram(len(inputs), (), tuple(names), inputs)
-    for _ in range(rng.randint(2, _MOST_LINES)):
-        program = _longer(program, lambda p: _draw_lines(p, rng))
-    if rng.random() < 0.5:
-        program = _longer(program, lambda p: _draw_gradient(p, rng))
+    try:
+        for _ in range(rng.randint(2, _MOST_LINES)):
+            program = _longer(program, lambda p: _draw_lines(p, rng))
+        if rng.random() < 0.5:
+            program = _longer(program, lambda p: _draw_gradient(p, rng))
+    except _Crash as crash:
+        return crash.program
     return program
+
+
+class _Crash(Exception):
+    """A program that raises what is no error of picograd's."""
+
+    def __init__(self, program: FrontEndProgram) -> None:
+        super().__init__()
+        self.program = program
 
 
 def _longer(
@@ -172,6 +185,8 @@ def _longer(
             results = run(longer.function(), longer.inputs, "reference")
         except PicogradError:
             continue  # what the front end refuses is no program
+        except Exception as error:
+            raise _Crash(longer) from error
         if all(np.isfinite(array).all() and array.size <= 512 for array in results):
             return longer
     return program

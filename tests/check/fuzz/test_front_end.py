@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from picograd.check.fuzz import front_end
 from picograd.check.fuzz.examiner import Examiner, Plan
 from picograd.check.fuzz.front_end import FRONT_END, FrontEndProgram, complaints, draw_front_end
 from picograd.check.fuzz.routes import Scope
@@ -29,6 +30,15 @@ def test_programs_are_repeatable_and_varied() -> None:
     assert len({program.text for program in programs}) > 4
     assert any("backward" in program.text for program in programs)
     assert any("_(" in program.text or "= " in program.text for program in programs)
+
+
+def test_a_line_that_crashes_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front_end, "_VALUES", ("[].pop()",))
+    examiner = Examiner(Plan(SEED, Scope(("cpu",), PASSES), (FRONT_END,)))
+    findings = [finding for n in range(4) for finding in examiner.examine(n)[1]]
+    assert findings
+    assert all("IndexError" in finding.headline for finding in findings)
+    assert all("[].pop()" in finding.replay for finding in findings)
 
 
 def test_a_difference_is_told() -> None:
