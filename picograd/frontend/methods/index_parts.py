@@ -56,7 +56,7 @@ def select(index: Index, shape: tuple[int, ...]) -> Selection:
             kept.append(1)
             continue
         covered = _axes_of(item)
-        size = shape[axis]
+        size = shape[axis] if covered else 1
         if isinstance(item, slice):
             start, stop, step = _slice_bounds(item, size)
             starts.append(start)

@@ -87,6 +87,16 @@ def test_rows_of_a_view(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(x.numpy(), a)
 
 
+@pytest.mark.parametrize("value", [2.0, -2.0])
+def test_writing_through_the_mask_of_a_single_number(value: float) -> None:
+    x = torch.tensor(value)
+    x[x > 0.5] = 0.25
+    assert x.item() == (0.25 if value > 0.5 else value)
+    rows = torch.ones(2, 3)
+    rows[x == 0.25] = 3.0
+    assert rows.tolist() == [[3.0 if value > 0.5 else 1.0] * 3] * 2
+
+
 def test_writing_through_masks(rng: np.random.Generator) -> None:
     a = rng.standard_normal((3, 4))
     x = torch.tensor(a)
