@@ -67,7 +67,7 @@ bench: $(RUN_STAMP) ## compare with NumPy and with a hand-written schedule
 	$(BIN)/picograd bench gemm
 
 clean: ## remove everything that was made here
-	rm -rf .venv site build dist *.egg-info .pytest_cache .ruff_cache .hypothesis $(DUMP) picograd-fuzz picograd-fuzz.json
+	rm -rf .venv site build dist *.egg-info .pytest_cache .ruff_cache .hypothesis $(DUMP) picograd-fuzz picograd-fuzz.json picograd-reduced
 
 $(RUN_STAMP): pyproject.toml scripts/bootstrap.sh
 	scripts/bootstrap.sh

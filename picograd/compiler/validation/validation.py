@@ -1,6 +1,7 @@
 """Validation of one compilation: of the module itself, or of its twin where it is too large.
 
-    check = start_validation(module, passes)
+    check = ValidationRun(module, passes)
+    check.start()
     run_pipeline(module, passes, instruments=check.instruments)
     print(check.outcome())
 
