@@ -28,9 +28,9 @@ def test_buffers_are_aligned_and_apart() -> None:
 
 def test_every_guard_byte_is_watched() -> None:
     zones, block = laid_out(10, 0, 64)
-    inside = np.zeros(zones.total, np.bool_)
+    inside = np.zeros(zones.total, np.uint8)
     for zone in zones.zones:
-        zone.of(inside)[:] = True
+        zone.of(inside)[:] = 1
     for position in range(zones.total):
         kept = block[position]
         block[position] = 3

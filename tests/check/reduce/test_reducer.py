@@ -133,7 +133,7 @@ def test_what_is_small_already_stays() -> None:
     }
     """
     case = case_of(text, WrongValue())
-    case = Case(case.module, (np.float32(0).reshape(()), np.float32(1).reshape(())), case.passes)
+    case = Case(case.module, (np.zeros((), np.float32), np.ones((), np.float32)), case.passes)
     failure = examine(case)
     assert failure is not None
     small = reduce(case, failure)

@@ -32,7 +32,8 @@ def same_bits(a: Array, b: Array) -> bool:
     wide = [x.astype(np.float64) if x.dtype.kind not in "biu" else x for x in (a, b)]
     signs = [np.signbit(x) & ~np.isnan(x) if x.dtype.kind == "f" else x for x in wide]
     equal_nan = wide[0].dtype.kind == "f"
-    return np.array_equal(*wide, equal_nan=equal_nan) and np.array_equal(*signs)
+    same_values = np.array_equal(wide[0], wide[1], equal_nan=equal_nan)
+    return same_values and np.array_equal(signs[0], signs[1])
 
 
 def values(module: ModuleOp, case: Case) -> list[Array] | str:

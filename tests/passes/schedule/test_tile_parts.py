@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from picograd.compiler.diagnostics import parse_module
-from picograd.dialects.affine import Linear
+from picograd.dialects.affine import Leaf, Linear, LinearLike
 from picograd.dialects.loop import Dim, LoopOp
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.schedule.tile_parts import exact_parts
@@ -17,7 +17,7 @@ def dims_of(text: str) -> list[Dim]:
 
 
 def at(expression: Linear, outer: Dim | None, value: int) -> int:
-    known = {} if outer is None else {outer.variable: Linear.of(value)}
+    known: dict[Leaf, LinearLike] = {} if outer is None else {outer.variable: value}
     found = expression.substitute(known)
     assert found.is_constant
     return found.constant
