@@ -23,7 +23,7 @@ from picograd.check.reduce.search import Program as Candidate
 from picograd.compiler.diagnostics import verify_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline, as_passes
-from picograd.compiler.validation.error import in_one_line
+from picograd.compiler.validation.error import in_one_line, inputs_in_lines
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects.buffer import outputs_of
 from picograd.dialects.literals import Array
@@ -89,10 +89,7 @@ class Counterexample:
         parts = [f"{self.fault}: {self.detail}", "Before:\n" + str(self.before)]
         if self.after is not None:
             parts.append("After:\n" + str(self.after))
-        for argument, array in zip(
-            entry_of(self.program.module).args, self.program.inputs, strict=True
-        ):
-            parts.append(f"%{argument.name_hint or '?'} = {in_one_line(array)}")
+        parts += inputs_in_lines(entry_of(self.program.module), self.program.inputs)
         return "\n".join(parts)
 
 

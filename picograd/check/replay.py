@@ -24,36 +24,32 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from io import StringIO
 from pathlib import Path
 from typing import cast
 
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr
 from xdsl.parser import Parser
-from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError
 
 from picograd.check.oracle import Case, Failure
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import as_passes
 from picograd.compiler.validation.fault import Fault
+from picograd.compiler.validation.inputs import input_types
+from picograd.compiler.validation.record import FORMAT
 from picograd.dialects import new_context
-from picograd.dialects.buffer import outputs_of
-from picograd.dialects.dtypes import AnyMemRef, AnyTensor, tensor_type
+from picograd.dialects.dtypes import tensor_type
 from picograd.dialects.literals import (
     Array,
     Literal,
     array_of,
     literal,
+    literal_text,
     literal_type,
-    print_literal,
 )
 from picograd.errors import ParseFailure, ShapeError
 from picograd.passes import PASSES, Pass
 from picograd.semantics.evaluate import entry_of
-
-FORMAT = "picograd replay 1"
-"""The first line of such a file, after the slashes."""
 
 _PACKAGES = ("picograd", "xdsl", "numpy", "llvmlite", "wgpu")
 _KEYS = ("passes", "device", "sanitize", "seed", "versions", "loads", "failure", "input")
@@ -61,8 +57,6 @@ _FIELD = re.compile(r"// (?P<key>[a-z]+):(?: (?P<value>.*))?")
 _MORE = re.compile(r"//   (?P<value>.*)")
 _FAILURE = re.compile(r"(?P<fault>[A-Z]+) in (?P<culprit>.+)")
 _VERSION = re.compile(r"(?P<package>\S+) (?P<version>\S+)")
-_LONGEST = 4096
-"""Literals of more elements are hexadecimal in any case."""
 
 
 def installed_versions() -> dict[str, str]:
@@ -116,7 +110,7 @@ class Replay:
         if self.failure is not None:
             headline = f"{self.failure.fault.name} in {self.failure.culprit}"
             fields.append(("failure", "\n".join([headline, *self.failure.detail.splitlines()])))
-        fields += [("input", spell(array)) for array in case.inputs]
+        fields += [("input", literal_text(array)) for array in case.inputs]
         header = [f"// {FORMAT}", *(_spell_field(key, value) for key, value in fields)]
         return "\n".join([*header, str(case.module), ""])
 
@@ -124,17 +118,6 @@ class Replay:
         """Save it; a file of that name is replaced."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(str(self), encoding="utf-8")
-
-
-def spell(array: Array) -> str:
-    """The literal of an array, bit by bit."""
-    value = literal(array)
-    if array.size <= _LONGEST:
-        printed = StringIO()
-        print_literal(Printer(printed), value)
-        if literal(_array(printed.getvalue())).data == value.data:
-            return printed.getvalue()
-    return f'dense<"0x{value.data.data.hex().upper()}"> : {literal_type(value)}'
 
 
 def read(text: str, name: str = "input", known: Mapping[str, type[Pass]] | None = None) -> Replay:
@@ -229,9 +212,7 @@ _FAULTS = ", ".join(Fault.__members__)
 
 
 def _check_inputs(case: Case, name: str) -> None:
-    function = entry_of(case.module)
-    outputs = outputs_of(function)
-    types = [cast(AnyTensor | AnyMemRef, a.type) for a in function.args if a not in outputs]
+    types = input_types(entry_of(case.module))
     wanted = [str(tensor_type(type.get_shape(), type.element_type)) for type in types]
     found = [str(literal_type(literal(array))) for array in case.inputs]
     if wanted != found:

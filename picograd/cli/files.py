@@ -88,9 +88,10 @@ class UserCode(AbstractContextManager[None]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not isinstance(error, Exception) or isinstance(error, PicogradError):
+        # A file that ends the process would end the command, and look like a success.
+        if not isinstance(error, (Exception, SystemExit)) or isinstance(error, PicogradError):
             return
-        if isinstance(error, SyntaxError):
+        if isinstance(error, SyntaxError) and error.lineno is not None:
             where = f"{error.filename}:{error.lineno}\n    {(error.text or '').strip()}"
         else:
             own = [place for place in locations_of(trace) if place.file == str(self.path)]

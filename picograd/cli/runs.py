@@ -14,7 +14,7 @@ from picograd.cli.files import UsageError
 from picograd.compiler.executable import compile_module, sanitized
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import dtypes
-from picograd.dialects.buffer import outputs_of
+from picograd.dialects.buffer import inputs_of
 from picograd.passes import Level, Pass, level_of
 from picograd.semantics.evaluate import entry_of, evaluate
 
@@ -28,14 +28,13 @@ def seeded_inputs(module: ModuleOp, seed: int) -> dict[str, Array]:
     """
     rng = np.random.default_rng(seed)
     function = entry_of(module)
-    outputs = outputs_of(function)
     attributes = function.arg_attrs.data if function.arg_attrs else ()
     inputs: dict[str, Array] = {}
-    for number, argument in enumerate(function.args):
-        if argument not in outputs:
-            name = attributes[number].data.get("pico.name") if attributes else None
-            label = name.data if isinstance(name, StringAttr) else argument.name_hint
-            inputs[label or f"arg{number}"] = _random_array(rng, argument.type)
+    for argument in inputs_of(function):
+        number = argument.index
+        name = attributes[number].data.get("pico.name") if attributes else None
+        label = name.data if isinstance(name, StringAttr) else argument.name_hint
+        inputs[label or f"arg{number}"] = _random_array(rng, argument.type)
     return inputs
 
 

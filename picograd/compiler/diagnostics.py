@@ -216,6 +216,12 @@ def message_of(error: BaseException) -> str:
     return _first_line(str(error)) or type(error).__name__
 
 
+def kind_and_message(error: BaseException) -> str:
+    """The type of an exception and what it says; the type alone where it says nothing."""
+    kind, message = type(error).__name__, message_of(error)
+    return kind if message == kind else f"{kind}: {message}"
+
+
 def _first_line(text: str) -> str:
     lines = [line.strip() for line in text.strip().splitlines()]
     return lines[0] if lines else ""

@@ -227,7 +227,8 @@ class _NamedFailure(AbstractContextManager[None]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None or not isinstance(error, Exception):
+        # A pass that ends the process would end whatever was compiling, and look like a success.
+        if not isinstance(error, (Exception, SystemExit)):
             return
         op = _op_in_hand(trace, self.module)
         code, expected, found, hint = "PG706", "", "", ""
@@ -246,7 +247,7 @@ class _NamedFailure(AbstractContextManager[None]):
             message, expected, found, hint = error.message, error.expected, error.found, error.hint
             code = error.code or code
         else:
-            message = f"{type(error).__name__}: {message}"
+            message = kind_and_message(error)
             expected, found = "a pass that comes to its end", f"an exception at {origin_of(trace)}"
             hint = "mend the pass at that line; the exception is the cause of this error"
         raise PassError(

@@ -66,7 +66,7 @@ def load_entry(entry: EntryPoint) -> type[Pass]:
     """The pass that an installed package offers. Raises PassError where it offers none."""
     try:
         loaded: Any = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PassError(
             f"the installed pass {entry.name!r} cannot be imported: "
             f"{type(error).__name__}: {error}",

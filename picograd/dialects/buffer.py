@@ -90,6 +90,12 @@ def outputs_of(function: FuncOp) -> tuple[BlockArgument, ...]:
     return tuple(arg for arg, mark in zip(function.args, marks, strict=True) if mark)
 
 
+def inputs_of(function: FuncOp) -> tuple[BlockArgument, ...]:
+    """The arguments of a function that are no results of it, at any level, in order."""
+    outputs = outputs_of(function)
+    return tuple(argument for argument in function.args if argument not in outputs)
+
+
 def stored_in(function: FuncOp) -> dict[int, int]:
     """The arguments of a function that hold results, by the number of the result's argument."""
     found: dict[int, int] = {}

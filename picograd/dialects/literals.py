@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -126,6 +127,13 @@ def print_literal(printer: Printer, value: Literal, type: Attribute | None = Non
         printer.print_string(_list_text(array))
     printer.print_string("> : ")
     printer.print_attribute(value.type if type is None else type)
+
+
+def literal_text(array: Array) -> str:
+    """The text of an array as a literal, from which it parses back bit for bit."""
+    text = StringIO()
+    print_literal(Printer(text), literal(array))
+    return text.getvalue()
 
 
 def _list_text(array: Array) -> str:

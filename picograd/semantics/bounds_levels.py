@@ -14,7 +14,7 @@ from xdsl.ir import SSAValue
 from xdsl.traits import IsTerminator
 
 from picograd.dialects import buffer, loop
-from picograd.dialects.buffer import outputs_of, stored_in
+from picograd.dialects.buffer import inputs_of, outputs_of, stored_in
 from picograd.dialects.dtypes import AnyMemRef, from_ir, is_float_array
 from picograd.dialects.literals import Array, array_of
 from picograd.dialects.tensor import TensorOp
@@ -39,7 +39,7 @@ def analyse_memory(function: FuncOp, inputs: Sequence[Array], accuracy: Accuracy
     """
     run = _Run(function, accuracy)
     outputs = outputs_of(function)
-    arguments = [argument for argument in function.args if argument not in outputs]
+    arguments = inputs_of(function)
     for argument, array in zip(arguments, inputs, strict=True):
         run.memory[argument] = _held(array)
     for argument in outputs:

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from picograd.dialects.buffer import outputs_of, stored_in
+from picograd.dialects.buffer import inputs_of, outputs_of, stored_in
 from picograd.dialects.dtypes import AnyTensor, from_ir
 from picograd.dialects.loop import KernelOp, LaunchOp
 from picograd.errors import DTypeError, SanitizerError, ShapeError, VerificationError
@@ -91,7 +91,7 @@ def evaluate(
     module_of = owner if isinstance(owner, ModuleOp) else None
     environment = Environment(precision, HANDLERS, module_of, sanitize)
     outputs = outputs_of(function)
-    arguments = [argument for argument in function.args if argument not in outputs]
+    arguments = inputs_of(function)
     _check_count(len(arguments), len(inputs))
     for position, (argument, array) in enumerate(zip(arguments, inputs, strict=True)):
         admitted = _admit(array, argument.type, position, precision)

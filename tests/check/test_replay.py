@@ -8,7 +8,7 @@ import pytest
 
 from picograd.check.oracle import Case
 from picograd.check.programs import random_samples
-from picograd.check.replay import Expected, Replay, installed_versions, is_replay, read, spell
+from picograd.check.replay import Expected, Replay, installed_versions, is_replay, read
 from picograd.check.sketch import DTYPES, NARROW_DTYPES
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
@@ -17,6 +17,7 @@ from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects import dtypes
 from picograd.dialects.dtypes import DType
+from picograd.dialects.literals import literal_text
 from picograd.errors import OptionError, ParseFailure, ShapeError
 
 MODULE = """
@@ -98,8 +99,8 @@ def test_arrays_of_any_bits_come_back(
 
 def test_nan_keeps_its_payload_and_what_is_short_is_decimal() -> None:
     payload = np.array([0x7FC01234, 0xFF800001, 0x3F800000], np.uint32).view(np.float32)
-    assert spell(payload) == 'dense<"0x3412C07F010080FF0000803F"> : tensor<3xf32>'
-    assert spell(np.array([0.1, 1e-45, 3e38], np.float32)) == (
+    assert literal_text(payload) == 'dense<"0x3412C07F010080FF0000803F"> : tensor<3xf32>'
+    assert literal_text(np.array([0.1, 1e-45, 3e38], np.float32)) == (
         "dense<[0.1, 1.0e-45, 3.0e+38]> : tensor<3xf32>"
     )
 

@@ -17,7 +17,14 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.validation.inputs import fitted
 from picograd.dialects import buffer, loop
-from picograd.dialects.buffer import DONATED, OUTPUT, STORED_IN, outputs_of, stored_in
+from picograd.dialects.buffer import (
+    DONATED,
+    OUTPUT,
+    STORED_IN,
+    inputs_of,
+    outputs_of,
+    stored_in,
+)
 from picograd.dialects.kernel import FusedOp, YieldOp
 from picograd.dialects.literals import Array
 from picograd.dialects.tensor import TensorOp, int_attr
@@ -95,11 +102,9 @@ def parts_inside(part: Part, prelude: Sequence[Pass]) -> Iterator[Part]:
 
 def _bind(environment: Environment, function: FuncOp, inputs: Sequence[Array]) -> None:
     """Give the arguments of a function their arrays, as `evaluate` does."""
-    outputs = outputs_of(function)
-    arguments = [argument for argument in function.args if argument not in outputs]
-    for argument, array in zip(arguments, fitted(inputs, function), strict=True):
+    for argument, array in zip(inputs_of(function), fitted(inputs, function), strict=True):
         environment.values[argument] = array
-    for argument in outputs:
+    for argument in outputs_of(function):
         assert hasattr(argument.type, "get_shape")
         environment.values[argument] = poisoned(argument.type, "native")  # pyright: ignore[reportArgumentType]
     for result, place in stored_in(function).items():

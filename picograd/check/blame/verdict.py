@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.oracle import Failure
-from picograd.compiler.validation.error import in_one_line
-from picograd.dialects.buffer import outputs_of
+from picograd.compiler.validation.error import inputs_in_lines
 from picograd.dialects.literals import Array
 from picograd.semantics.evaluate import entry_of
 
@@ -90,14 +89,7 @@ def _indented(text: str) -> Sequence[str]:
 
 
 def _spelled(module: ModuleOp, inputs: Sequence[Array]) -> list[str]:
-    function = entry_of(module)
-    outputs = outputs_of(function)
-    arguments = [argument for argument in function.args if argument not in outputs]
     return [
-        textwrap.shorten(
-            f"%{argument.name_hint or argument.index} = {in_one_line(array)}",
-            _WIDTH,
-            placeholder=" …",
-        )
-        for argument, array in zip(arguments, inputs, strict=True)
+        textwrap.shorten(line, _WIDTH, placeholder=" …")
+        for line in inputs_in_lines(entry_of(module), inputs)
     ]

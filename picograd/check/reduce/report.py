@@ -6,8 +6,7 @@ from pathlib import Path
 
 from picograd.check.oracle import Case, Failure
 from picograd.check.replay import Expected, Replay
-from picograd.compiler.validation.error import in_one_line
-from picograd.dialects.buffer import outputs_of
+from picograd.compiler.validation.error import inputs_in_lines
 from picograd.semantics.evaluate import entry_of
 
 _TEST = '''"""{title}
@@ -102,13 +101,7 @@ def as_pytest(
 
 def in_words(case: Case, failure: Failure) -> str:
     """What a person needs to see: passes, module, inputs, what was expected and what was found."""
-    function = entry_of(case.module)
-    outputs = outputs_of(function)
-    arguments = [argument for argument in function.args if argument not in outputs]
-    named = [
-        f"%{argument.name_hint or argument.index} = {in_one_line(array)}"
-        for argument, array in zip(arguments, case.inputs, strict=True)
-    ]
+    named = inputs_in_lines(entry_of(case.module), case.inputs)
     lines = [f"passes:   {case.passes or 'none'}", f"device:   {case.device}", "module:"]
     lines += ["  " + line for line in str(case.module).splitlines()]
     lines += ["inputs:", *("  " + line for line in named or ["none"])]

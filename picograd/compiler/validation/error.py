@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from xdsl.dialects.func import FuncOp
 
 from picograd.compiler.validation.fault import Fault
+from picograd.dialects.buffer import inputs_of
 from picograd.dialects.literals import Array
 from picograd.errors import PassError
 from picograd.semantics.bounds import Excess
@@ -47,6 +49,14 @@ class ValidationError(PassError):
         self.inputs = tuple(inputs)
         self.excess = excess
         self.used = used
+
+
+def inputs_in_lines(function: FuncOp, inputs: Sequence[Array]) -> list[str]:
+    """The inputs of a function, each in a line that begins with its name in the IR."""
+    return [
+        f"%{argument.name_hint or argument.index} = {in_one_line(array)}"
+        for argument, array in zip(inputs_of(function), inputs, strict=True)
+    ]
 
 
 def in_one_line(array: Array) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
-from picograd.dialects.buffer import outputs_of
+from picograd.dialects.buffer import inputs_of
 from picograd.dialects.dtypes import AnyMemRef, AnyTensor, DType, dtype_of, from_ir, is_float_array
 from picograd.dialects.literals import Array
 from picograd.errors import IndexOutOfRange
@@ -38,9 +38,7 @@ _WIDE_ROW = 16
 
 def input_types(function: FuncOp) -> list[AnyTensor | AnyMemRef]:
     """The types of a function's inputs, at any level: its arguments without the results'."""
-    outputs = outputs_of(function)
-    arguments = [argument for argument in function.args if argument not in outputs]
-    return [cast(AnyTensor | AnyMemRef, argument.type) for argument in arguments]
+    return [cast(AnyTensor | AnyMemRef, argument.type) for argument in inputs_of(function)]
 
 
 def draw_inputs(module: ModuleOp | FuncOp, seed: int) -> list[list[Array]]:

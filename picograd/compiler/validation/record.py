@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.printer import Printer
 
 from picograd.compiler.validation.fault import Fault
-from picograd.dialects.literals import Array, literal, print_literal
+from picograd.dialects.literals import Array, literal_text
 from picograd.passes.base import Pass
+
+FORMAT = "picograd replay 1"
+"""The first line of a replay file, after the slashes; `picograd.check.replay` reads them."""
 
 
 class Record:
@@ -26,12 +27,12 @@ class Record:
         """Write a replay file: the module, the passes up to the guilty one, the inputs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = [
-            "// picograd replay 1",
+            f"// {FORMAT}",
             f"// passes: {','.join(map(str, self.passes))}",
             "// device: reference",
             "// sanitize: false",
             f"// failure: {fault.name} in {self.passes[-1]}",
-            *(f"// input: {_spelled(array)}" for array in inputs),
+            *(f"// input: {literal_text(array)}" for array in inputs),
         ]
         path = self._free_path(self.passes[-1].name)
         path.write_text("\n".join([*lines, self.text, ""]), encoding="utf-8")
@@ -42,9 +43,3 @@ class Record:
         while (path := self.folder / f"{name}-{number}.mlir").exists():
             number += 1
         return path
-
-
-def _spelled(array: Array) -> str:
-    text = StringIO()
-    print_literal(Printer(text), literal(array))
-    return text.getvalue()
