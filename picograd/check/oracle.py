@@ -131,7 +131,7 @@ def examination(case: Case) -> Examination:
         raise
     except _REFUSALS as error:
         return Examination(None, tuple(watch.checks), error.message)
-    except (PicogradError, SystemExit) as error:
+    except PicogradError as error:
         culprit = str(case.passes[place.stage])
         failure = Failure(_fault_of(error), culprit, place.stage, _words(error), error=error)
         return Examination(failure, tuple(watch.checks))

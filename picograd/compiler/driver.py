@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass, PassPipeline
 
-from picograd.compiler.diagnostics import excerpt, message_of, verify_module
+from picograd.compiler.diagnostics import excerpt, kind_and_message, verify_module
 from picograd.compiler.verifier import Verifier
 from picograd.dialects import new_context
 from picograd.errors import (
@@ -232,7 +232,6 @@ class _NamedFailure(AbstractContextManager[None]):
             return
         op = _op_in_hand(trace, self.module)
         code, expected, found, hint = "PG706", "", "", ""
-        message = message_of(error)
         if isinstance(error, _ABOUT_THE_PROGRAM):
             where = error.where or (excerpt(op) if op else "")
             raise type(error)(

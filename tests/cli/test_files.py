@@ -41,6 +41,8 @@ def test_a_loaded_file_sees_its_neighbours_and_shadows_nobody(tmp_path: Path) ->
     [
         ("x = 1\ny = 1 / 0\n", ["ZeroDivisionError", "bad.py:2", "y = 1 / 0"]),
         ("x = (\n", ["SyntaxError", "bad.py:1"]),
+        ("import sys\nsys.exit(0)\n", ["SystemExit: 0", "bad.py:2", "sys.exit(0)"]),
+        ("x = 1\0\n", ["SyntaxError", "null bytes", "bad.py\n"]),
         ("import no_such_module_at_all\n", ["ModuleNotFoundError", "bad.py:1"]),
     ],
 )
@@ -52,7 +54,8 @@ def test_a_file_that_raises_is_shown_at_its_own_line(
     with pytest.raises(UsageError) as raised:
         load_python(str(file))
     for part in parts:
-        assert part in str(raised.value)
+        assert part in f"{raised.value}\n"
+    assert "None" not in str(raised.value)
 
 
 def test_errors_of_picograd_pass_through(tmp_path: Path) -> None:

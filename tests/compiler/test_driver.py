@@ -49,6 +49,22 @@ class Crash(_Test):
 
 
 @dataclass(frozen=True)
+class Leave(_Test):
+    name = "leave"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        raise SystemExit(0)
+
+
+@dataclass(frozen=True)
+class Silent(_Test):
+    name = "silent"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        raise AssertionError("")
+
+
+@dataclass(frozen=True)
 class Refuse(_Test):
     name = "refuse"
     size: int = 3
@@ -157,6 +173,17 @@ def test_a_crash_names_pass_and_op_and_shows_the_ir() -> None:
     assert "pico.unary neg" in marked
     assert len(str(error).splitlines()) < 25 and "Traceback" not in str(error)
     assert isinstance(error.__cause__, AssertionError)
+
+
+def test_a_pass_that_ends_the_process_has_failed() -> None:
+    with pytest.raises(PassError, match="pass leave failed: SystemExit: 0"):
+        run_pipeline(parse_module(TEXT), [Leave()])
+
+
+def test_an_exception_without_words_is_named_once() -> None:
+    with pytest.raises(PassError) as caught:
+        run_pipeline(parse_module(TEXT), [Silent()])
+    assert caught.value.message == "pass silent failed: AssertionError"
 
 
 def test_an_error_of_picogards_own_keeps_its_parts() -> None:
