@@ -149,8 +149,6 @@ def _judge(step: Pass, program: Program, rule: Rule) -> Counterexample | None:
         broken = isinstance(error.__cause__, VerificationError)
         fault = Fault.INVALID if broken or error.__cause__ is None else Fault.CRASH
         return found(fault, _first_lines(error), error)
-    except SystemExit as error:
-        return found(Fault.CRASH, f"SystemExit: {error.code}", error)
     except PicogradError as error:
         return found(Fault.CRASH, _first_lines(error), error)
     if _signature(before) != _signature(after):
