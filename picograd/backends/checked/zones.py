@@ -7,6 +7,7 @@ caller's buffers are as they were.
     guard | buffer | guard | buffer | … | guard
 
 The bytes between a buffer's last byte and the next alignment belong to the guard behind it.
+AddressSanitizer (K. Serebryany and others, 2012) has such red zones, around all that a process has.
 """
 
 from __future__ import annotations

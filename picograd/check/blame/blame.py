@@ -1,4 +1,8 @@
-"""The search: which pass, which application of it; or which kernel, which store of it."""
+"""The search: which pass, which application of it; or which kernel, which store of it.
+
+What LLVM's `-opt-bisect-limit` and debug counters let a person do by hand: transformations ask
+whether they may go on, and the number at which they must stop is found by bisection.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,9 @@ Rounds of cuts follow one another until none helps: passes, results, ops, sizes,
 numbers. A candidate counts only where the same fault is found in the same pass (or device), of a
 crash the same kind of exception, and where the same rewrite is to blame: a wrong value never slips
 into a crash, nor one rule's mistake into another's.
+
+C-Reduce (J. Regehr and others, Test-Case Reduction for C Compiler Bugs, 2012) taught how: many
+small cuts that know the language, one test of what is interesting, rounds until nothing helps.
 """
 
 from collections.abc import Callable, Sequence

@@ -3,6 +3,9 @@
 watch = Validator(module)
 run_pipeline(module, passes, instruments=[watch])     # raises ValidationError
 print(watch.checks)
+
+Source of the idea: A. Pnueli, M. Siegel and E. Singerman, Translation Validation (1998); for LLVM
+Alive2 does it with a solver (N. Lopes and others, 2021), where this evaluates on some inputs.
 """
 
 from __future__ import annotations
