@@ -124,8 +124,7 @@ def examination(case: Case) -> Examination:
     try:
         run_pipeline(module, case.passes, instruments=[place, watch], facts=None)
     except ValidationError as error:
-        detail = "\n".join(str(error).splitlines())
-        failure = Failure(error.fault, error.step, place.stage, detail, error.excess, error)
+        failure = Failure(error.fault, error.step, place.stage, _words(error), error.excess, error)
         return Examination(failure, tuple(watch.checks))
     except PipelineError:
         raise

@@ -116,6 +116,8 @@ def test_each_fault_is_told_from_the_others(fault: Fault) -> None:
     assert (failure.fault, failure.culprit, failure.stage) == (fault, "made", 1)
     assert (failure.excess is not None) == (fault == Fault.VALUES)
     assert failure.detail
+    # Whoever reads it has asked `blame` or `reduce` already, and is shown the inputs elsewhere.
+    assert "help:" not in failure.detail and "these inputs" not in failure.detail
 
 
 def test_the_first_value_that_differs_is_named() -> None:

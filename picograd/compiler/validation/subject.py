@@ -21,12 +21,19 @@ from picograd.passes.base import Level, Pass
 from picograd.semantics.accuracy import CPU, FLOAT64
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import Comparison, Excess, judge
+from picograd.semantics.environment import Launcher
 from picograd.semantics.evaluate import evaluate
+from picograd.semantics.loop import run_kernel
 
 CANNOT_RUN = (PicogradError, ArithmeticError, LookupError, TypeError, ValueError, AssertionError)
 """What the evaluator raises on IR that verifies and still makes no sense."""
 
 _UPPER = (Level.TENSOR, Level.KERNEL)
+
+_MAY_APPROXIMATE = (
+    "with the precision that it runs in, it is within its budget: a pass that puts other "
+    "arithmetic in the place of some says `approximates = True`"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Finding:
     found: object = ""
     excess: Excess | None = None
     used: float = 0.0
+    hint: str = ""
+    """What may help beside looking for the rewrite."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +71,21 @@ class Judgement:
 class Subject:
     """What a function computes on some inputs: as it was given, and as the last pass left it.
 
-    `closely` judges in float64 as well; special values need no such budget.
+    `closely` judges in float64 as well; special values need no such budget. `launch` runs kernels.
     """
 
     def __init__(
-        self, function: FuncOp, inputs: Sequence[Array], level: Level, *, closely: bool = True
+        self,
+        function: FuncOp,
+        inputs: Sequence[Array],
+        level: Level,
+        *,
+        closely: bool = True,
+        launch: Launcher = run_kernel,
     ) -> None:
         self.inputs = list(inputs)
         self.closely = closely
+        self.launch = launch
         self.raises: IndexOutOfRange | None = None
         self.overflows = False
         """Whether 64-bit integers leave 32 bits here, where a machine may wrap them sooner."""
@@ -106,7 +122,7 @@ class Subject:
         given = fitted([*self.inputs, *ones], function)
         originals = [array.copy() for array in given]
         try:
-            outputs = evaluate(function, given, sanitize=sanitize)
+            outputs = evaluate(function, given, sanitize=sanitize, launch=self.launch)
             wide = self._in_float64(step, function, originals, level) if self.closely else None
         except IndexOutOfRange as error:
             if self.raises is not None:
@@ -152,7 +168,7 @@ class Subject:
         if step.approximates:
             # Other arithmetic has other bounds; the next pass is held to these.
             return expect(function, copies, FLOAT64)
-        found = evaluate(function, copies, precision="float64")
+        found = evaluate(function, copies, precision="float64", launch=self.launch)
         return [
             Bounded(value, known.error, known.doubtful)
             for value, known in zip(found, self.wide, strict=False)
@@ -176,9 +192,9 @@ class Subject:
             finding = Finding(Fault.INVALID, error.message, error.expected, error.found)
             return Judgement(finding=finding)
         total = Judgement()
-        for comparison, kind in ((native, ""), (close, " in float64")):
-            if comparison is not None:
-                total += self._judgement(comparison, kind)
+        total += self._judgement(native)
+        if close is not None:
+            total += self._judgement(close, " in float64", _MAY_APPROXIMATE)
         if wide is not None:
             values = as_declared([bound.value for bound in wide[:count]], self.types)
             self.wide = [replace(b, value=v) for b, v in zip(wide, values, strict=False)]
@@ -200,7 +216,7 @@ class Subject:
                 for bound, other in zip(self.wide, wider, strict=False)
             ]
 
-    def _judgement(self, comparison: Comparison, kind: str) -> Judgement:
+    def _judgement(self, comparison: Comparison, kind: str = "", hint: str = "") -> Judgement:
         finding = None
         if comparison.first is not None:
             first = comparison.first
@@ -213,6 +229,7 @@ class Subject:
                 f"{first.found!r} ({share} its budget; {wrong})",
                 first,
                 comparison.used,
+                hint,
             )
         return Judgement(comparison.used, comparison.elements, comparison.undetermined, finding)
 

@@ -21,6 +21,7 @@ from picograd.compiler.driver import PassRecord
 from picograd.compiler.validation.error import ValidationError, in_one_line
 from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import draw_inputs, input_types
+from picograd.compiler.validation.launches import KnownLaunches
 from picograd.compiler.validation.record import Record
 from picograd.compiler.validation.signature import (
     Signature,
@@ -91,6 +92,7 @@ class Validator:
         self._remark = remark
         self._sanitize = sanitize
         self._spent = Judgement()
+        self._launches = KnownLaunches()
         self._record = Record(root, folder) if folder is not None else None
         self._start(root)
 
@@ -109,7 +111,13 @@ class Validator:
             self._signatures[name] = signature_of(function)
             self._names[name] = [a.name_hint or f"arg{a.index}" for a in function.args]
             self._subjects[name] = [
-                Subject(function, inputs, level, closely=given is not None or number == 0)
+                Subject(
+                    function,
+                    inputs,
+                    level,
+                    closely=given is not None or number == 0,
+                    launch=self._launches.run,
+                )
                 for number, inputs in enumerate(sets)
             ]
 
@@ -127,6 +135,8 @@ class Validator:
         key = structural_key(module)
         changed, self._key = key != self._key, key
         self._spent = Judgement()
+        if changed:
+            self._launches.renew()
         try:
             if changed:
                 self._judge(step, module)
@@ -174,6 +184,8 @@ class Validator:
         else:
             path = self._record.save(finding.fault, inputs)
             hint = f"`picograd blame {path}` names the rewrite, `picograd reduce {path}` shrinks it"
+        if finding.hint:
+            hint = f"{hint}; {finding.hint}"
         return ValidationError(
             f"pass {step} changes what @{function} does: {finding.message}",
             step=str(step),

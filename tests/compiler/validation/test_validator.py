@@ -118,12 +118,14 @@ def test_a_pass_may_say_that_it_approximates() -> None:
     steps = [Approximate(), *as_passes("canonicalize,dce,outline_kernels")]
     run_pipeline(module, steps, instruments=[Validator(module, [inputs])])
     module = parse_module(NEAR_0)
-    with pytest.raises(ValidationError, match="float64"):
+    with pytest.raises(ValidationError, match="float64") as caught:
         run_pipeline(module, [Exactly()], instruments=[Validator(module, [inputs])])
+    assert "`approximates = True`" in str(caught.value.hint)
     module = parse_module(NEAR_0)
-    with pytest.raises(ValidationError):  # far from 0 it does not come near enough
+    with pytest.raises(ValidationError) as caught:  # far from 0 it does not come near enough
         wide = [np.array([1.0, 2.0, 3.0], np.float32)]
         run_pipeline(module, [Approximate()], instruments=[Validator(module, [wide])])
+    assert "approximates" not in str(caught.value.hint)
 
 
 def test_passes_may_add_results() -> None:
