@@ -27,10 +27,16 @@ _INT_RANGES = ((-9, 10), (0, 10), (0, 4), (0, 2), (0, 1))
 _NONFINITE = (np.nan, np.inf, -np.inf)
 _FINITE = (0.0, -0.0, 1.0, -1.0)
 _SPECIAL_SHARE = 0.1
-"""Of a special set's floats, so many are special; at least one of each argument."""
+"""Of a special set's floats, so many are special; at least one of each argument, one of them NaN,
+and another one infinite."""
 
 _LEAST_FINITE = 0.5
-"""Where NaN and infinity flood so much of the results, special values are finite ones alone."""
+"""Where NaN and infinity leave less than this of the results finite, special values are finite
+ones alone."""
+
+_FEW_OPS = 32
+"""Modules that are no larger are evaluated on the set that floods their results as well: it costs
+next to nothing, and what is wrong with NaN alone shows nowhere else."""
 
 _WIDE_ROW = 16
 """Rows longer than this are drawn smaller, so that their products stay of the order of 1."""
@@ -44,7 +50,8 @@ def input_types(function: FuncOp) -> list[AnyTensor | AnyMemRef]:
 def draw_inputs(module: ModuleOp | FuncOp, seed: int) -> list[list[Array]]:
     """Sets of inputs for the entry function, the same for the same seed: ordinary and special.
 
-    The special set is left out where there are no floats to be special.
+    There may be two special ones, of which the last floods the results with NaN and infinity; and
+    there is none without floats that could be special.
     """
     function = entry_of(module)
     ordinary = _ordinary(function, seed)
@@ -52,9 +59,11 @@ def draw_inputs(module: ModuleOp | FuncOp, seed: int) -> list[list[Array]]:
         return [ordinary]
     special = _special(ordinary, seed, (*_NONFINITE, *_FINITE))
     share = _finite_share(function, special)
-    if share is not None and share < _LEAST_FINITE:
-        special = _special(ordinary, seed, _FINITE)
-    return [ordinary, special]
+    if share is None or share >= _LEAST_FINITE:
+        return [ordinary, special]
+    finite = _special(ordinary, seed, _FINITE)
+    few = sum(1 for _ in module.walk()) <= _FEW_OPS
+    return [ordinary, finite, special] if few else [ordinary, finite]
 
 
 def fitted(inputs: Sequence[Array], function: FuncOp) -> list[Array]:
@@ -139,10 +148,16 @@ def _special(inputs: Sequence[Array], seed: int, values: Sequence[float]) -> lis
     """Copies of the inputs with special values at random places."""
     rng = np.random.default_rng([seed, 1])
     found = [array.copy() for array in inputs]
+    places: list[tuple[Array, int]] = []
     for array in found:
         if is_float_array(array) and array.size:
             flat = array.reshape(-1)
             count = max(1, int(flat.size * _SPECIAL_SHARE))
-            places = rng.integers(0, flat.size, count)
-            flat[places] = rng.choice(values, count).astype(array.dtype)
+            places += [(flat, int(place)) for place in rng.choice(flat.size, count, replace=False)]
+    chosen = rng.choice(values, len(places))
+    certain = [value for value in (np.nan, np.inf) if value in values]
+    for value, number in zip(certain, rng.permutation(len(places)), strict=False):
+        chosen[number] = value
+    for (flat, place), value in zip(places, chosen, strict=True):
+        flat[place] = value
     return found

@@ -1,6 +1,7 @@
 """Inputs are drawn so that results say something: finite where they can be, indices inside."""
 
 import numpy as np
+import pytest
 
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.validation.inputs import draw_inputs
@@ -53,9 +54,33 @@ def test_special_values_that_flood_the_results_are_finite() -> None:
       func.return %y : tensor<f32>
     }
     """)
-    _, (special,) = draw_inputs(module, 0)
+    _, (special,), (flooding,) = draw_inputs(module, 0)
     assert np.isfinite(special).all()
     assert (special == 0).any() or (abs(special) == 1).any()
+    assert np.isnan(flooding).any() and np.isinf(flooding).any()
+
+
+def test_a_large_module_is_not_flooded() -> None:
+    squares = "\n".join(f"%{n + 1} = pico.binary mul %{n}, %{n} : tensor<f32>" for n in range(40))
+    module = parse_module(f"""
+    func.func @main(%0: tensor<f32>) -> tensor<f32> {{
+      {squares}
+      func.return %40 : tensor<f32>
+    }}
+    """)
+    assert all(np.isfinite(inputs[0]) for inputs in draw_inputs(module, 0))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nan_is_among_the_special_values_however_few_there_are(seed: int) -> None:
+    module = parse_module("""
+    func.func @main(%x: tensor<4xf32>, %w: tensor<4xf32>) -> tensor<4xf32> {
+      %d = pico.binary sub %x, %w : tensor<4xf32>
+      func.return %d : tensor<4xf32>
+    }
+    """)
+    special = np.concatenate(draw_inputs(module, seed)[-1])
+    assert np.isnan(special).any() and np.isinf(special).any()
 
 
 def test_no_special_set_without_floats() -> None:
