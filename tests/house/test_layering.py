@@ -56,6 +56,15 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tracing",),
     ),
     "nn": (("functions",), ("functional", "init"), ("modules", "utils")),
+    "compiler": (
+        ("memory_picture", "registry", "spelling", "verifier"),
+        ("diagnostics", "pass_list"),
+        ("driver", "pipelines"),
+        ("dump", "validation"),
+        ("executable",),
+        ("extension", "self_test"),
+        ("trust",),
+    ),
     "study": (
         ("pass_docs",),
         ("demos", "scaffold"),
