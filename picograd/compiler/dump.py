@@ -93,8 +93,11 @@ class Dump:
             f"{record.seconds * 1e3:.1f}",
         )
 
-    def finish(self, texts: Mapping[str, str]) -> None:
-        """Write what the backend made (LLVM IR, assembly, WGSL), and the index."""
+    def finish(self, texts: Mapping[str, str], validation: str = "") -> None:
+        """Write what the backend made (LLVM IR, assembly, WGSL), and the index.
+
+        `validation` says how the passes were validated, where they were.
+        """
         for suffix, text in texts.items():
             self._write("target", suffix, text, "what the backend made of it")
         parts = [
@@ -103,6 +106,8 @@ class Dump:
             "\n".join([_HEADER, *self.rows]),
             _LEGEND,
         ]
+        if validation:
+            parts.append(f"How the passes were validated:\n\n```text\n{validation}\n```")
         if (self.folder / PICTURE).exists():
             parts.append(f"![Which bytes are taken while which kernel runs]({PICTURE})")
         (self.folder / INDEX).write_text("\n\n".join(parts).rstrip() + "\n", encoding="utf-8")

@@ -305,8 +305,9 @@ def _compile(
     # The module is this compilation's own, and nothing changes it from here on: no copy.
     snapshots.levels[level_of(module)] = module
     program = device.load(module, cached=cached, sanitize=sanitize)
+    outcome = validation.outcome() if validation is not None else None
     if dump is not None:
-        dump.finish(program.texts)
+        dump.finish(program.texts, "" if outcome is None else str(outcome))
     planned = intermediate_bytes(module)
     seconds = time.perf_counter() - start
     if validation is not None:
@@ -319,7 +320,7 @@ def _compile(
         bytes_planned=planned + program.scratch_bytes,
         compile_seconds=seconds,
         passes=records,
-        validation=validation.outcome() if validation is not None else None,
+        validation=outcome,
     )
     donated = {result - len(inputs): place for result, place in stored_in(entry_of(module)).items()}
     return Executable(device, program, outputs, inputs, snapshots.levels, report, donated)

@@ -138,3 +138,13 @@ def test_a_large_module_is_validated_on_its_twin() -> None:
     passes = pipeline("cpu").after("canonicalize", Spoil(0))
     with pytest.raises(ValidationError, match="smaller twin"):
         compile_module(module, "cpu", check=True, passes=passes)
+
+
+def test_a_dump_tells_how_the_passes_were_validated(tmp_path: Path) -> None:
+    module = parse_module(text(5, 7, 3))
+    executable = compile_module(module, "cpu", dump=tmp_path / "checked", check=True)
+    index = (tmp_path / "checked" / "index.md").read_text("utf-8")
+    assert executable.report.validation is not None
+    assert str(executable.report.validation) in index
+    compile_module(module, "cpu", dump=tmp_path / "plain")
+    assert "validated" not in (tmp_path / "plain" / "index.md").read_text("utf-8")
