@@ -50,11 +50,6 @@ class Entry:
     text: str
 
     @property
-    def meaning(self) -> str:
-        """The first paragraph, in one line."""
-        return " ".join(self.text.partition("\n\n")[0].split())
-
-    @property
     def blocks(self) -> tuple[Block, ...]:
         """The example: files, programs and commands, and what is printed."""
         return tuple(Block(*found) for found in _BLOCK.findall(self.text))

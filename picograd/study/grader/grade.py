@@ -4,7 +4,9 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from picograd.check.meaning import Counterexample, Fault, counterexample, in_one_line
+from picograd.check.meaning import Counterexample, counterexample
+from picograd.compiler.validation.error import inputs_in_lines
+from picograd.compiler.validation.fault import Fault
 from picograd.errors import PicogradError
 from picograd.passes import Pass
 from picograd.semantics.evaluate import entry_of
@@ -83,17 +85,13 @@ def grade(exercise: Exercise, step: Pass, file: str = "") -> Grade:
 
 
 def _spoiled(found: Counterexample, file: str) -> Grade:
-    arguments = entry_of(found.program.module).args
     return Grade(
         found.fault,
         found.detail,
         place_in(found.error, file),
         str(found.before),
         str(found.after) if found.after is not None else "",
-        tuple(
-            f"%{argument.name_hint or '?'} = {in_one_line(array)}"
-            for argument, array in zip(arguments, found.program.inputs, strict=True)
-        ),
+        tuple(inputs_in_lines(entry_of(found.program.module), found.program.inputs)),
     )
 
 

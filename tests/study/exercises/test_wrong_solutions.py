@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from picograd.check.meaning import Fault
+from picograd.compiler.validation.fault import Fault
 from picograd.passes import Pass
 from picograd.study.exercises import EXERCISES, Exercise
 from picograd.study.grader.grade import LITTLE_GAIN, NO_GAIN, grade
