@@ -134,8 +134,8 @@ def contraction_of(nest: Nest, facts: LoopFacts) -> Contraction | None:
     if len(nest.reductions) != 1 or len(nest.dims) < 2:
         return None
     (reduction,) = nest.reductions
-    if reduction.kind is None:
-        return None
+    if reduction.kind is None or any(facts.extent(dim) == 0 for dim in reduction.dims):
+        return None  # nothing meets in a sum of no terms
     loads = [op for op in reduction.body.block.ops if isinstance(op, LoadOp)]
     for lane in _lane_candidates(nest, loads):
         right = tuple(load for load in loads if _depends(load, lane))
