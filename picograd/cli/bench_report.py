@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from picograd.cli.display import print_table
+from picograd.cli.values import new_file
 
 Measured = Mapping[str, float]
 
@@ -21,7 +22,7 @@ class Benchmarks(Protocol):
 
 def json_option(parser: argparse.ArgumentParser) -> None:
     """Let the numbers be written to a file."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers as data")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the numbers as data")
 
 
 def ratios(seconds: Measured, of: str) -> dict[str, dict[str, float]]:

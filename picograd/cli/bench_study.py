@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
-from pathlib import Path
 
 from picograd.backends.runtime import device as find_device
 from picograd.cli.bench_report import Benchmarks, json_option, write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import print_table, progress
+from picograd.cli.values import new_file
 from picograd.study.benches import ladder as ladder_bench
 from picograd.study.benches import linear as linear_bench
 from picograd.study.benches import reductions as reductions_bench
@@ -43,7 +43,9 @@ def add_modes(benchmarks: Benchmarks) -> argparse.ArgumentParser:
         help=f"a look: widths {spell(quick.widths)}, depths {spell(quick.depths)}, 3 rounds",
     )
     json_option(parser)
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the graphs: .svg or .png")
+    parser.add_argument(
+        "--plot", type=new_file, metavar="FILE", help="draw the graphs: .svg or .png"
+    )
     show_examples(
         parser,
         "bench modes --quick",

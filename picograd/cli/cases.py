@@ -19,6 +19,7 @@ from picograd.cli.dump import default_device, find_target
 from picograd.cli.files import UsageError, UserCode, read_text
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline, load_passes
 from picograd.cli.runs import add_sanitize_option, rest_of_pipeline
+from picograd.cli.values import seed
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.validation.inputs import draw_inputs
@@ -49,7 +50,7 @@ def add_case_options(parser: argparse.ArgumentParser) -> None:
     )
     add_pipeline_options(parser)
     add_sanitize_option(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the inputs (%(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="of the inputs (%(default)s)")
 
 
 def read_given(arguments: argparse.Namespace) -> Given:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 
+from picograd.cli.values import new_folder
 from picograd.compiler.driver import Instrument, run_pipeline
 from picograd.compiler.validation.validation import Validation, ValidationRun
 from picograd.errors import PassError
@@ -27,7 +28,7 @@ def add_check_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--save",
-        type=Path,
+        type=new_folder,
         metavar="FOLDER",
         help="with --check: where a module is saved that a pass spoils, for `picograd blame`",
     )

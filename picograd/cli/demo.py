@@ -11,6 +11,7 @@ import numpy as np
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table, progress
 from picograd.cli.files import UsageError
+from picograd.cli.values import new_file, new_folder, seed
 from picograd.errors import DeviceError
 from picograd.study.demos import convnet, digits, gpt
 from picograd.study.demos.workload import Training, Workload, train
@@ -50,14 +51,14 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--device", choices=DEVICES, help="train on this one only (both)")
     parser.add_argument("--epochs", type=int, help="1 to as many as the demo has (all)")
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights, the split and the order (%(default)s)"
+        "--seed", type=seed, default=0, help="of the weights, the split and the order (%(default)s)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as data")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the table as data")
     parser.add_argument(
         "--dump",
-        type=Path,
+        type=new_folder,
         metavar="DIR",
-        default=Path("picograd-dump"),
+        default="picograd-dump",
         help="where the IR of every pass goes (%(default)s)",
     )
     parser.set_defaults(run=run)

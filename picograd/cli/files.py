@@ -15,10 +15,16 @@ class UsageError(PicogradError):
 
 def read_text(name: str) -> str:
     """The contents of a file; `-` is standard input. Raises UsageError when it cannot be read."""
-    if name == "-":
-        return sys.stdin.read()
+    if name == "-" and sys.stdin is None:
+        raise UsageError(
+            "cannot read standard input",
+            code="PG814",
+            expected="text on standard input",
+            found="it is closed",
+            hint="pipe the text into the command, or name a file",
+        )
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(
             f"cannot read {name}",

@@ -20,6 +20,7 @@ from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table
 from picograd.cli.files import UsageError, load_python, read_text
 from picograd.cli.own_passes import add_load_option, load_passes
+from picograd.cli.values import new_file, new_folder, seed
 from picograd.compiler.pass_list import as_passes
 
 EXIT_FOUND = 1
@@ -62,7 +63,7 @@ def add_parser(commands: Commands) -> None:
         help=f"stop after this time ({_MINUTES:g}, unless --cases is given)",
     )
     parser.add_argument("--cases", type=int, metavar="N", help="stop after so many programs")
-    parser.add_argument("--seed", type=int, help="of all chance (default: a new one)")
+    parser.add_argument("--seed", type=seed, help="of all chance (default: a new one)")
     parser.add_argument("--only", type=int, metavar="N", help="program number N of that seed alone")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side (%(default)s)")
     parser.add_argument(
@@ -75,12 +76,12 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=new_folder,
         default=Path("picograd-fuzz"),
         metavar="DIR",
         help="the folder for failing cases (%(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all counts there")
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write all counts there")
     parser.add_argument(
         "--replay", metavar="FILE", help="examine the case in this file again, and stop"
     )
@@ -121,7 +122,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     """What the options ask for. Raises UsageError or another of picograd's errors for nonsense."""
     for option in ("minutes", "cases", "jobs", "case_seconds"):
         number = getattr(arguments, option)
-        if number is not None and number <= 0:
+        if number is not None and not number > 0:
             raise UsageError(
                 f"--{option.replace('_', '-')} cannot be {number}",
                 code="PG817",

@@ -27,6 +27,7 @@ from picograd.cli import (
     reduce,
 )
 from picograd.cli.commands import EXIT_MISTAKE, Parser, show_examples
+from picograd.cli.files import UsageError
 from picograd.errors import PicogradError
 
 
@@ -46,13 +47,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PicogradError as error:
         print(f"picograd: error: {error}", file=sys.stderr)
         return EXIT_MISTAKE
-    except KeyboardInterrupt:
-        print("picograd: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # The reader of our output (head, a pager) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"picograd: error: {_about_a_file(error)}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except KeyboardInterrupt:
+        print("picograd: interrupted", file=sys.stderr)
+        return 130
+
+
+def _about_a_file(error: OSError) -> UsageError:
+    """What the system says of a file: no permission, no room, and the like."""
+    return UsageError(
+        f"cannot use {error.filename}",
+        code="PG814",
+        expected="a file or folder that can be read and written",
+        found=error.strerror or str(error),
+        hint="check the path, its permissions, and that there is room on the disk",
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from picograd.cli.commands import Commands, show_examples
 from picograd.cli.files import UsageError, read_text
 from picograd.cli.own_passes import add_load_option, load_passes
 from picograd.cli.runs import add_sanitize_option, describe_array, run_on_device, seeded_inputs
+from picograd.cli.values import seed
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import PassRecord, run_pipeline
 from picograd.compiler.spelling import describe_options, parse_passes
@@ -52,7 +53,7 @@ def add_parser(commands: Commands) -> None:
         help="where --run runs: reference, cpu or gpu (%(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the inputs of --run and --check (%(default)s)"
+        "--seed", type=seed, default=0, help="of the inputs of --run and --check (%(default)s)"
     )
     add_sanitize_option(parser, "with --run: ")
     add_check_options(parser)

@@ -11,6 +11,7 @@ from picograd.check.reduce.report import as_mlir, as_pytest, in_words
 from picograd.check.reduce.search import Program
 from picograd.cli.cases import Given, add_case_options, read_given
 from picograd.cli.commands import Commands, show_examples
+from picograd.cli.values import new_folder, seconds
 
 MODULE, TEST = "reduced.mlir", "reduced_test.py"
 EXIT_REDUCED = 1
@@ -29,19 +30,19 @@ def add_parser(commands: Commands) -> None:
     )
     add_case_options(parser)
     parser.add_argument(
-        "--seconds", type=float, default=60.0, help="how long it may take (%(default)g)"
+        "--seconds", type=seconds, default=60.0, help="how long it may take (%(default)g)"
     )
     parser.add_argument(
         "--isolate",
-        type=float,
+        type=seconds,
         metavar="SECONDS",
         help="run each case in a process of its own, for what ends the process, or takes longer",
     )
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
-        default=Path("picograd-reduced"),
+        type=new_folder,
+        default="picograd-reduced",
         metavar="DIR",
         help="the folder for the files (%(default)s)",
     )

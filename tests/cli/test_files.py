@@ -29,6 +29,12 @@ def test_unreadable_files_are_explained(tmp_path: Path) -> None:
         read_text(str(tmp_path / "binary"))
 
 
+def test_a_closed_standard_input_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="it is closed"):
+        read_text("-")
+
+
 def test_a_loaded_file_sees_its_neighbours_and_shadows_nobody(tmp_path: Path) -> None:
     (tmp_path / "neighbour.py").write_text("value = 41\n", encoding="utf-8")
     (tmp_path / "json.py").write_text("from neighbour import value\nmore = value + 1\n", "utf-8")

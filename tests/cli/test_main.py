@@ -45,7 +45,7 @@ def test_an_option_that_does_not_parse_is_a_mistake(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().err
     assert printed.startswith("picograd: error: [PG817] `picograd opt` cannot be followed")
     assert "  expected: picograd opt [-h] [--passes PASSES]" in printed
-    assert "  found:    argument --seed: invalid int value: 'many'\n" in printed
+    assert "  found:    argument --seed: 'many' is no seed" in printed
 
 
 def test_an_unknown_command_is_a_mistake() -> None:

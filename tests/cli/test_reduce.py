@@ -101,7 +101,7 @@ def test_ir_takes_seeded_inputs(folder: Path, capsys: pytest.CaptureFixture[str]
         ("reduce model.py:layer --passes unknown", "unknown pass"),
         ("reduce model.py:layer --passes cse --device tpu", "tpu"),
         ("reduce model.py:layer --passes=", "there is nothing to look at"),
-        ("reduce model.py:layer --seconds soon", "invalid float value"),
+        ("reduce model.py:layer --seconds soon", "no time"),
     ],
 )
 def test_mistakes_are_explained(
