@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
@@ -12,9 +12,19 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.traits import IsTerminator
 
 from picograd.dialects.dtypes import AnyMemRef, AnyTensor, from_ir
+from picograd.dialects.loop import KernelOp
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import VerificationError
+from picograd.semantics.loop import run_kernel
 from picograd.semantics.tensor import EVALUATE, Array, Precision, evaluate_op, numpy_dtype
+
+
+class Launcher(Protocol):
+    """Runs a kernel of loop level on arrays, as `run_kernel` does."""
+
+    def __call__(
+        self, kernel: KernelOp, arrays: Sequence[Array], *, widen: bool, sanitize: bool
+    ) -> None: ...
 
 
 @dataclass
@@ -31,6 +41,8 @@ class Environment:
     """Where symbols are looked up, when the function stands in a module."""
     sanitize: bool = False
     """Whether to look for parallel iterations that disturb one another."""
+    launch: Launcher = run_kernel
+    """What runs a kernel of loop level on arrays."""
     values: dict[SSAValue, Any] = field(default_factory=dict[SSAValue, Any])
 
     def get(self, values: Sequence[SSAValue]) -> list[Any]:

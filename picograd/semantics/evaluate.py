@@ -16,7 +16,7 @@ from picograd.dialects.loop import KernelOp, LaunchOp
 from picograd.errors import DTypeError, SanitizerError, ShapeError, VerificationError
 from picograd.semantics import buffer, kernel
 from picograd.semantics.access import buffer_name
-from picograd.semantics.environment import Environment, Handler, poisoned
+from picograd.semantics.environment import Environment, Handler, Launcher, poisoned
 from picograd.semantics.loop import run_kernel
 from picograd.semantics.tensor import Array, Precision, numpy_dtype
 
@@ -29,7 +29,9 @@ def _launch(op: LaunchOp, environment: Environment) -> None:
         if isinstance(kernel_op, KernelOp) and kernel_op.sym_name.data == name:
             widen = environment.precision == "float64"
             sanitize = environment.sanitize
-            run_kernel(kernel_op, environment.get(op.operands), widen=widen, sanitize=sanitize)
+            environment.launch(
+                kernel_op, environment.get(op.operands), widen=widen, sanitize=sanitize
+            )
             return
     raise VerificationError(
         "loop.launch names no kernel of its module",
@@ -73,6 +75,7 @@ def evaluate(
     *,
     precision: Precision = "native",
     sanitize: bool = False,
+    launch: Launcher = run_kernel,
 ) -> list[Array]:
     """The results of the entry function on `inputs`, as fresh arrays.
 
@@ -80,7 +83,7 @@ def evaluate(
     allocated here, poisoned, and returned. An input that a result is stored in is copied first, so
     that the caller's array stays as it is. `precision="float64"` computes all floats in float64 and
     returns them so. `sanitize` looks for parallel iterations that disturb one another, and for
-    inputs that are overwritten.
+    inputs that are overwritten. `launch` runs the kernels of loop level.
 
     Raises ShapeError or DTypeError when inputs do not fit the arguments, IndexOutOfRange for an
     index outside its axis, VerificationError for ops without meaning, and SanitizerError, which is
@@ -89,7 +92,7 @@ def evaluate(
     function = entry_of(module)
     owner = module if isinstance(module, ModuleOp) else function.parent_op()
     module_of = owner if isinstance(owner, ModuleOp) else None
-    environment = Environment(precision, HANDLERS, module_of, sanitize)
+    environment = Environment(precision, HANDLERS, module_of, sanitize, launch)
     outputs = outputs_of(function)
     arguments = inputs_of(function)
     _check_count(len(arguments), len(inputs))

@@ -27,6 +27,7 @@ from picograd.semantics.loop_elements import (
     COMBINERS,
     PREDICATES,
     Array,
+    ElementRules,
     convert_elements,
     element_dtype,
     evaluate_element_op,
@@ -85,11 +86,12 @@ class Evaluator:
         self.values: dict[SSAValue, tuple[Frame, Array]] = {}
         self.memories: dict[SSAValue, Memory] = {}
         self.accesses = Accesses()
+        self.rules = ElementRules(widen=widen)
 
     def run(self, block: Block, frame: Frame) -> list[Array]:
         """Run a body once for all iterations of a frame; the arrays that it yields."""
         for op in block.ops:
-            if isinstance(op, loop.YieldOp):
+            if type(op) is loop.YieldOp:
                 return [self.get(value, frame) for value in op.values]
             rule = RULES.get(type(op))
             if rule is not None:
@@ -134,8 +136,10 @@ class Evaluator:
             return self.linear(atom.expression, frame, shape) % atom.by
         if isinstance(atom, Counter):
             raise TypeError("a loop's counter has no place in the IR")
-        array = self.get(atom, frame)
-        return array.reshape([len(array)] + [1] * len(shape))
+        array = frame.seen.get(atom)
+        if array is None:
+            array = frame.seen[atom] = self.get(atom, frame)
+        return array.reshape([len(array)] + [1] * len(shape)) if shape else array
 
     def bounds(self, dim: loop.Dim, frame: Frame) -> tuple[Array, Array]:
         """First index and number of steps of a loop dimension, for every iteration of a frame."""
@@ -379,7 +383,7 @@ class Evaluator:
 
     def element_op(self, op: Operation, frame: Frame) -> None:
         arguments = [_leading(self.get(value, frame), value) for value in op.operands]
-        array = evaluate_element_op(op, arguments, widen=self.widen)
+        array = self.rules[op](*arguments)
         self.set(op.results[0], frame, array[np.newaxis] if not arguments else array)
 
     def index(self, op: loop.IndexOp, frame: Frame) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -37,20 +38,26 @@ def evaluate_element_op(op: Operation, arguments: list[Array], *, widen: bool) -
     `widen` computes every float in float64. Raises VerificationError for an operation that is no
     part of the loop level.
     """
+    return element_rule(op, widen=widen)(*arguments)
+
+
+def element_rule(op: Operation, *, widen: bool) -> Rule:
+    """What an operation does to arrays, looked up once: see `evaluate_element_op`."""
     if isinstance(op, arith.ConstantOp):
-        return _constant(op, widen=widen)
+        constant = _constant(op, widen=widen)
+        return lambda: constant
     dtype = element_dtype(op.results[0].type, widen=widen)
-    rule = ELEMENT_RULES.get(op.name)
     if isinstance(op, arith.CmpiOp):
-        return _INTEGER_PREDICATES[op.predicate.value.data](*arguments)
+        return _INTEGER_PREDICATES[op.predicate.value.data]
     if isinstance(op, arith.CmpfOp):
-        return _compare_floats(op.predicate.value.data, *arguments)
+        return partial(_compare_floats, op.predicate.value.data)
     if op.name in CONVERSIONS:
-        return CONVERSIONS[op.name](arguments[0], dtype)
+        return partial(_converted, CONVERSIONS[op.name], dtype)
     if op.name == "arith.bitcast":
         narrow = element_dtype(op.operands[0].type, widen=False)
         target = element_dtype(op.results[0].type, widen=False)
-        return np.ascontiguousarray(arguments[0].astype(narrow)).view(target).astype(dtype)
+        return partial(_bitcast, narrow, target, dtype)
+    rule = ELEMENT_RULES.get(op.name)
     if rule is None:
         raise VerificationError(
             f"{op.name} has no meaning at the loop level",
@@ -59,7 +66,32 @@ def evaluate_element_op(op: Operation, arguments: list[Array], *, widen: bool) -
             found=op.name,
             hint="lower it before, or give it a rule in picograd/semantics/loop_elements.py",
         )
+    return partial(_in_dtype, rule, dtype)
+
+
+def _in_dtype(rule: Rule, dtype: np.dtype[Any], *arguments: Array) -> Array:
     return rule(*arguments).astype(dtype, copy=False)
+
+
+def _converted(rule: Rule, dtype: np.dtype[Any], values: Array) -> Array:
+    return rule(values, dtype)
+
+
+def _bitcast(
+    narrow: np.dtype[Any], target: np.dtype[Any], dtype: np.dtype[Any], values: Array
+) -> Array:
+    return np.ascontiguousarray(values.astype(narrow)).view(target).astype(dtype)
+
+
+class ElementRules(dict[Operation, Rule]):
+    """What each op does, looked up when it first runs: sequential loops run it often."""
+
+    def __init__(self, *, widen: bool) -> None:
+        super().__init__()
+        self.widen = widen
+
+    def __missing__(self, op: Operation) -> Rule:
+        return self.setdefault(op, element_rule(op, widen=self.widen))
 
 
 def _constant(op: arith.ConstantOp, *, widen: bool) -> Array:
@@ -136,8 +168,8 @@ def _reciprocal_root(values: Array) -> Array:
 
 
 def _fma(a: Array, b: Array, c: Array) -> Array:
-    wide = a.astype(np.float64) * b.astype(np.float64) + c.astype(np.float64)
-    return wide.astype(a.dtype)
+    a, b, c, dtype = *(array.astype(np.float64, copy=False) for array in (a, b, c)), a.dtype
+    return (a * b + c).astype(dtype, copy=False)
 
 
 def _round_half_away(values: Array) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,8 @@ class Frame:
     size: int
     outer: Frame | None = None
     rows: Array | None = None
+    seen: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any])
+    """What was asked for here already: rows of frames around it, and indices defined in them."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,14 @@ class Memory:
 
 def rows_within(frame: Frame, owner: Frame) -> Array | None:
     """For each iteration of a frame, the iteration of an outer frame around it; None if equal."""
-    rows: Array | None = None
-    current = frame
-    while current is not owner:
-        if current.rows is not None:
-            rows = current.rows if rows is None else current.rows[rows]
-        assert current.outer is not None, "a value is used outside the body that defines it"
-        current = current.outer
-    return rows
+    if frame is owner:
+        return None
+    if owner not in frame.seen:
+        assert frame.outer is not None, "a value is used outside the body that defines it"
+        rows = rows_within(frame.outer, owner)
+        own = frame.rows
+        frame.seen[owner] = own if rows is None else rows if own is None else rows[own]
+    return frame.seen[owner]
 
 
 def subset(frame: Frame, active: Array) -> Frame | None:
