@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.check.programs import random_samples
+from picograd.check.generation.programs import random_samples
 from picograd.check.reduce.reducer import smaller
 from picograd.check.reduce.search import REFUSALS
 from picograd.check.reduce.search import Program as Candidate

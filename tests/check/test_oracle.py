@@ -11,9 +11,9 @@ from xdsl.dialects.func import ReturnOp
 from xdsl.rewriter import Rewriter
 
 from picograd.backends.llvm.device import CpuDevice
+from picograd.check.generation.programs import random_samples
 from picograd.check.meaning import WAY_TO
 from picograd.check.oracle import Case, examination, examine
-from picograd.check.programs import random_samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline

@@ -17,10 +17,10 @@ from xdsl.ir import SSAValue
 from xdsl.parser import Parser
 
 from picograd.backends.runtime import device as find_device
-from picograd.check.generator import Sample, samples
-from picograd.check.makers import MAKERS
-from picograd.check.orders import Walk, suits
-from picograd.check.sketch import SIZES
+from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.orders import Walk, suits
+from picograd.check.generation.sketch import SIZES
+from picograd.check.generation.strategy import Sample, samples
 from picograd.compiler.diagnostics import verify_module
 from picograd.compiler.executable import compile_module
 from picograd.compiler.pipelines import pipeline

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from picograd.check.generation.programs import random_samples
+from picograd.check.generation.sketch import DTYPES, NARROW_DTYPES
 from picograd.check.oracle import Case
-from picograd.check.programs import random_samples
 from picograd.check.replay import Expected, Replay, installed_versions, is_replay, read
-from picograd.check.sketch import DTYPES, NARROW_DTYPES
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline, as_passes

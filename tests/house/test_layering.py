@@ -65,6 +65,12 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("extension", "self_test"),
         ("trust",),
     ),
+    "check": (
+        ("array_ops", "functions", "generation", "loop_samples", "oracle", "outcome", "rules"),
+        ("blame", "differential", "replay"),
+        ("reduce",),
+        ("fuzz", "meaning", "mutants"),
+    ),
     "study": (
         ("pass_docs",),
         ("demos", "scaffold"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from xdsl.ir import SSAValue
 
-from picograd.check.generator import Sample, samples
+from picograd.check.generation.strategy import Sample, samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects import new_context
 from picograd.dialects.tensor import BinaryOp, UnaryOp

@@ -13,7 +13,7 @@ from xdsl.ir import SSAValue
 
 import picograd as torch
 from picograd.backends.runtime import device as find_device
-from picograd.check.generator import Sample, samples
+from picograd.check.generation.strategy import Sample, samples
 from picograd.compiler.diagnostics import parse_module, verify_module
 from picograd.compiler.executable import compile_module
 from picograd.dialects import new_context

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.check.generator import Sample, samples
+from picograd.check.generation.strategy import Sample, samples
 from picograd.check.meaning import WAY_TO
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from picograd.check.generation.programs import random_samples
 from picograd.check.loop_samples import the_kernel
-from picograd.check.programs import random_samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import PassRecord, run_pipeline
 from picograd.compiler.pipelines import pipeline

@@ -13,10 +13,10 @@ from random import Random
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.check.makers import MAKERS
-from picograd.check.makers_edges import EDGES
-from picograd.check.programs import RandomSource, draw_module, random_inputs
-from picograd.check.sketch import NARROW_DTYPES, SIZES
+from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.makers_edges import EDGES
+from picograd.check.generation.programs import RandomSource, draw_module, random_inputs
+from picograd.check.generation.sketch import NARROW_DTYPES, SIZES
 from picograd.compiler.validation.inputs import input_types
 from picograd.compiler.validation.wide_integers import leaves_32_bits
 from picograd.dialects.dtypes import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from picograd.check.fuzz.programs import Program
-from picograd.check.orders import Walk
+from picograd.check.generation.orders import Walk
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
 from picograd.passes import Level, Pass

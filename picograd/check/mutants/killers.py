@@ -14,12 +14,12 @@ from picograd.check.functions.expected import expect, samples_of
 from picograd.check.functions.judging import differences
 from picograd.check.functions.running import run_compiled, run_eagerly
 from picograd.check.functions.table import Function
-from picograd.check.makers import MAKERS
+from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.orders import Walk
+from picograd.check.generation.programs import Sample, random_samples
+from picograd.check.generation.sketch import DTYPES, SIZES
 from picograd.check.mutants.killer import Verdict, fault_of, first_line
 from picograd.check.oracle import Case, examine
-from picograd.check.orders import Walk
-from picograd.check.programs import Sample, random_samples
-from picograd.check.sketch import DTYPES, SIZES
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.fault import Fault

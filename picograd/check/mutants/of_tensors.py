@@ -1,9 +1,9 @@
 """Mutants of the passes over tensors: rewrite rules, cse, dce, legalize_types, differentiate."""
 
+from picograd.check.generation.sketch import DTYPES
 from picograd.check.mutants.killers import Modules, Validation
 from picograd.check.mutants.mutant import Mutant
 from picograd.check.mutants.pytest_files import Tests
-from picograd.check.sketch import DTYPES
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects.dtypes import DType, float32, int8, int16, int32, uint8
 

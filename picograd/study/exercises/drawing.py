@@ -6,9 +6,9 @@ from random import Random
 import numpy as np
 from xdsl.ir import SSAValue
 
+from picograd.check.generation.programs import RandomSource, finish, random_inputs
+from picograd.check.generation.sketch import Sketch
 from picograd.check.meaning import Program
-from picograd.check.programs import RandomSource, finish, random_inputs
-from picograd.check.sketch import Sketch
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects.dtypes import DType, dtype_of, float32, tensor_type, type_of
 from picograd.dialects.literals import Array

@@ -11,7 +11,7 @@ from picograd.backends.llvm import emit_memory
 from picograd.backends.llvm.checked_program import CheckedCpuProgram
 from picograd.backends.llvm.device import CpuDevice
 from picograd.backends.llvm.thread_pool import ThreadPool
-from picograd.check.programs import random_samples
+from picograd.check.generation.programs import random_samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import VARIABLE, compile_module
 from picograd.errors import IndexOutOfRange, SanitizerError

@@ -11,7 +11,7 @@ from picograd.backends.wgsl.checked_program import CheckedWgslProgram
 from picograd.backends.wgsl.device import GpuDevice
 from picograd.backends.wgsl.status import place_number, place_of
 from picograd.backends.wgsl.text import POISON
-from picograd.check.programs import random_samples
+from picograd.check.generation.programs import random_samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import VARIABLE, compile_module
 from picograd.dialects.dtypes import float32, int32

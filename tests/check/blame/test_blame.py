@@ -23,8 +23,8 @@ from xdsl.pattern_rewriter import (
 from xdsl.rewriter import Rewriter
 
 from picograd.check.blame import Blame, blame
+from picograd.check.generation.programs import random_samples
 from picograd.check.oracle import Case
-from picograd.check.programs import random_samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline, as_passes

@@ -9,8 +9,8 @@ from picograd.backends.wgsl import elements
 from picograd.check.blame import Blame, blame
 from picograd.check.blame.parts import parts_of
 from picograd.check.blame.stores import first_wrong_store, stores_of
+from picograd.check.generation.programs import random_samples
 from picograd.check.oracle import Case
-from picograd.check.programs import random_samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.executable import clear_cache

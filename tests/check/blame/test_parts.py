@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from picograd.check.blame.parts import parts_of
-from picograd.check.orders import Walk
-from picograd.check.programs import random_samples
+from picograd.check.generation.orders import Walk
+from picograd.check.generation.programs import random_samples
 from picograd.compiler.diagnostics import parse_module, verify_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import as_passes

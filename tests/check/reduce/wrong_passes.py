@@ -17,8 +17,8 @@ from xdsl.pattern_rewriter import (
 )
 from xdsl.rewriter import Rewriter
 
+from picograd.check.generation.programs import random_samples
 from picograd.check.oracle import Case, Failure, examine
-from picograd.check.programs import random_samples
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.inputs import draw_inputs

@@ -16,8 +16,8 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd import passes
-from picograd.check.orders import Walk
-from picograd.check.programs import Sample, random_samples
+from picograd.check.generation.orders import Walk
+from picograd.check.generation.programs import Sample, random_samples
 from picograd.compiler.diagnostics import verify_module
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.inputs import fitted

@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.parser import Parser
 
-from picograd.check.programs import random_samples
+from picograd.check.generation.programs import random_samples
 from picograd.check.rules import CASES, draw_case
 from picograd.check.rules.cost import cost
 from picograd.compiler.diagnostics import verify_module

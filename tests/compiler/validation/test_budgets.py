@@ -10,9 +10,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import ReturnOp
 
 import picograd
-from picograd.check.generator import Sample, samples
+from picograd.check.generation.orders import Walk
+from picograd.check.generation.strategy import Sample, samples
 from picograd.check.meaning import WAY_TO
-from picograd.check.orders import Walk
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import as_passes
 from picograd.compiler.pipelines import pipeline

@@ -7,8 +7,8 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
-from picograd.check.makers import MAKERS
-from picograd.check.programs import random_inputs, random_samples
+from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.programs import random_inputs, random_samples
 from picograd.compiler.diagnostics import verify_module
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.axis_rules import AXES

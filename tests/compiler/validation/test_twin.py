@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 import picograd
 from picograd import Tensor, nn
-from picograd.check.programs import random_inputs, random_samples
+from picograd.check.generation.programs import random_inputs, random_samples
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import as_passes
 from picograd.compiler.pipelines import pipeline

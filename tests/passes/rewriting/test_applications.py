@@ -22,8 +22,8 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 
-from picograd.check.generator import Sample
-from picograd.check.orders import Walk
+from picograd.check.generation.orders import Walk
+from picograd.check.generation.strategy import Sample
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
@@ -307,7 +307,7 @@ def test_every_prefix_in_a_pipeline(device: str, machine: str, rng: np.random.Ge
 
 PRINT_STEPS = """
 import sys
-from picograd.check.programs import random_samples
+from picograd.check.generation.programs import random_samples
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
 from picograd.passes.rewriting.applications import Applications, counted

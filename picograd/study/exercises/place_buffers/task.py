@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
+from picograd.check.generation.sketch import Sketch
 from picograd.check.meaning import Program
-from picograd.check.sketch import Sketch
 from picograd.dialects.buffer import AllocOp, ArenaOp, KernelOp, PlaceOp
 from picograd.dialects.dtypes import float32, float64, int32
 from picograd.dialects.tensor import BinaryOp, CastOp, ConcatOp, MatmulOp, ReduceOp, UnaryOp

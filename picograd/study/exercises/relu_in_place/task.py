@@ -6,8 +6,8 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import BlockArgument, SSAValue
 
+from picograd.check.generation.sketch import Sketch
 from picograd.check.meaning import Program
-from picograd.check.sketch import Sketch
 from picograd.dialects.buffer import ConstantOp, KernelOp, ReadOp, WriteOp, outputs_of
 from picograd.dialects.dtypes import float32
 from picograd.dialects.tensor import BinaryOp, BroadcastOp, PermuteOp, ReduceOp, UnaryOp

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from xdsl.ir import SSAValue
 
+from picograd.check.generation.sketch import Sketch
 from picograd.check.meaning import Program
-from picograd.check.sketch import Sketch
 from picograd.dialects.dtypes import dtype_of, float32, int32, int64, tensor_type, type_of
 from picograd.dialects.tensor import BinaryOp, ReduceOp, UnaryOp
 from picograd.study.exercises.drawing import drawn, shape_of, splat, written

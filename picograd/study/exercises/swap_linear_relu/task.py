@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
+from picograd.check.generation.sketch import Sketch
 from picograd.check.meaning import Program
-from picograd.check.sketch import Sketch
 from picograd.dialects.kernel import FusedOp
 from picograd.dialects.tensor import (
     BinaryKind,

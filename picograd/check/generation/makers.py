@@ -7,8 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from xdsl.ir import SSAValue
 
-from picograd.check import makers_order, makers_windows
-from picograd.check.operands import (
+from picograd.check.generation import makers_order, makers_windows
+from picograd.check.generation.operands import (
     any_value,
     dtype_of_value,
     of_type,
@@ -18,7 +18,7 @@ from picograd.check.operands import (
     tame,
     with_rank,
 )
-from picograd.check.sketch import MOST_ELEMENTS, Sketch
+from picograd.check.generation.sketch import MOST_ELEMENTS, Sketch
 from picograd.dialects.dtypes import (
     int32,
     int64,

@@ -1,6 +1,6 @@
 """Random modules without Hypothesis: valid, varied, and the same for the same seed."""
 
-from picograd.check.programs import random_samples
+from picograd.check.generation.programs import random_samples
 from picograd.compiler.diagnostics import verify_module
 from picograd.dialects.dtypes import float32
 from picograd.dialects.tensor import PermuteOp, TensorOp, ints

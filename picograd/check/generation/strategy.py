@@ -16,9 +16,9 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.check.makers import MAKERS
-from picograd.check.programs import Sample, draw_module
-from picograd.check.sketch import DTYPES, SIZES
+from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.programs import Sample, draw_module
+from picograd.check.generation.sketch import DTYPES, SIZES
 from picograd.dialects.dtypes import DType
 
 T = TypeVar("T")

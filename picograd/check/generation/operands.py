@@ -2,7 +2,7 @@
 
 from xdsl.ir import SSAValue
 
-from picograd.check.sketch import Sketch
+from picograd.check.generation.sketch import Sketch
 from picograd.dialects.dtypes import DType, dtype_of, tensor_type, type_of
 from picograd.dialects.tensor import BinaryOp, BroadcastOp, CastOp, ReshapeOp, UnaryOp
 

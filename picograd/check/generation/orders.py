@@ -12,7 +12,7 @@ from random import Random
 
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.check.options import Options, default_options, random_options
+from picograd.check.generation.options import Options, default_options, random_options
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
 from picograd.errors import OptionError, PassError, PipelineError

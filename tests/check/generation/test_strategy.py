@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import HealthCheck, find, given, settings
 from xdsl.dialects.builtin import ModuleOp
 
-from picograd.check.generator import Sample, modules, samples
-from picograd.check.makers import MAKERS
-from picograd.check.sketch import MOST_ELEMENTS
+from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.sketch import MOST_ELEMENTS
+from picograd.check.generation.strategy import Sample, modules, samples
 from picograd.compiler.diagnostics import verify_module
 from picograd.dialects.dtypes import DType, dtype_of, float32, int32, type_of
 from picograd.dialects.tensor import OPS, MatmulOp, TensorOp

@@ -1,6 +1,6 @@
 """A function that is being drawn: the values so far, and choices that somebody makes.
 
-Who chooses is a `Source`: Hypothesis, which can shrink what it chose (`generator`), or a seeded
+Who chooses is a `Source`: Hypothesis, which can shrink what it chose (`strategy`), or a seeded
 random number generator, for tools that run where Hypothesis is not installed (`programs`).
 """
 

@@ -2,7 +2,7 @@
 
 from xdsl.ir import SSAValue
 
-from picograd.check.sketch import Sketch
+from picograd.check.generation.sketch import Sketch
 from picograd.dialects.dtypes import dtype_of, int32, type_of
 from picograd.dialects.tensor import ArgSortOp, CastOp, ReshapeOp, ScanKind, ScanOp
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from picograd.check.makers import MAKERS
-from picograd.check.makers_edges import EDGES
-from picograd.check.programs import random_samples
-from picograd.check.sketch import DTYPES, NARROW_DTYPES
+from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.makers_edges import EDGES
+from picograd.check.generation.programs import random_samples
+from picograd.check.generation.sketch import DTYPES, NARROW_DTYPES
 from picograd.compiler.diagnostics import verify_module
 from picograd.dialects.dtypes import type_of
 from picograd.dialects.literals import array_of

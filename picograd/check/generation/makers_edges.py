@@ -10,8 +10,8 @@ from math import prod
 import numpy as np
 from xdsl.ir import SSAValue
 
-from picograd.check.makers import Maker
-from picograd.check.operands import (
+from picograd.check.generation.makers import Maker
+from picograd.check.generation.operands import (
     any_value,
     dtype_of_value,
     of_type,
@@ -20,7 +20,7 @@ from picograd.check.operands import (
     tame,
     with_rank,
 )
-from picograd.check.sketch import MOST_ELEMENTS, Sketch
+from picograd.check.generation.sketch import MOST_ELEMENTS, Sketch
 from picograd.dialects.dtypes import DType, int32, int64
 from picograd.dialects.tensor import (
     ArgReduceOp,

@@ -3,7 +3,7 @@
     for sample in random_samples(100, seed=7):
         outputs = evaluate(sample.module, sample.inputs)
 
-`generator` draws the same modules with Hypothesis, which can shrink them.
+`strategy` draws the same modules with Hypothesis, which can shrink them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAtt
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Region, SSAValue
 
-from picograd.check.makers import MAKERS
-from picograd.check.makers_edges import EDGES
-from picograd.check.sketch import DTYPES, SIZES, Sketch, Source
+from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.makers_edges import EDGES
+from picograd.check.generation.sketch import DTYPES, SIZES, Sketch, Source
 from picograd.dialects.buffer import DONATED, NAME
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, tensor_type, type_of
 from picograd.dialects.literals import Array

@@ -2,8 +2,8 @@
 
 from math import prod
 
-from picograd.check.operands import with_rank
-from picograd.check.sketch import MOST_ELEMENTS, Sketch
+from picograd.check.generation.operands import with_rank
+from picograd.check.generation.sketch import MOST_ELEMENTS, Sketch
 from picograd.dialects.dtypes import dtype_of, int32, type_of
 from picograd.dialects.tensor import CastOp, ConvolutionOp, WindowsOp, window_span
 

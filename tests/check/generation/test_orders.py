@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from picograd.check.orders import Walk, suits
+from picograd.check.generation.orders import Walk, suits
 from picograd.compiler.diagnostics import parse_module
 from picograd.errors import PipelineError
 from picograd.passes import PASSES, Level, Pass, level_of

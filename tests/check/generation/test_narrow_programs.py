@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from picograd.backends.runtime import device
-from picograd.check.programs import random_samples
-from picograd.check.sketch import NARROW_DTYPES
+from picograd.check.generation.programs import random_samples
+from picograd.check.generation.sketch import NARROW_DTYPES
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
 from picograd.dialects import dtypes, new_context
