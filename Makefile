@@ -31,8 +31,8 @@ test: check docs unit ## lint, types, docs build, tests
 check: lint types ## lint and types only: seconds, for before a commit
 
 lint: $(DEV_STAMP)
-	$(BIN)/ruff check picograd tests scripts examples
-	$(BIN)/ruff format --check picograd tests scripts examples
+	$(BIN)/ruff check picograd tests scripts examples docs/examples
+	$(BIN)/ruff format --check picograd tests scripts examples docs/examples
 
 types: $(DEV_STAMP)
 	$(BIN)/pyright
@@ -59,8 +59,8 @@ serve: $(DEV_STAMP) ## serve the documentation while you write it
 	$(BIN)/mkdocs serve
 
 format: $(DEV_STAMP) ## format the sources
-	$(BIN)/ruff check --fix picograd tests scripts examples
-	$(BIN)/ruff format picograd tests scripts examples
+	$(BIN)/ruff check --fix picograd tests scripts examples docs/examples
+	$(BIN)/ruff format picograd tests scripts examples docs/examples
 
 bench: $(RUN_STAMP) ## compare with NumPy and with a hand-written schedule
 	$(BIN)/picograd bench demo
