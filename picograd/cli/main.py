@@ -90,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
         "diff model.py:layer                      compare every value between devices",
         "opt model.mlir --passes canonicalize     run passes on IR",
         "blame model.mlir --passes my_pass        name the rewrite that is wrong",
+        "reduce model.mlir --passes my_pass       make a small module of one that fails",
         "fuzz --minutes 30                        look for faults with random programs",
         "new pass my_pass                         write a pass of your own",
         "exercise list                            write passes as exercises",

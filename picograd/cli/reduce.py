@@ -21,7 +21,7 @@ def add_parser(commands: Commands) -> None:
     """Add `reduce` to the command."""
     parser = commands.add_parser(
         "reduce",
-        help="make a module that fails small",
+        help="make a failing module small",
         description="Run passes on a module, and on a device what they leave. Where something "
         "goes wrong (a crash, wrong IR, wrong values), cut the module down while the same goes "
         f"wrong for the same reason, and write {MODULE} and {TEST}, a test that fails until "
