@@ -22,6 +22,7 @@ from picograd.cli.runs import add_sanitize_option, rest_of_pipeline
 from picograd.cli.values import seed
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.registry import Registry
 from picograd.compiler.validation.inputs import draw_inputs
 from picograd.dialects.literals import Array
 
@@ -72,9 +73,10 @@ def read_given(arguments: argparse.Namespace) -> Given:
     name = "standard input" if target == "-" else target
     if replay.is_replay(text):
         return _replayed(arguments, text, name)
+    known = load_passes(arguments.load)  # before the module, which may hold ops of theirs
     module = parse_module(text, name)
     inputs = draw_inputs(module, arguments.seed)
-    return _given(arguments, device, module, inputs, str(arguments.seed))
+    return _given(arguments, device, module, inputs, str(arguments.seed), known)
 
 
 def _given(
@@ -83,8 +85,9 @@ def _given(
     module: ModuleOp,
     inputs: Sequence[Sequence[Array]],
     seed: str,
+    known: Registry | None = None,
 ) -> Given:
-    passes = chosen_pipeline(arguments, device)
+    passes = chosen_pipeline(arguments, device, known)
     if passes is None:
         passes = Pipeline(rest_of_pipeline(module, device))
     if not passes and device == "reference":

@@ -7,6 +7,8 @@ with `--passes` others take its place. `--load` adds the passes of a Python file
 import argparse
 import re
 from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
 
 from picograd.cli.files import UsageError, load_python
 from picograd.compiler.extension import registered
@@ -18,18 +20,26 @@ from picograd.passes import Pass
 _INSERTION = re.compile(r"\s*(?P<steps>.+?)\s+(?P<side>before|after)\s+(?P<name>\S+)\s*")
 _NUMBERED = re.compile(r"(?P<name>\w+)#(?P<number>\d+)")
 
+_REGISTERING: dict[Path, ModuleType] = {}
+"""The files that have registered ops or rules. What they added to the tables of this process stays
+there, and is not added twice."""
+
 
 def load_passes(files: Iterable[str]) -> Registry:
     """All known passes, with those defined in the named Python files among them.
 
     A file may also register ops and rules. Raises UsageError for one that does nothing of the sort,
-    and for a pass whose name is taken.
+    and for a pass whose name is taken. A file that registers does so once in a process, however
+    often it is named.
     """
     installed = Registry()
     given: dict[str, type[Pass]] = {}
     for file in files:
         before = registered()
-        module = load_python(file)
+        path = Path(file).resolve()
+        module = _REGISTERING.get(path) or load_python(file)
+        if registered() != before:
+            _REGISTERING[path] = module
         found = [
             value
             for value in vars(module).values()
@@ -37,7 +47,7 @@ def load_passes(files: Iterable[str]) -> Registry:
             and issubclass(value, Pass)
             and value.__module__ == module.__name__
         ]
-        if not found and registered() == before:
+        if not found and path not in _REGISTERING:
             raise UsageError(
                 f"{file} defines no pass",
                 code="PG711",
@@ -88,16 +98,21 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_pipeline(arguments: argparse.Namespace, device: str) -> Pipeline | None:
+def chosen_pipeline(
+    arguments: argparse.Namespace, device: str, known: Registry | None = None
+) -> Pipeline | None:
     """The pipeline that the options of `add_pipeline_options` ask for; None: the device's own.
 
+    `known` are all passes, where the files that bring some have been loaded already.
     Raises UsageError for an insertion that cannot be read, OptionError for an unknown pass.
     """
     if arguments.passes is None and not arguments.insert and not arguments.load:
         return None
-    known = load_passes(arguments.load)
+    known = known or load_passes(arguments.load)
     if arguments.passes is None and not arguments.insert:
         loaded = ", ".join(name for name in known if known[name].__module__.startswith("picograd_"))
+        if not loaded:
+            return None  # what the files bring are ops, or rules of canonicalize's
         raise UsageError(
             f"--load brings {loaded}, and nothing says where to run it",
             code="PG817",
