@@ -137,7 +137,8 @@ def test_below_the_tensors_as_well(level: Level) -> None:
     @given(samples(fewest_ops=4, dtypes=(float32, float64, bool_, int32)), st.integers(0, 1000))
     def run(sample: Sample, number: int) -> None:
         nonlocal caught
-        root, inputs = sample.module, sample.inputs
+        root, inputs = sample.module.clone(), sample.inputs
+        return_everything(root)
         lowered = root.clone()
         way = as_passes(WAY_TO[level])
         run_pipeline(lowered, way)
@@ -168,6 +169,7 @@ def test_below_the_tensors_as_well(level: Level) -> None:
             assert not shows(*wide)
 
     run()
+    # Which examples are drawn depends on what is imported; most hang on the op that is spoiled.
     assert caught >= 10
 
 
