@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from picograd.check.fuzz.counts import Counts
-from picograd.check.fuzz.examiner import ALL_THEMES, SHARE_CHECKED, Examiner, Plan
+from picograd.check.fuzz.examiner import ALL_THEMES, Examiner, Plan
 from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.routes import Scope
 from picograd.check.fuzz.settle import settle
@@ -21,6 +21,9 @@ from picograd.passes import Pass
 
 MOST_MEMORY = 6 * 1024**3
 """Bytes of data that a worker may have: a case that needs more has lost its way."""
+
+REDUCE_SECONDS = 60.0
+"""For making a failure small."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,14 @@ class Settings:
     passes: str = ""
     loads: tuple[str, ...] = ()
     themes: tuple[str, ...] = ALL_THEMES
-    share_checked: float = SHARE_CHECKED
     case_seconds: float = 120.0
     """A case that takes longer hangs."""
-    reduce_seconds: float = 60.0
-    """For making a failure small."""
 
     def plan(self) -> Plan:
         """The run, with its passes looked up."""
         known = self.prepare()
         scope = Scope(self.devices, known, as_passes(self.passes, known))
-        return Plan(self.seed, scope, self.themes, self.loads, self.share_checked)
+        return Plan(self.seed, scope, self.themes, self.loads)
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def work(settings: Settings, connection: Connection, running: Path) -> None:
                     findings.append(failed)
                     continue
                 replay, failure = failed
-                connection.send(Extension(2 * settings.reduce_seconds + settings.case_seconds))
-                findings.append(settle(replay, failure, order.known, settings.reduce_seconds))
+                connection.send(Extension(2 * REDUCE_SECONDS + settings.case_seconds))
+                findings.append(settle(replay, failure, order.known, REDUCE_SECONDS))
             connection.send(Report(order.number, counts, tuple(findings), resident_bytes()))
 
 
