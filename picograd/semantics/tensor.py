@@ -322,8 +322,10 @@ def _gather(op: GatherOp, operands: Arrays, precision: Precision) -> Array:
 def _scatter(op: ScatterOp, operands: Arrays, precision: Precision) -> Array:
     x, index, updates = operands
     axis = int_value(op.axis)
-    check_index(op.name, index, x.shape[axis])
     result = x.copy()
+    if not x.size:
+        return result  # Only indices that are used are checked: there is nothing to write into.
+    check_index(op.name, index, x.shape[axis])
     place: list[Array] = list(np.indices(index.shape, sparse=True))
     place[axis] = index
     # Row-major order is the order along the axis for the updates that meet at one element.

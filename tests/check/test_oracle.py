@@ -23,7 +23,7 @@ from picograd.dialects.loop import LaunchOp
 from picograd.dialects.tensor import BinaryOp, UnaryOp
 from picograd.errors import PipelineError
 from picograd.passes import Level, Pass
-from picograd.semantics.evaluate import entry_of
+from picograd.semantics.evaluate import entry_of, evaluate
 
 TEXT = """
 func.func @main(%x: tensor<3x2xf32>, %w: tensor<3x2xf32>) -> (tensor<3x2xf32>, tensor<3xf32>) {
@@ -234,3 +234,19 @@ EDGES = {
 def test_edges(edge: str, device: str) -> None:
     text, inputs = EDGES[edge]
     assert examine(Case(parse_module(text), tuple(inputs), pipeline("cpu"), device)) is None
+
+
+@pytest.mark.parametrize("kind", ["add", "set"])
+@pytest.mark.parametrize("device", ["reference", "cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def test_no_index_is_used_where_there_is_nothing_to_write_into(kind: str, device: str) -> None:
+    module = parse_module(f"""
+        func.func @main(%index: tensor<1x3xi64>, %new: tensor<1x3xf32>) -> tensor<0x3xf32> {{
+          %x = pico.constant dense<> : tensor<0x3xf32>
+          %y = pico.scatter {kind} %x at %index from %new axis 0 : tensor<0x3xf32>, tensor<1x3xi64>, tensor<1x3xf32>
+          func.return %y : tensor<0x3xf32>
+        }}""")  # noqa: E501
+    inputs = (np.array([[7, -1, 0]], np.int64), np.ones((1, 3), np.float32))
+    (result,) = evaluate(module, inputs)
+    assert result.shape == (0, 3)
+    target = "gpu" if device == "gpu" else "cpu"
+    assert examine(Case(module, inputs, pipeline(target), device)) is None

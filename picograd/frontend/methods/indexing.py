@@ -24,6 +24,7 @@ from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.methods.index_parts import Index, Picker, select
+from picograd.frontend.methods.picking import check_writable
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
 
@@ -188,6 +189,7 @@ def _write_picked(
     count = prod(at)
     flat = [count if a == axis else 1 for a in range(len(shape))]
     full = [count if a == axis else size for a, size in enumerate(shape)]
+    check_writable("x[index] = value", shape[axis], full)
     spread = ops.broadcast(ops.reshape(places.index, flat), full)
     new = ops.scatter(kind, old, spread, ops.reshape(updates, full), axis)
     turned = ops.reshape(new, [target.shape[a] for a in places.order])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Self
 
 import numpy as np
 
 from picograd.dialects.dtypes import DType, int64
 from picograd.dialects.tensor import ScatterKind
-from picograd.errors import AxisError, DTypeError, OptionError, ShapeError
+from picograd.errors import AxisError, DTypeError, IndexOutOfRange, OptionError, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
@@ -209,6 +211,7 @@ class Picking(TensorCore):
             updates = _cut(ops, updates, sizes, None, what)
         else:
             updates = as_var(ops, src, self.dtype, sizes)
+        check_writable(what, shape[axis], sizes)
         inner = _cut(ops, x, sizes, axis, what)
         result = _add_or_set(ops, kind, inner, at, updates, axis)
         return self.wrap(ops.reshape(_put_back(ops, x, result), self.shape))
@@ -247,6 +250,23 @@ class Picking(TensorCore):
         spread = ops.broadcast(ops.reshape(at, along), wanted)
         result = _add_or_set(ops, kind, x, spread, updates, axis)
         return self.wrap(ops.reshape(result, self.shape))
+
+
+def check_writable(what: str, size: int, sizes: Sequence[int]) -> None:
+    """Raise IndexOutOfRange where indices of some sizes write along an axis that has no elements.
+
+    Whatever they are, they are out of range; and no device would look at them.
+    """
+    if size == 0 and prod(sizes):
+        raise located(
+            IndexOutOfRange(
+                f"{what}: an axis without elements is written to",
+                code="PG121",
+                expected="no index, or an axis of one element or more",
+                found=f"{prod(sizes)} indices, and an axis of size 0",
+                hint="leave the call out where the tensor is empty",
+            )
+        )
 
 
 def _add_or_set(ops: Tape, kind: ScatterKind, x: Var, at: Var, updates: Var, axis: int) -> Var:

@@ -77,3 +77,34 @@ def test_errors() -> None:
         torch.nn.functional.one_hot(torch.tensor([3]), 3).numpy()
     with pytest.raises(OptionError, match="not rectangular"):
         x[[[0, 1], [0]]]
+
+
+@pytest.mark.parametrize("name", ["scatter", "scatter_add", "scatter_reduce", "index_put"])
+@pytest.mark.parametrize("count", [0, 1])
+def test_an_axis_without_elements_takes_no_index(name: str, count: int) -> None:
+    """As in PyTorch, which looks at the indices even then; the devices have nothing to run."""
+
+    def call(x: torch.Tensor) -> torch.Tensor:
+        if name == "index_put":
+            x[torch.tensor([2] * count, dtype=torch.int64)] = 1.0
+            return x
+        index = torch.zeros(count, 3, dtype=torch.int64)
+        more = ("sum",) if name == "scatter_reduce" else ()
+        return getattr(x, name)(0, index, torch.ones(count, 3), *more)
+
+    x = torch.zeros(0, 3)
+    if not count:
+        assert call(x).shape == (0, 3)
+        return
+    with pytest.raises(IndexOutOfRange, match="without elements") as raised:
+        call(x)
+    assert raised.value.hint
+
+
+def test_rows_without_elements_take_any_index() -> None:
+    """No element is written, so none is looked for; so it is in PyTorch."""
+    x = torch.zeros(4, 0)
+    x[torch.tensor([9])] = 1.0
+    assert x.shape == (4, 0)
+    added = torch.zeros(0, 3).index_add(0, torch.tensor([2]), torch.ones(1, 3))
+    assert added.shape == (0, 3)
