@@ -74,6 +74,9 @@ def look_apart(seconds: float) -> Look:
         except EOFError:
             child.join()
             answer = child.exitcode
+        except KeyboardInterrupt:
+            child.kill()  # it might never come to an end
+            raise
         finally:
             here.close()
         if child.is_alive():
@@ -100,6 +103,7 @@ class _Answer:
 
 def _child(case: Case, like: Failure | None, there: Connection) -> None:
     found = None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted too, and sees to this
     try:
         found = look_here(case, like)
     except REFUSALS:

@@ -108,14 +108,22 @@ def reduce(
 ) -> Case:
     """A small case that fails as this one does. The case itself, where nothing can go.
 
-    After `seconds` it is the smallest so far. `look` says how a case fails: by default in this
-    process, with `look_apart` in another one, which may crash.
+    After `seconds`, or when the user interrupts it, it is the smallest so far. `look` says how a
+    case fails: by default in this process, with `look_apart` in another one, which may crash.
     """
     seen = look(case, failure)
     if seen is None:
         return case
-    same = _Same(seen, look, _runs(case))
+    same_failure = _Same(seen, look, _runs(case))
     best = case
+
+    def same(candidate: Case) -> bool:
+        try:
+            return same_failure(candidate)
+        except KeyboardInterrupt:
+            tell("interrupted: this is the smallest so far")
+            search.stop()
+            return False
 
     def fails(module: ModuleOp, inputs: Sequence[Array]) -> bool:
         return same(replace(best, module=module, inputs=tuple(inputs)))

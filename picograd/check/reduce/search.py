@@ -91,7 +91,11 @@ class Search:
         self.best = candidate
         return True
 
+    def stop(self) -> None:
+        """Accept nothing any more: the time is over."""
+        self.seconds = -1.0
+
     def continued(self, best: Program) -> "Search":
         """The search from another program on, in the time that is left: nothing has been tried."""
-        left = max(0.0, self.seconds - (time.monotonic() - self._start))
+        left = self.seconds - (time.monotonic() - self._start)
         return Search(best, self.fails, left, self.tries)

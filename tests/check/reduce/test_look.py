@@ -1,11 +1,14 @@
 """Looking at a case in another process: what it does to that process is a failure like others."""
 
+import multiprocessing
 import os
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pytest
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
@@ -64,6 +67,16 @@ def test_a_process_that_does_not_end_is_stopped() -> None:
     seen = look(case_of(TEXT, Wait()), None)
     assert seen is not None and isinstance(seen.failure.error, Endless)
     assert "no end in 0.5 seconds" in seen.failure.detail
+
+
+def test_an_interrupt_ends_the_child_as_well() -> None:
+    press = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    press.start()
+    with pytest.raises(KeyboardInterrupt):
+        look_apart(60.0)(case_of(TEXT, Wait()), None)
+    for child in multiprocessing.active_children():
+        child.join(10.0)
+    assert not multiprocessing.active_children()
 
 
 def test_other_failures_are_those_that_are_seen_here() -> None:

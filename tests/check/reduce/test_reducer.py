@@ -37,6 +37,25 @@ func.func @main(%x: tensor<9x14xf64>, %i: tensor<5xi64>) -> (tensor<9xf64>, tens
 """
 
 
+def test_an_interrupted_search_keeps_what_it_has() -> None:
+    case, failure = next(failing(Pipeline((CSE(), WrongValue(), DCE())), ops=60, seed=3))
+    told: list[str] = []
+    looks = 0
+
+    def look(case: Case, like: Failure | None) -> Seen | None:
+        nonlocal looks
+        looks += 1
+        if looks == 12:
+            raise KeyboardInterrupt
+        return look_here(case, like)
+
+    small = reduce(case, failure, look=look, tell=told.append)
+    assert looks == 12
+    assert "interrupted: this is the smallest so far" in told
+    assert examine(small) is not None
+    assert count_ops(small.module) < count_ops(case.module)
+
+
 @pytest.mark.parametrize(
     ("step", "fault", "most"),
     [
