@@ -47,7 +47,7 @@ class Validation:
     twin: str = ""
     """The signature of the twin that was validated in the module's place; or no text."""
     kept: tuple[str, ...] = field(default=())
-    """What of the module could not be made small in its twin, and why."""
+    """What of the module could not be made small in its twin, or is cut otherwise, and why."""
 
     @property
     def seconds(self) -> float:
@@ -64,7 +64,7 @@ class Validation:
         """What was validated and what it took; what the twin could not shrink."""
         where = f" on the twin {self.twin}" if self.twin else ""
         line = f"validated{where} in {self.seconds:.2f} s, {self.used:.2g} of a budget used at most"
-        lines = [line, *(f"  not shrunk: {remark}" for remark in self.kept)]
+        lines = [line, *(f"  unlike the module: {remark}" for remark in self.kept)]
         if self.undecided > CAP:
             lines.append(
                 f"  {self.undecided:.1%} of the elements are undetermined: they say nothing; "

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.validation.expectation import expect
 from picograd.compiler.validation.inputs import draw_inputs
-from picograd.semantics.evaluate import evaluate
+from picograd.semantics.accuracy import CPU
+from picograd.semantics.evaluate import entry_of, evaluate
 
 ROOT = """
 func.func @main(%x: tensor<4x50xf32>, %v: tensor<4x50xf32>) -> tensor<4x50xf32> {
@@ -100,3 +102,25 @@ def test_long_rows_are_drawn_small() -> None:
     """)
     ordinary = draw_inputs(module, 0)[0]
     assert 0.1 < ordinary[0].std() < 0.15
+
+
+def test_floats_are_small_where_bounds_would_explode() -> None:
+    """Squares of products, layer upon layer: of numbers so large the whole part is not known."""
+    layers = "\n".join(
+        f"""
+        %p{n} = pico.matmul %{f"s{n - 1}" if n else "x"}, %w : tensor<6x6xf32>, tensor<6x6xf32> -> tensor<6x6xf32>
+        %s{n} = pico.binary mul %p{n}, %p{n} : tensor<6x6xf32>"""  # noqa: E501
+        for n in range(5)
+    )
+    module = parse_module(f"""
+        func.func @main(%x: tensor<6x6xf32>, %w: tensor<6x6xf32>) -> tensor<6x6xf32> {{
+          {layers}
+          %half = pico.constant dense<0.5> : tensor<6x6xf32>
+          %sum = pico.binary add %s4, %half : tensor<6x6xf32>
+          %y = pico.unary floor %sum : tensor<6x6xf32>
+          func.return %y : tensor<6x6xf32>
+        }}""")
+    for seed in range(3):
+        (result,) = expect(entry_of(module), draw_inputs(module, seed)[0], CPU)
+        assert result.doubtful.mean() <= 0.1
+        assert np.isfinite(result.error).mean() >= 0.9
