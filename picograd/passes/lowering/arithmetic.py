@@ -12,6 +12,8 @@ from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects import loop
+from picograd.dialects.dtypes import from_ir
+from picograd.dialects.limits import finfo
 from picograd.dialects.tensor import ROUNDED_TO, BinaryKind, UnaryKind
 
 
@@ -244,10 +246,16 @@ def convert(at: Place, x: SSAValue, type: Attribute) -> SSAValue:
 def _saturate(at: Place, x: SSAValue, type: Attribute) -> SSAValue:
     """Float to integer: toward zero, out of range to the nearest end, NaN to 0."""
     half = 2 ** (width_of(type) - 1)
-    low, high = at.constant(float(-half), x.type), at.constant(float(half), x.type)
-    too_low, too_high = compare(at, "lt", x, low), compare(at, "ge", x, high)
+    most = finfo(from_ir(x.type)).max
+    if half <= most:
+        end, above, within = float(half), "ge", "lt"
+    else:
+        # Every finite number fits, and the end is none of the type: infinity alone is beyond.
+        end, above, within = most, "gt", "le"
+    low, high = at.constant(-end, x.type), at.constant(end, x.type)
+    too_low, too_high = compare(at, "lt", x, low), compare(at, above, x, high)
     # The conversion itself must only see what fits; of a NaN no comparison holds but `ne`.
-    fits = at.add(arith.AndIOp(compare(at, "ge", x, low), compare(at, "lt", x, high)))
+    fits = at.add(arith.AndIOp(compare(at, "ge", x, low), compare(at, within, x, high)))
     converted = at.add(
         arith.FPToSIOp(select(at, fits, x, at.constant(0, x.type)), cast(IntegerType, type))
     )
