@@ -12,11 +12,18 @@ from xdsl.ir import Block, SSAValue
 from picograd.dialects.dtypes import AnyTensor, float64, from_numpy, is_float_array, tensor_type
 from picograd.dialects.kernel import FusedOp, YieldOp
 from picograd.dialects.literals import Array
-from picograd.dialects.tensor import ConstantOp, IotaOp, TensorOp
+from picograd.dialects.tensor import (
+    ConstantOp,
+    GatherOp,
+    IotaOp,
+    ScatterOp,
+    TensorOp,
+    int_value,
+)
 from picograd.errors import VerificationError
 from picograd.passes.base import Level, level_of
 from picograd.semantics.accuracy import CPU, Accuracy
-from picograd.semantics.bounded import Bounded, exact
+from picograd.semantics.bounded import Bounded, discrete, exact
 from picograd.semantics.bounds import BOUNDS
 from picograd.semantics.bounds_levels import analyse_memory
 from picograd.semantics.evaluate import entry_of
@@ -63,6 +70,8 @@ class _Analysis:
         """Values that depend on constants alone."""
         self.fixed: set[SSAValue] = set()
         """Values that have turned out to depend on no input."""
+        self.wraps = False
+        """Whether an index is taken modulo the size of its axis, and never out of range."""
 
     def run(self, block: Block) -> list[Bounded]:
         for op in block.ops:
@@ -86,6 +95,8 @@ class _Analysis:
 
     def _bound(self, op: TensorOp) -> Bounded:
         operands = [self.values[value] for value in op.operands]
+        if self.wraps and isinstance(op, GatherOp | ScatterOp):
+            operands[1] = _wrapped(operands[1], operands[0].value.shape[int_value(op.axis)])
         rule = BOUNDS[type(op)]
         found = rule(op, operands, self.accuracy)
         constant = op.result in self.fixed or all(value in self.known for value in op.operands)
@@ -102,11 +113,17 @@ class _Analysis:
 def _fixed(
     function: FuncOp, inputs: Sequence[Array], others: Sequence[Array], accuracy: Accuracy
 ) -> set[SSAValue]:
-    """The values of a function that are the same, bit by bit, for two sets of inputs."""
+    """The values of a function that are the same, bit by bit, for two sets of inputs.
+
+    On the others an index may be out of range; on inputs for which the function has a meaning none
+    is, so it is brought inside. Along an axis of size 1 there is but one place for it: what is
+    found there does not depend on the index.
+    """
     runs: list[dict[SSAValue, Bounded]] = []
     for arrays in (inputs, others):
         exactly = [exact(np.asarray(array)) for array in arrays]
         analysis = _Analysis(dict(zip(function.args, exactly, strict=True)), accuracy, folds=False)
+        analysis.wraps = arrays is others
         analysis.run(function.body.block)
         runs.append(analysis.values)
     first, second = runs
@@ -115,6 +132,11 @@ def _fixed(
         for value, bound in first.items()
         if bound.value.tobytes() == second[value].value.tobytes() and value not in function.args
     }
+
+
+def _wrapped(index: Bounded, size: int) -> Bounded:
+    """An index modulo the size of its axis."""
+    return discrete(index.value % max(1, size), index.doubtful)
 
 
 def _widened(wide: Bounded, native: Bounded) -> Bounded:
