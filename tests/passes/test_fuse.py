@@ -196,6 +196,31 @@ def test_rows_through_a_reshape_are_the_same_rows() -> None:
     assert kernel.label.data == "linear_tanh"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((0,), (3, 0)), ((3, 0), (0,)), ((2, 0), (0, 2)), ((0, 4), (2, 2, 0)), ((0, 3), (1, 0, 3))],
+)
+def test_reshapes_without_elements_fuse_to_what_they_are(
+    first: tuple[int, ...], second: tuple[int, ...]
+) -> None:
+    """Sizes whose product is 0 do not tell which axes become which."""
+    a, b = ("x".join(map(str, (*shape, "f32"))) for shape in (first, second))
+    axes = list(range(len(second)))
+    fused(
+        f"""
+        func.func @main(%x: tensor<{a}>, %y: tensor<{b}>)
+            -> (tensor<{a}>, tensor<{b}>, tensor<f32>) {{
+          %e = pico.unary exp %x : tensor<{a}>
+          %r = pico.reshape %e to {list(second)} : tensor<{a}> -> tensor<{b}>
+          %s = pico.binary add %r, %y : tensor<{b}>
+          %t = pico.reduce add %s axes {axes} : tensor<{b}> -> tensor<f32>
+          %back = pico.reshape %s to {list(first)} : tensor<{b}> -> tensor<{a}>
+          %n = pico.unary neg %back : tensor<{a}>
+          func.return %n, %s, %t : tensor<{a}>, tensor<{b}>, tensor<f32>
+        }}"""
+    )
+
+
 def test_no_matmul_feeds_a_matmul_and_none_is_computed_twice() -> None:
     kernels = fused(
         """

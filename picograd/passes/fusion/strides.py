@@ -222,6 +222,11 @@ def regroup(
     old = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size != 1]
     new = [axis for axis, size in enumerate(new_shape) if size != 1]
     result: list[int | None] = [None] * len(new_shape)
+    if 0 in shape and [size for size, _ in old] != [new_shape[axis] for axis in new]:
+        # Without elements the sizes say nothing of which axes are split or joined.
+        if strict and any(stride is not None for _, stride in old):
+            raise Misaligned
+        return tuple(result)
     i = j = 0
     while i < len(old):
         first, last, small, large = i, j, old[i][0], new_shape[new[j]]
