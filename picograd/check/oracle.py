@@ -52,6 +52,17 @@ from picograd.semantics.evaluate import entry_of, evaluate
 _REFUSALS = (DTypeError, LimitError, DeviceError)
 """What a pass or a device says of a program that it cannot take: no fault of anybody's."""
 
+NEEDED = (
+    "legalize_types",
+    "map_to_grid",
+    "insert_barriers",
+    "vectorize_loops",
+    "lower_reduce",
+    "expand_math",
+    "unroll_tiles",
+)
+"""Passes without which a back end cannot take what the others leave; it says so."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -83,10 +94,14 @@ class Failure:
     error: BaseException | None = None
 
     def alike(self, other: Failure) -> bool:
-        """Whether both are the same failure: fault, pass or device, and kind of exception."""
+        """Whether both are the same failure: fault, pass or device, and kind of exception.
+
+        Of picograd's own errors that kind is what they complain of: a back end raises CompileError
+        for many reasons.
+        """
         same = self.fault == other.fault and _name(self.culprit) == _name(other.culprit)
         if self.fault == Fault.CRASH:
-            return same and type(_cause(self.error)) is type(_cause(other.error))
+            return same and complaint(self.error) == complaint(other.error)
         return same
 
     def __str__(self) -> str:
@@ -227,18 +242,36 @@ def _is_out_of_range(module: ModuleOp, inputs: Sequence[Array]) -> bool:
 
 def rest(module: ModuleOp, device: str) -> Sequence[Pass]:
     """The passes that still have to run before the device can take a module: none at loop level."""
-    if level_of(module) == Level.LOOP:
+    return rest_from(level_of(module), device)
+
+
+def rest_from(level: Level, device: str) -> Sequence[Pass]:
+    """As `rest`, of a module of that level."""
+    if level == Level.LOOP:
         return ()
     depths = {level: depth for depth, level in enumerate(Level)}
-    passes, depth = pipeline(device), depths[level_of(module)]
-    return [step for step in passes if depths[step.level_in] >= depth]
+    return [step for step in pipeline(device) if depths[step.level_in] >= depths[level]]
+
+
+def complaint(error: BaseException | None) -> tuple[type[BaseException] | None, str, str]:
+    """The kind of an error: its type and, of picograd's own, its code and what it says."""
+    cause = cause_of(error)
+    if not isinstance(cause, PicogradError):
+        return None if cause is None else type(cause), "", ""
+    return type(cause), cause.code, reason_of(cause.message)
+
+
+def reason_of(message: str) -> str:
+    """What an error says, without what is particular to one program."""
+    words = message.splitlines()[0].split() if message else []
+    return " ".join("…" if any(c.isdigit() or c in "@%{'" for c in w) else w for w in words)
 
 
 def _name(culprit: str) -> str:
     return culprit.partition("{")[0]
 
 
-def _cause(error: BaseException | None) -> BaseException | None:
+def cause_of(error: BaseException | None) -> BaseException | None:
     """What a pass raised, which the driver's error is raised from."""
     return error.__cause__ if isinstance(error, PassError) and error.__cause__ else error
 

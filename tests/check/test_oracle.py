@@ -13,7 +13,7 @@ from xdsl.rewriter import Rewriter
 from picograd.backends.llvm.device import CpuDevice
 from picograd.check.generation.programs import random_samples
 from picograd.check.meaning import WAY_TO
-from picograd.check.oracle import Case, examination, examine
+from picograd.check.oracle import Case, Failure, examination, examine
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline
@@ -21,7 +21,7 @@ from picograd.compiler.validation.fault import Fault
 from picograd.dialects.dtypes import bool_, float32, int32, int64
 from picograd.dialects.loop import LaunchOp
 from picograd.dialects.tensor import BinaryOp, UnaryOp
-from picograd.errors import PipelineError
+from picograd.errors import CompileError, PipelineError
 from picograd.passes import Level, Pass
 from picograd.semantics.evaluate import entry_of, evaluate
 
@@ -154,6 +154,17 @@ def test_alike_is_the_same_fault_of_the_same_pass() -> None:
     assert crash.alike(later)
     assert not crash.alike(value)
     assert not crash.alike(other)  # another exception
+
+
+def test_refusals_of_a_back_end_are_told_apart_by_what_they_say() -> None:
+    def refused(message: str, code: str = "PG609") -> Failure:
+        error = CompileError(message, code=code, hint="map it")
+        return Failure(Fault.CRASH, "gpu", 3, message, error=error)
+
+    shared = refused("a buffer in space 'stack' cannot be shared by 128 threads")
+    assert shared.alike(refused("a buffer in space 'local' cannot be shared by 4 threads"))
+    assert not shared.alike(refused("loop.parallel at the top is not mapped to the grid"))
+    assert not shared.alike(refused("WGSL has no element type i8", "PG606"))
 
 
 def test_an_illegal_order_is_the_mistake_of_who_asks() -> None:

@@ -21,7 +21,7 @@ from picograd.check.fuzz.programs import (
     rng_of,
 )
 from picograd.check.fuzz.routes import Scope, draw_route, kinds_of_machines
-from picograd.check.oracle import Case, Examination, Failure, examination
+from picograd.check.oracle import Case, Examination, Failure, examination, reason_of
 from picograd.check.replay import Expected, Replay
 from picograd.compiler.executable import clear_cache
 from picograd.compiler.pass_list import Pipeline
@@ -233,9 +233,3 @@ def _count_examination(counts: Counts, case: Case, examined: Examination) -> Non
     elif case.device != "reference" and examined.failure is None:
         counts.count("kernels", case.device, examined.kernels)
         counts.count("checked", case.device, int(case.sanitize))
-
-
-def reason_of(message: str) -> str:
-    """Why a program was refused, without what is particular to this one."""
-    words = message.splitlines()[0].split() if message else []
-    return " ".join("…" if any(c.isdigit() or c in "@%{'" for c in w) else w for w in words)

@@ -7,12 +7,13 @@ whoever examines it finds out what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from picograd.check.fuzz.programs import Program
 from picograd.check.generation.orders import Walk
+from picograd.check.oracle import NEEDED
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
 from picograd.passes import Level, Pass
@@ -41,16 +42,10 @@ MACHINES: Mapping[str, Sequence[str]] = {
 }
 """For each kind of machine: the device as it is, and ones with less of one thing or another."""
 
-NEEDED = (
-    "legalize_types",
-    "map_to_grid",
-    "insert_barriers",
-    "vectorize_loops",
-    "lower_reduce",
-    "expand_math",
-    "unroll_tiles",
-)
-"""Passes without which a back end cannot take what the others leave; it says so."""
+SCHEDULE = frozenset({"tile_loops", "round_up_loops", "hoist_reduce", "stage_operands"})
+"""Passes that come before `map_to_grid`, as its page says: they know nothing of grids, and put
+loops around those that are mapped. The evaluators do not mind, a GPU's back end refuses the kernel.
+"""
 
 _DEPTH = {level: depth for depth, level in enumerate(Level)}
 _SHARE_AS_IS, _SHARE_FREE = 0.3, 0.2
@@ -107,12 +102,12 @@ def _wander(walk: Walk, scope: Scope, rng: Random, is_narrow: bool) -> None:
         _descend(walk, rng.choice((*Level, Level.LOOP, Level.LOOP)), is_narrow)
 
 
-def _descend(walk: Walk, level: Level, is_narrow: bool) -> None:
+def _descend(walk: Walk, level: Level, is_narrow: bool, without: Collection[str] = ()) -> None:
     """Any legal order down to a level; lowerings need types that some machine computes with."""
     if is_narrow and level == Level.LOOP:
         walk.wander()
         walk.run(LegalizeTypes)
-    walk.descend(level)
+    walk.descend(level, without=without)
 
 
 def _go_down(walk: Walk, device: str, scope: Scope, rng: Random, is_narrow: bool) -> None:
@@ -122,7 +117,7 @@ def _go_down(walk: Walk, device: str, scope: Scope, rng: Random, is_narrow: bool
     elif rng.random() < _SHARE_FREE:
         level = rng.choice((Level.TENSOR, Level.KERNEL, Level.BUFFER, Level.LOOP))
         walk.run(LegalizeTypes)
-        _descend(walk, level, is_narrow)
+        _descend(walk, level, is_narrow, without=("map_to_grid",))
         walk.vary(_rest(steps, level), keep=NEEDED)
     elif rng.random() < _SHARE_AS_IS:
         walk.follow(steps)
@@ -133,9 +128,14 @@ def _go_down(walk: Walk, device: str, scope: Scope, rng: Random, is_narrow: bool
 def _run_through(walk: Walk, steps: Pipeline, wanted: Pipeline, rng: Random) -> None:
     """The pipeline with the wanted passes where the first of them may run."""
     first, level, facts = wanted[0], Level.TENSOR, set[str]()
+    maps = any("mapped" in step.establishes for step in wanted)
+    schedules = any(step.name in SCHEDULE for step in wanted)
     places: list[int] = []
     for number, step in enumerate((*steps, None)):
-        if level == first.level_in and first.requires <= facts:
+        too_soon = maps and any(later.name in SCHEDULE for later in steps[number:])
+        too_late = schedules and "mapped" in facts
+        legal = level == first.level_in and first.requires <= facts
+        if legal and not too_soon and not too_late:
             places.append(number)
         if step is not None:
             level, facts = step.level_out, facts | step.establishes

@@ -119,12 +119,14 @@ class Walk:
         """Run a pass with the options that it has."""
         self._apply(step, self.module)
 
-    def descend(self, level: Level) -> None:
-        """Run lowerings down to a level, with other passes before, between and after them."""
-        self.wander()
+    def descend(self, level: Level, *, without: Collection[str] = ()) -> None:
+        """Run lowerings down to a level, with other passes before, between and after them, but none
+        of those in `without`.
+        """
+        self.wander(without=without)
         while self._level != level:
             self.run(self._rng.choice([s for s in self._legal() if s.is_lowering()]))
-            self.wander()
+            self.wander(without=without)
 
     def run(self, step: type[Pass], fixed: Options | None = None) -> None:
         """Run a pass with random options, or, where it refuses those, with its defaults."""
@@ -146,10 +148,11 @@ class Walk:
         self._level = step.level_out
         self._facts |= step.establishes
 
-    def wander(self) -> None:
-        """Run up to three passes that stay on the level."""
+    def wander(self, *, without: Collection[str] = ()) -> None:
+        """Run up to three passes that stay on the level, none of those in `without`."""
         for _ in range(self._rng.randint(0, 3)):
-            staying = [step for step in self._legal() if not step.is_lowering()]
+            legal = [step for step in self._legal() if step.name not in without]
+            staying = [step for step in legal if not step.is_lowering()]
             if staying:
                 self.run(self._rng.choice(staying))
 

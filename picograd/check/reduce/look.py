@@ -12,10 +12,10 @@ from multiprocessing.connection import Connection
 from typing import TypeAlias
 
 from picograd.check.blame import blame
-from picograd.check.oracle import Case, Failure, examine
+from picograd.check.oracle import Case, Failure, cause_of, examine
 from picograd.check.reduce.search import REFUSALS
 from picograd.compiler.validation.fault import Fault
-from picograd.errors import DeviceError, PassError
+from picograd.errors import DeviceError, PicogradError
 from picograd.semantics.bounds import Excess
 
 
@@ -98,6 +98,8 @@ class _Answer:
     detail: str
     excess: Excess | None
     kind: type[BaseException] | None
+    code: str
+    message: str
     family: str
 
 
@@ -113,10 +115,9 @@ def _child(case: Case, like: Failure | None, there: Connection) -> None:
         there.send("right")
         return
     failure = found.failure
-    error = failure.error
-    if isinstance(error, PassError) and error.__cause__ is not None:
-        error = error.__cause__
+    error = cause_of(failure.error)
     kind = None if error is None else type(error)
+    own = isinstance(error, PicogradError)
     there.send(
         _Answer(
             failure.fault,
@@ -125,6 +126,8 @@ def _child(case: Case, like: Failure | None, there: Connection) -> None:
             failure.detail,
             failure.excess,
             kind,
+            error.code if own else "",
+            error.message if own else "",
             found.family,
         )
     )
@@ -133,6 +136,8 @@ def _child(case: Case, like: Failure | None, there: Connection) -> None:
 def _seen(case: Case, answer: object, seconds: float) -> Seen | None:
     if isinstance(answer, _Answer):
         error = None if answer.kind is None else answer.kind.__new__(answer.kind)
+        if isinstance(error, PicogradError):
+            error.code, error.message = answer.code, answer.message
         failure = Failure(
             answer.fault, answer.culprit, answer.stage, answer.detail, answer.excess, error
         )

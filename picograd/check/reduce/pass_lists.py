@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 
-from picograd.check.oracle import Case, Failure
+from picograd.check.oracle import NEEDED, Case, Failure, cause_of, rest_from
 from picograd.check.reduce.chunks import fewest
 from picograd.check.reduce.look import Endless, NativeCrash
 from picograd.check.reduce.search import REFUSALS
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.inputs import fitted
+from picograd.errors import CompileError
 from picograd.passes import Pass
 from picograd.passes.base import level_of
 from picograd.semantics.evaluate import entry_of
@@ -31,7 +32,10 @@ def shorter_passes(case: Case, failure: Failure, same: Callable[[Case], bool]) -
         return True
 
     def attempt_passes(passes: Sequence[Pass]) -> bool:
-        return attempt(replace(best, passes=Pipeline(passes)))
+        candidate = replace(best, passes=Pipeline(passes))
+        if isinstance(cause_of(failure.error), CompileError) and lacks(candidate, best.passes):
+            return False
+        return attempt(candidate)
 
     attempt_passes(best.passes[: failure.stage + 1])
     passes = tuple(best.passes)
@@ -47,6 +51,18 @@ def shorter_passes(case: Case, failure: Failure, same: Callable[[Case], bool]) -
         for simpler in _simpler(best.passes[place]):
             attempt_passes([*best.passes[:place], simpler, *best.passes[place + 1 :]])
     return best
+
+
+def lacks(case: Case, before: Sequence[Pass]) -> bool:
+    """Whether a pass of `before` is gone without which the case's device takes nothing.
+
+    It would say so then, whatever was wrong before.
+    """
+    if case.device == "reference":
+        return False
+    level = case.passes[-1].level_out if case.passes else level_of(case.module)
+    there = {step.name for step in (*case.passes, *rest_from(level, case.device))}
+    return any(step.name in NEEDED and step.name not in there for step in before)
 
 
 def _after(case: Case, count: int) -> Case | None:

@@ -10,11 +10,11 @@ import pytest
 from picograd.backends.runtime import Buffer
 from picograd.backends.runtime import device as find_device
 from picograd.check.fuzz.counts import TABLES, Counts
-from picograd.check.fuzz.examiner import Examiner, Failed, Plan, reason_of
+from picograd.check.fuzz.examiner import Examiner, Failed, Plan
 from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.programs import FLAVOURS, THEMES, draw_program, fits_32_bits, rng_of
-from picograd.check.fuzz.routes import MACHINES, Scope, draw_route, kinds_of_machines
-from picograd.check.oracle import Case
+from picograd.check.fuzz.routes import MACHINES, SCHEDULE, Scope, draw_route, kinds_of_machines
+from picograd.check.oracle import Case, reason_of
 from picograd.check.replay import read
 from picograd.compiler.diagnostics import verify_module
 from picograd.compiler.executable import Executable
@@ -137,6 +137,17 @@ def test_wanted_passes_run_where_they_may_stand(wanted: str, device: str) -> Non
         assert error is None, error
         places = [n for n in range(len(passes)) if passes[n : n + len(steps)] == steps]
         assert places, passes
+
+
+@pytest.mark.parametrize("wanted", ["", "tile_loops", "map_to_grid", "tree_reduce"])
+def test_loops_that_are_mapped_to_a_grid_are_not_tiled_any_more(wanted: str) -> None:
+    scope = Scope(("gpu",), PASSES, as_passes(wanted))
+    for number in range(12 if wanted else 40):
+        program = draw_program(SEED, number, ("redundant",))
+        passes, error = draw_route(program, "gpu", scope, rng_of(SEED, number), ("gpu",), nobody)
+        assert error is None, error
+        names = [step.name for step in passes]
+        assert not SCHEDULE.intersection(names[names.index("map_to_grid") :]), names
 
 
 def test_machines_are_those_that_the_targets_know() -> None:

@@ -7,9 +7,12 @@ import pytest
 
 from picograd.check.oracle import Case, Failure, examine
 from picograd.check.reduce.look import Seen, family_of, look_here
+from picograd.check.reduce.pass_lists import lacks
 from picograd.check.reduce.reducer import count_ops, reduce, smaller
 from picograd.check.reduce.search import Program
-from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects.literals import Array
 from picograd.passes import CSE, DCE, Canonicalize, Pass
@@ -192,3 +195,31 @@ def test_nothing_is_tried_when_the_time_is_over() -> None:
     failure = examine(case)
     assert failure is not None
     assert str(reduce(case, failure, seconds=0.0).module) == str(case.module)
+
+
+WAY_TO_LOOPS = (
+    "legalize_types{target=gpu},outline_kernels,lower_kernels_to_buffers,lower_buffers_to_loops"
+)
+
+
+@pytest.mark.parametrize(
+    ("left", "is_lacking"),
+    [
+        ("", False),  # then the device's own pipeline runs
+        ("canonicalize,legalize_types{target=gpu}", False),
+        ("canonicalize,cse", False),
+        ("legalize_types{target=gpu},outline_kernels", False),
+        ("outline_kernels,lower_kernels_to_buffers", True),
+        (WAY_TO_LOOPS, True),
+    ],
+)
+def test_passes_that_a_device_needs_do_not_go_while_it_refuses_what_they_leave(
+    left: str, is_lacking: bool
+) -> None:
+    whole = pipeline("gpu")
+    text = "func.func @main(%x: tensor<2xi8>) -> tensor<2xi8> { func.return %x : tensor<2xi8> }"
+    module = parse_module(text)
+    x = np.array([3, -7], np.int8)
+    assert lacks(Case(module, (x,), as_passes(left), "gpu"), whole) == is_lacking
+    assert not lacks(Case(module, (x,), whole, "gpu"), whole)
+    assert not lacks(Case(module, (x,), as_passes(left)), whole)
