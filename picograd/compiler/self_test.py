@@ -1,7 +1,8 @@
 """Small programs with known results: whether a device and its driver compute what they should.
 
 One program for each thing that drivers are known to get wrong: long sums, running sums, barriers
-between the threads of a workgroup, selections, and elementary functions. Results are held against
+between the threads of a workgroup, selections, elementary functions, and division of negative
+numbers. Results are held against
 the float64 evaluation within its error bounds, as everywhere.
 """
 
@@ -67,12 +68,23 @@ func.func @main(%x: tensor<997xf32>) -> (tensor<997xf32>, tensor<997xf32>, tenso
 }
 """
 
+DIVISION = """
+func.func @main(%x: tensor<257xf32>, %y: tensor<257xf32>) -> (tensor<257xi32>, tensor<257xi32>) {
+  %a = pico.cast %x to i32 : tensor<257xf32> -> tensor<257xi32>
+  %b = pico.cast %y to i32 : tensor<257xf32> -> tensor<257xi32>
+  %quotient = pico.binary floordiv %a, %b : tensor<257xi32>
+  %rest = pico.binary remainder %a, %b : tensor<257xi32>
+  func.return %quotient, %rest : tensor<257xi32>, tensor<257xi32>
+}
+"""
+
 PROGRAMS: Mapping[str, str] = {
     "sum": SUM,
     "scan": SCAN,
     "barrier": BARRIER,
     "select": SELECT,
     "transcendental": TRANSCENDENTAL,
+    "division": DIVISION,
 }
 """The programs, at tensor level, by the name of what they try."""
 

@@ -249,7 +249,7 @@ _ROWS: Mapping[str, Row] = {
     arith.SubiOp.name: _form("{0} - {1}"),
     arith.MuliOp.name: _form("{0} * {1}"),
     arith.DivSIOp.name: _form("{0} / {1}"),
-    arith.RemSIOp.name: _form("{0} % {1}"),
+    arith.RemSIOp.name: _call("remainder"),
     arith.DivUIOp.name: _unsigned("/"),
     arith.RemUIOp.name: _unsigned("%"),
     arith.FloorDivSIOp.name: _call("floordiv"),

@@ -115,15 +115,21 @@ fn pg_float_to_int(x: f32) -> i32 {
   let inside = i32(clamp(x, -2147483648.0f, 2147483520.0f));
   return select(select(inside, 2147483647i, x >= 2147483648.0f), 0i, pg_is_nan(x));
 }""",
+    # Of negative operands WGSL's % becomes SPIR-V's OpSRem, whose result Vulkan leaves undefined;
+    # NVIDIA's driver does give wrong ones now and then. Quotients are sound everywhere.
+    "remainder": """\
+fn pg_remainder(a: i32, b: i32) -> i32 {
+  return a - a / b * b;
+}""",
     "floordiv": """\
 fn pg_floordiv(a: i32, b: i32) -> i32 {
   let quotient = a / b;
-  let rest = a % b;
+  let rest = a - quotient * b;
   return select(quotient, quotient - 1i, rest != 0i && ((rest < 0i) != (b < 0i)));
 }""",
     "floormod": """\
 fn pg_floormod(a: i32, b: i32) -> i32 {
-  let rest = a % b;
+  let rest = a - a / b * b;
   return select(rest, rest + b, rest != 0i && ((rest < 0i) != (b < 0i)));
 }""",
     "high_word": """\
