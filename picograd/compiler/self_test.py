@@ -69,12 +69,13 @@ func.func @main(%x: tensor<997xf32>) -> (tensor<997xf32>, tensor<997xf32>, tenso
 """
 
 DIVISION = """
-func.func @main(%x: tensor<257xf32>, %y: tensor<257xf32>) -> (tensor<257xi32>, tensor<257xi32>) {
+func.func @main(%x: tensor<257xf32>, %y: tensor<257xf32>) -> (tensor<257xi32>, tensor<257xf32>) {
   %a = pico.cast %x to i32 : tensor<257xf32> -> tensor<257xi32>
   %b = pico.cast %y to i32 : tensor<257xf32> -> tensor<257xi32>
   %quotient = pico.binary floordiv %a, %b : tensor<257xi32>
   %rest = pico.binary remainder %a, %b : tensor<257xi32>
-  func.return %quotient, %rest : tensor<257xi32>, tensor<257xi32>
+  %number = pico.cast %rest to f32 : tensor<257xi32> -> tensor<257xf32>
+  func.return %quotient, %number : tensor<257xi32>, tensor<257xf32>
 }
 """
 
