@@ -16,6 +16,19 @@ Mask: TypeAlias = NDArray[Any] | np.bool_ | bool
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a sum consists of, each element of it: for devices that may add in any order."""
+
+    count: int
+    magnitude: Array
+    """The sum of the terms' magnitudes, which no partial sum exceeds."""
+    error: Array
+    """The sum of the terms' own errors."""
+    grain: Array
+    """The largest power of two that all terms are multiples of; 0 where a term is not exact."""
+
+
+@dataclass(frozen=True)
 class Bounded:
     """What a tensor's elements are in exact arithmetic, and how far a device may be from that.
 
@@ -28,6 +41,8 @@ class Bounded:
     value: Array
     error: Array
     doubtful: Array
+    terms: Terms | None = None
+    """What was added to make it, as far as it matters in which order; None: it is a term itself."""
 
     @property
     def is_float(self) -> bool:

@@ -8,6 +8,7 @@ not e exp(x)), so that bounds stay bounds when errors are large.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,7 +25,16 @@ from picograd.dialects.tensor import (
     UnaryOp,
 )
 from picograd.semantics.accuracy import Accuracy
-from picograd.semantics.bounded import Array, Bounded, discrete, rounding, settle, unit_roundoff
+from picograd.semantics.bounded import (
+    Array,
+    Bounded,
+    Terms,
+    discrete,
+    rounding,
+    settle,
+    unit_roundoff,
+)
+from picograd.semantics.bounds_sums import error_in_any_order, remembers_terms, sum_of_two
 from picograd.semantics.tensor import convert, evaluate_op
 
 BoundRule: TypeAlias = Callable[[Any, Sequence[Bounded], Accuracy], Bounded]
@@ -89,7 +99,8 @@ def unary(op: UnaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bound
     if not x.is_float:
         return discrete(value, x.doubtful)
     if kind in _MOVES_ERROR_ONLY:
-        return Bounded(value, x.error, x.doubtful)
+        terms = x.terms if kind == UnaryKind.NEG else None
+        return Bounded(value, x.error, x.doubtful, terms)
     if kind in ROUNDED_TO and accuracy.in_float64:
         return x
     if kind in ROUNDED_TO:
@@ -202,7 +213,12 @@ def binary(op: BinaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         error = error + np.where(np.isfinite(value), growth * _pow_exponent(a, b), 0.0)
     lost = lost | np.isinf(error)
     error = error + rounding(value, dtype, accuracy.ulps_of(kind), exact_operands)
-    return _finish(op, value, error, lost, doubtful, accuracy)
+    terms: Terms | None = None
+    if kind in (BinaryKind.ADD, BinaryKind.SUB) and remembers_terms(accuracy, dtype):
+        terms = sum_of_two(a, b)
+        if terms.count > 2:  # else there is but one order
+            error = np.maximum(error, error_in_any_order(terms, dtype))
+    return replace(_finish(op, value, error, lost, doubtful, accuracy), terms=terms)
 
 
 def _division_with_floor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -27,6 +28,7 @@ from picograd.semantics.accuracy import Accuracy
 from picograd.semantics.bounded import (
     Array,
     Bounded,
+    Terms,
     accumulated,
     any_along,
     discrete,
@@ -34,6 +36,13 @@ from picograd.semantics.bounded import (
     settle,
     smallest_number,
     unit_roundoff,
+)
+from picograd.semantics.bounds_sums import (
+    error_in_any_order,
+    moved,
+    products,
+    remembers_terms,
+    sum_along,
 )
 from picograd.semantics.tensor import EVALUATE, evaluate_op, pad
 
@@ -53,11 +62,11 @@ def move(op: TensorOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bound
     """Views: error and doubt move with the elements."""
     (x,) = operands
     rule = EVALUATE[type(op)]
-    return Bounded(
-        rule(op, [x.value], "float64"),
-        rule(op, [x.error], "float64"),
-        rule(op, [x.doubtful], "float64"),
-    )
+
+    def apply(array: Array) -> Array:
+        return rule(op, [array], "float64")
+
+    return Bounded(apply(x.value), apply(x.error), apply(x.doubtful), moved(x, apply))
 
 
 def padded(op: PadOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bounded:
@@ -143,6 +152,7 @@ def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
     dtype = accuracy.dtype_of(op.result.type)
     lost = any_along(x.lost, axes)
     peak: Array | None = None
+    terms: Terms | None = None
     if kind in (ReduceKind.MAX, ReduceKind.MIN):
         extreme = np.max if kind == ReduceKind.MAX else np.min
         high, low = extreme(x.value + x.error, axes), extreme(x.value - x.error, axes)
@@ -152,6 +162,10 @@ def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         total = x.magnitude.sum(axes)
         error = x.error.sum(axes)
         error = error + sum_rounding([x], total, count, dtype.name, unit_roundoff(dtype))
+        if remembers_terms(accuracy, dtype):
+            terms = sum_along(x, axes)
+            if x.terms is not None:
+                error = np.maximum(error, error_in_any_order(terms, dtype))
         peak = total + error
     else:
         error, peak, underflows = _product_error(x, value, axes, unit_roundoff(dtype))
@@ -159,9 +173,10 @@ def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         infinite = any_along(np.isinf(x.value), axes)
         lost = lost | ((underflows < tiny) & (value != 0))
         lost = lost | (infinite & any_along(x.straddles_zero, axes))
-    return settle(
+    result = settle(
         value, error, dtype, lost=lost, doubtful=lost, peak=peak, nonfinite=accuracy.nonfinite
     )
+    return replace(result, terms=terms)
 
 
 def _discrete_doubt(kind: ReduceKind, x: Bounded, axes: tuple[int, ...]) -> Array:
@@ -216,6 +231,9 @@ def matmul(op: MatmulOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
     dtype, count = accuracy.dtype_of(op.result.type), a.value.shape[-1]
     total = a.magnitude @ b.magnitude
     error = a.error @ (b.magnitude + b.error) + a.magnitude @ b.error
+    terms: Terms | None = None
+    if remembers_terms(accuracy, dtype):
+        terms = products(count + 1, total, error)
     # One more than the sum's: each product is rounded too.
     error = error + sum_rounding([a, b], total, count + 1, dtype.name, unit_roundoff(dtype))
     lost = _rows_or_columns(a.lost, b.lost)
@@ -224,10 +242,11 @@ def matmul(op: MatmulOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         | _unsure_infinity(a, b)
         | np.swapaxes(_unsure_infinity(_transposed(b), _transposed(a)), -1, -2)
     )
-    return settle(
+    result = settle(
         value, error, dtype, lost=lost, doubtful=lost, peak=total + error,
         nonfinite=accuracy.nonfinite,
     )  # fmt: skip
+    return replace(result, terms=terms)
 
 
 def _rows_or_columns(a: Array, b: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -11,6 +12,7 @@ from picograd.dialects.tensor import ConvolutionOp
 from picograd.semantics.accuracy import Accuracy
 from picograd.semantics.bounded import Array, Bounded, discrete, settle, unit_roundoff
 from picograd.semantics.bounds_others import sum_rounding
+from picograd.semantics.bounds_sums import products, remembers_terms
 from picograd.semantics.sliding import convolve
 from picograd.semantics.tensor import evaluate_op
 
@@ -26,15 +28,17 @@ def convolution(op: ConvolutionOp, operands: Sequence[Bounded], accuracy: Accura
     error = convolve(op, x.error, w.magnitude + w.error) + convolve(op, x.magnitude, w.error)
     # One more than the sum's: each product is rounded too.
     count = prod(w.value.shape[1:]) + 1
+    terms = products(count, total, error) if remembers_terms(accuracy, dtype) else None
     error = error + sum_rounding([x, w], total, count, dtype.name, unit_roundoff(dtype))
     lost = _meets(op, x.lost, w.lost)
     # An infinity times a factor of unknown sign; the zeros around x are known to be zeros.
     lost |= _both(op, ~np.isfinite(x.value), w.straddles_zero)
     lost |= _both(op, x.straddles_zero, ~np.isfinite(w.value))
-    return settle(
+    result = settle(
         value, error, dtype, lost=lost, doubtful=lost, peak=total + error,
         nonfinite=accuracy.nonfinite,
     )  # fmt: skip
+    return replace(result, terms=terms)
 
 
 def _meets(op: ConvolutionOp, x: Array, w: Array) -> Array:

@@ -356,6 +356,78 @@ def test_long_sums_have_probabilistic_budgets():
     assert not compare(module, [x], [np.array(total * np.float32(1 + 3e-4))]).ok
 
 
+SUM_OF_THREE = """
+func.func @main(%x: tensor<500xf32>, %m: tensor<500xf32>) -> tensor<500xf32> {
+  %three = pico.constant dense<-3.0> : tensor<500xf32>
+  %d = pico.binary sub %x, %m : tensor<500xf32>
+  %n = pico.unary neg %d : tensor<500xf32>
+  %r = pico.reshape %n to [500] : tensor<500xf32> -> tensor<500xf32>
+  %y = pico.binary sub %three, %r : tensor<500xf32>
+  func.return %y : tensor<500xf32>
+}
+"""
+
+
+def test_a_device_that_reassociates_may_add_in_any_order():
+    rng = np.random.default_rng(3)
+    # The first is what a driver made of a program: -3 + (x - m) was computed as (-3 + x) - m.
+    x = np.concatenate([[-0.016696293], rng.normal(size=499)]).astype(np.float32)
+    m = np.concatenate([[1.0], rng.normal(size=499)]).astype(np.float32)
+    c = np.float32(-3.0)
+    module = parse(SUM_OF_THREE)
+    assert GPU.reassociates and not CPU.reassociates
+    assert compare(module, [x, m], [c + (x - m)], CPU).ok
+    reordered = ((c + x) - m, (c - m) + x)
+    assert not any(compare(module, [x, m], [found], CPU).ok for found in reordered)
+    for found in (c + (x - m), *reordered):
+        report = compare(module, [x, m], [found], GPU)
+        assert report.ok, str(report)
+        wrong = found * np.float32(1 + 1e-5)
+        assert compare(module, [x, m], [wrong], GPU).excesses > 480
+
+
+def test_terms_that_float32_adds_exactly_have_no_budget_in_any_order():
+    rng = np.random.default_rng(4)
+    x, m = (rng.integers(-99, 99, 500).astype(np.float32) / 8 for _ in range(2))
+    (bound,) = analyse(parse(SUM_OF_THREE), [x, m], GPU)
+    assert not bound.error.any()
+
+
+def test_two_terms_have_one_order():
+    text = """
+    func.func @main(%x: tensor<9xf32>, %y: tensor<9xf32>) -> tensor<9xf32> {
+      %d = pico.binary sub %x, %y : tensor<9xf32>
+      func.return %d : tensor<9xf32>
+    }"""
+    rng = np.random.default_rng(5)
+    inputs = [rng.normal(size=9).astype(np.float32) for _ in range(2)]
+    bounds = [analyse(parse(text), inputs, accuracy)[0] for accuracy in (CPU, GPU)]
+    assert bounds[0].error.tobytes() == bounds[1].error.tobytes()
+
+
+def test_what_a_reduction_adds_is_part_of_the_chain():
+    """The sum of x - m may be that of x, less that of m; a constant may go before the loop."""
+    text = """
+    func.func @main(%x: tensor<64x50xf32>, %m: tensor<64x50xf32>) -> tensor<64xf32> {
+      %d = pico.binary sub %x, %m : tensor<64x50xf32>
+      %s = pico.reduce add %d axes [1] : tensor<64x50xf32> -> tensor<64xf32>
+      %c = pico.constant dense<-77.7> : tensor<64xf32>
+      %y = pico.binary add %s, %c : tensor<64xf32>
+      func.return %y : tensor<64xf32>
+    }"""
+    rng = np.random.default_rng(6)
+    x = rng.normal(100.0, 1.0, (64, 50)).astype(np.float32)
+    m = x + rng.normal(0.0, 1e-3, (64, 50)).astype(np.float32)
+    found = np.full(64, -77.7, np.float32)
+    for column in x.T:
+        found = found + column
+    for column in m.T:
+        found = found - column
+    assert not compare(parse(text), [x, m], [found], CPU).ok
+    report = compare(parse(text), [x, m], [found], GPU)
+    assert report.ok, str(report)
+
+
 def test_wrong_shapes_and_levels_are_errors():
     module, inputs = parse(TRAINING), training_inputs(0)
     outputs = evaluate(module, inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
@@ -144,7 +145,7 @@ def _widened(wide: Bounded, native: Bounded) -> Bounded:
     overflows = np.isfinite(wide.value) & ~np.isfinite(native.value)
     error = np.where(overflows, np.inf, np.maximum(wide.error, native.error))
     doubtful = wide.doubtful | native.doubtful | overflows
-    return Bounded(wide.value, error, doubtful)
+    return replace(wide, error=error, doubtful=doubtful)
 
 
 def types_in_float64(arrays: Sequence[Array]) -> list[AnyTensor]:
