@@ -100,12 +100,12 @@ class _Analysis:
             operands[1] = _wrapped(operands[1], operands[0].value.shape[int_value(op.axis)])
         rule = BOUNDS[type(op)]
         found = rule(op, operands, self.accuracy)
-        constant = op.result in self.fixed or all(value in self.known for value in op.operands)
-        if not self.folds or not constant:
+        if not self.folds or isinstance(op, IotaOp):
             return found
-        if isinstance(op, IotaOp):
+        if op.result in self.fixed or all(value in self.known for value in op.operands):
+            self.known.add(op.result)
+        elif not all(value in self.known for value in _terms(op)):
             return found
-        self.known.add(op.result)
         if isinstance(op, ConstantOp) or not found.is_float:
             return found
         return _widened(found, rule(op, operands, CPU))
@@ -133,6 +133,14 @@ def _fixed(
         for value, bound in first.items()
         if bound.value.tobytes() == second[value].value.tobytes() and value not in function.args
     }
+
+
+def _terms(op: TensorOp) -> Sequence[SSAValue]:
+    """The operands that an op does arithmetic with: an index says where a sum goes, not what it is.
+
+    The sums may be constants where their places are not. (A gather and a select round nothing.)
+    """
+    return (op.x, op.updates) if isinstance(op, ScatterOp) else op.operands
 
 
 def _wrapped(index: Bounded, size: int) -> Bounded:
