@@ -284,6 +284,7 @@ class _Nesting:
             value.name_hint = value.name_hint or output.value.name_hint
         memref = self._memref(output)
         scope.block.add_op(loop.StoreOp(value, memref, output.place(full)))
+        self._end_loan(scope, memref, output.value)
         first = output.number == self.nest.name
         self.stores.append(
             StoreLoop(output.number, scope, full, len(elements.sites), output.whole, first)
@@ -295,9 +296,17 @@ class _Nesting:
     def _stored(self, scope: Scope, output: Output, bound: dict[int, Linear]) -> None:
         """From here on the output's buffer holds what its loops have stored."""
         memref = self._memref(output)
+        self._end_loan(scope, memref, output.value)
+        scope.locals[output.value] = Local(memref, bound, output.place)
+
+    def _end_loan(self, scope: Scope, memref: SSAValue, stored: SSAValue) -> None:
+        """A value that was held by an output's buffer is gone once the output is stored there.
+
+        The plan lent the buffer because nobody asked for the value after that; what was placed
+        later may ask again, in the rest of the loop's body too, and has the value computed anew.
+        """
         for around in scope.chain():
             for value, local in list(around.locals.items()):
-                if local.memref is memref and value is not output.value:
+                if local.memref is memref and value is not stored:
                     del around.locals[value]
                     self.elements.spent.add(value)
-        scope.locals[output.value] = Local(memref, bound, output.place)
