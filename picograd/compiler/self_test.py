@@ -1,9 +1,9 @@
 """Small programs with known results: whether a device and its driver compute what they should.
 
 One program for each thing that drivers are known to get wrong: long sums, running sums, barriers
-between the threads of a workgroup, selections, elementary functions, and division of negative
-numbers. Results are held against
-the float64 evaluation within its error bounds, as everywhere.
+between the threads of a workgroup, selections, elementary functions, and integers (quotients,
+remainders and maxima of negative numbers). Results are held against the float64 evaluation within
+its error bounds, as everywhere.
 """
 
 from __future__ import annotations
@@ -68,14 +68,19 @@ func.func @main(%x: tensor<997xf32>) -> (tensor<997xf32>, tensor<997xf32>, tenso
 }
 """
 
-DIVISION = """
-func.func @main(%x: tensor<257xf32>, %y: tensor<257xf32>) -> (tensor<257xi32>, tensor<257xf32>) {
+INTEGERS = """
+func.func @main(%x: tensor<257xf32>, %y: tensor<257xf32>) -> (tensor<257xi32>, tensor<257xf32>,
+    tensor<257xf32>) {
   %a = pico.cast %x to i32 : tensor<257xf32> -> tensor<257xi32>
   %b = pico.cast %y to i32 : tensor<257xf32> -> tensor<257xi32>
   %quotient = pico.binary floordiv %a, %b : tensor<257xi32>
   %rest = pico.binary remainder %a, %b : tensor<257xi32>
   %number = pico.cast %rest to f32 : tensor<257xi32> -> tensor<257xf32>
-  func.return %quotient, %number : tensor<257xi32>, tensor<257xf32>
+  %negated = pico.unary neg %a : tensor<257xi32>
+  %absolute = pico.binary maximum %a, %negated : tensor<257xi32>
+  %largest = pico.binary maximum %absolute, %b : tensor<257xi32>
+  %length = pico.cast %largest to f32 : tensor<257xi32> -> tensor<257xf32>
+  func.return %quotient, %number, %length : tensor<257xi32>, tensor<257xf32>, tensor<257xf32>
 }
 """
 
@@ -85,7 +90,7 @@ PROGRAMS: Mapping[str, str] = {
     "barrier": BARRIER,
     "select": SELECT,
     "transcendental": TRANSCENDENTAL,
-    "division": DIVISION,
+    "integers": INTEGERS,
 }
 """The programs, at tensor level, by the name of what they try."""
 

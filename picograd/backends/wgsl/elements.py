@@ -259,8 +259,9 @@ _ROWS: Mapping[str, Row] = {
     arith.ShLIOp.name: _form("{0} << bitcast<u32>({1})"),
     arith.ShRSIOp.name: _form("{0} >> bitcast<u32>({1})"),
     arith.ShRUIOp.name: _form("bitcast<i32>(bitcast<u32>({0}) >> bitcast<u32>({1}))"),
-    arith.MaxSIOp.name: _form("max({0}, {1})"),
-    arith.MinSIOp.name: _form("min({0}, {1})"),
+    # Not max() and min(): an NVIDIA driver makes max(max(a, 0 - a), b) of integers something else.
+    arith.MaxSIOp.name: _form("select({1}, {0}, {0} > {1})"),
+    arith.MinSIOp.name: _form("select({1}, {0}, {0} < {1})"),
     arith.MaxUIOp.name: _unsigned_extreme("max", "|"),
     arith.MinUIOp.name: _unsigned_extreme("min", "&"),
     arith.CmpiOp.name: _compare_integers,

@@ -207,20 +207,24 @@ def test_a_type_that_wgsl_lacks_is_an_error() -> None:
         GpuDevice().load(parse_module(kernel("%r = arith.addf %a, %b : f64", "f64", "f64")))
 
 
+def text_of(line: str) -> str:
+    """What an op on two i32 values, %a and %b, is in WGSL."""
+    module = parse_module(
+        f"func.func @main(%a: i32, %b: i32) -> i32 {{\n%y = {line}\nfunc.return %y : i32\n}}", line
+    )
+    (op,) = (inner for inner in module.walk() if inner.name == line.split()[0])
+    helpers = Helpers()
+    text = expression(op, ["a", "b"], helpers)
+    return "\n".join([*helpers.declarations(), text])
+
+
 def test_no_remainder_of_what_may_be_negative_is_left_to_the_driver() -> None:
     # Vulkan leaves it undefined, and an NVIDIA driver gave wrong ones (found by fuzzing there).
-    helpers = Helpers()
-    op = parse_module(
-        """
-func.func @main(%a: i32, %b: i32) -> i32 {
-  %y = arith.remsi %a, %b : i32
-  func.return %y : i32
-}
-""",
-        "remainder",
-    )
-    (remainder,) = (inner for inner in op.walk() if inner.name == "arith.remsi")
-    text = expression(remainder, ["a", "b"], helpers)
-    for name in ("floordiv", "floormod"):
-        helpers.use(name)
-    assert "%" not in "".join([text, *helpers.declarations()])
+    for op in ("arith.remsi", "arith.floordivsi"):
+        assert "%" not in text_of(f"{op} %a, %b : i32")
+
+
+def test_extremes_of_integers_are_selections() -> None:
+    # An NVIDIA driver makes something else of max(max(a, 0 - a), b) (found by fuzzing there).
+    assert text_of("arith.maxsi %a, %b : i32") == "select(b, a, a > b)"
+    assert text_of("arith.minsi %a, %b : i32") == "select(b, a, a < b)"
