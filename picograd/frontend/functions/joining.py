@@ -70,14 +70,14 @@ def cat(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
     """Tensors one after another along an existing axis, in their common dtype."""
     first = _first(tensors, "cat")
     common_device(tensors)
-    if first.ndim == 0:
+    if any(x.ndim == 0 for x in tensors):
         raise located(
             ShapeError(
                 "cat joins along an axis, and a 0-d tensor has none",
                 code="PG104",
                 expected="tensors with at least one axis",
-                found="0-d tensors",
-                hint="use torch.stack",
+                found=[list(x.shape) for x in tensors],
+                hint="use torch.stack, or give the tensor an axis with unsqueeze(0)",
             )
         )
     axis, ops, dtype = normalize_axis(dim, first.ndim), first.builder(), first.dtype

@@ -166,6 +166,8 @@ def test_errors() -> None:
         torch.stack([x, x.T])
     with pytest.raises(ShapeError, match="0-d tensor has none"):
         torch.cat([torch.tensor(1.0)])
+    with pytest.raises(ShapeError, match="0-d tensor has none"):
+        torch.cat([torch.ones(3), torch.tensor(1.0)])
     with pytest.raises(ShapeError, match="t\\(\\) transposes matrices"):
         torch.ones(1, 2, 3).t()
     with pytest.raises(ShapeError, match="start_dim comes after"):
