@@ -324,6 +324,6 @@ ROWS: Mapping[tuple[type[Operation], Rule], Row] = {
     ),
     (ScatterOp, indexing.scatter_nothing): Row((_scatter(0),), (_scatter(1), _scatter(3))),
     (ScatterOp, indexing.scatter_of_one): Row(
-        (_scatter(1), _scatter(1, 1), _scatter(1, 0)), (_scatter(0), _scatter(2), _known_scatter)
+        (_scatter(1), _scatter(1, 1)), (_scatter(0), _scatter(2), _scatter(1, 0), _known_scatter)
     ),
 }

@@ -29,10 +29,10 @@ def scatter_of_one(op: ScatterOp, build: Build) -> SSAValue | None:
 
     A scatter is a loop in sequence, while this is elementwise and fuses with what is around it (the
     gradient of cross entropy is one). The gather from 0, 1, 2, … is the index itself, but checked.
-    What is known when compiling is left to folding.
+    What is known when compiling is left to folding; nothing is asked of an index into nothing.
     """
     axis, shape = int_value(op.axis), shape_of(op.x)
-    if shape_of(op.index)[axis] != 1 or not size_of(op.updates) or folds(op):
+    if shape_of(op.index)[axis] != 1 or not size_of(op.updates) or not size_of(op.x) or folds(op):
         return None
     along = [1] * len(shape)
     along[axis] = shape[axis]
