@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, UnitAttr
@@ -25,6 +26,7 @@ from picograd.dialects.buffer import (
     outputs_of,
     stored_in,
 )
+from picograd.dialects.dtypes import AnyMemRef
 from picograd.dialects.kernel import FusedOp, YieldOp
 from picograd.dialects.literals import Array
 from picograd.dialects.tensor import TensorOp, int_attr
@@ -105,8 +107,7 @@ def _bind(environment: Environment, function: FuncOp, inputs: Sequence[Array]) -
     for argument, array in zip(inputs_of(function), fitted(inputs, function), strict=True):
         environment.values[argument] = array
     for argument in outputs_of(function):
-        assert hasattr(argument.type, "get_shape")
-        environment.values[argument] = poisoned(argument.type, "native")  # pyright: ignore[reportArgumentType]
+        environment.values[argument] = poisoned(cast(AnyMemRef, argument.type), "native")
     for result, place in stored_in(function).items():
         environment.values[function.args[result]] = environment.values[function.args[place]]
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
+from xdsl.ir import Operation
+
 from picograd.check.fuzz.counts import Counts
 from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.front_end import FRONT_END, FrontEndProgram, complaints, draw_front_end
@@ -64,8 +66,8 @@ class _Rules(Applications):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def attempt(self, rule: RewriteRule, op: object) -> None:
-        super().attempt(rule, op)  # pyright: ignore[reportArgumentType]
+    def attempt(self, rule: RewriteRule, op: Operation) -> None:
+        super().attempt(rule, op)
 
     def applied(self) -> None:
         super().applied()

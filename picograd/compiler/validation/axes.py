@@ -274,8 +274,11 @@ def _propagate(constraints: Sequence[Constraint], known: dict[int, int]) -> Cons
     while progress:
         before = len(known)
         for constraint in constraints:
-            follows = _sum if isinstance(constraint, Sum) else _sliding
-            if not follows(constraint, known):  # pyright: ignore[reportArgumentType]
+            if isinstance(constraint, Sum):
+                holds = _sum(constraint, known)
+            else:
+                holds = _sliding(constraint, known)
+            if not holds:
                 return constraint
         progress = len(known) > before
     return None
