@@ -67,6 +67,7 @@ from picograd.passes.rewriting.loops import (
     parse_sizes,
     replace_op,
     substitute_indices,
+    take_ops,
 )
 from picograd.passes.schedule.choose_tiles import block_sizes, register_sizes
 from picograd.passes.schedule.tile_parts import exact_parts, tile_reduce
@@ -157,10 +158,7 @@ def tile(kernel: KernelOp, plan: Plan, *, exact: bool, suffix: str, whole: bool 
             tiler = _Tiler(op, sizes, suffix, exact, whole)
             block = Block()
             tiler.build([name for name in sizes if name in tiler.dims], {}, block)
-            new = list(block.ops)
-            for built in new:
-                built.detach()
-            replace_op(op, new, [])
+            replace_op(op, take_ops(block), [])
 
 
 class _Tiler:
@@ -188,8 +186,9 @@ class _Tiler:
             if extent is not None and (extent == size or (extent < size and not self.whole)):
                 self.build(rest, {**inner, name: replace(dim, step=1, name=name)}, into)
                 continue
-            label = name if size == 1 else name + self.suffix
-            outer = ParallelOp([Dim(dim.lower, dim.uppers, size, label)])
+            # A dimension that is not tiled keeps its step: it may be one over blocks itself.
+            label, step = (name, dim.step) if size == 1 else (name + self.suffix, size)
+            outer = ParallelOp([Dim(dim.lower, dim.uppers, step, label)])
             start = Linear.of(outer.body.block.args[0])
             fits = self.exact or (dim.is_constant and (dim.extent or 0) % size == 0)
             ends = (start + size,) if fits or size == 1 else (start + size, *dim.uppers)
@@ -243,8 +242,6 @@ class _Tiler:
 
 
 def _without_yield(body: Block) -> list[Operation]:
-    ops = list(body.ops)
-    for op in ops:
-        op.detach()
+    ops = take_ops(body)
     ops.pop().erase()
     return ops

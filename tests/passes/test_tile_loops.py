@@ -73,3 +73,21 @@ def test_names_and_mappings_survive() -> None:
     inner = [op for op in module.walk() if isinstance(op, ParallelOp)][-1]
     assert [dim.name for dim in inner.dims] == ["i", "j"]
     assert inner.mapping is not None and inner.mapping.data == "threads"
+
+
+def test_dimensions_that_are_not_tiled_keep_their_steps() -> None:
+    # A loop over chunks that stands beside a tiled dimension: with a step of 1 its chunks overlap.
+    text = """
+loop.kernel @chunks(%x: memref<7x5x3xf32>, %y: memref<7x5x3xf32>) {
+  loop.parallel (%i, %j_chunk, %k) = (0, 0, 0) to (7, 5, 3) step (1, 2, 1) {
+    loop.parallel %j = %j_chunk to min(%j_chunk + 2, 5) {
+      %v = loop.load %x[%i, %j, %k] : memref<7x5x3xf32>
+      loop.store %v, %y[%i, %j, %k] : f32, memref<7x5x3xf32>
+    }
+  }
+}"""
+    for sizes in ("i=2", "i=3 k=2", "k=3"):
+        module = check_passes(text, [TileLoops(sizes=sizes, exact=True)])
+        loops = [op for op in module.walk() if isinstance(op, ParallelOp)]
+        steps = [dim.step for op in loops for dim in op.dims if dim.name == "j_chunk"]
+        assert steps and set(steps) == {2}
