@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType
+from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType, f32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects import loop
@@ -233,6 +233,9 @@ def convert(at: Place, x: SSAValue, type: Attribute) -> SSAValue:
     if isinstance(source, AnyFloat):
         if not isinstance(type, AnyFloat):
             return _saturate(at, x, type)
+        if source.bitwidth == type.bitwidth:
+            # float16 and bfloat16: neither holds the other, float32 holds both.
+            return convert(at, convert(at, x, f32), type)
         make = arith.ExtFOp if source.bitwidth < type.bitwidth else arith.TruncFOp
     elif is_float(type):
         make = arith.UIToFPOp if width_of(source) == 1 else arith.SIToFPOp

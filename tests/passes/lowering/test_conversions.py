@@ -68,3 +68,19 @@ def test_floats_saturate(source: DType, target: DType, rng: np.random.Generator)
         run_pipeline(loops, passes)
         (evaluated,) = evaluate(loops, fitted([x], entry_of(loops)))
         assert evaluated.astype(target.numpy).tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [(float16, bfloat16), (bfloat16, float16)], ids=lambda d: d.name
+)
+def test_neither_half_holds_the_other(source: DType, target: DType) -> None:
+    x = np.arange(2**16, dtype=np.uint16).view(source.numpy)
+    module = Sample("cast", CastOp, {"element_type": target.ir}, (x,)).module()
+    # From float32, which holds both, there is one rounding.
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = x.astype(np.float32).astype(target.numpy)
+    for passes in (as_passes(PLAIN), pipeline("cpu")):
+        loops = module.clone()
+        run_pipeline(loops, passes)
+        (found,) = evaluate(loops, fitted([x], entry_of(loops)))
+        np.testing.assert_array_equal(found.astype(target.numpy), wanted)
