@@ -83,4 +83,5 @@ def test_neither_half_holds_the_other(source: DType, target: DType) -> None:
         loops = module.clone()
         run_pipeline(loops, passes)
         (found,) = evaluate(loops, fitted([x], entry_of(loops)))
-        np.testing.assert_array_equal(found.astype(target.numpy), wanted)
+        # Of bfloat16, NumPy cannot tell that NaN is NaN.
+        np.testing.assert_array_equal(found.astype(np.float32), wanted.astype(np.float32))
