@@ -59,7 +59,6 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from picograd.dialects import buffer, loop, tensor
 from picograd.dialects.literals import Literal, splat_value
 from picograd.passes.base import Level, Pass
-from picograd.passes.legalization.legal import check_types
 from picograd.passes.lowering.kernel import lower_kernel
 from picograd.passes.rewriting.structure import Key, structural_key
 
@@ -77,7 +76,6 @@ class LowerBuffersToLoops(Pass):
         for function in [inner for inner in op.ops if isinstance(inner, FuncOp)]:
             for inner in list(function.walk()):
                 if isinstance(inner, buffer.KernelOp):
-                    check_types(inner)
                     kernels.launch(_outline_constants(inner))
 
 

@@ -65,7 +65,8 @@ and a kernel that updates one after such indices were read becomes `guarded`.
 Requires: nothing. It gains most before plan_buffers, which places what is left.
 
 Does not: overwrite arguments that are not donated, change the order of kernels, or overwrite what a
-kernel reads through a view, in a reduction or in a product.
+kernel reads through a view, in a reduction or in a product. Kernels that compute with types that
+loops do not have (`legalize_types` was left out) stay as they are.
 
 Source: in-place updates of buffers in XLA (its input-output aliases) and in MLIR's one-shot
 bufferization.
@@ -94,6 +95,7 @@ from picograd.dialects.buffer import (
 )
 from picograd.dialects.tensor import GatherOp, ScatterOp
 from picograd.passes.base import Level, Pass
+from picograd.passes.legalization.legal import has_legal_types
 from picograd.passes.loops.in_place import updates_in_place
 from picograd.passes.lowering.kernel import lower_kernel
 from picograd.passes.rewriting.applications import applies
@@ -139,7 +141,8 @@ class _Function:
     def reuse(self) -> None:
         """Merge what can be merged, kernel by kernel."""
         for kernel in list(self.place):
-            pairs = self._candidates(kernel)
+            # Of types that loops do not have nothing can be proved on loops.
+            pairs = self._candidates(kernel) if has_legal_types(kernel) else []
             while pairs:
                 merged = _merge(kernel, pairs, guarded=self._needs_guard(kernel, pairs))
                 proved = _proved(merged, pairs)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from picograd.dialects.buffer import KernelOp
-from picograd.dialects.dtypes import DType, dtype_of, type_of, uint8
+from picograd.dialects.dtypes import DType, dtype_of, from_ir, type_of, uint8
+from picograd.dialects.loop_syntax import memref_type
 from picograd.dialects.tensor import CastOp, TensorOp, moves_elements
 from picograd.errors import PassError
 
@@ -13,6 +16,24 @@ def check_types(kernel: KernelOp) -> None:
 
     The loops would round a half at each step of a sum, and know no unsigned integers.
     """
+    for what, dtype in _illegal(kernel):
+        raise PassError(
+            f"{what} {dtype.name}, which loops do not",
+            code="PG717",
+            expected="float32, float64, int32, int64 or bool; narrow types moved or cast only",
+            found=dtype.name,
+            hint="run legalize_types while the module is at tensor level",
+            where=what.partition(" ")[0],
+        )
+
+
+def has_legal_types(kernel: KernelOp) -> bool:
+    """Whether `check_types` lets a kernel pass."""
+    return next(_illegal(kernel), None) is None
+
+
+def _illegal(kernel: KernelOp) -> Iterator[tuple[str, DType]]:
+    """What is done with types that loops do not have, in words, and those types."""
     for op in kernel.block.ops:
         if not isinstance(op, TensorOp):
             continue
@@ -20,15 +41,8 @@ def check_types(kernel: KernelOp) -> None:
         for value in (*op.operands, op.result):
             dtype = dtype_of(type_of(value))
             if dtype is uint8 or (dtype.is_narrow and not held):
-                raise _illegal(op, dtype)
-
-
-def _illegal(op: TensorOp, dtype: DType) -> PassError:
-    return PassError(
-        f"{op.name} computes with {dtype.name}, which loops do not",
-        code="PG709",
-        expected="float32, float64, int32, int64 or bool; narrow types only to be moved or cast",
-        found=dtype.name,
-        hint="run legalize_types while the module is at tensor level",
-        where=op.name,
-    )
+                yield f"{op.name} computes with", dtype
+    for argument in kernel.block.args:
+        dtype = from_ir(memref_type(argument).element_type)
+        if dtype is uint8:
+            yield f"{kernel.name} holds", dtype

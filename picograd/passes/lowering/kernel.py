@@ -18,6 +18,7 @@ from xdsl.ir import Operation, SSAValue
 from picograd.dialects import buffer, loop
 from picograd.dialects.affine import Linear
 from picograd.dialects.tensor import ReshapeOp, TensorOp
+from picograd.passes.legalization.legal import check_types
 from picograd.passes.lowering.costs import LOOP_COST, own_cost
 from picograd.passes.lowering.elements import Elements, shape_of
 from picograd.passes.lowering.indices import Index
@@ -64,8 +65,10 @@ def lower_kernel(kernel: buffer.KernelOp, name: str) -> loop.KernelOp:
     """The loop-level kernel that computes what a buffer-level kernel does.
 
     Values are computed where they are asked for; the plan gives a buffer to those that would be
-    computed too often, and puts loops that costly values depend on outermost.
+    computed too often, and puts loops that costly values depend on outermost. Raises PassError for
+    types that loops do not have.
     """
+    check_types(kernel)
     plan = Plan(kernel)
     _allow_depth(FRAMES_PER_OP * len(list(kernel.block.ops)))
     while True:
