@@ -29,8 +29,8 @@ def load_passes(files: Iterable[str]) -> Registry:
     """All known passes, with those defined in the named Python files among them.
 
     A file may also register ops and rules. Raises UsageError for one that does nothing of the sort,
-    and for a pass whose name is taken. A file that registers does so once in a process, however
-    often it is named.
+    and for a pass that has no name, or whose name is taken. A file that registers does so once in a
+    process, however often it is named.
     """
     installed = Registry()
     given: dict[str, type[Pass]] = {}
@@ -46,6 +46,7 @@ def load_passes(files: Iterable[str]) -> Registry:
             if isinstance(value, type)
             and issubclass(value, Pass)
             and value.__module__ == module.__name__
+            and not (_is_nameless(value) and value.__subclasses__())
         ]
         if not found and path not in _REGISTERING:
             raise UsageError(
@@ -57,6 +58,14 @@ def load_passes(files: Iterable[str]) -> Registry:
                 hint="`picograd new pass` writes a small one; docs/guide/first-pass.md explains it",
             )
         for step in found:
+            if _is_nameless(step):
+                raise UsageError(
+                    f"{file} defines a pass that has no name: {step.__name__}",
+                    code="PG711",
+                    expected='a class variable, `name: ClassVar[str] = "my_pass"`',
+                    found="none",
+                    hint="a name is what --passes calls it; a base class of passes needs none",
+                )
             if step.name in installed or step.name in given:
                 raise UsageError(
                     f"{file} defines a pass called {step.name}, and that name is taken",
@@ -67,6 +76,11 @@ def load_passes(files: Iterable[str]) -> Registry:
                 )
             given[step.name] = step
     return Registry(given)
+
+
+def _is_nameless(step: type[Pass]) -> bool:
+    """Whether a class has no name: it is a base of others, or its author forgot."""
+    return not hasattr(step, "name")
 
 
 def add_load_option(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from picograd.check.oracle import Case, Failure
-from picograd.check.reduce.look import Look, look_apart, look_here
+from picograd.check.reduce.look import Look, look_apart, look_at_twin, look_here
 from picograd.check.reduce.reducer import count_ops, describe, reduce
 from picograd.check.reduce.report import as_mlir, as_pytest, in_words
 from picograd.check.reduce.search import Program
@@ -60,13 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     """The command itself."""
     given = read_given(arguments)
     look = look_here if arguments.isolate is None else look_apart(arguments.isolate)
-    found = _first_failure(given, look)
+    found = _first_on_a_twin(given) if arguments.isolate is None else None
+    where = "on a twin: " if found is not None else ""
+    found = found or _first_failure(given, look)
     if found is None:
         print("Nothing goes wrong, so there is nothing to reduce.")
         return 0
     case, failure = found
     before = Program(case.module, case.inputs)
-    print(f"{failure.culprit}: {failure.fault}")
+    print(f"{where}{failure.culprit}: {failure.fault}")
     print(f"  at first: {describe(before)}", file=sys.stderr)
     small = reduce(case, failure, seconds=arguments.seconds, tell=_tell, look=look)
     seen = look(small, failure)
@@ -84,6 +86,15 @@ def _outcome(case: Case, small: Case) -> str:
         return "It is as small as it gets."
     ops, fewer = count_ops(case.module), count_ops(small.module)
     return f"reduced:  from {ops} to {fewer} op{'s' * (fewer != 1)}"
+
+
+def _first_on_a_twin(given: Given) -> tuple[Case, Failure] | None:
+    """A case on the twin of a large module, and how it fails; None where modules are small."""
+    for case in given.cases:
+        found = look_at_twin(case)
+        if found is not None:
+            return found[0].case, found[1].failure
+    return None
 
 
 def _first_failure(given: Given, look: Look) -> tuple[Case, Failure] | None:

@@ -52,6 +52,21 @@ def test_a_file_without_passes_is_refused(tmp_path: Path) -> None:
         load_passes([str(file)])
 
 
+def test_a_pass_without_a_name_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE.replace("name: ClassVar", "title: ClassVar"), encoding="utf-8")
+    with pytest.raises(UsageError, match="defines a pass that has no name: "):
+        load_passes([str(file)])
+
+
+def test_a_base_class_of_passes_needs_no_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    base = "class Base(Pass):\n    def apply(self, ctx, op):\n        pass\n\n\n@dataclass"
+    text = FILE.replace("NAME", "my_pass").replace("(Pass)", "(Base)").replace("@dataclass", base)
+    file.write_text(text, encoding="utf-8")
+    assert list(load_passes([str(file)])) == [*PASSES, "my_pass"]
+
+
 def options(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_pipeline_options(parser)

@@ -18,6 +18,7 @@ from picograd.check.blame.parts import Part, parts_inside, parts_of
 from picograd.check.blame.prefix import counting
 from picograd.check.blame.verdict import Blame
 from picograd.check.oracle import Case, Failure, examine, rest
+from picograd.check.twins import twins
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.validation.fault import Fault
@@ -28,15 +29,25 @@ from picograd.passes.rewriting.applications import Application, Applications
 from picograd.semantics.evaluate import entry_of
 
 
-def blame(case: Case) -> Blame | None:
+def blame(case: Case, failure: Failure | None = None) -> Blame | None:
     """Who is to blame for what goes wrong in a case; None when nothing does.
 
-    The passes that a device needs beyond those of the case are looked at as well. Raises
-    PipelineError for passes in an order that their declarations forbid.
+    `failure` is what an examination of the case has found, if there was one. The passes that a
+    device needs beyond those of the case are looked at as well. A large module is looked at in its
+    twin, as long as the same goes wrong there. Raises PipelineError for passes in an order that
+    their declarations forbid.
     """
-    failure = examine(case)
-    if failure is None:
-        return None
+    for small in twins(case):
+        found = examine(small.case)
+        if found is None or (failure is not None and not found.alike(failure)):
+            continue
+        if small.may_stand_for(found):
+            return replace(_blame(small.case, found), twin=str(small))
+    failure = failure or examine(case)
+    return None if failure is None else _blame(case, failure)
+
+
+def _blame(case: Case, failure: Failure) -> Blame:
     if failure.stage == len(case.passes):
         case = _with_rest(case)
         failure = examine(case) or replace(failure, stage=len(case.passes))

@@ -51,6 +51,8 @@ class Blame:
     """Whether a device is blamed: then `before` shows the place in the IR, and nothing is after."""
     code: str = ""
     """Of a device: the generated code around the place."""
+    twin: str = ""
+    """The signature of the twin in which it was found, where the module itself is large."""
 
     @property
     def family(self) -> str:
@@ -59,6 +61,8 @@ class Blame:
 
     def __str__(self) -> str:
         lines = [f"{self.step} is to blame: {self.failure.fault}"]
+        if self.twin:
+            lines.append("  on a twin: " + textwrap.shorten(self.twin, _WIDTH, placeholder=" …"))
         if self.number:
             counted = f"number {self.number} of {max(self.number, self.total)}"
             lines.append(f"  rewrite:  {counted}: {self.rule} on {self.op}")

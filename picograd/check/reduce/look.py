@@ -14,6 +14,7 @@ from typing import TypeAlias
 from picograd.check.blame import blame
 from picograd.check.oracle import Case, Failure, cause_of, examine
 from picograd.check.reduce.search import REFUSALS
+from picograd.check.twins import OnTwin, twins
 from picograd.compiler.validation.fault import Fault
 from picograd.errors import DeviceError, PicogradError
 from picograd.semantics.bounds import Excess
@@ -44,13 +45,25 @@ def look_here(case: Case, like: Failure | None = None) -> Seen | None:
     failure = examine(case)
     if failure is None or (like is not None and not like.alike(failure)):
         return None
-    return Seen(failure, family_of(case))
+    return Seen(failure, family_of(case, failure))
 
 
-def family_of(case: Case) -> str:
-    """The rule that is to blame and the op that it is wrong about; "" where nobody can tell."""
+def look_at_twin(case: Case, like: Failure | None = None) -> tuple[OnTwin, Seen] | None:
+    """Look at the twin of a large module: what fails there, and how; None where nothing does."""
+    for small in twins(case):
+        seen = look_here(small.case, like)
+        if seen is not None and small.may_stand_for(seen.failure):
+            return small, seen
+    return None
+
+
+def family_of(case: Case, failure: Failure | None = None) -> str:
+    """The rule that is to blame and the op that it is wrong about; "" where nobody can tell.
+
+    `failure` is how the case fails, where that is known.
+    """
     try:
-        blamed = blame(case)
+        blamed = blame(case, failure)
     except REFUSALS:
         return ""
     return "" if blamed is None else blamed.family

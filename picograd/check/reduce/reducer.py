@@ -20,7 +20,7 @@ from picograd.check.oracle import Case, Failure
 from picograd.check.reduce.dtypes import simpler_dtypes
 from picograd.check.reduce.fewer_kernels import fewer_kernels, fewer_stores
 from picograd.check.reduce.fewer_ops import fewer_ops, fewer_results
-from picograd.check.reduce.look import Look, Seen, look_here
+from picograd.check.reduce.look import Look, Seen, look_at_twin, look_here
 from picograd.check.reduce.pass_lists import shorter_passes
 from picograd.check.reduce.ranks import lower_ranks
 from picograd.check.reduce.search import REFUSALS, Fails, Program, Search
@@ -109,9 +109,16 @@ def reduce(
     """A small case that fails as this one does. The case itself, where nothing can go.
 
     After `seconds`, or when the user interrupts it, it is the smallest so far. `look` says how a
-    case fails: by default in this process, with `look_apart` in another one, which may crash.
+    case fails: by default in this process, with `look_apart` in another one, which may crash. A
+    large module gives way to its twin where that fails alike. Only in this process: passes run to
+    find the twin.
     """
-    seen = look(case, failure)
+    small = look_at_twin(case, failure) if look is look_here else None
+    if small is not None:
+        case, seen = small[0].case, small[1]
+        tell(f"on a twin: {describe(Program(case.module, case.inputs))}")
+    else:
+        seen = look(case, failure)
     if seen is None:
         return case
     same_failure = _Same(seen, look, _runs(case))

@@ -75,13 +75,13 @@ def _resized(search: Search, choice: Mapping[AxisClass, int]) -> bool:
 
 
 def _cuts(inputs: Sequence[Array], least: int) -> Iterator[Cut]:
-    yield _first
+    yield first_elements
     yield _last
     if any(array.dtype.kind in "iu" for array in inputs):
         yield partial(_wrapped, least)
 
 
-def _first(array: Array, shape: Shape) -> Array:
+def first_elements(array: Array, shape: Shape) -> Array:
     """The elements at the beginning of each axis; one that has grown begins anew."""
     for axis, size in enumerate(shape):
         places = [place % max(1, array.shape[axis]) for place in range(size)]
@@ -99,5 +99,5 @@ def _last(array: Array, shape: Shape) -> Array:
 
 def _wrapped(least: int, array: Array, shape: Shape) -> Array:
     """The first elements, and integers that count the elements of an axis of the least size."""
-    cut = _first(array, shape)
+    cut = first_elements(array, shape)
     return cut % least if cut.dtype.kind in "iu" else cut

@@ -115,7 +115,7 @@ class _Search:
             return frozenset()
         try:
             return cuts_of(module, passes)
-        except Exception as error:  # noqa: BLE001 - any pass may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - any pass may raise anything
             # Whoever validates the passes finds what fails; the twin only cannot be fitted to it.
             self.failed.append(f"{what} cannot be tiled: a pass raised {type(error).__name__}")
             return None
