@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from picograd.check.oracle import Case, Failure, rest_from
-from picograd.check.reduce.sizes import first_elements
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import draw_inputs
+from picograd.compiler.validation.resize import first_elements
 from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.twin import twin
 from picograd.compiler.validation.validation import is_large

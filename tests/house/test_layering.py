@@ -67,6 +67,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "check": (
         ("array_ops", "functions", "generation", "loop_samples", "oracle", "outcome", "rules"),
+        ("twins",),
         ("blame", "differential", "replay"),
         ("reduce",),
         ("fuzz", "meaning", "mutants"),

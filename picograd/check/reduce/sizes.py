@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from picograd.check.reduce.search import Program, Search
-from picograd.compiler.validation.resize import AxisClass, axis_classes, resize
+from picograd.compiler.validation.resize import AxisClass, axis_classes, first_elements, resize
 from picograd.dialects.dtypes import type_of
 from picograd.dialects.literals import Array
 from picograd.passes import Level
@@ -79,14 +79,6 @@ def _cuts(inputs: Sequence[Array], least: int) -> Iterator[Cut]:
     yield _last
     if any(array.dtype.kind in "iu" for array in inputs):
         yield partial(_wrapped, least)
-
-
-def first_elements(array: Array, shape: Shape) -> Array:
-    """The elements at the beginning of each axis; one that has grown begins anew."""
-    for axis, size in enumerate(shape):
-        places = [place % max(1, array.shape[axis]) for place in range(size)]
-        array = array.take(places, axis)
-    return array
 
 
 def _last(array: Array, shape: Shape) -> Array:

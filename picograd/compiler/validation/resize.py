@@ -16,7 +16,7 @@ stays the number that it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -30,6 +30,7 @@ from picograd.compiler.validation.axes import Axes, Axis, settle
 from picograd.compiler.validation.axis_rules import Placed, relate
 from picograd.dialects.buffer import DONATED
 from picograd.dialects.dtypes import tensor_type, type_of
+from picograd.dialects.literals import Array
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import PassError, PicogradError
 from picograd.semantics.evaluate import entry_of
@@ -123,6 +124,14 @@ def resize(module: ModuleOp, sizes: Mapping[AxisClass, int]) -> ModuleOp | None:
     known = study(module)
     settled = settle(known.axes, {chosen.number: size for chosen, size in sizes.items()})
     return None if settled is None else rebuild(module, known, settled)
+
+
+def first_elements(array: Array, shape: Sequence[int]) -> Array:
+    """The elements at the beginning of each axis; one that has grown begins anew."""
+    for axis, size in enumerate(shape):
+        places = [place % max(1, array.shape[axis]) for place in range(size)]
+        array = array.take(places, axis)
+    return array
 
 
 def rebuild(module: ModuleOp, known: Study, sizes: Mapping[int, int]) -> ModuleOp | None:
