@@ -12,7 +12,10 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
 from picograd.backends.llvm import emit_elements
+from picograd.check.blame import blame
 from picograd.check.meaning import WAY_TO
+from picograd.check.mutants.killer import Verdict
+from picograd.check.mutants.mutant import Mutant, applied
 from picograd.check.oracle import Case, examine
 from picograd.check.reduce.look import family_of
 from picograd.check.reduce.reducer import count_ops, reduce
@@ -20,6 +23,7 @@ from picograd.compiler.diagnostics import parse_module, verify_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.executable import clear_cache
 from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import draw_inputs
 from picograd.dialects.buffer import KernelOp as BufferKernelOp
 from picograd.dialects.kernel import FusedOp
@@ -142,3 +146,57 @@ def test_a_wrong_device_is_shown_by_one_op(wrong_products: None) -> None:
     assert family_of(small) == family_of(case)
     assert count_ops(small.module) <= 2, str(small.module)
     assert small.device == "cpu"
+
+
+COMPARED = TEXT.replace(
+    "%d = pico.binary sub %e, %c :",
+    "%l = pico.compare lt %e, %c : tensor<6x5xf32> -> tensor<6x5xi1>\n"
+    "  %d = pico.select %l, %e, %c : tensor<6x5xi1>,",
+)
+
+
+class NoKiller:
+    """Nobody hunts: the test itself looks."""
+
+    kind = "nobody"
+
+    def hunt(self) -> Verdict:
+        return Verdict(0)
+
+
+@pytest.fixture
+def wrong_comparisons() -> Iterator[None]:
+    """An emitter of WGSL that exchanges what it compares."""
+    mutant = Mutant(
+        "exchanged",
+        "picograd.backends.wgsl.elements:_loop_compare",
+        "a < b becomes b < a",
+        'return f"{left} {_COMPARE[predicate]} {right}"',
+        'return f"{right} {_COMPARE[predicate]} {left}"',
+        NoKiller(),
+        Fault.VALUES,
+    )
+    clear_cache()
+    with applied(mutant):
+        yield
+    clear_cache()
+
+
+@pytest.mark.gpu
+def test_a_wrong_emitter_of_wgsl_is_shown_by_few_ops(wrong_comparisons: None) -> None:
+    module = parse_module(COMPARED)
+    case = Case(module, tuple(draw_inputs(module, 1)[0]), Pipeline(()), "gpu")
+    failure = examine(case)
+    assert failure is not None and (failure.culprit, failure.fault) == ("gpu", Fault.VALUES)
+    small = reduce(case, failure)
+    assert small.device == "gpu"
+    assert count_ops(small.module) <= 3, str(small.module)
+    again = examine(small)
+    assert again is not None and again.alike(failure)
+    for one in (case, small):
+        found = blame(one)
+        assert found is not None and found.on_device and found.rule == "code for gpu"
+        assert found.scope.startswith("kernel @") and "store number" in found.scope
+        (marked,) = [line for line in found.before.splitlines() if line.startswith("> ")]
+        assert "loop.store %" in marked
+    assert family_of(small) == family_of(case)

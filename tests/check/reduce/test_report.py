@@ -12,7 +12,9 @@ from picograd.check.oracle import Case, examine
 from picograd.check.reduce.report import as_mlir, as_pytest, in_words
 from picograd.cli.own_passes import load_passes
 from picograd.compiler.diagnostics import parse_module
-from picograd.compiler.pass_list import as_passes
+from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.passes import Pass
+from tests.check.reduce.wrong_passes import Crash, DropResult, WrongShape, WrongValue, failing
 
 PASS = '''
 from dataclasses import dataclass
@@ -73,6 +75,14 @@ def test_the_module_is_saved_with_all_that_the_failure_needs(
         assert one.tobytes() == other.tobytes()
     found = examine(again)
     assert found is not None and found.alike(failure) and found.excess == failure.excess
+
+
+@pytest.mark.parametrize("step", [WrongValue(), WrongShape(), Crash(), DropResult()])
+def test_the_failure_is_told_without_advice_to_save_it(step: Pass) -> None:
+    case, failure = next(failing(Pipeline((step,)), ops=20, seed=3))
+    header = as_mlir(case, failure).partition("// input:")[0]
+    assert f"// failure: {failure.fault.name} in {step.name}\n//   pass {step.name} " in header
+    assert "help:" not in header and "PICOGRAD_CHECK" not in header
 
 
 def test_the_saved_test_fails_until_the_pass_is_mended(
