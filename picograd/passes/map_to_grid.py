@@ -143,6 +143,6 @@ def _map_launch(kernel: KernelOp, launch: ParallelOp, threads: int) -> None:
             where=f"map_to_grid, kernel @{kernel.sym_name.data}",
         )
     if wants_group(nest, prod(counts), facts):
-        one_group_each(nest, threads, facts)
+        one_group_each(nest, threads)
     else:
         one_thread_each(nest, counts, threads)

@@ -11,10 +11,8 @@ from picograd.backends.wgsl.arrays import (
     PrivateArray,
     SharedArray,
     dense_offset,
-    is_guarded,
     misses,
     private_array,
-    relative_indices,
 )
 from picograd.backends.wgsl.status import place_number
 from picograd.backends.wgsl.text import integer, memory_type, poison, value_type
@@ -22,6 +20,7 @@ from picograd.backends.wgsl.writer import Writer
 from picograd.dialects.affine import Linear
 from picograd.dialects.loop import AllocOp, LoadOp, StoreOp
 from picograd.dialects.loop_syntax import memref_shape, memref_type
+from picograd.passes.mapping.own_parts import is_guarded
 from picograd.semantics.access import WHOLE, Site, site_of
 
 
@@ -186,9 +185,7 @@ class MemoryWriter:
 
     def _own_offset(self, op: LoadOp | StoreOp, array: PrivateArray) -> Linear:
         """The place of an access in its thread's part of a buffer."""
-        alloc = op.memref.owner
-        assert isinstance(alloc, AllocOp)
-        return dense_offset(array.extents, relative_indices(op, alloc))
+        return dense_offset(array.extents, array.places[op])
 
     def _inside(self, op: LoadOp | StoreOp) -> str:
         """The condition under which a padded load or clipped store takes place."""

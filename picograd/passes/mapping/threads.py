@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from math import prod
 
 from xdsl.ir import Block, Operation
@@ -32,7 +34,8 @@ from picograd.passes.mapping.nests import (
     set_mapping,
     trip_counts,
 )
-from picograd.passes.rewriting.loops import set_dims
+from picograd.passes.mapping.own_parts import Astray, own_parts
+from picograd.passes.rewriting.loops import copy_hint, replace_op, set_dims, take_ops
 
 
 def power_of_two(count: int) -> int:
@@ -68,17 +71,48 @@ def one_thread_each(nest: Sequence[ParallelOp], counts: Sequence[int], threads: 
     grid.body.block.add_ops([work, YieldOp()])
 
 
-def one_group_each(nest: Sequence[ParallelOp], limit: int, facts: LoopFacts) -> None:
+def one_group_each(nest: Sequence[ParallelOp], limit: int) -> None:
     """Run each iteration of a nest in a workgroup of its own, and spread the loops inside it.
 
-    Loops inside are workgroup-mapped; buffers that its threads share move into workgroup memory;
-    a store outside the loops inside is made by one thread.
+    Loops inside are workgroup-mapped, but one whose iterations have workgroup memory of their own:
+    the workgroup takes these one after the other. Buffers that its threads share move into
+    workgroup memory; a store outside the loops inside is made by one thread.
     """
     body = nest[-1].body.block
+    run_in_turn(body)
+    facts = LoopFacts()
     threads = threads_for(body, limit, facts)
     for loop in nest:
         set_mapping(loop, "grid")
     _spread_block(body, threads, facts)
+    _share_what_is_not_own(body)
+
+
+def run_in_turn(block: Block) -> None:
+    """Turn parallel loops that allocate workgroup memory into sequential ones.
+
+    Only all threads together can have such memory, so they take such iterations one after another.
+    """
+    for op in list(block.ops):
+        if isinstance(op, ParallelOp):
+            if any(isinstance(a, AllocOp) and a.space == "workgroup" for a in op.walk()):
+                run_in_turn(_as_sequence(op))
+        elif isinstance(op, ForOp | IfOp):
+            for region in op.regions:
+                run_in_turn(region.block)
+
+
+def _as_sequence(op: ParallelOp) -> Block:
+    """Replace a parallel loop by sequential ones inside one another; their innermost body."""
+    nest = [ForOp(replace(dim, iv=None)) for dim in op.dims]
+    for outer, inner in pairwise(nest):
+        outer.body.block.add_ops([inner, YieldOp()])
+    body = nest[-1].body.block
+    body.add_ops(take_ops(op.body.block))
+    for old, loop in zip(op.induction_variables, nest, strict=True):
+        old.replace_all_uses_with(copy_hint(loop.body.block.args[0], old))
+    replace_op(op, [nest[0]], [])
+    return body
 
 
 def threads_for(body: Block, limit: int, facts: LoopFacts) -> int:
@@ -130,15 +164,13 @@ def _spread_block(block: Block, threads: int, facts: LoopFacts) -> None:
         elif isinstance(op, IfOp):
             _spread_block(op.then.block, threads, facts)
             _spread_block(op.otherwise.block, threads, facts)
-        elif isinstance(op, AllocOp):
+        elif isinstance(op, AllocOp) and op.space != "private":
             share(op)
     assert not stores, "a body ends in its terminator"
 
 
 def share(alloc: AllocOp) -> None:
-    """Move a buffer into workgroup memory, unless each thread has its own part of it."""
-    if alloc.space == "private":
-        return
+    """Move a buffer into workgroup memory."""
     type = memref_type(alloc.memref)
     new = AllocOp(type.get_shape(), type.element_type, "workgroup")
     new.memref.name_hint = alloc.memref.name_hint
@@ -148,6 +180,23 @@ def share(alloc: AllocOp) -> None:
     alloc.memref.replace_all_uses_with(new.memref)
     alloc.detach()
     alloc.erase()
+
+
+def _share_what_is_not_own(body: Block) -> None:
+    """Move private buffers of which threads have no parts of their own into workgroup memory.
+
+    Exact tails are loops of their own: their threads share a buffer out in another way than those
+    of the whole tiles.
+    """
+    facts = LoopFacts()
+    for alloc in [op for op in body.walk() if isinstance(op, AllocOp) and op.space == "private"]:
+        if not _in_thread(alloc) and isinstance(own_parts(alloc, facts), Astray):
+            share(alloc)
+
+
+def _in_thread(op: Operation) -> bool:
+    above = op.parent_op()
+    return above is not None and (mapping_of(above) == "workgroup" or _in_thread(above))
 
 
 def _spread_nest(outer: ParallelOp, threads: int, facts: LoopFacts) -> None:
