@@ -17,7 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ContainerType, MemRefType, ModuleOp, TensorType
+from xdsl.ir import Attribute
 
 from picograd.backends.runtime import device as find_device
 from picograd.compiler.driver import PassRecord, run_pipeline
@@ -31,8 +32,10 @@ from picograd.compiler.validation.inputs import as_declared, fitted
 from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.validator import PassCheck, Validator
 from picograd.compiler.validation.wide_integers import leaves_32_bits
+from picograd.dialects.dtypes import from_ir
 from picograd.dialects.literals import Array
 from picograd.errors import (
+    CompileError,
     DeviceError,
     DTypeError,
     IndexOutOfRange,
@@ -44,12 +47,15 @@ from picograd.errors import (
     VerificationError,
 )
 from picograd.passes.base import Level, Pass, level_of
+from picograd.passes.legalization.narrow import held_dtype
+from picograd.passes.legalize_types import LegalizeTypes
 from picograd.semantics.accuracy import ACCURACY
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import Excess, judge
 from picograd.semantics.evaluate import entry_of, evaluate
+from picograd.targets import lookup
 
-_REFUSALS = (DTypeError, LimitError, DeviceError)
+REFUSALS = (DTypeError, LimitError, DeviceError)
 """What a pass or a device says of a program that it cannot take: no fault of anybody's."""
 
 NEEDED = (
@@ -62,6 +68,12 @@ NEEDED = (
     "unroll_tiles",
 )
 """Passes without which a back end cannot take what the others leave; it says so."""
+
+_UNPREPARED = frozenset({"PG606", "PG609"})
+"""What a back end says of code that is not in its form: that of the passes that were left out."""
+
+_UNTYPED = "PG717"
+"""What lowering says of types that `legalize_types` spells in others."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +137,9 @@ class Examination:
 def examine(case: Case) -> Failure | None:
     """What goes wrong in a case; None when nothing does.
 
-    A program that a pass or the device refuses (float64 on a GPU, say) is no failure. Raises
-    PipelineError for passes in an order that their declarations forbid.
+    A program that a pass or the device refuses (float64 on a GPU, say) is no failure, nor is one
+    that passes which the device needs were left out for (`missing`). Raises PipelineError for
+    passes in an order that their declarations forbid.
     """
     return examination(case).failure
 
@@ -143,8 +156,12 @@ def examination(case: Case) -> Examination:
         return Examination(failure, tuple(watch.checks))
     except PipelineError:
         raise
-    except _REFUSALS as error:
-        return Examination(None, tuple(watch.checks), error.message)
+    except REFUSALS as error:
+        if _is_refusal(case, error):
+            return Examination(None, tuple(watch.checks), error.message)
+        culprit = str(case.passes[place.stage])
+        failure = Failure(Fault.CRASH, culprit, place.stage, _words(error), error=error)
+        return Examination(failure, tuple(watch.checks))
     except PicogradError as error:
         culprit = str(case.passes[place.stage])
         failure = Failure(_fault_of(error), culprit, place.stage, _words(error), error=error)
@@ -207,11 +224,11 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
         if expected is None:
             return Examination(None, checks)
         return found(Fault.VALUES, f"no index is out of range, and it says: {error.message}")
-    except _REFUSALS as error:
-        return Examination(None, checks, error.message)
     except SanitizerError as error:
         return found(Fault.MEMORY, _words(error), error=error)
     except (Exception, SystemExit) as error:  # noqa: BLE001, whatever a back end raises
+        if isinstance(error, PicogradError) and _is_refusal(case, error):
+            return Examination(None, checks, error.message)
         return found(_fault_of(error), _words(error), error=error)
     donated = set(executable.donated.values())
     for number, (buffer, array) in enumerate(zip(buffers, given, strict=True)):
@@ -251,6 +268,68 @@ def rest_from(level: Level, device: str) -> Sequence[Pass]:
         return ()
     depths = {level: depth for depth, level in enumerate(Level)}
     return [step for step in pipeline(device) if depths[step.level_in] >= depths[level]]
+
+
+def missing(case: Case) -> tuple[str, ...]:
+    """The passes that the case's device needs, and that neither ran nor will.
+
+    `legalize_types` is missing only where there are types that the device does not have. What ran
+    before a case starts is not known: of one that starts at loop level nothing is said to be
+    missing, and none is for the evaluators, who take all levels.
+    """
+    level = level_of(case.module)
+    if case.device == "reference" or level == Level.LOOP:
+        return ()
+    there = names_for(_all_passes(case), case.device)
+    wanted = names_for(pipeline(case.device), case.device)
+    return tuple(
+        name
+        for name in NEEDED
+        if name in wanted - there and (name != LegalizeTypes.name or _has_foreign_types(case))
+    )
+
+
+def names_for(passes: Sequence[Pass], device: str) -> frozenset[str]:
+    """The names of passes, without those that prepare code for another kind of machine."""
+    kind = lookup(device).kind
+    machines = ((step.name, getattr(step, "target", device)) for step in passes)
+    return frozenset(name for name, machine in machines if lookup(machine).kind == kind)
+
+
+def _all_passes(case: Case) -> Sequence[Pass]:
+    """The passes of a case, and those that the device runs after them."""
+    end = case.passes[-1].level_out if case.passes else level_of(case.module)
+    return (
+        case.passes if case.device == "reference" else (*case.passes, *rest_from(end, case.device))
+    )
+
+
+def _has_foreign_types(case: Case) -> bool:
+    """Whether a module holds values of a type that the device has to spell in others."""
+    machine = lookup(case.device)
+    for op in case.module.walk():
+        blocks = [block for region in op.regions for block in region.blocks]
+        for value in (*op.results, *(argument for block in blocks for argument in block.args)):
+            type = cast("ContainerType[Attribute]", value.type)
+            if isinstance(type, TensorType | MemRefType):
+                dtype = from_ir(type.get_element_type())
+                if held_dtype(dtype, machine) is not dtype:
+                    return True
+    return False
+
+
+def _is_refusal(case: Case, error: PicogradError) -> bool:
+    """Whether an error is about a program that cannot be taken, or taken by these passes.
+
+    A back end that refuses what its whole pipeline left is wrong, or the pipeline is.
+    """
+    cause = cause_of(error)
+    code = cause.code if isinstance(cause, PicogradError) else ""
+    if code == _UNTYPED:
+        return all(step.name != LegalizeTypes.name for step in _all_passes(case))
+    if isinstance(cause, CompileError) and code in _UNPREPARED:
+        return bool(missing(case))
+    return isinstance(error, REFUSALS)
 
 
 def complaint(error: BaseException | None) -> tuple[type[BaseException] | None, str, str]:

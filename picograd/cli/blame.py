@@ -3,7 +3,7 @@
 import argparse
 
 from picograd.check.blame import Blame, blame
-from picograd.cli.cases import add_case_options, read_given
+from picograd.cli.cases import add_case_options, read_given, refusal_of
 from picograd.cli.commands import Commands, show_examples
 
 EXIT_BLAMED = 1
@@ -39,6 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
         if found is not None:
             print(f"{found}\n{_advice(found)}")
             return EXIT_BLAMED
+    if refused := refusal_of(given):
+        print(f"nobody is to blame: the program is refused: {refused}")
+        return 0
     sets = len(given.cases)
     print(f"nobody is to blame: everything agrees on {sets} set{'s' * (sets != 1)} of inputs")
     return 0

@@ -14,7 +14,7 @@ from xdsl.dialects.builtin import ModuleOp
 import picograd
 from picograd.backends.runtime import device as find_device
 from picograd.check import replay
-from picograd.check.oracle import Case
+from picograd.check.oracle import Case, examination
 from picograd.cli.dump import default_device, find_target
 from picograd.cli.files import UsageError, UserCode, read_text
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline, load_passes
@@ -77,6 +77,11 @@ def read_given(arguments: argparse.Namespace) -> Given:
     module = parse_module(text, name)
     inputs = draw_inputs(module, arguments.seed)
     return _given(arguments, device, module, inputs, str(arguments.seed), known)
+
+
+def refusal_of(given: Given) -> str:
+    """What a pass or the device says of a program that it does not take; no text where it does."""
+    return next(filter(None, (examination(case).refused for case in given.cases)), "")
 
 
 def _given(

@@ -9,7 +9,7 @@ from picograd.check.reduce.look import Look, look_apart, look_at_twin, look_here
 from picograd.check.reduce.reducer import count_ops, describe, reduce
 from picograd.check.reduce.report import as_mlir, as_pytest, in_words
 from picograd.check.reduce.search import Program
-from picograd.cli.cases import Given, add_case_options, read_given
+from picograd.cli.cases import Given, add_case_options, read_given, refusal_of
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.values import new_folder, seconds
 
@@ -64,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     where = "on a twin: " if found is not None else ""
     found = found or _first_failure(given, look)
     if found is None:
-        print("Nothing goes wrong, so there is nothing to reduce.")
+        refused = "" if arguments.isolate is not None else refusal_of(given)
+        words = f"The program is refused: {refused}" if refused else "Nothing goes wrong"
+        print(f"{words}, so there is nothing to reduce.")
         return 0
     case, failure = found
     before = Program(case.module, case.inputs)

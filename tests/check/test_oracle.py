@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,8 +14,9 @@ from xdsl.rewriter import Rewriter
 from picograd.backends.llvm.device import CpuDevice
 from picograd.check.generation.programs import random_samples
 from picograd.check.meaning import WAY_TO
-from picograd.check.oracle import Case, Failure, examination, examine
+from picograd.check.oracle import Case, Failure, examination, examine, missing
 from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.fault import Fault
@@ -22,7 +24,7 @@ from picograd.dialects.dtypes import bool_, float32, int32, int64
 from picograd.dialects.loop import LaunchOp
 from picograd.dialects.tensor import BinaryOp, UnaryOp
 from picograd.errors import CompileError, PipelineError
-from picograd.passes import Level, Pass
+from picograd.passes import LegalizeTypes, Level, LowerReduce, Pass
 from picograd.semantics.evaluate import entry_of, evaluate
 
 TEXT = """
@@ -178,6 +180,104 @@ def test_what_a_device_refuses_is_no_failure() -> None:
     found = examination(wide)
     assert found.failure is None
     assert "float64" in found.refused or "f64" in found.refused
+
+
+TO_LOOPS = "outline_kernels,lower_kernels_to_buffers,lower_buffers_to_loops"
+BYTES = """
+func.func @main(%x: tensor<2xi8>) -> tensor<2xi8> {
+  %y = pico.unary abs %x : tensor<2xi8>
+  func.return %y : tensor<2xi8>
+}
+"""
+
+
+def leave_alone(*arguments: object) -> None:
+    """A pass that forgets what it is there for."""
+
+
+def without(name: str, device: str) -> Pipeline:
+    """A device's pipeline, less one pass."""
+    return Pipeline(step for step in pipeline(device) if step.name != name)
+
+
+@pytest.mark.parametrize(
+    ("passes", "device", "said"),
+    [
+        (TO_LOOPS, "cpu", "the CPU cannot run loop.reduce"),
+        (without("lower_reduce", "cpu"), "cpu", "the CPU cannot run loop.reduce"),
+        pytest.param(TO_LOOPS, "gpu", "is not mapped to the grid", marks=pytest.mark.gpu),
+        pytest.param(without("map_to_grid", "gpu"), "gpu", "is not mapped", marks=pytest.mark.gpu),
+    ],
+)
+def test_a_device_may_refuse_what_lacks_passes_that_it_needs(
+    passes: Pipeline | str, device: str, said: str
+) -> None:
+    given = case(*as_passes(passes), device=device)
+    assert missing(given)
+    found = examination(given)
+    assert found.failure is None
+    assert said in found.refused
+
+
+def test_a_device_may_not_refuse_what_its_whole_pipeline_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LowerReduce, "apply", leave_alone)
+    given = case(*pipeline("cpu"), device="cpu")
+    assert not missing(given)
+    found = examine(given)
+    assert found is not None
+    assert (found.fault, found.culprit) == (Fault.CRASH, "cpu")
+    assert found.detail.startswith("the CPU cannot run loop.reduce")
+
+
+def test_of_what_starts_as_loops_nobody_knows_which_passes_ran() -> None:
+    module = case().module
+    run_pipeline(module, as_passes(TO_LOOPS))
+    given = Case(module, case().inputs, Pipeline(), "cpu")
+    assert not missing(given)
+    found = examine(given)
+    assert found is not None and found.fault == Fault.CRASH
+
+
+def test_types_are_missing_where_the_device_lacks_them() -> None:
+    text = (
+        "func.func @main(%x: tensor<2x{0}>) -> tensor<2x{0}> {{ func.return %x : tensor<2x{0}> }}"
+    )
+    wide, plain = (Case(parse_module(text.format(t)), (), Pipeline()) for t in ("i64", "i32"))
+    early, late = as_passes("outline_kernels"), as_passes("legalize_types{target=gpu}")
+    assert missing(replace(wide, passes=early, device="gpu")) == ("legalize_types",)
+    assert missing(replace(wide, passes=(Pipeline((*late, *early))), device="gpu")) == ()
+    assert missing(replace(wide, passes=early, device="cpu")) == ()
+    assert missing(replace(plain, passes=early, device="gpu")) == ()
+    for_cpu = as_passes("legalize_types{target=cpu},outline_kernels")
+    assert missing(replace(wide, passes=for_cpu, device="gpu")) == ("legalize_types",)
+    # What runs before the device is asked counts too.
+    assert missing(replace(wide, device="gpu")) == ()
+
+
+@pytest.mark.gpu
+def test_a_gpu_may_refuse_types_that_were_not_legalized() -> None:
+    text = "func.func @main() -> tensor<i64> {{ {} func.return %x : tensor<i64> }}"
+    constant = "%x = pico.constant dense<0> : tensor<i64>"
+    given = Case(parse_module(text.format(constant)), (), as_passes("outline_kernels"), "gpu")
+    found = examination(given)
+    assert found.failure is None
+    assert found.refused == "WGSL has no element type i64"
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+def test_lowering_may_refuse_types_that_were_not_legalized(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = (np.array([-3, 5], np.int8),)
+    found = examination(Case(parse_module(BYTES), inputs, as_passes(TO_LOOPS), device))
+    assert found.failure is None
+    assert "int8" in found.refused
+    monkeypatch.setattr(LegalizeTypes, "apply", leave_alone)
+    failure = examine(Case(parse_module(BYTES), inputs, pipeline("cpu"), device))
+    assert failure is not None
+    assert (failure.fault, failure.culprit) == (Fault.CRASH, "lower_buffers_to_loops")
 
 
 @pytest.mark.parametrize("passes", ["", "canonicalize,cse", "outline_kernels,fuse"])

@@ -129,6 +129,27 @@ def test_nobody_to_blame(
     assert capsys.readouterr().out.startswith("nobody is to blame: everything agrees on ")
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("blame", "nobody is to blame: the program is refused: {}\n"),
+        ("reduce", "The program is refused: {}, so there is nothing to reduce.\n"),
+    ],
+)
+def test_a_program_that_is_refused_is_said_to_be(
+    tmp_path: Path, command: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "sum.mlir"
+    file.write_text(
+        "func.func @main(%x: tensor<3xf32>) -> tensor<f32> {\n"
+        "  %y = pico.reduce add %x axes [0] : tensor<3xf32> -> tensor<f32>\n"
+        "  func.return %y : tensor<f32>\n}\n"
+    )
+    passes = "outline_kernels,lower_kernels_to_buffers,lower_buffers_to_loops"
+    assert main([command, str(file), "--passes", passes, "--device", "cpu"]) == 0
+    assert capsys.readouterr().out == said.format("the CPU cannot run loop.reduce")
+
+
 def test_a_wrong_device(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

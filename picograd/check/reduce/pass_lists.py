@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 
-from picograd.check.oracle import NEEDED, Case, Failure, cause_of, rest_from
+from picograd.check.oracle import NEEDED, Case, Failure, cause_of, names_for, rest_from
 from picograd.check.reduce.chunks import fewest
 from picograd.check.reduce.look import Endless, NativeCrash
 from picograd.check.reduce.search import REFUSALS
@@ -56,13 +56,14 @@ def shorter_passes(case: Case, failure: Failure, same: Callable[[Case], bool]) -
 def lacks(case: Case, before: Sequence[Pass]) -> bool:
     """Whether a pass of `before` is gone without which the case's device takes nothing.
 
-    It would say so then, whatever was wrong before.
+    It would say so then, whatever was wrong before. What such a pass does for another kind of
+    machine does not count.
     """
     if case.device == "reference":
         return False
     level = case.passes[-1].level_out if case.passes else level_of(case.module)
-    there = {step.name for step in (*case.passes, *rest_from(level, case.device))}
-    return any(step.name in NEEDED and step.name not in there for step in before)
+    there = names_for((*case.passes, *rest_from(level, case.device)), case.device)
+    return any(name in NEEDED and name not in there for name in names_for(before, case.device))
 
 
 def _after(case: Case, count: int) -> Case | None:

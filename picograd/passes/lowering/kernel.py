@@ -65,8 +65,8 @@ def lower_kernel(kernel: buffer.KernelOp, name: str) -> loop.KernelOp:
     """The loop-level kernel that computes what a buffer-level kernel does.
 
     Values are computed where they are asked for; the plan gives a buffer to those that would be
-    computed too often, and puts loops that costly values depend on outermost. Raises PassError for
-    types that loops do not have.
+    computed too often, and puts loops that costly values depend on outermost. Raises DTypeError
+    for types that loops do not have.
     """
     check_types(kernel)
     plan = Plan(kernel)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from picograd.check.oracle import Case, Failure, examine
+from picograd.check.oracle import Case, Failure, examine, missing
 from picograd.check.reduce.look import Seen, family_of, look_here
 from picograd.check.reduce.pass_lists import lacks
 from picograd.check.reduce.reducer import count_ops, reduce, smaller
@@ -15,7 +15,8 @@ from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects.literals import Array
-from picograd.passes import CSE, DCE, Canonicalize, Pass
+from picograd.errors import CompileError
+from picograd.passes import CSE, DCE, Canonicalize, LowerReduce, Pass
 from picograd.semantics.evaluate import entry_of
 from tests.check.reduce.wrong_passes import (
     Crash,
@@ -223,3 +224,37 @@ def test_passes_that_a_device_needs_do_not_go_while_it_refuses_what_they_leave(
     assert lacks(Case(module, (x,), as_passes(left), "gpu"), whole) == is_lacking
     assert not lacks(Case(module, (x,), whole, "gpu"), whole)
     assert not lacks(Case(module, (x,), as_passes(left)), whole)
+
+
+def test_passes_for_another_kind_of_machine_do_not_count() -> None:
+    module = parse_module("func.func @main() { func.return }")
+    for_gpu = as_passes("legalize_types{target=gpu},outline_kernels")
+    for_cpu = as_passes("legalize_types,outline_kernels")
+    assert lacks(Case(module, (), for_cpu, "gpu"), for_gpu)
+    assert not lacks(Case(module, (), for_gpu, "gpu"), for_gpu)
+    assert not lacks(Case(module, (), for_cpu, "cpu"), for_cpu)
+
+
+ROWS = """
+func.func @main(%x: tensor<3x2xf32>) -> (tensor<3xf32>, tensor<3xf32>) {
+  %e = pico.unary exp %x : tensor<3x2xf32>
+  %s = pico.reduce add %e axes [1] : tensor<3x2xf32> -> tensor<3xf32>
+  %q = pico.unary sqrt %s : tensor<3xf32>
+  func.return %q, %s : tensor<3xf32>, tensor<3xf32>
+}
+"""
+
+
+def test_a_refusal_of_a_whole_pipeline_does_not_slip_into_one_of_an_incomplete_pipeline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LowerReduce, "apply", lambda self, ctx, op: None)  # pyright: ignore
+    given = case_of(ROWS, *pipeline("cpu"), device="cpu")
+    failure = examine(given)
+    assert failure is not None and isinstance(failure.error, CompileError)
+    small = reduce(given, failure, seconds=20)
+    again = examine(small)
+    assert again is not None and again.alike(failure)
+    assert not missing(small)
+    assert len(small.passes) < len(given.passes)
+    assert count_ops(small.module) < count_ops(given.module)

@@ -13,7 +13,7 @@ from picograd.compiler.pass_list import as_passes
 from picograd.dialects.buffer import DONATED, KernelOp
 from picograd.dialects.dtypes import dtype_of, type_of, uint8
 from picograd.dialects.tensor import CastOp, TensorOp, moves_elements
-from picograd.errors import IndexOutOfRange, PassError
+from picograd.errors import DTypeError, IndexOutOfRange
 from picograd.semantics.evaluate import entry_of, evaluate
 from picograd.semantics.samples import SAMPLES, Sample
 
@@ -60,7 +60,7 @@ def test_every_op_on_narrow_types_is_lowered_or_refused(op: type[TensorOp]) -> N
         run_pipeline(module, as_passes(TO_BUFFERS))
         try:
             run_pipeline(module, as_passes("lower_buffers_to_loops"))
-        except PassError as error:
+        except DTypeError as error:
             assert error.code == "PG717" and not is_legal(sample), (sample, error)
             continue
         verify_module(module)
@@ -94,5 +94,5 @@ def test_a_kernel_that_only_holds_uint8_is_refused() -> None:
           func.return %x : tensor<3xui8>
         }"""
     )
-    with pytest.raises(PassError, match=r"buffer\.kernel holds uint8"):
+    with pytest.raises(DTypeError, match=r"buffer\.kernel holds uint8"):
         run_pipeline(module, as_passes(f"{TO_BUFFERS},lower_buffers_to_loops"))
