@@ -1,7 +1,8 @@
 import pytest
 from xdsl.dialects.arith import ConstantOp, MulfOp
-from xdsl.dialects.builtin import f32
+from xdsl.dialects.builtin import TensorType, f32
 from xdsl.ir import Block, Operation
+from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import DiagnosticException, VerifyException
 
 from picograd.compiler.diagnostics import parse_module
@@ -86,3 +87,51 @@ def test_an_empty_body_is_noticed() -> None:
         op.drop_all_references()
     with pytest.raises((VerifyException, DiagnosticException), match="empty block"):
         verifier.verify(module)
+
+
+KERNEL = """builtin.module {
+  func.func @f(%x: tensor<8xf32>) -> tensor<8xf32> {
+    %y = kernel.fused "k" (%a = %x : tensor<8xf32>) -> (tensor<8xf32>) {
+      %b = pico.binary mul %a, %a : tensor<8xf32>
+      kernel.yield %b : tensor<8xf32>
+    }
+    func.return %y : tensor<8xf32>
+  }
+}"""
+
+
+def test_a_missing_end_is_found_each_time_while_the_rest_is_known() -> None:
+    module, verifier = parse_module(COPY), Verifier()
+    verifier.verify(module)
+    named(module, "loop.yield").detach()
+    for _ in range(2):
+        with pytest.raises((VerifyException, DiagnosticException), match=r"yield|terminat"):
+            verifier.verify(module)
+
+
+@pytest.mark.parametrize("where", ["argument", "yielded"])
+def test_an_op_is_verified_again_when_only_its_body_changed(where: str) -> None:
+    """The kernel's operands and results stay, and what is in it is right on its own."""
+    module, verifier = parse_module(KERNEL), Verifier()
+    verifier.verify(module)
+    argument = named(module, "kernel.fused").regions[0].block.args[0]
+    product = named(module, "pico.binary").results[0]
+    value = argument if where == "argument" else product
+    Rewriter.replace_value_with_new_type(value, TensorType(f32, [9]))
+    if where == "yielded":
+        named(module, "pico.binary").operands = [argument, argument]
+        Rewriter.replace_value_with_new_type(argument, TensorType(f32, [9]))
+    for _ in range(2):
+        with pytest.raises((VerifyException, DiagnosticException)):
+            verifier.verify(module)
+
+
+def test_verification_after_a_change_that_is_right() -> None:
+    module, verifier = parse_module(KERNEL), Verifier()
+    verifier.verify(module)
+    product = named(module, "pico.binary")
+    twice = product.clone()
+    block_of(product).insert_op_after(twice, product)
+    verifier.verify(module)
+    twice.detach()
+    verifier.verify(module)
