@@ -48,7 +48,7 @@ def run_checked(
         check.start()
         run_pipeline(module, passes, instruments=[*instruments, *check.instruments], facts=None)
     except PassError as error:
-        print_table(check.outcome())
+        print_table(check.outcome(), ended=False)
         print(f"picograd: error: {error}", file=sys.stderr)
         return False
     print_table(check.outcome())
@@ -58,8 +58,13 @@ def run_checked(
 _HEADER = ("pass", "of its budget", "elements", "undetermined", "seconds")
 
 
-def print_table(validation: Validation) -> None:
-    """A row for each pass, to standard error: standard output is the module's."""
+def print_table(validation: Validation, *, ended: bool = True) -> None:
+    """A row for each pass, to standard error: standard output is the module's.
+
+    Unless all passes have `ended` well, there is no line that says that all is validated.
+    """
+    if not ended and not validation.checks:
+        return
     rows = [
         (
             check.step,
@@ -74,4 +79,5 @@ def print_table(validation: Validation) -> None:
     for name, *cells in (_HEADER, *rows):
         aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         print("  ".join([name.ljust(widths[0]), *aligned]), file=sys.stderr)
-    print("\n".join(validation.remarks), file=sys.stderr)
+    for line in validation.remarks if ended else validation.doubts:
+        print(line, file=sys.stderr)

@@ -22,12 +22,24 @@ _EXCERPT_WIDTH = 160
 """Characters of a line that an excerpt shows."""
 
 
+_COMMENTS = re.compile(r"//.*")
+
+
 def parse_module(text: str, name: str = "input") -> ModuleOp:
     """The module that the text spells, verified.
 
     Raises ParseFailure with line, column and a caret for malformed text, VerificationError for
     well-formed text that breaks a rule. `name` is what messages call the text, such as a file.
     """
+    if not _COMMENTS.sub("", text).strip():
+        raise ParseFailure(
+            "there is no IR",
+            code="PG601",
+            expected="a module, such as func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> { … }",
+            found="comments only" if text.strip() else "an empty text",
+            hint="`picograd dump` writes modules of functions; docs/levels has the grammars",
+            where=name,
+        )
     try:
         module = Parser(new_context(), text, name).parse_module()
     except ParseError as error:

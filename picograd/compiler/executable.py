@@ -1,6 +1,5 @@
 """Compiling a module for a device, and running what comes out."""
 
-import os
 import threading
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -17,6 +16,7 @@ from picograd.compiler.driver import Instrument, PassRecord, run_pipeline
 from picograd.compiler.dump import Dump
 from picograd.compiler.pass_list import Passes, as_passes
 from picograd.compiler.pipelines import pipeline
+from picograd.compiler.switches import is_on
 from picograd.compiler.validation.validation import (
     Validation,
     ValidationRun,
@@ -258,8 +258,11 @@ def _machine(device: str) -> str:
 
 
 def sanitized() -> bool:
-    """Whether PICOGRAD_SANITIZE asks for every program's calls to be checked."""
-    return os.environ.get(VARIABLE) == "1"
+    """Whether PICOGRAD_SANITIZE asks for every program's calls to be checked.
+
+    Raises OptionError where it says neither yes nor no.
+    """
+    return is_on(VARIABLE)
 
 
 _cache: dict[Hashable, Executable] = {}

@@ -101,3 +101,42 @@ def test_modules_of_every_level(file: str, capsys: pytest.CaptureFixture[str]) -
     for passes in way:
         assert main(["opt", file, "--passes", passes, "--check"]) == 0
         Path(file).write_text(capsys.readouterr().out, encoding="utf-8")
+
+
+CRASH = WRONG_PASS.replace("return build", "1 // 0\n    return build")
+
+
+@pytest.mark.parametrize("before", ["", "canonicalize,"])
+def test_nothing_is_said_to_be_validated_after_a_crash(
+    before: str, file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "cheaper.py"
+    own.write_text(CRASH, encoding="utf-8")
+    passes = f"{before}cheaper"
+    assert main(["opt", file, "--load", str(own), "--passes", passes, "--check"]) == EXIT_WRONG
+    shown = capsys.readouterr().err
+    assert "validated in" not in shown
+    assert "ZeroDivisionError" in shown
+    # The passes before it are right, and are told of.
+    assert ("\ncanonicalize " in shown) == bool(before)
+    assert shown.startswith("pass " if before else "picograd: error: [PG706]")
+
+
+def test_without_passes_nothing_is_validated(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["opt", file, "--check"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "nothing was validated: no pass has run"
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "// only a comment\n"])
+@pytest.mark.parametrize("options", [[], ["--check"], ["--run"]])
+def test_a_file_without_ir(
+    text: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.mlir"
+    empty.write_text(text, encoding="utf-8")
+    assert main(["opt", str(empty), *options]) == 2
+    shown = capsys.readouterr().err
+    assert "[PG601] there is no IR" in shown
+    assert "expected: a module" in shown
+    assert ("comments only" if "//" in text else "an empty text") in shown
+    assert str(empty) in shown

@@ -57,7 +57,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "nn": (("functions",), ("functional", "init"), ("modules", "utils")),
     "compiler": (
-        ("memory_picture", "registry", "spelling", "verifier"),
+        ("memory_picture", "registry", "spelling", "switches", "verifier"),
         ("diagnostics", "pass_list"),
         ("driver", "pipelines"),
         ("dump", "validation"),

@@ -11,7 +11,6 @@ same module is always validated in the same way.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.compiler.driver import Instrument, run_pipeline
 from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.switches import folder_of, is_on_or_folder
 from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.twin import Twin, twin
 from picograd.compiler.validation.validator import PassCheck, Validator
@@ -63,8 +63,15 @@ class Validation:
     def remarks(self) -> list[str]:
         """What was validated and what it took; what the twin could not shrink."""
         where = f" on the twin {self.twin}" if self.twin else ""
-        line = f"validated{where} in {self.seconds:.2f} s, {self.used:.2g} of a budget used at most"
-        lines = [line, *(f"  unlike the module: {remark}" for remark in self.kept)]
+        took = f"{self.seconds:.2f} s, {self.used:.2g} of a budget used at most"
+        if not self.checks:
+            return ["nothing was validated: no pass has run", *self.doubts]
+        return [f"validated{where} in {took}", *self.doubts]
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is to be said against it: what the twin could not shrink, what is undetermined."""
+        lines = [f"  unlike the module: {remark}" for remark in self.kept]
         if self.undecided > CAP:
             lines.append(
                 f"  {self.undecided:.1%} of the elements are undetermined: they say nothing; "
@@ -138,11 +145,13 @@ def is_large(module: ModuleOp) -> bool:
 
 
 def asked_for() -> bool:
-    """Whether PICOGRAD_CHECK asks for validation of all that is compiled."""
-    return os.environ.get(VARIABLE, "") not in ("", "0")
+    """Whether PICOGRAD_CHECK asks for validation of all that is compiled.
+
+    Raises OptionError where it says neither yes nor no, and names no folder.
+    """
+    return is_on_or_folder(VARIABLE)
 
 
 def folder_for_failures() -> Path | None:
     """The folder that PICOGRAD_CHECK names, if it names one."""
-    value = os.environ.get(VARIABLE, "")
-    return None if value in ("", "0", "1") else Path(value)
+    return folder_of(VARIABLE)
