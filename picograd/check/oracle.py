@@ -43,6 +43,7 @@ from picograd.errors import (
     PassError,
     PicogradError,
     PipelineError,
+    RuleError,
     SanitizerError,
     VerificationError,
 )
@@ -139,7 +140,8 @@ def examine(case: Case) -> Failure | None:
 
     A program that a pass or the device refuses (float64 on a GPU, say) is no failure, nor is one
     that passes which the device needs were left out for (`missing`). Raises PipelineError for
-    passes in an order that their declarations forbid.
+    passes in an order that their declarations forbid, and RuleError where an op of the user's own
+    cannot be evaluated.
     """
     return examination(case).failure
 
@@ -154,7 +156,7 @@ def examination(case: Case) -> Examination:
     except ValidationError as error:
         failure = Failure(error.fault, error.step, place.stage, _words(error), error.excess, error)
         return Examination(failure, tuple(watch.checks))
-    except PipelineError:
+    except (PipelineError, RuleError):
         raise
     except REFUSALS as error:
         if _is_refusal(case, error):

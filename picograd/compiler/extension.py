@@ -12,14 +12,16 @@ once, at the top. Programs that were compiled before are compiled again.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from xdsl.ir import Operation
 
+from picograd.compiler.diagnostics import kind_and_message
 from picograd.compiler.executable import clear_cache
 from picograd.dialects import add_op
 from picograd.dialects.tensor import BinaryOp, TensorOp
-from picograd.errors import OptionError
+from picograd.errors import OptionError, PicogradError, RuleError, origin_of
 from picograd.passes.fusion.strides import OPERAND_STRIDES, RESULT_STRIDES
 from picograd.passes.lowering.elements import Rule as LoweringRule
 from picograd.passes.lowering.rules import RULES as LOWERING
@@ -36,6 +38,9 @@ from picograd.semantics.tangents import TANGENTS, elementwise
 from picograd.semantics.tensor import EVALUATE, Array, Precision
 
 EvaluationRule: TypeAlias = Callable[[Any, Sequence[Array], Precision], Array]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _REGISTERED: list[str] = []
 
@@ -78,11 +83,14 @@ def register_elementwise(
             hint="choose another name, or import the module that registers it only once",
         )
     add_op(op)
-    EVALUATE[op] = evaluate
-    BOUNDS[op] = bound
-    GRADIENTS[op] = gradient
-    TANGENTS[op] = gradient if isinstance(gradient, NotDifferentiable) else elementwise(op)
-    LOWERING[op] = lower
+    EVALUATE[op] = told(op.name, "evaluate", evaluate)
+    BOUNDS[op] = told(op.name, "bound", bound)
+    if isinstance(gradient, NotDifferentiable):
+        GRADIENTS[op] = TANGENTS[op] = gradient
+    else:
+        GRADIENTS[op] = told(op.name, "gradient", gradient)
+        TANGENTS[op] = elementwise(op)
+    LOWERING[op] = told(op.name, "lower", lower)
     # What these say of a binary op they say of every op whose elements do not mix.
     BATCHING[op] = BATCHING[BinaryOp]
     OPERATIONS[op] = OPERATIONS[BinaryOp]
@@ -90,6 +98,30 @@ def register_elementwise(
     RESULT_STRIDES[op] = RESULT_STRIDES[BinaryOp]
     _REGISTERED.append(op.name)
     clear_cache()
+
+
+def told(op: str, name: str, rule: Callable[P, R]) -> Callable[P, R]:
+    """A rule of an op whose own exceptions are told as its own: they are nobody else's mistake.
+
+    They become a RuleError that names the op, the rule and the line; picograd's errors stay.
+    """
+
+    @wraps(rule)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return rule(*args, **kwargs)
+        except PicogradError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise RuleError(
+                f"the rule `{name}` of {op} failed: {kind_and_message(error)}",
+                code="PG718",
+                expected="a rule that comes to its end, or raises one of picograd's errors",
+                found=f"an exception at {origin_of(error.__traceback__)}",
+                hint="mend the rule at that line; the exception is the cause of this error",
+            ) from error
+
+    return called
 
 
 def register_rule(op: type[Operation], rule: RewriteRule) -> None:

@@ -72,6 +72,10 @@ class PassError(PicogradError):
     """A pass that failed, or left IR behind that does not verify."""
 
 
+class RuleError(PicogradError):
+    """A rule of an operation that somebody registered: it raised."""
+
+
 class PipelineError(PicogradError):
     """Passes in an order that their levels or requirements forbid."""
 

@@ -102,3 +102,27 @@ def test_a_file_registers_once_however_often_it_is_named(folder: Path) -> None:
     words = ["fuzz", "--load", "right.py", "--cases", "1", "--seed", "0", "--jobs", "1"]
     done = picograd(folder, *words, "--devices", "reference", "--themes", "scalars")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rule", "passage", "command"),
+    [
+        ("evaluate", "operands[0] * operands[0] * operands[0]", "opt module.mlir --run"),
+        ("bound", "rounding(value, dtype, 4, False)", "blame module.mlir --passes cse"),
+        ("lower", "at.element(op.x, index)", "opt module.mlir --passes {}"),
+    ],
+)
+def test_a_rule_that_raises_is_told_as_the_users(
+    rule: str, passage: str, command: str, folder: Path
+) -> None:
+    assert passage in CUBES
+    text = CUBES.replace("OP", "mul").replace(passage, "1 // 0")
+    (folder / "raises.py").write_text(text, encoding="utf-8")
+    lowering = "outline_kernels,lower_kernels_to_buffers,lower_buffers_to_loops"
+    done = picograd(folder, *command.format(lowering).split(), "--load", "raises.py")
+    assert done.returncode != 0
+    line = text.partition("1 // 0")[0].count("\n") + 1
+    assert "[PG718]" in done.stderr, done.stderr
+    assert f"the rule `{rule}` of pico.cube failed: ZeroDivisionError" in done.stderr
+    assert f"raises.py:{line}" in done.stderr
+    assert "bug in picograd" not in done.stderr
