@@ -7,6 +7,7 @@ skipped for a stated reason, and the closing summary counts both. `PICOGRAD_REQU
 are counted in the same way; they run where PyTorch is installed.
 """
 
+import gc
 import importlib.util
 import os
 import zlib
@@ -97,6 +98,17 @@ def no_gpu_test_ran() -> bool:
 def pytest_report_header() -> str:
     profile = settings.get_current_profile_name()
     return f"seeds: PICOGRAD_TEST_SEED={SEED}, Hypothesis profile {profile!r}"
+
+
+def pytest_configure() -> None:
+    # Processes that tests start import six hundred files: compiled once, not by each of them.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish() -> None:
+    """The collected tests stay until the end: the garbage collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

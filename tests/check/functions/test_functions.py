@@ -1,31 +1,33 @@
 """Every row of the table of functions, on every device, eagerly and compiled, against NumPy.
 
-One test runs all cases of a row on one device in one mode; compiled, they are one function, forward
+One test runs the cases of a row on one device in one mode; compiled, they are one function, forward
 and backward. Messages name function, case, inputs, expected and found.
 """
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
 
 import picograd
+from picograd.backends import runtime
 from picograd.check.functions import FUNCTIONS
 from picograd.check.functions.expected import Expected, expect, samples_of
 from picograd.check.functions.judging import differences, report
 from picograd.check.functions.running import Found, call_wrongly, run_compiled, run_eagerly
 from picograd.check.functions.table import Function, base_of, by_name
 from picograd.dialects.literals import Array
-from picograd.errors import PicogradError
+from picograd.errors import DeviceError, PicogradError
 
-# Eagerly every op is a program of its own, and compiling it takes the time: in this mode cpu and
-# gpu run a share of a row's cases, other rows other cases, and none of the rows in place, which
-# are made of others. `make samples` sets PICOGRAD_ALL_CASES=1: everything runs everywhere.
+# Compiling takes the time. The reference runs every case of a row. Compiled, gpu runs half of them,
+# and cpu the others, with those that a GPU has no dtypes for: all of them without a GPU. Eagerly
+# every op is a program of its own, and both run a fifth. Forms in place are functions of other rows
+# and a store: a fourth, compiled only. Other rows run other cases. `make samples` sets
+# PICOGRAD_ALL_CASES=1: everything runs everywhere.
 ALL_CASES = os.environ.get("PICOGRAD_ALL_CASES") == "1"
-SHARES = {"eager": 1, "compiled": 1} if ALL_CASES else {"eager": 5, "compiled": 1}
 ROWS = {row.name: row for row in FUNCTIONS}
 GPU = pytest.mark.gpu
 IN_PLACE_RUNS = {("reference", "eager"), ("cpu", "compiled"), ("gpu", "compiled")}
@@ -56,12 +58,39 @@ def expected_of(name: str) -> list[Expected]:
     return [expect(sample) for sample in samples_of(ROWS[name])]
 
 
-def runnable(row: Function, device: str) -> list[Expected]:
-    """The cases of a row that a device has the dtypes for."""
+@cache
+def has_gpu() -> bool:
+    try:
+        runtime.device("gpu")
+    except DeviceError:
+        return False
+    return True
+
+
+def runnable(row: Function, device: str, mode: str) -> list[Expected]:
+    """The cases of a row that a device runs in a mode, of those that it has the dtypes for."""
     if device in row.devices:
         pytest.skip(f"{row.name} does not run on {device}: {row.devices[device]}")
     every = expected_of(row.name)
-    return every if device != "gpu" else [one for one in every if fits_32_bits(one)]
+    if device == "reference":
+        return every
+    possible = [one for one in every if "gpu" not in row.devices and fits_32_bits(one)]
+    if ALL_CASES:
+        return possible if device == "gpu" else every
+    of_gpu = share(row.name, mode, possible, shift=1) if has_gpu() else []
+    if device == "gpu":
+        return of_gpu
+    if mode == "eager" or row.name.endswith("_"):
+        return share(row.name, mode, every)
+    taken = set(map(id, of_gpu))
+    return [one for one in every if id(one) not in taken] or every
+
+
+def share(name: str, mode: str, cases: Sequence[Expected], shift: int = 0) -> list[Expected]:
+    """Some of the cases of a row, at least one of them, other ones of other rows."""
+    parts = 4 if name.endswith("_") else 5 if mode == "eager" else 2
+    parts = max(1, min(parts, len(cases)))
+    return list(cases[(list(ROWS).index(name) + shift) % parts :: parts])
 
 
 def fits_32_bits(expected: Expected) -> bool:
@@ -79,10 +108,7 @@ def fits_32_bits(expected: Expected) -> bool:
 
 @pytest.mark.parametrize(("name", "device", "mode"), RUNS)
 def test_results_and_gradients(name: str, device: str, mode: str) -> None:
-    cases = runnable(ROWS[name], device)
-    if device != "reference":
-        first = list(ROWS).index(name) + (device == "gpu")
-        cases = cases[first % SHARES[mode] :: SHARES[mode]]
+    cases = runnable(ROWS[name], device, mode)
     samples = [one.sample for one in cases]
     picograd.set_default_device(device)
     found: list[Found] = (run_eagerly if mode == "eager" else run_compiled)(samples)
