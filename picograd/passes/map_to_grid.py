@@ -124,6 +124,10 @@ class MapToGrid(Pass):
 
 def map_kernel(kernel: KernelOp, threads: int) -> None:
     """Map one kernel, with at most `threads` threads where the schedule leaves it open."""
+    for op in kernel.walk():
+        if isinstance(op, ParallelOp) and mapping_of(op) == "threads":
+            # It was meant for a CPU's threads: its iterations are independent, and that is all.
+            del op.properties["mapping"]
     split_full_reductions(kernel)
     for launch in split_into_launches(kernel, LoopFacts()):
         _map_launch(kernel, launch, threads)

@@ -6,7 +6,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.wgsl.barrier_check import check_barriers
 from picograd.backends.wgsl.mapping import nests_in
-from picograd.check.loop_samples import check_passes, linear_relu, the_kernel
+from picograd.check.loop_samples import check_passes, linear_relu, the_kernel, triangle
 from picograd.compiler.diagnostics import parse_module, verify_module
 from picograd.dialects import loop, new_context
 from picograd.dialects.loop_syntax import memref_type
@@ -16,6 +16,7 @@ from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.mapping import launches, reductions
 from picograd.passes.mapping.nests import mapping_of
+from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.tile_loops import TileLoops
 from picograd.semantics.loop import run_kernel
@@ -332,6 +333,14 @@ def test_a_long_full_reduction_has_two_stages(
     y = np.array(np.nan, np.float32)
     run_kernel(kernel, [x, y])
     assert abs(y - x.sum(dtype=np.float64) - 1) <= 2**-24 * 300 * np.abs(x).sum()
+
+
+def test_loops_meant_for_the_threads_of_a_cpu_are_mapped_like_others() -> None:
+    passes = [ParallelizeLoops(serial_below=0, grain=1), MapToGrid(), InsertBarriers()]
+    for text in (linear_relu(9, 11, 5), triangle(12)):
+        kernel = the_kernel(check_passes(text, passes))
+        assert not {m for _, m in _mapped(kernel)} - {"grid", "workgroup", "lanes", ""}
+        check_barriers(kernel)
 
 
 def test_sums_whose_tails_have_other_threads_wait_in_workgroup_memory() -> None:

@@ -195,11 +195,11 @@ class MemoryWriter:
         """Where an access takes place; at the start of its buffer unless `checks` hold."""
         array = self._arrays[op.memref]
         text = self.writer.indices.text
+        if not is_guarded(op):
+            places = zip(op.indices, memref_shape(op.memref.type), strict=True)
+            inside = all(self.writer.facts.within(index, size) for index, size in places)
+            self.in_bounds = self.in_bounds and inside
         if isinstance(array, SharedArray):
-            if not is_guarded(op):
-                places = zip(op.indices, array.shape, strict=True)
-                inside = all(self.writer.facts.within(index, size) for index, size in places)
-                self.in_bounds = self.in_bounds and inside
             offset = self.writer.facts.linearize(op.memref.type, op.indices)
             place = f"select(0i, {text(offset)}, {checks})" if checks else text(offset)
             return f"{array.name}[{place}]"

@@ -67,8 +67,11 @@ def own_parts(alloc: AllocOp, facts: LoopFacts) -> OwnParts | Astray:
     place in the same loops: what one iteration leaves there, the same iteration finds.
     """
     found = accesses(alloc.memref)
-    spreads = [_spread(access, alloc, facts) for access in found]
     shape = tuple(memref_type(alloc.memref).get_shape())
+    if 0 in shape:
+        # Nothing is there, and no access ever takes place.
+        return OwnParts(shape, {access: [Linear.of(0) for _ in shape] for access in found})
+    spreads = [_spread(access, alloc, facts) for access in found]
     for access, spread in zip(found, spreads, strict=True):
         extents = _extents(spread, shape)
         if spread != spreads[0] or extents is None:
@@ -76,10 +79,10 @@ def own_parts(alloc: AllocOp, facts: LoopFacts) -> OwnParts | Astray:
     extents = (_extents(spreads[0], shape) if found else None) or shape
     places: dict[Access, list[Linear]] = {}
     for access, spread in zip(found, spreads, strict=True):
-        places[access] = _places(access, alloc, spread, facts)
+        places[access] = _places(access, alloc, spread, extents, facts)
         for axis, place in enumerate(places[access]):
             is_spread = any(spread.strides[axis])
-            if not _holds(access, axis, place, extents[axis], facts, is_spread=is_spread):
+            if not _holds(access, place, extents[axis], facts, is_spread=is_spread):
                 return _whole(found, alloc, facts, shape) or Astray(access)
     return OwnParts(extents, places)
 
@@ -136,25 +139,32 @@ def _extents(spread: _Spread, shape: Sequence[int]) -> tuple[int, ...] | None:
     return tuple(extents) if told_apart else None
 
 
-def _places(access: Access, alloc: AllocOp, spread: _Spread, facts: LoopFacts) -> list[Linear]:
+def _places(
+    access: Access, alloc: AllocOp, spread: _Spread, extents: Sequence[int], facts: LoopFacts
+) -> list[Linear]:
     """The places of an access in its thread's part."""
     counters = _thread_counters(access, alloc, facts)
     places: list[Linear] = []
-    for index, strides in zip(access.indices, spread.strides, strict=True):
+    for index, strides, extent in zip(access.indices, spread.strides, extents, strict=True):
         place = facts.expand(index)
         for counter, stride in zip(counters, strides, strict=True):
             place = place - Linear.of(counter) * stride
-        places.append(facts.contract(place) if any(strides) or place.is_constant else index)
+        known = place.is_constant and 0 <= place.constant < extent
+        places.append(facts.contract(place) if any(strides) or known else index)
     return places
 
 
 def _holds(
-    access: Access, axis: int, place: Linear, extent: int, facts: LoopFacts, *, is_spread: bool
+    access: Access, place: Linear, extent: int, facts: LoopFacts, *, is_spread: bool
 ) -> bool:
-    """Whether a place lies in the own part. One that is tested may leave an axis of the buffer."""
+    """Whether a place lies in the own part.
+
+    Along an axis that is not shared out it does, by the laws of the IR: unless it is constant, that
+    need not be proved.
+    """
+    if not is_spread:
+        return is_guarded(access) or not place.is_constant or 0 <= place.constant < extent
     lanes = tile_shape(access.result.type if isinstance(access, LoadOp) else access.value.type)
-    if not is_spread and (is_guarded(access) or facts.within(access.indices[axis], extent, lanes)):
-        return True
     return facts.within(place, extent, lanes)
 
 
@@ -172,8 +182,8 @@ def _whole(
         expanded = [facts.expand(index) for index in access.indices]
         leaves = {_variable(leaf) for index in expanded for leaf in index.leaves()}
         held = all(
-            _holds(access, axis, index, extent, facts, is_spread=False)
-            for axis, (index, extent) in enumerate(zip(access.indices, shape, strict=True))
+            _holds(access, index, extent, facts, is_spread=False)
+            for index, extent in zip(access.indices, shape, strict=True)
         )
         alike = expanded == expected and _thread_loops(access, alloc) == loops
         if not held or not alike or leaves & changing:

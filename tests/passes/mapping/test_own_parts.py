@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from picograd.compiler.diagnostics import parse_module
-from picograd.dialects.affine import Leaf, LinearLike
+from picograd.dialects.affine import Leaf, Linear, LinearLike
 from picograd.dialects.loop import AllocOp, KernelOp, ParallelOp
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.own_parts import Astray, OwnParts, own_parts
@@ -94,6 +94,33 @@ def test_each_thread_has_its_part(bodies: tuple[str, ...], extents: tuple[int, .
 )
 def test_what_threads_share_has_no_parts(bodies: tuple[str, ...]) -> None:
     assert isinstance(parts_of(kernel(*bodies)), Astray)
+
+
+def test_an_index_into_a_whole_axis_needs_no_proof_but_a_constant_one_is_looked_at() -> None:
+    # %i is 0 or 4 and below 4: it is 0, which bounds alone do not tell.
+    loop = "%i = %i0 to min(%i0 + 4, 4) step 4"
+    assert isinstance(parts_of(kernel(threads(loop, "%i + %l, 0", "0 to 12"))), OwnParts)
+    assert isinstance(parts_of(kernel(threads(loop, "12, 0"))), Astray)
+
+
+def test_an_empty_buffer_has_empty_parts() -> None:
+    empty = 'memref<3x0xf32, "private">'
+    found = kernels(
+        parse_module(f"""
+loop.kernel @k() {{
+  loop.parallel %i0 = 0 to 12 mapping grid {{
+    %p = loop.alloc : {empty}
+    loop.parallel (%i, %j) = (0, 0) to (3, 0) mapping workgroup {{
+      %v = loop.load %p[2, %j] : {empty}
+      loop.store %v, %p[%i, 0] : f32, {empty}
+    }}
+  }}
+}}""")
+    )[0]
+    parts = parts_of(found)
+    assert isinstance(parts, OwnParts)
+    assert parts.extents == (3, 0)
+    assert all(place == [Linear.of(0)] * 2 for place in parts.places.values())
 
 
 def test_random_parts_belong_to_one_thread_each() -> None:
