@@ -15,9 +15,9 @@ from picograd.check.oracle import Case, Failure, rest_from
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.fault import Fault
-from picograd.compiler.validation.inputs import draw_inputs
 from picograd.compiler.validation.resize import first_elements
 from picograd.compiler.validation.signature import signature_of
+from picograd.compiler.validation.single_nans import sets_of_inputs
 from picograd.compiler.validation.twin import twin
 from picograd.compiler.validation.validation import is_large
 from picograd.errors import PicogradError
@@ -71,6 +71,6 @@ def twins(case: Case) -> Iterator[OnTwin]:
         return
     types = signature_of(entry_of(small.module)).inputs
     cut = [first_elements(a, type.get_shape()) for a, type in zip(case.inputs, types, strict=True)]
-    for inputs in (cut, *draw_inputs(small.module, 0)):
+    for inputs in (cut, *sets_of_inputs(small.module, 0)):
         shrunk = replace(case, module=small.module, inputs=tuple(inputs), passes=small.passes)
         yield OnTwin(shrunk, replace(case, passes=passes))

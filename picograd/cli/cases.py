@@ -23,7 +23,7 @@ from picograd.cli.values import seed
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.registry import Registry
-from picograd.compiler.validation.inputs import draw_inputs
+from picograd.compiler.validation.single_nans import sets_of_inputs
 from picograd.dialects.literals import Array
 
 
@@ -75,7 +75,7 @@ def read_given(arguments: argparse.Namespace) -> Given:
         return _replayed(arguments, text, name)
     known = load_passes(arguments.load)  # before the module, which may hold ops of theirs
     module = parse_module(text, name)
-    inputs = draw_inputs(module, arguments.seed)
+    inputs = sets_of_inputs(module, arguments.seed)
     return _given(arguments, device, module, inputs, str(arguments.seed), known)
 
 

@@ -59,6 +59,11 @@ class Bounded:
         return (self.error > 0) & (self.magnitude <= self.error)
 
     @property
+    def surely_nan(self) -> Array:
+        """Floats that are NaN on every device, whatever else is not known."""
+        return np.isnan(self.value) & ~(self.doubtful | self.lost)
+
+    @property
     def magnitude(self) -> Array:
         return np.abs(self.value)
 
@@ -140,16 +145,22 @@ def settle(
     *,
     lost: Mask = False,
     doubtful: Mask = False,
+    sure: Mask = False,
     peak: Array | None = None,
     nonfinite: bool = True,
 ) -> Bounded:
     """A float result in its dtype's range.
+
+    `sure` marks elements with an operand that is surely NaN: what is NaN then is so for certain,
+    though other operands may be lost or doubtful.
 
     Numbers beyond the range are infinite, those that may be (or whose intermediate results may be:
     `peak`) are lost; tiny ones may be flushed to zero; infinities and NaN are exact. With
     `nonfinite=False` a device need not have infinities and NaN at all, so they are lost.
     """
     largest, tiny = largest_number(dtype), smallest_number(dtype)
+    known = np.asarray(sure) & np.isnan(value)
+    lost, doubtful = np.asarray(lost) & ~known, np.asarray(doubtful) & ~known
     error = np.where((error > 0) | ((value != 0) & (np.abs(value) < tiny)), error + tiny, error)
     with np.errstate(all="ignore"):
         over = np.abs(value) - error > largest * (1.0 + unit_roundoff(dtype))

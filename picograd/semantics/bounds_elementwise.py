@@ -28,6 +28,7 @@ from picograd.semantics.accuracy import Accuracy
 from picograd.semantics.bounded import (
     Array,
     Bounded,
+    Mask,
     Terms,
     discrete,
     rounding,
@@ -120,7 +121,7 @@ def unary(op: UnaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bound
     error = error + rounding(value, dtype, accuracy.ulps_of(kind), x.error == 0)
     error = error + _argument_error(kind, x, value, op, accuracy)
     error = error + np.where(np.isfinite(value), accuracy.absolute_of(kind), 0.0)
-    return _finish(op, value, error, lost, x.doubtful, accuracy)
+    return _finish(op, value, error, lost, x.doubtful, accuracy, x.surely_nan)
 
 
 def _argument_error(
@@ -140,6 +141,7 @@ def _finish(
     lost: Array,
     doubtful: Array,
     accuracy: Accuracy,
+    sure: Mask = False,
 ) -> Bounded:
     return settle(
         value,
@@ -147,6 +149,7 @@ def _finish(
         accuracy.dtype_of(op.result.type),
         lost=lost,
         doubtful=doubtful,
+        sure=sure,
         nonfinite=accuracy.nonfinite,
     )
 
@@ -192,10 +195,12 @@ def binary(op: BinaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
     if not a.is_float:
         return discrete(value, doubtful)
     lost = a.lost | b.lost
+    # A power may lose a NaN: x to the 0 is 1.
+    sure = False if kind == BinaryKind.POW else a.surely_nan | b.surely_nan
     dtype = accuracy.dtype_of(op.result.type)
     if kind in (BinaryKind.MAXIMUM, BinaryKind.MINIMUM):
         error = np.maximum(a.error, b.error)
-        return _finish(op, value, error, lost, doubtful, accuracy)
+        return _finish(op, value, error, lost, doubtful, accuracy, sure)
     if kind in (BinaryKind.FLOORDIV, BinaryKind.REMAINDER):
         return _division_with_floor(op, a, b, value, accuracy)
     exact_operands = (a.error == 0) & (b.error == 0)
@@ -218,7 +223,7 @@ def binary(op: BinaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         terms = sum_of_two(a, b)
         if terms.count > 2:  # else there is but one order
             error = np.maximum(error, error_in_any_order(terms, dtype))
-    return replace(_finish(op, value, error, lost, doubtful, accuracy), terms=terms)
+    return replace(_finish(op, value, error, lost, doubtful, accuracy, sure), terms=terms)
 
 
 def _division_with_floor(

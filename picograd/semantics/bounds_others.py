@@ -174,8 +174,9 @@ def reduce(op: ReduceOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         lost = lost | ((underflows < tiny) & (value != 0))
         lost = lost | (infinite & any_along(x.straddles_zero, axes))
     result = settle(
-        value, error, dtype, lost=lost, doubtful=lost, peak=peak, nonfinite=accuracy.nonfinite
-    )
+        value, error, dtype, lost=lost, doubtful=lost, sure=any_along(x.surely_nan, axes),
+        peak=peak, nonfinite=accuracy.nonfinite,
+    )  # fmt: skip
     return replace(result, terms=terms)
 
 
@@ -243,8 +244,9 @@ def matmul(op: MatmulOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         | np.swapaxes(_unsure_infinity(_transposed(b), _transposed(a)), -1, -2)
     )
     result = settle(
-        value, error, dtype, lost=lost, doubtful=lost, peak=total + error,
-        nonfinite=accuracy.nonfinite,
+        value, error, dtype, lost=lost, doubtful=lost,
+        sure=_rows_or_columns(a.surely_nan, b.surely_nan),
+        peak=total + error, nonfinite=accuracy.nonfinite,
     )  # fmt: skip
     return replace(result, terms=terms)
 

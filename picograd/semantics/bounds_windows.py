@@ -34,8 +34,11 @@ def convolution(op: ConvolutionOp, operands: Sequence[Bounded], accuracy: Accura
     # An infinity times a factor of unknown sign; the zeros around x are known to be zeros.
     lost |= _both(op, ~np.isfinite(x.value), w.straddles_zero)
     lost |= _both(op, x.straddles_zero, ~np.isfinite(w.value))
+    # What a NaN of w meets beside x may be left out.
+    sure = _both(op, x.surely_nan, np.ones(w.value.shape))
+    sure |= _both(op, np.ones(x.value.shape), w.surely_nan)
     result = settle(
-        value, error, dtype, lost=lost, doubtful=lost, peak=total + error,
+        value, error, dtype, lost=lost, doubtful=lost, sure=sure, peak=total + error,
         nonfinite=accuracy.nonfinite,
     )  # fmt: skip
     return replace(result, terms=terms)

@@ -489,3 +489,53 @@ def test_errors_of_operands_move_results_no_farther_than_the_bound(
                 near = found == bound.value
             assert (near | ~sure).all(), sample
     assert determined > 0 or absolute > 0.5
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_what_is_surely_nan_is_nan_whatever_is_lost(op: type[TensorOp]):
+    """With NaN in some operands, and others of which nothing is known: those may be anything."""
+    rng = np.random.default_rng(12)
+    for sample in SAMPLES[op]:
+        instance = next(o for o in sample.module().walk() if isinstance(o, op))
+        operands: list[Bounded] = []
+        for array in sample.inputs:
+            given = exact(array)
+            if given.is_float:
+                nan, lost = rng.random((2, *array.shape)) < 0.2
+                value = np.where(nan, np.nan, given.value)
+                given = Bounded(value, np.where(lost & ~nan, np.inf, 0.0), lost & ~nan)
+            operands.append(given)
+        with np.errstate(all="ignore"):
+            bound = BOUNDS[op](instance, operands, CPU)
+            sure = ~bound.doubtful & ~bound.lost
+            for _ in range(6):
+                anything = [rng.choice([0.0, -2.5, 3e30, np.inf], x.value.shape) for x in operands]
+                moved = [
+                    np.where(np.isinf(x.error), other, x.value) if x.is_float else x.value
+                    for x, other in zip(operands, anything, strict=True)
+                ]
+                found = evaluate_op(instance, moved, "float64")
+                if bound.is_float:
+                    assert (np.isnan(found) | ~np.isnan(bound.value) | ~sure).all(), sample
+
+
+DIVISIONS = """
+func.func @main(%x: tensor<3xf32>, %y: tensor<3xf32>) -> (tensor<3xf32>, tensor<f32>) {
+  %q = pico.binary div %x, %y : tensor<3xf32>
+  %s = pico.reduce add %q axes [0] : tensor<3xf32> -> tensor<f32>
+  func.return %q, %s : tensor<3xf32>, tensor<f32>
+}
+"""
+
+
+def test_a_nan_below_the_line_is_no_doubt():
+    module = Parser(new_context(), DIVISIONS).parse_module()
+    x, y = np.array([[1, 2, 3], [0.5, np.nan, 4]], np.float32)
+    quotient, total = analyse(module, [x, y])
+    for bound in (quotient, total):
+        assert not bound.lost.any() and not bound.doubtful.any()
+    assert np.isnan(quotient.value).tolist() == [False, True, False] and np.isnan(total.value)
+    # The same where a sum has a term of which nothing is known: 1 / ±0.
+    y[0] = 0.0
+    quotient, total = analyse(module, [x, y])
+    assert not quotient.lost[1] and not total.lost and np.isnan(total.value)

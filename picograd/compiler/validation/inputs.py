@@ -123,7 +123,8 @@ def _made_smaller(function: FuncOp, inputs: list[Array]) -> list[Array]:
         return inputs
     best, least = inputs, np.inf
     for scale in _SCALES:
-        smaller = [(a * scale).astype(a.dtype) if is_float_array(a) else a for a in inputs]
+        # What NumPy computes of an array of rank 0 is none any more.
+        smaller = [np.asarray(a * scale, a.dtype) if is_float_array(a) else a for a in inputs]
         try:
             found = expect(function, [array.copy() for array in smaller], CPU)
         except IndexOutOfRange:
@@ -144,7 +145,7 @@ def _made_positive(function: FuncOp, inputs: list[Array], share: float) -> list[
             break
         if is_float_array(array):
             other = [*inputs]
-            other[number] = np.abs(array)
+            other[number] = np.asarray(np.abs(array))
             better = _finite_share(function, other)
             if better is not None and better > share:
                 inputs, share = other, better

@@ -20,7 +20,7 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd.compiler.driver import PassRecord
 from picograd.compiler.validation.error import ValidationError, in_one_line
 from picograd.compiler.validation.fault import Fault
-from picograd.compiler.validation.inputs import draw_inputs, input_types
+from picograd.compiler.validation.inputs import input_types
 from picograd.compiler.validation.launches import KnownLaunches
 from picograd.compiler.validation.record import Record
 from picograd.compiler.validation.signature import (
@@ -29,6 +29,7 @@ from picograd.compiler.validation.signature import (
     signature_of,
     undeclared_donation,
 )
+from picograd.compiler.validation.single_nans import sets_of_inputs
 from picograd.compiler.validation.subject import Finding, Judgement, Subject
 from picograd.dialects.literals import Array
 from picograd.passes.base import Pass, level_of
@@ -68,7 +69,7 @@ class Validator:
     """An instrument that evaluates the module before and after every pass.
 
     `root` is the module before the first pass, at any level. `inputs` are sets of arrays for its
-    entry function; by default they are drawn (see `draw_inputs`), as those of its other functions
+    entry function; by default they are drawn (`sets_of_inputs`), as those of its other functions
     always are. `after` raises ValidationError at the first pass that does anything wrong.
     """
 
@@ -107,7 +108,7 @@ class Validator:
             count = len(input_types(function))
             fits = self._given is not None and all(len(own) == count for own in self._given)
             given = self._given if function is entry and fits else None
-            sets = draw_inputs(function, self.seed) if given is None else given
+            sets = sets_of_inputs(function, self.seed) if given is None else given
             self._signatures[name] = signature_of(function)
             self._names[name] = [a.name_hint or f"arg{a.index}" for a in function.args]
             self._subjects[name] = [

@@ -124,3 +124,17 @@ def test_floats_are_small_where_bounds_would_explode() -> None:
         (result,) = expect(entry_of(module), draw_inputs(module, seed)[0], CPU)
         assert result.doubtful.mean() <= 0.1
         assert np.isfinite(result.error).mean() >= 0.9
+
+
+@pytest.mark.parametrize("op", ["sqrt", "exp"])
+def test_inputs_of_rank_0_are_arrays_and_have_special_values_too(op: str) -> None:
+    text = f"""func.func @main(%x: tensor<f32>, %y: tensor<f32>) -> (tensor<f32>, tensor<f32>) {{
+      %a = pico.unary {op} %x : tensor<f32>
+      %b = pico.unary {op} %y : tensor<f32>
+      func.return %a, %b : tensor<f32>, tensor<f32>
+    }}"""
+    for seed in range(8):
+        sets = draw_inputs(parse_module(text), seed)
+        assert all(isinstance(array, np.ndarray) for arrays in sets for array in arrays)
+        ordinary, special = sets[0], sets[1]
+        assert [a.tobytes() for a in ordinary] != [a.tobytes() for a in special]
