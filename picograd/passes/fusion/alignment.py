@@ -17,9 +17,8 @@ from typing import TypeAlias
 
 from xdsl.ir import SSAValue
 
-from picograd.dialects.dtypes import type_of
 from picograd.dialects.tensor import TensorOp
-from picograd.passes.fusion.body import Body
+from picograd.passes.fusion.body import Body, Shapes
 from picograd.passes.fusion.strides import (
     OPERAND_STRIDES,
     RESULT_STRIDES,
@@ -36,13 +35,20 @@ class Alignment:
     """How the values of a body lie in its rows."""
 
     rows: int
+    shapes: Shapes
     strides: dict[SSAValue, Strides] = field(default_factory=dict[SSAValue, Strides])
+    _covering: dict[SSAValue, bool] = field(default_factory=dict[SSAValue, bool])
 
     def covers_rows(self, value: SSAValue) -> bool:
         """Whether a value has an element, or several, for each row: then it is computed once."""
-        axes = self.row_axes(value)
-        if axes is None:
+        if value not in self.strides:
             return False
+        if value not in self._covering:  # strides, once known, stay
+            self._covering[value] = self._covers_rows(value)
+        return self._covering[value]
+
+    def _covers_rows(self, value: SSAValue) -> bool:
+        axes = self.row_axes(value) or ()
         step = 1
         for stride, size in reversed(axes):
             if stride != step:
@@ -55,7 +61,7 @@ class Alignment:
         strides = self.strides.get(value)
         if strides is None:
             return None
-        shape = type_of(value).get_shape()
+        shape = self.shapes[value]
         return tuple(
             sorted(
                 (
@@ -80,16 +86,17 @@ def _align(body: Body) -> Alignment:
     reductions = body.reductions
     results = body.results
     anchors = [op.result for op in reductions] if reductions else list(results)
-    alignment = Alignment(rows=_size(anchors[0]))
+    shapes = body.shapes
+    alignment = Alignment(prod(shapes[anchors[0]]), shapes)
     solver = _Solver(body, alignment)
     for anchor in anchors:
-        if _size(anchor) != alignment.rows:
+        if prod(shapes[anchor]) != alignment.rows:
             raise Misaligned
-        solver.state(anchor, row_major(type_of(anchor).get_shape()))
+        solver.state(anchor, row_major(shapes[anchor]))
     solver.solve()
     for value in results:
         if value not in alignment.strides:
-            solver.state(value, _leading_rows(value, alignment.rows))
+            solver.state(value, _leading_rows(shapes[value], alignment.rows))
             solver.solve()
     _check(body, alignment, results)
     return alignment
@@ -102,21 +109,16 @@ def _check(body: Body, alignment: Alignment, results: Sequence[SSAValue]) -> Non
         raise Misaligned
     if len({alignment.row_axes(value) for value in results}) > 1:
         raise Misaligned
-    if body.products and any(_size(value) != alignment.rows for value in results):
+    if body.products and any(prod(body.shapes[value]) != alignment.rows for value in results):
         raise Misaligned
 
 
-def _leading_rows(value: SSAValue, rows: int) -> Strides:
+def _leading_rows(shape: tuple[int, ...], rows: int) -> Strides:
     """Strides of a value that nothing ties to the others: its leading axes are the rows."""
-    shape = type_of(value).get_shape()
     for rank in range(len(shape) + 1):
         if prod(shape[:rank]) == rows:
             return (*row_major(shape[:rank]), *((None,) * (len(shape) - rank)))
     raise Misaligned
-
-
-def _size(value: SSAValue) -> int:
-    return prod(type_of(value).get_shape())
 
 
 class _Solver:
@@ -133,9 +135,9 @@ class _Solver:
 
     def state(self, value: SSAValue, strides: Strides) -> None:
         """Note how a value lies in the rows. Raises Misaligned when that contradicts."""
-        shape = type_of(value).get_shape()
+        shape = self._alignment.shapes[value]
         exact = tuple(
-            None if size == 1 else stride for size, stride in zip(shape, strides, strict=True)
+            [None if size == 1 else stride for size, stride in zip(shape, strides, strict=True)]
         )
         known = self._alignment.strides.setdefault(value, exact)
         if known != exact:

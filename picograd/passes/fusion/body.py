@@ -9,6 +9,7 @@ from functools import cached_property
 
 from xdsl.ir import Block, BlockArgument, OpResult, SSAValue
 
+from picograd.dialects.dtypes import type_of
 from picograd.dialects.kernel import FusedOp
 from picograd.dialects.literals import splat_value
 from picograd.dialects.tensor import (
@@ -23,6 +24,14 @@ from picograd.dialects.tensor import (
     TensorOp,
 )
 from picograd.passes.outline_kernels import is_free
+
+
+class Shapes(dict[SSAValue, tuple[int, ...]]):
+    """The shapes of values, each taken from its type once."""
+
+    def __missing__(self, value: SSAValue) -> tuple[int, ...]:
+        shape = self[value] = type_of(value).get_shape()
+        return shape
 
 
 class Contents:
@@ -40,7 +49,10 @@ class Contents:
 class Body:
     """Ops in order; `outputs` are the results to provide, as the kernels around them call them."""
 
-    def __init__(self, kernels: Sequence[Contents], outputs: Sequence[SSAValue]) -> None:
+    def __init__(
+        self, kernels: Sequence[Contents], outputs: Sequence[SSAValue], shapes: Shapes
+    ) -> None:
+        self.shapes = shapes
         self.kernels = tuple(contents.kernel for contents in kernels)
         self.outputs = tuple(outputs)
         self._inputs_of: dict[Block, tuple[SSAValue, ...]] = {}

@@ -51,6 +51,9 @@ _BINARY = {
     BinaryKind.POW: 32,
 }
 
+_REDUCING = (ReduceOp, ArgReduceOp, MatmulOp, ConvolutionOp)
+_PARTLY_READING = (PadOp, ConcatOp)
+
 
 def cost_of(op: TensorOp) -> int:
     """The cost of one element of an op's result."""
@@ -81,29 +84,32 @@ def repeated_work(body: Body, alignment: Alignment) -> int:
     A value that lies in the rows is computed once for each row, whoever reads it; others are
     computed anew by each reader, as often as it is computed itself.
     """
+    shapes = body.shapes
     demand: dict[SSAValue, int] = {}
     for value in body.results:
-        demand[value] = elements(value)
+        demand[value] = prod(shapes[value])
     repeated = 0
     for op in reversed(body.ops):
         wanted = demand.get(op.result, 0)
+        once = prod(shapes[op.result])
         if alignment.covers_rows(op.result):
-            wanted = elements(op.result)
-        repeated += max(0, wanted - elements(op.result)) * cost_of(op)
+            wanted = once
+        if wanted > once:
+            repeated += (wanted - once) * cost_of(op)
         for operand in body.operands(op):
-            demand[operand] = demand.get(operand, 0) + _wanted_of(op, operand, wanted)
+            # How many elements of the operand these elements of the result ask for.
+            asked = wanted
+            if type(op) in _REDUCING:
+                asked = prod(shapes[operand])
+            elif type(op) in _PARTLY_READING:
+                asked = wanted * prod(shapes[operand]) // max(1, once)
+            demand[operand] = demand.get(operand, 0) + asked
     return repeated
-
-
-def _wanted_of(op: TensorOp, operand: SSAValue, wanted: int) -> int:
-    """How many elements of an operand `wanted` elements of the result ask for."""
-    if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp | ConvolutionOp):
-        return elements(operand)
-    if isinstance(op, PadOp | ConcatOp):
-        return wanted * elements(operand) // max(1, elements(op.result))
-    return wanted
 
 
 def traffic_of(body: Body) -> int:
     """The cost of moving a body's inputs and outputs between memory and the core."""
-    return READ * sum(map(elements, body.inputs)) + WRITE * sum(map(elements, body.outputs))
+    shapes = body.shapes
+    read = sum(prod(shapes[value]) for value in body.inputs)
+    written = sum(prod(shapes[value]) for value in body.outputs)
+    return READ * read + WRITE * written

@@ -10,7 +10,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import OpResult, SSAValue
 
 from picograd.dialects.kernel import FusedOp
-from picograd.passes.fusion.body import Body, Contents
+from picograd.passes.fusion.body import Body, Contents, Shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Graph:
         self.terminator = terminator
         self.kernels = [op for op in block.ops if isinstance(op, FusedOp)]
         self._contents = [Contents(kernel) for kernel in self.kernels]
+        self._shapes = Shapes()
         self._bodies: dict[tuple[frozenset[int], tuple[SSAValue, ...]], Body] = {}
         self.returned: frozenset[SSAValue] = frozenset(terminator.operands)
         position = {kernel: index for index, kernel in enumerate(self.kernels)}
@@ -112,7 +113,9 @@ class Graph:
                         outputs.append(value)
         key = (members, tuple(outputs))
         if key not in self._bodies:
-            self._bodies[key] = Body([self._contents[index] for index in sorted(members)], outputs)
+            self._bodies[key] = Body(
+                [self._contents[index] for index in sorted(members)], outputs, self._shapes
+            )
         return self._bodies[key]
 
     def would_cycle(self, a: Group, b: Group) -> bool:
