@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from picograd.backends.runtime import device as find_device
-from picograd.check.fuzz.examiner import ALL_THEMES
+from picograd.check.fuzz.examiner import ALL_THEMES, themes_for
 from picograd.check.fuzz.findings import Findings, kind_of
-from picograd.check.fuzz.front_end import FRONT_END
 from picograd.check.fuzz.session import Session
 from picograd.check.fuzz.worker import Settings
 from picograd.check.oracle import examination
@@ -21,7 +20,7 @@ from picograd.cli.display import print_table
 from picograd.cli.files import UsageError, load_python, read_text
 from picograd.cli.own_passes import add_load_option, load_passes
 from picograd.cli.values import new_file, new_folder, seed
-from picograd.compiler.pass_list import as_passes
+from picograd.compiler.pass_list import Pipeline, as_passes
 
 EXIT_FOUND = 1
 _MINUTES = 5.0
@@ -42,7 +41,8 @@ def add_parser(commands: Commands) -> None:
         "--passes",
         default="",
         metavar="LIST",
-        help="run these passes in every case, where they may stand; by default all come by chance",
+        help="run these passes in every case, where they may stand, on programs that they change; "
+        "of those in loaded files no others run; by default all come by chance",
     )
     add_load_option(parser)
     parser.add_argument(
@@ -134,7 +134,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     for name in devices:
         find_device(name)  # one that is absent is reported before anything runs
     loads = tuple(str(Path(file).resolve()) for file in arguments.load)
-    as_passes(arguments.passes, load_passes(loads))
+    wanted = as_passes(arguments.passes, load_passes(loads))
     return Settings(
         seed=secrets.randbelow(2**31) if arguments.seed is None else arguments.seed,
         devices=devices,
@@ -142,15 +142,15 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         passes=arguments.passes,
         loads=loads,
         case_seconds=arguments.case_seconds,
-        themes=_themes(arguments),
+        themes=_themes(arguments, wanted),
     )
 
 
-def _themes(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """What the programs are about; those of the front end say nothing about passes by name."""
+def _themes(arguments: argparse.Namespace, wanted: Pipeline) -> tuple[str, ...]:
+    """What the programs are about."""
     if arguments.themes:
         return _words(arguments.themes, "--themes", ALL_THEMES)
-    return tuple(name for name in ALL_THEMES if name != FRONT_END or not arguments.passes)
+    return themes_for(wanted)
 
 
 def _words(text: str, option: str, known: Iterable[str]) -> tuple[str, ...]:
@@ -179,6 +179,8 @@ def report(session: Session) -> None:
             if name != "failures"
         ],
     )
+    for name, times in counts.tables["named"].items():
+        print(f"{name} changed {times:,} of {session.programs:,} programs")
     for complaint in session.complaints:
         print(f"fuzz: {complaint}", file=sys.stderr)
     for kind, file in session.findings.files.items():

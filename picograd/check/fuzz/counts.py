@@ -12,6 +12,7 @@ TABLES = (
     "flavours",
     "passes",  # runs of passes, by name
     "changed",  # of those: the ones that changed their module
+    "named",  # programs that they changed, by pass that every case shall run
     "rules",  # applications of rewrites, by name
     "kernels",  # that were run, by device
     "ops",  # of programs, by class, kind and dtype

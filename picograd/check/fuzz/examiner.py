@@ -8,21 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from shlex import quote
 from typing import TypeAlias
 
 from xdsl.ir import Operation
 
+from picograd.check.fuzz.choosing import Chooser
 from picograd.check.fuzz.counts import Counts
 from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.front_end import FRONT_END, FrontEndProgram, complaints, draw_front_end
 from picograd.check.fuzz.programs import (
     THEMES,
     Program,
-    draw_program,
     fits_32_bits,
     rng_of,
 )
-from picograd.check.fuzz.routes import Scope, draw_route, kinds_of_machines
+from picograd.check.fuzz.routes import Scope, Watch, kinds_of_machines
 from picograd.check.oracle import Case, Examination, Failure, examination, reason_of
 from picograd.check.replay import Expected, Replay
 from picograd.compiler.executable import clear_cache
@@ -37,6 +38,12 @@ from picograd.semantics.evaluate import entry_of
 
 ALL_THEMES = (*THEMES, FRONT_END)
 """What programs may be about, in turn."""
+
+
+def themes_for(wanted: Pipeline) -> tuple[str, ...]:
+    """What they are about by default: those of the front end say nothing about passes by name."""
+    return tuple(THEMES) if wanted else ALL_THEMES
+
 
 SHARE_CHECKED = 0.25
 """Of the cases on devices, so many run with checks of their memory."""
@@ -54,7 +61,12 @@ class Plan:
 
     def name_of(self, number: int, device: str) -> str:
         """How to repeat a case: options of `picograd fuzz`."""
-        return f"--seed {self.seed} --only {number} --devices {device}"
+        words = [f"--seed {self.seed} --only {number} --devices {device}"]
+        if self.scope.wanted:
+            words.append(f"--passes {quote(str(self.scope.wanted))}")
+        if self.themes != themes_for(self.scope.wanted):
+            words.append(f"--themes {quote(','.join(self.themes))}")
+        return " ".join(words)
 
 
 @dataclass
@@ -85,44 +97,67 @@ class Examiner:
     def __init__(self, plan: Plan, running: Path | None = None) -> None:
         self.plan = plan
         self.running = running
+        self._chooser = Chooser(plan.seed, plan.themes, plan.scope, self._probing)
 
     def examine(self, number: int) -> tuple[Counts, list[Failed]]:
         """Run one program on all devices: what was seen, and the cases that failed."""
         counts, failures = Counts(), list[Failed]()
         if self.plan.themes[number % len(self.plan.themes)] == FRONT_END:
             return self._front_end(number)
-        program = draw_program(self.plan.seed, number, self.plan.themes)
+        plan = self.plan
+        program = self._chooser.program(number)
         _count_program(counts, program)
         small = fits_32_bits(program)
         kinds = kinds_of_machines(wide_integers=not small, doubles=float64 in program.dtypes)
-        for device in self.plan.scope.devices:
+        changed = set[str]()
+        for device in plan.scope.devices:
             counts.count("cases", device)
             if device not in ("reference", *kinds):
                 counts.count("refused", f"{device}: int64 beyond 32 bits, or float64")
                 continue
-            found = self._on(device, program, kinds, counts)
+            found = self._on(device, program, kinds, counts, changed)
             if found is not None:
                 failures.append(found)
+        for name in dict.fromkeys(step.name for step in plan.scope.wanted):
+            counts.count("named", name, int(name in changed))
         clear_cache()
         return counts, failures
 
+    def _probing(self, program: Program) -> Watch:
+        """Writes down which pass is tried on a program, in search of one that it changes."""
+        case = Case(program.module, program.inputs, Pipeline())
+        return self._note(program.number, case).passes
+
+    def _note(self, number: int, case: Case) -> _Note:
+        name = self.plan.name_of(number, case.device)
+        return _Note(Replay(case, seed=name, loads=self.plan.loads), self.running)
+
     def _on(
-        self, device: str, program: Program, kinds: Sequence[str], counts: Counts
+        self,
+        device: str,
+        program: Program,
+        kinds: Sequence[str],
+        counts: Counts,
+        changed: set[str],
     ) -> tuple[Replay, Failure] | None:
-        rng = rng_of(self.plan.seed, program.number, device)
-        name = self.plan.name_of(program.number, device)
-        case = Case(program.module, program.inputs, Pipeline(), device, self._checked(device, rng))
-        note = _Note(Replay(case, seed=name, loads=self.plan.loads), self.running)
-        passes, _ = draw_route(program, device, self.plan.scope, rng, kinds, note.passes)
-        case = replace(case, passes=passes)
-        note.device(passes)
+        """Run one program on a device; the passes that changed it go into `changed`."""
+        plan = self.plan
+        name = plan.name_of(program.number, device)
+        checked = self._checked(device, rng_of(plan.seed, program.number, device, "checked"))
+        case = Case(program.module, program.inputs, Pipeline(), device, checked)
+        note = self._note(program.number, case)
+        route = self._chooser.route(program, device, kinds, note.passes)
+        case = replace(case, passes=route.passes)
+        note.device(route.passes)
         rules = _Rules()
         with counted(rules):
             examined = _examination(case)
         counts.tables["rules"].update(rules.names)
         _count_examination(counts, case, examined)
+        changed |= route.effective
         if examined.failure is None:
             return None
+        changed.add(examined.failure.culprit.partition("{")[0])
         expected = Expected.of(examined.failure)
         return Replay(case, expected, name, self.plan.loads), examined.failure
 
@@ -185,9 +220,7 @@ class _Note:
     def __init__(self, replay: Replay, file: Path | None) -> None:
         self._replay = replay
         self._file = file
-        text = str(replay)
-        head, _, self._tail = text.partition("// passes:")
-        self._head = head + "// passes:"
+        self._text = str(replay) if file is not None else ""
 
     def passes(self, passes: Sequence[Pass]) -> None:
         """The last of these is about to run."""
@@ -200,10 +233,11 @@ class _Note:
     def _write(self, passes: Sequence[Pass], culprit: str) -> None:
         if self._file is None:
             return
-        rest = self._tail.partition("\n")[2]
+        head, key, tail = self._text.partition("// passes:")
+        rest = tail.partition("\n")[2]
         failure = f"// failure: CRASH in {culprit}"
         self._file.write_text(
-            f"{self._head} {Pipeline(passes)}\n{failure}\n{rest}", encoding="utf-8"
+            f"{head}{key} {Pipeline(passes)}\n{failure}\n{rest}", encoding="utf-8"
         )
 
 

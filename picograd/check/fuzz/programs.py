@@ -14,6 +14,7 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.makers_chains import CHAINS
 from picograd.check.generation.makers_edges import EDGES
 from picograd.check.generation.programs import RandomSource, draw_module, random_inputs
 from picograd.check.generation.sketch import NARROW_DTYPES, SIZES
@@ -41,6 +42,13 @@ from picograd.semantics.evaluate import entry_of
 _WIDE: tuple[DType, ...] = (float32, int32, bool_, int64)
 _LONG = (67, 81, 100, 33, 64, 1, 128)
 _SMALL = (2, 3, 1, 2, 3, 1, 5, 4, 7)
+_UNLIKE = (2, 3, 4, 5, 2, 3, 1)
+
+FLAVOURS = ("ordinary", "ordinary", "equal", "special", "unordered", "extreme")
+"""What the arguments hold; the likelier several times."""
+
+_DIFFERENT = ("ordinary", "ordinary", "ordinary", "special", "unordered")
+"""For programs about places: elements that differ tell where each of them has gone."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,16 @@ class Theme:
     dtypes: tuple[DType, ...] = _WIDE
     sizes: tuple[int, ...] = SIZES
     most_ops: int = 12
+    flavours: tuple[str, ...] = FLAVOURS
+    """What the arguments hold; the likelier several times."""
 
 
 # An index out of range hides whatever else is wrong with a program.
-_ALL = (*MAKERS, *(name for name in EDGES if name != "out_of_range"))
+_ALL = (*MAKERS, *(name for name in EDGES if name != "out_of_range"), *CHAINS)
+_CHAINS = (
+    *(name for name in CHAINS if name != "unordered"),
+    *("permutes", "like_moves", "read_after_moves", "binary"),
+)
 _ELEMENTWISE = ("binary", "binary", "unary", "broadcast", "select", "compare")
 
 THEMES: Mapping[str, Theme] = {
@@ -84,6 +98,15 @@ THEMES: Mapping[str, Theme] = {
         ("reduce", "reshape", "smooth", "casts", *_ELEMENTWISE, "constant"), sizes=(1, 1, 2)
     ),
     "views": Theme(("views", "views", "joined", "reshape", "permute", "slice", "pad", "binary")),
+    "chains": Theme(_CHAINS, sizes=_UNLIKE, most_ops=6, flavours=_DIFFERENT),
+    # Axes of one size: there a result with its axes mixed up still has the right type.
+    "square": Theme(_CHAINS, sizes=(3, 3, 3, 2), most_ops=6, flavours=_DIFFERENT),
+    "unordered": Theme(
+        (*("unordered",) * 12, "compare", "select", "binary", "reduce", "broadcast"),
+        (float32, float32, float64, int32),
+        most_ops=8,
+        flavours=("unordered", "unordered", "unordered", "equal"),
+    ),
     "fusion": Theme(
         ("fan_out", "fan_out", "rows", "matmul", "broadcast", "repeat", "smooth", "reduce"),
         most_ops=20,
@@ -98,9 +121,6 @@ THEMES: Mapping[str, Theme] = {
     "redundant": Theme(("redundant", "repeat", "views", "constant", "binary", "unary", "iota")),
 }
 """By name; program N has theme N modulo their number."""
-
-FLAVOURS = ("ordinary", "ordinary", "equal", "special", "extreme")
-"""What the arguments hold; the likelier several times."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +146,15 @@ def rng_of(seed: int, number: int, *purpose: str) -> Random:
     return Random(" ".join(map(str, (seed, number, *purpose))))
 
 
-def draw_program(seed: int, number: int, themes: Sequence[str] = tuple(THEMES)) -> Program:
-    """Number `number` of the run with this seed."""
-    rng = rng_of(seed, number)
-    name = themes[number % len(themes)]
+def draw_program(
+    seed: int, number: int, themes: Sequence[str] = tuple(THEMES), attempt: int = 0
+) -> Program:
+    """Number `number` of the run with this seed. Attempt 0 has the theme whose turn it is, further
+    ones have any.
+    """
+    rng = rng_of(seed, number, *(["attempt", str(attempt)] if attempt else []))
+    own = [theme for theme in themes if theme in THEMES]
+    name = rng.choice(own) if attempt else themes[number % len(themes)]
     theme = THEMES[name]
     module = draw_module(
         RandomSource(rng),
@@ -140,7 +165,7 @@ def draw_program(seed: int, number: int, themes: Sequence[str] = tuple(THEMES)) 
         sizes=theme.sizes,
         all_read=True,
     )
-    flavour = rng.choice(FLAVOURS)
+    flavour = rng.choice(theme.flavours)
     inputs = draw_arrays(module, flavour, rng.randint(0, 2**16))
     return Program(number, name, flavour, module, tuple(inputs))
 
@@ -151,7 +176,7 @@ def draw_arrays(module: ModuleOp, flavour: str, seed: int) -> list[Array]:
         # Every fourth seed brings NaN and infinity.
         return random_inputs(module, 4 * seed + (3 if flavour == "special" else 0))
     rng = np.random.default_rng(seed)
-    draw = _equal if flavour == "equal" else _extreme
+    draw = {"equal": _equal, "unordered": _unordered, "extreme": _extreme}[flavour]
     return [
         draw(rng, tuple(type.get_shape()), from_ir(type.element_type))
         for type in input_types(entry_of(module))
@@ -162,6 +187,17 @@ def _equal(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> Ar
     """Few different numbers, so that many are equal."""
     least = 0 if dtype.is_bool or not dtype.is_signed else -1
     return rng.integers(least, 2, shape).astype(dtype.numpy)
+
+
+def _unordered(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> Array:
+    """Of floats a third is NaN, infinite or a zero of either sign; of others few are alike."""
+    if dtype.is_bool:
+        return rng.random(shape) < 0.5
+    if dtype.is_int:
+        return rng.integers(-9 if dtype.is_signed else 0, 10, shape, dtype=dtype.numpy)
+    numbers = rng.normal(0.0, 2.0, shape)
+    special = rng.choice([np.nan, np.nan, np.inf, -np.inf, 0.0, -0.0], shape)
+    return np.where(rng.random(shape) < 1 / 3, special, numbers).astype(dtype.numpy)
 
 
 def _extreme(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> Array:

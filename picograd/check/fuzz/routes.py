@@ -8,14 +8,15 @@ whoever examines it finds out what is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from picograd.check.fuzz.programs import Program
 from picograd.check.generation.orders import Walk
-from picograd.check.oracle import NEEDED
+from picograd.check.oracle import NEEDED, REFUSALS
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
+from picograd.errors import PipelineError
 from picograd.passes import Level, Pass
 from picograd.passes.legalize_types import LegalizeTypes
 from picograd.targets import lookup
@@ -61,17 +62,51 @@ class Scope:
     wanted: Pipeline = field(default_factory=Pipeline)
     """Passes that every case runs, one after the other; none: whatever chance brings."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the wanted passes."""
+        return frozenset(step.name for step in self.wanted)
+
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether the wanted passes may run on a program as it is drawn."""
+        return all(s.level_in == Level.TENSOR and not s.requires for s in self.wanted[:1])
+
 
 Watch = Callable[[Sequence[Pass]], None]
 
 
+@dataclass(frozen=True)
+class Route:
+    """Passes for a program, and what was seen while they were drawn."""
+
+    passes: Pipeline
+    error: Exception | None
+    """What the last one of them raised, if it did."""
+    effective: frozenset[str]
+    """The names of the wanted passes that changed the program, or raised what no refusal is."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a pass raised what no refusal is."""
+        return self.error is not None and not isinstance(self.error, (*REFUSALS, PipelineError))
+
+
 def draw_route(
-    program: Program, device: str, scope: Scope, rng: Random, machines: Sequence[str], watch: Watch
-) -> tuple[Pipeline, Exception | None]:
-    """Passes for a program, and what the last one of them raised, if it did.
+    program: Program,
+    device: str,
+    scope: Scope,
+    rng: Random,
+    machines: Sequence[str],
+    watch: Watch,
+    *,
+    directly: bool = False,
+) -> Route:
+    """Passes for a program.
 
     On `reference` they end anywhere; on a device they end where its back end begins. `machines` are
-    the kinds of machine that `reference` may pretend to be.
+    the kinds of machine that `reference` may pretend to be. With `directly` the wanted passes run
+    as soon as they may.
     """
     tried: list[Pass] = []
 
@@ -82,22 +117,46 @@ def draw_route(
     kind = device if device in MACHINES else rng.choice(machines)
     module = program.module.clone()
     walk = Walk(module, rng.choice(MACHINES[kind]), rng, known=scope.known, watch=note)
+    wanted = _Wanted(scope.wanted, directly, directly and scope.starts_at_once)
     is_narrow = any(dtype.is_narrow for dtype in program.dtypes)
     try:
         if device == "reference":
-            _wander(walk, scope, rng, is_narrow)
+            _wander(walk, wanted, rng, is_narrow)
         else:
-            _go_down(walk, device, scope, rng, is_narrow)
+            _go_down(walk, device, wanted, rng, is_narrow)
     except Exception as error:  # noqa: BLE001 - any pass may raise anything; it is examined later
-        return Pipeline(tried), error
-    return Pipeline(walk.passes), None
+        route = Route(Pipeline(tried), error, frozenset(wanted.effective))
+        if not route.failed or wanted.running is None:
+            return route
+        return replace(route, effective=route.effective | {wanted.running.name})
+    return Route(Pipeline(walk.passes), None, frozenset(wanted.effective))
 
 
-def _wander(walk: Walk, scope: Scope, rng: Random, is_narrow: bool) -> None:
-    if scope.wanted:
-        walk.lead_to(type(scope.wanted[0]))
-        for step in scope.wanted:
-            walk.take(step)
+@dataclass
+class _Wanted:
+    """The wanted passes, and what became of them."""
+
+    passes: Pipeline
+    directly: bool
+    """Whether they run as soon as they may, and whether that is at once."""
+    at_once: bool
+    effective: set[str] = field(default_factory=set[str])
+    running: Pass | None = None
+
+    def run(self, walk: Walk) -> None:
+        """Run them one after the other."""
+        for step in self.passes:
+            self.running = step
+            if walk.take(step):
+                self.effective.add(step.name)
+        self.running = None
+
+
+def _wander(walk: Walk, wanted: _Wanted, rng: Random, is_narrow: bool) -> None:
+    if wanted.passes:
+        if not wanted.at_once:
+            walk.lead_to(type(wanted.passes[0]))
+        wanted.run(walk)
     else:
         _descend(walk, rng.choice((*Level, Level.LOOP, Level.LOOP)), is_narrow)
 
@@ -110,10 +169,10 @@ def _descend(walk: Walk, level: Level, is_narrow: bool, without: Collection[str]
     walk.descend(level, without=without)
 
 
-def _go_down(walk: Walk, device: str, scope: Scope, rng: Random, is_narrow: bool) -> None:
+def _go_down(walk: Walk, device: str, wanted: _Wanted, rng: Random, is_narrow: bool) -> None:
     steps = pipeline(device)
-    if scope.wanted:
-        _run_through(walk, steps, scope.wanted, rng)
+    if wanted.passes:
+        _run_through(walk, steps, wanted, rng)
     elif rng.random() < _SHARE_FREE:
         level = rng.choice((Level.TENSOR, Level.KERNEL, Level.BUFFER, Level.LOOP))
         walk.run(LegalizeTypes)
@@ -125,11 +184,11 @@ def _go_down(walk: Walk, device: str, scope: Scope, rng: Random, is_narrow: bool
         walk.vary(steps, keep=NEEDED)
 
 
-def _run_through(walk: Walk, steps: Pipeline, wanted: Pipeline, rng: Random) -> None:
+def _run_through(walk: Walk, steps: Pipeline, wanted: _Wanted, rng: Random) -> None:
     """The pipeline with the wanted passes where the first of them may run."""
-    first, level, facts = wanted[0], Level.TENSOR, set[str]()
-    maps = any("mapped" in step.establishes for step in wanted)
-    schedules = any(step.name in SCHEDULE for step in wanted)
+    first, level, facts = wanted.passes[0], Level.TENSOR, set[str]()
+    maps = any("mapped" in step.establishes for step in wanted.passes)
+    schedules = any(step.name in SCHEDULE for step in wanted.passes)
     places: list[int] = []
     for number, step in enumerate((*steps, None)):
         too_soon = maps and any(later.name in SCHEDULE for later in steps[number:])
@@ -140,15 +199,14 @@ def _run_through(walk: Walk, steps: Pipeline, wanted: Pipeline, rng: Random) -> 
         if step is not None:
             level, facts = step.level_out, facts | step.establishes
     if places:
-        place = rng.choice(places)
+        place = places[0] if wanted.directly else rng.choice(places)
         walk.vary(steps[:place], type(first), keep=NEEDED)
         rest = Pipeline(steps[place:])
     else:
         walk.lead_to(type(first))
         rest = steps
-    for step in wanted:
-        walk.take(step)
-    walk.vary(_rest(rest, wanted[-1].level_out), keep=NEEDED)
+    wanted.run(walk)
+    walk.vary(_rest(rest, wanted.passes[-1].level_out), keep=NEEDED)
 
 
 def _rest(steps: Sequence[Pass], level: Level) -> Pipeline:

@@ -85,7 +85,7 @@ class Session:
     @property
     def complaints(self) -> list[str]:
         """What lets the run say less than it should."""
-        found: list[str] = []
+        found = [f"pass {name} never changed a program: nothing was tested" for name in self._idle]
         if self.counts.total("cases") < _ENOUGH:
             return found
         for table, most in (("refused", MOST_REFUSED), ("undecided", MOST_UNDECIDED)):
@@ -94,6 +94,15 @@ class Session:
                     f"{self.counts.share(table):.1%} of the cases are {table}, not {most:.0%}"
                 )
         return found
+
+    @property
+    def _idle(self) -> list[str]:
+        """The named passes that changed no program, and of which nothing was found."""
+        return [
+            name
+            for name, times in self.counts.tables["named"].items()
+            if not times and not any(f" in {name}" in kind for kind in self.findings.files)
+        ]
 
     @property
     def ok(self) -> bool:

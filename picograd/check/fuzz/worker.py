@@ -16,7 +16,8 @@ from picograd.check.fuzz.examiner import ALL_THEMES, Examiner, Plan
 from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.routes import Scope
 from picograd.check.fuzz.settle import settle
-from picograd.compiler.pass_list import as_passes
+from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.registry import Registry
 from picograd.passes import Pass
 
 MOST_MEMORY = 6 * 1024**3
@@ -43,8 +44,28 @@ class Settings:
     def plan(self) -> Plan:
         """The run, with its passes looked up."""
         known = self.prepare()
-        scope = Scope(self.devices, known, as_passes(self.passes, known))
+        wanted = as_passes(self.passes, known)
+        scope = Scope(self.devices, passes_to_draw(known, wanted), wanted)
         return Plan(self.seed, scope, self.themes, self.loads)
+
+
+def passes_to_draw(known: Mapping[str, type[Pass]], wanted: Pipeline) -> Mapping[str, type[Pass]]:
+    """The passes that chance may bring in, of those that are known.
+
+    What a file of the user's defines comes by chance where no pass is named. Else it runs where it
+    is named, and with the options named; of the others only those come that establish what the
+    named ones require.
+    """
+    if not wanted:
+        return known
+    installed = Registry()
+    brought = [name for name in known if name not in installed]
+    required = {fact for step in wanted for fact in step.requires}
+    needed = set[str]()
+    while more := [n for n in brought if n not in needed and known[n].establishes & required]:
+        needed.update(more)
+        required |= {fact for name in more for fact in known[name].requires}
+    return {name: known[name] for name in known if name in installed or name in needed}
 
 
 @dataclass(frozen=True)

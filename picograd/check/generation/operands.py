@@ -6,7 +6,8 @@ from picograd.check.generation.sketch import Sketch
 from picograd.dialects.dtypes import DType, dtype_of, tensor_type, type_of
 from picograd.dialects.tensor import BinaryOp, BroadcastOp, CastOp, ReshapeOp, UnaryOp
 
-_MOST_ARGUMENTS = 4
+MOST_ARGUMENTS = 4
+"""A function with so many gets no more where something else will do."""
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:
@@ -45,7 +46,7 @@ def of_type(sketch: Sketch, like: SSAValue, dtype: DType) -> SSAValue:
     value = sketch.pick(lambda v: v is not like and fits(v))
     if fits(like) and (sketch.number(0, 7) == 7 or value is None):
         value = sketch.choose((like, None)) if value is None else like
-    if value is None and len(sketch.block.args) < _MOST_ARGUMENTS and sketch.choose((False, True)):
+    if value is None and len(sketch.block.args) < MOST_ARGUMENTS and sketch.choose((False, True)):
         return sketch.argument(tensor_type(shape, dtype))
     if value is None:
         other = sketch.pick(lambda v: shape_of(v) == shape)

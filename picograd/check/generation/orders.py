@@ -12,6 +12,7 @@ from random import Random
 
 from xdsl.dialects.builtin import ModuleOp
 
+from picograd.check.generation.effects import has_effect
 from picograd.check.generation.options import Options, default_options, random_options
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
@@ -115,9 +116,9 @@ class Walk:
         for step in steps:
             self._run_with_its_options(step)
 
-    def take(self, step: Pass) -> None:
-        """Run a pass with the options that it has."""
-        self._apply(step, self.module)
+    def take(self, step: Pass) -> bool:
+        """Run a pass with the options that it has; whether it did anything (`effects`)."""
+        return has_effect(lambda: self._apply(step, self.module), self.module)
 
     def descend(self, level: Level, *, without: Collection[str] = ()) -> None:
         """Run lowerings down to a level, with other passes before, between and after them, but none

@@ -17,6 +17,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Region, SSAValue
 
 from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.makers_chains import CHAINS
 from picograd.check.generation.makers_edges import EDGES
 from picograd.check.generation.sketch import DTYPES, SIZES, Sketch, Source
 from picograd.dialects.buffer import DONATED, NAME
@@ -26,7 +27,7 @@ from picograd.dialects.tensor import int_attr
 
 T = TypeVar("T")
 
-_KNOWN = {**MAKERS, **EDGES}
+_KNOWN = {**MAKERS, **EDGES, **CHAINS}
 _MOST_UNREAD = 5
 """Of values that no op reads so many are returned, the last ones."""
 
@@ -64,8 +65,8 @@ def draw_module(
     """A module with one function `@main` of up to four arguments and results; with `all_read` as
     many results as it takes for nearly every op to matter.
 
-    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS` and of
-    `makers_edges.EDGES`); a kind may append helpers of other kinds. Values are of `dtypes`, the
+    `makers` names the kinds of ops to draw from (keys of `makers.MAKERS`, `makers_edges.EDGES` and
+    `makers_chains.CHAINS`); a kind may append helpers of other kinds. Values are of `dtypes`, the
     first more often, and of int32 and int64 for indices; the sizes of arguments are among `sizes`.
     """
     sketch = Sketch(source, dtypes=dtypes, sizes=sizes)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from threading import Lock
 from typing import Protocol
 
@@ -61,13 +60,29 @@ class CountedPattern(RewritePattern):
                 return
 
 
+class EraseUnusedOp(GreedyRewritePatternApplier):
+    """What a greedy applier does first: it erases an op whose results nobody reads."""
+
+
+class FoldOp(GreedyRewritePatternApplier):
+    """What it does next: it folds an op that knows how."""
+
+
 def _flattened(pattern: RewritePattern) -> Iterator[RewritePattern]:
-    """The patterns that a greedy applier tries, its own folding and erasing first."""
-    if not isinstance(pattern, GreedyRewritePatternApplier):
+    """The patterns that a greedy applier tries, its own erasing and folding first.
+
+    One that does anything else is its author's, and stays whole.
+    """
+    own = GreedyRewritePatternApplier.match_and_rewrite
+    if not isinstance(pattern, GreedyRewritePatternApplier) or (
+        type(pattern).match_and_rewrite is not own
+    ):
         yield pattern
         return
-    if pattern.dce_enabled or pattern.folding_enabled:
-        yield replace(pattern, rewrite_patterns=[])
+    if pattern.dce_enabled:
+        yield EraseUnusedOp([])
+    if pattern.folding_enabled:
+        yield FoldOp([], pattern.ctx, folding_enabled=True, dce_enabled=False)
     for inner in pattern.rewrite_patterns:
         yield from _flattened(inner)
 

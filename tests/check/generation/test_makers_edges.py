@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from picograd.check.generation.makers import MAKERS
+from picograd.check.generation.makers_chains import CHAINS
 from picograd.check.generation.makers_edges import EDGES
 from picograd.check.generation.programs import random_samples
 from picograd.check.generation.sketch import DTYPES, NARROW_DTYPES
@@ -15,7 +16,7 @@ from picograd.semantics.evaluate import evaluate
 
 
 @pytest.mark.parametrize("dtypes", [DTYPES, NARROW_DTYPES], ids=["wide", "narrow"])
-@pytest.mark.parametrize("name", EDGES)
+@pytest.mark.parametrize("name", [*EDGES, *CHAINS])
 def test_what_a_maker_appends_verifies_and_runs(name: str, dtypes: tuple[object, ...]) -> None:
     for sample in random_samples(25, 3, makers=(name,), dtypes=dtypes, most_ops=5):  # pyright: ignore
         verify_module(sample.module)
@@ -24,7 +25,7 @@ def test_what_a_maker_appends_verifies_and_runs(name: str, dtypes: tuple[object,
 
 
 def test_names_are_of_one_kind_only() -> None:
-    assert not set(MAKERS) & set(EDGES)
+    assert len({*MAKERS, *EDGES, *CHAINS}) == len(MAKERS) + len(EDGES) + len(CHAINS)
 
 
 def test_they_make_empty_values_equal_indices_and_extreme_numbers() -> None:

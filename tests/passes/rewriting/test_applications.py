@@ -210,6 +210,48 @@ def test_patterns_of_xdsl_are_limited(limit: int, name: str | None, exps: int, a
     assert (kinds.count("exp"), kinds.count("add")) == (exps, adds)
 
 
+UNREAD = """
+func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> {
+  %nobody = pico.unary neg %x : tensor<3xf32>
+  func.return %x : tensor<3xf32>
+}
+"""
+
+
+class Backwards(GreedyRewritePatternApplier):
+    """An applier of one's own: it tries its patterns from the last to the first."""
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter, /) -> None:
+        for pattern in reversed(self.rewrite_patterns):
+            pattern.match_and_rewrite(op, rewriter)
+
+
+def test_what_the_greedy_applier_erases_has_a_name_of_its_own() -> None:
+    applications = run(WithPatterns(), module := parse_module(UNREAD), limit=1)
+    assert applications.last is not None
+    assert (applications.count, applications.last.name) == (1, "EraseUnusedOp")
+    assert not [op for op in module.walk() if isinstance(op, UnaryOp)]
+    kept = parse_module(UNREAD)
+    run(WithPatterns(), kept, limit=0)
+    assert [op for op in kept.walk() if isinstance(op, UnaryOp)]
+
+
+def test_an_applier_of_ones_own_does_what_it_says() -> None:
+    def names(pattern: RewritePattern) -> list[str]:
+        applications, module = Applications(), parse_module(CHAIN)
+        with counted(applications):
+            PatternRewriteWalker(pattern, apply_recursively=False).rewrite_module(module)
+        assert applications.last is not None
+        return [applications.last.name, str(module)]
+
+    greedy = names(GreedyRewritePatternApplier([Backwards([ExpOfAnything(), AddToSub()])]))
+    plain = parse_module(CHAIN)
+    PatternRewriteWalker(
+        Backwards([ExpOfAnything(), AddToSub()]), apply_recursively=False
+    ).rewrite_module(plain)
+    assert greedy == ["Backwards", str(plain)]
+
+
 def test_xdsl_is_as_it_was_afterwards() -> None:
     before = PatternRewriteWalker.rewrite_region
     with counted(Applications()):
