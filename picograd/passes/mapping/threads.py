@@ -24,6 +24,7 @@ from picograd.dialects.loop import (
 )
 from picograd.dialects.loop_syntax import memref_type
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.lower_reduce import lower
 from picograd.passes.mapping.nests import (
     dims_of,
     mapping_of,
@@ -74,8 +75,8 @@ def one_thread_each(nest: Sequence[ParallelOp], counts: Sequence[int], threads: 
 def one_group_each(nest: Sequence[ParallelOp], limit: int) -> None:
     """Run each iteration of a nest in a workgroup of its own, and spread the loops inside it.
 
-    Loops inside are workgroup-mapped, but one whose iterations have workgroup memory of their own:
-    the workgroup takes these one after the other. Buffers that its threads share move into
+    Loops inside are workgroup-mapped, but those that allocate workgroup memory in their bodies: the
+    workgroup takes their iterations one after the other. Buffers that its threads share move into
     workgroup memory; a store outside the loops inside is made by one thread.
     """
     body = nest[-1].body.block
@@ -89,21 +90,28 @@ def one_group_each(nest: Sequence[ParallelOp], limit: int) -> None:
 
 
 def run_in_turn(block: Block) -> None:
-    """Turn parallel loops that allocate workgroup memory into sequential ones.
+    """Turn loops and reductions that allocate workgroup memory into sequential loops.
 
     Only all threads together can have such memory, so they take such iterations one after another.
     """
     for op in list(block.ops):
-        if isinstance(op, ParallelOp):
+        if isinstance(op, ParallelOp | ReduceOp):
             if any(isinstance(a, AllocOp) and a.space == "workgroup" for a in op.walk()):
-                run_in_turn(_as_sequence(op))
+                first = op.body.block.first_op
+                _run_in_sequence(op)
+                inside = first.parent_block() if first is not None else None
+                assert inside is not None, "an allocation stands before the end of its body"
+                run_in_turn(inside)
         elif isinstance(op, ForOp | IfOp):
             for region in op.regions:
                 run_in_turn(region.block)
 
 
-def _as_sequence(op: ParallelOp) -> Block:
-    """Replace a parallel loop by sequential ones inside one another; their innermost body."""
+def _run_in_sequence(op: ParallelOp | ReduceOp) -> None:
+    """Replace a loop by sequential ones inside one another."""
+    if isinstance(op, ReduceOp):
+        lower(op, fma=False)
+        return
     nest = [ForOp(replace(dim, iv=None)) for dim in op.dims]
     for outer, inner in pairwise(nest):
         outer.body.block.add_ops([inner, YieldOp()])
@@ -112,7 +120,6 @@ def _as_sequence(op: ParallelOp) -> Block:
     for old, loop in zip(op.induction_variables, nest, strict=True):
         old.replace_all_uses_with(copy_hint(loop.body.block.args[0], old))
     replace_op(op, [nest[0]], [])
-    return body
 
 
 def threads_for(body: Block, limit: int, facts: LoopFacts) -> int:
@@ -164,15 +171,19 @@ def _spread_block(block: Block, threads: int, facts: LoopFacts) -> None:
         elif isinstance(op, IfOp):
             _spread_block(op.then.block, threads, facts)
             _spread_block(op.otherwise.block, threads, facts)
+        elif isinstance(op, ReduceOp):
+            # All threads run it alike, each with what it needs for itself.
+            for alloc in [inner for inner in op.walk() if isinstance(inner, AllocOp)]:
+                move(alloc, "private")
         elif isinstance(op, AllocOp) and op.space != "private":
-            share(op)
+            move(op, "workgroup")
     assert not stores, "a body ends in its terminator"
 
 
-def share(alloc: AllocOp) -> None:
-    """Move a buffer into workgroup memory."""
+def move(alloc: AllocOp, space: str) -> None:
+    """Move a buffer into another memory space."""
     type = memref_type(alloc.memref)
-    new = AllocOp(type.get_shape(), type.element_type, "workgroup")
+    new = AllocOp(type.get_shape(), type.element_type, space)
     new.memref.name_hint = alloc.memref.name_hint
     block = alloc.parent_block()
     assert block is not None
@@ -191,7 +202,7 @@ def _share_what_is_not_own(body: Block) -> None:
     facts = LoopFacts()
     for alloc in [op for op in body.walk() if isinstance(op, AllocOp) and op.space == "private"]:
         if not _in_thread(alloc) and isinstance(own_parts(alloc, facts), Astray):
-            share(alloc)
+            move(alloc, "workgroup")
 
 
 def _in_thread(op: Operation) -> bool:
