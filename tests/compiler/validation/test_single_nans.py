@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -19,7 +19,8 @@ from picograd.compiler.validation.single_nans import MOST, sets_of_inputs
 from picograd.compiler.validation.subject import Subject
 from picograd.compiler.validation.twin import twin
 from picograd.compiler.validation.validation import ValidationRun
-from picograd.dialects.dtypes import dtype_of, is_float_array, type_of
+from picograd.compiler.validation.validator import Validator
+from picograd.dialects.dtypes import AnyTensor, dtype_of, is_float_array, type_of
 from picograd.dialects.literals import splat
 from picograd.dialects.tensor import CompareOp, ConstantOp, SelectOp, TensorOp
 from picograd.passes import Level, Pass
@@ -113,6 +114,20 @@ def test_wherever_nan_is_lost_in_a_convnet_it_shows() -> None:
     before = np.mean([seen(number, subjects[:2]) for number in numbers])
     after = np.mean([seen(number, subjects) for number in numbers])
     assert before < 0.2 and after > 0.5
+
+
+def test_all_but_the_first_are_followed_through_tensors_and_kernels_only() -> None:
+    module = twin(step_of(convnet.WORKLOAD), Pipeline([Lose()])).module
+    sets = sets_of_inputs(module, 0)
+    assert len(sets) > 3
+    results = entry_of(module).function_type.outputs
+    elements = sum(int(np.prod(cast(AnyTensor, type).get_shape())) for type in results)
+    watch = Validator(module)
+    way = "canonicalize,outline_kernels,fuse,lower_kernels_to_buffers"
+    run_pipeline(module.clone(), as_passes(way), instruments=[watch])
+    judged = [check.elements for check in watch.checks]
+    upper, buffers = (elements * (count + 1) for count in (len(sets), 3))
+    assert judged == [upper, upper, upper, buffers]
 
 
 def test_each_set_has_one_nan_and_sets_are_the_same_for_a_seed() -> None:
