@@ -10,6 +10,7 @@ from picograd.cli.main import main
 
 WRONG = '''
 import os
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 from xdsl.dialects.func import ReturnOp
@@ -36,7 +37,7 @@ class Wrong(Pass):
                 os.abort()
             if self.how == "hang":
                 while True:
-                    pass
+                    time.sleep(1)
             if self.how == "raise":
                 raise KeyError("what")
             negated = UnaryOp("neg", value)
