@@ -98,11 +98,9 @@ class Session:
     @property
     def _idle(self) -> list[str]:
         """The named passes that changed no program, and of which nothing was found."""
-        return [
-            name
-            for name, times in self.counts.tables["named"].items()
-            if not times and not any(f" in {name}" in kind for kind in self.findings.files)
-        ]
+        guilty = {kind.partition(" in ")[2].partition(":")[0] for kind in self.findings.files}
+        named = self.counts.tables["named"].items()
+        return [name for name, times in named if not times and name not in guilty]
 
     @property
     def ok(self) -> bool:

@@ -52,7 +52,7 @@ class AxesUnmoved(RewritePattern):
     def match_and_rewrite(self, op: ReduceOp, rewriter: PatternRewriter, /) -> None:
         inner = op.x.owner
         if isinstance(inner, PermuteOp) and inner.x.type == inner.result.type:
-            rewriter.replace_op(op, ReduceOp(op.kind.data, inner.x, ints(op.axes)))
+            rewriter.replace(op, ReduceOp(op.kind.data, inner.x, ints(op.axes)))
 
 
 def larger_by_comparison(op: BinaryOp, build: Build) -> SSAValue | None:
