@@ -207,9 +207,9 @@ def _asinh(ops: Tape, x: Var) -> Var:
 def _acosh(ops: Tape, x: Var) -> Var:
     """log(x) + log1p(sqrt((1 - 1/x) (1 + 1/x))): no square that overflows."""
     one = ops.full_like(x, 1)
-    infinite = ops.compare("eq", x, ops.full_like(x, inf))
-    safe = ops.select(infinite, one, x)
-    part = ops.div(ops.sub(safe, one), safe)
-    square = ops.select(infinite, one, ops.mul(part, ops.add(one, ops.div(one, safe))))
+    # Farther out both factors are 1, and a GPU's divisions by numbers beyond 2**126 may give 0.
+    far = ops.full_like(x, 2.0**60)
+    safe = ops.select(ops.compare("gt", x, far), far, x)
+    square = ops.mul(ops.div(ops.sub(safe, one), safe), ops.add(one, ops.div(one, safe)))
     near = log1p(ops, ops.unary("sqrt", square))
     return ops.add(ops.unary("log", x), near)
