@@ -57,7 +57,8 @@ Requires: a reduction over one dimension with a named combiner, that surely runs
 of parallel loops on which its bounds do not depend. Without options, the reductions that tiling
 has blocked are moved as far as the facts of `target` advise.
 
-Does not: block a reduction (tile_loops does), or choose what becomes of the parallel loops.
+Does not: block a reduction (tile_loops does), choose what becomes of the parallel loops, or move
+anything above loops that map_to_grid has given to a GPU's threads: it comes before.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ from picograd.dialects.loop import (
 from picograd.errors import OptionError, PassError
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.mapping.nests import mapping_of
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import (
     check_names,
@@ -184,6 +186,8 @@ def nest_between(reduction: ReduceOp, above: ParallelOp) -> list[ParallelOp]:
 def obstacle(reduction: ReduceOp, nest: Sequence[ParallelOp]) -> str | None:
     """Why a reduction cannot move outside a nest; None if it can."""
     dims = reduction.dims
+    if any(mapping_of(loop) in ("grid", "workgroup") for loop in nest):
+        return "lies in loops that are mapped to a GPU's threads already"
     if reduction.kind is None or len(dims) != 1 or tile_rank(reduction.outputs[0].type):
         return "has several values or dimensions, or reduces tiles"
     if len(dims[0].uppers) != 1:

@@ -10,6 +10,7 @@ from picograd.dialects import new_context
 from picograd.dialects.loop import AllocOp, ForOp
 from picograd.errors import OptionError, PassError
 from picograd.passes.hoist_reduce import HoistReduce
+from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.tile_loops import TileLoops
 
 
@@ -65,6 +66,14 @@ def test_what_cannot_move_is_an_error_when_asked_for() -> None:
         module = parse_module(text)
         with pytest.raises(PassError, match=message):
             HoistReduce(loop=name, above=above).apply(new_context(), module)
+
+
+def test_loops_of_a_gpus_threads_are_left_alone() -> None:
+    """Blocks between a grid and its threads would share memory that nobody has placed."""
+    module = parse_module(softmax(3, 40))
+    MapToGrid().apply(new_context(), module)
+    with pytest.raises(PassError, match="mapped to a GPU's threads"):
+        HoistReduce(loop="a", above="i", target="gpu").apply(new_context(), module)
 
 
 def test_whole_loops_follow_the_last_block() -> None:

@@ -95,7 +95,7 @@ OF_BACK_ENDS = (
         "[]",
         Orders(
             "round_up_loops",
-            Modules(60, ("matmul", "reduce", "binary"), (float32,), (7, 5, 13)),
+            Modules(40, ("matmul", "reduce", "binary"), (float32,), (7, 5, 13)),
             "gpu",
             "gpu",
         ),
