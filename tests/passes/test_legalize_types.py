@@ -9,7 +9,7 @@ from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import dtypes, new_context
-from picograd.errors import DTypeError, PassError
+from picograd.errors import DTypeError
 from picograd.passes.legalization.narrow import held_dtype
 from picograd.passes.legalize_types import LegalizeTypes
 from picograd.semantics.evaluate import evaluate
@@ -239,6 +239,6 @@ def test_loops_ask_for_this_pass(dtype: dtypes.DType) -> None:
         )
     )
     without = [step for step in pipeline("cpu") if not isinstance(step, LegalizeTypes)]
-    with pytest.raises(PassError, match=f"computes with {dtype.name}") as error:
+    with pytest.raises(DTypeError, match=f"computes with {dtype.name}") as error:
         run_pipeline(module, tuple(without), facts=frozenset())
     assert "legalize_types" in str(error.value)
