@@ -46,7 +46,7 @@ OF_KERNELS = (
         "a kernel updates a buffer in place although it reads other elements than it writes",
         "for op in accesses if isinstance(op, LoadOp | StoreOp)}",
         "for op in accesses if isinstance(op, StoreOp)}",
-        Validation("cpu", Modules(200, ("permute", "reverse", "binary")), device="cpu"),
+        Validation("cpu", Modules(120, ("permute", "reverse", "binary")), device="cpu"),
         Fault.VALUES,
         "cpu",
     ),

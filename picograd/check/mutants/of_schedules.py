@@ -1,5 +1,7 @@
 """Mutants of the passes that schedule loops."""
 
+from dataclasses import replace
+
 from picograd.check.mutants.killers import (
     NO_DOUBLES,
     SMALL_CPU,
@@ -18,6 +20,7 @@ _ROWS = Modules(60, ("rows", "rows", "smooth"), (float32,), (100, 67, 81))
 
 
 _MODULES = Modules(150, _LOOPS, NO_DOUBLES, (7, 5, 8, 3, 13))
+_FEWER = replace(_MODULES, count=60)
 
 
 def _towards(step: str, machine: str = SMALL_CPU, modules: Modules = _MODULES) -> Orders:
@@ -71,7 +74,7 @@ OF_SCHEDULES = (
         "every piece of a tile is read and written where the first one lies",
         "offset if single else Linear({Lane(0): 1}, offset)",
         "offset if single else Linear({Lane(0): 1}, 0)",
-        _towards("unroll_tiles"),
+        _towards("unroll_tiles", modules=_FEWER),
         Fault.VALUES,
         "unroll_tiles",
     ),
@@ -81,7 +84,7 @@ OF_SCHEDULES = (
         "combining pieces in pairs drops the one without a partner",
         "[op.results[0] for op in combined] + values[len(combined) * 2 :]",
         "[op.results[0] for op in combined]",
-        _towards("unroll_tiles"),
+        _towards("unroll_tiles", modules=_FEWER),
         Fault.VALUES,
         "unroll_tiles",
     ),

@@ -80,7 +80,7 @@ OF_SEMANTICS = (
         "a reduction at loop level ignores the value that it starts from",
         "if op.inits:",
         "if op.inits and not op.outputs:",
-        Orders("hoist_reduce", Modules(150, ("matmul", "reduce"), sizes=(7, 5, 8)), SMALL_CPU),
+        Orders("hoist_reduce", Modules(70, ("matmul", "reduce"), sizes=(7, 5, 8)), SMALL_CPU),
         Fault.VALUES,
         "hoist_reduce",
     ),
