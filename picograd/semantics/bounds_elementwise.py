@@ -263,6 +263,8 @@ def compare(op: CompareOp, operands: Sequence[Bounded], accuracy: Accuracy) -> B
         close = (reach > 0) & ~(np.abs(a.value - b.value) > reach)
         close &= ~(np.isnan(a.value) | np.isnan(b.value))
         doubtful = doubtful | (close if op.a is not op.b else False)
+        if not accuracy.nonfinite and op.a is not op.b:
+            doubtful = doubtful | ~(np.isfinite(a.value) & np.isfinite(b.value))
     return discrete(value, doubtful)
 
 

@@ -203,6 +203,8 @@ class BoundedEvaluator(Evaluator):
             reach = left.imag + right.imag
             close = (reach > 0) & ~(np.abs(left.real - right.real) > reach)
             mask = close & ~np.isnan(left.real) & ~np.isnan(right.real)
+            if not self.accuracy.nonfinite and op.left is not op.right:
+                mask |= ~(np.isfinite(left.real) & np.isfinite(right.real))
         for value in (op.left, op.right):
             doubt = self.doubt(value, frame)
             mask = mask if doubt is None else mask | doubt

@@ -332,6 +332,17 @@ def test_nan_is_expected_where_ieee_has_it_and_nowhere_else():
     assert compare(module, [x], [np.array([7, 2, 3], np.float32)], GPU, cap=0.5).ok
 
 
+def test_a_device_without_nan_may_take_a_comparison_with_one_as_it_likes():
+    body = "%c = pico.compare ge %x, %y : tensor<4xf32> -> tensor<4xi1>"
+    module = parse(
+        "func.func @main(%x: tensor<4xf32>, %y: tensor<4xf32>) -> tensor<4xi1> {\n"
+        f"{body}\nfunc.return %c : tensor<4xi1>\n}}"
+    )
+    x, y = np.float32([1, np.nan, 2, np.inf]), np.float32([2, 1, np.nan, 3])
+    assert analyse(module, [x, y], CPU)[0].doubtful.tolist() == [False] * 4
+    assert analyse(module, [x, y], GPU)[0].doubtful.tolist() == [False, True, True, True]
+
+
 def test_devices_differ_in_their_constants():
     module = parse(
         "func.func @main(%x: tensor<65xf32>) -> tensor<65xf32> {"

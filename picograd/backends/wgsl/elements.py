@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, i1
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, f32, i1
 from xdsl.ir import Attribute, Operation
 
 from picograd.backends.wgsl.text import Helpers, integer, real, value_type
@@ -124,6 +124,9 @@ def _loop_compare(op: Operation, operands: Sequence[str], helpers: Helpers) -> s
     assert isinstance(op, loop_tiles.CompareOp)
     predicate = op.predicate.data
     left, right = operands
+    if op.left is op.right and predicate in ("eq", "ne") and op.left.type == f32:
+        # The test for NaN. Drivers that assume that there is none would leave `x == x` out.
+        return f"{'!' if predicate == 'eq' else ''}{helpers.use('is_nan')}({left})"
     if _is_bool(op.left.type) and predicate not in ("eq", "ne"):
         left, right = f"u32({left})", f"u32({right})"
     if predicate == "ne":
