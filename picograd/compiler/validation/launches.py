@@ -7,7 +7,7 @@ evaluate(function, inputs, launch=known.run)     # runs the kernels that the pas
 
 A kernel that says the same, and finds the same bits in its arrays, leaves the same bits there. So
 nothing is judged less: what is not run again was run after an earlier pass. Kernels that raise are
-not remembered.
+not remembered. To an evaluator that does not look for races a barrier says nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 
 from picograd.dialects.literals import Array
-from picograd.dialects.loop import KernelOp
+from picograd.dialects.loop import BarrierOp, KernelOp
 from picograd.passes.rewriting.structure import structural_key
 from picograd.semantics.loop import run_kernel
 
@@ -33,7 +33,7 @@ class KnownLaunches:
     def __init__(self) -> None:
         self._last: dict[Hashable, Written] = {}
         self._now: dict[Hashable, Written] = {}
-        self._keys: dict[KernelOp, int] = {}
+        self._keys: dict[tuple[KernelOp, bool], int] = {}
         self._numbers: dict[Hashable, int] = {}
         """A number for each different kernel: what a kernel says takes its time to hash."""
 
@@ -45,11 +45,13 @@ class KnownLaunches:
         self, kernel: KernelOp, arrays: Sequence[Array], *, widen: bool, sanitize: bool
     ) -> None:
         """Run one kernel as `run_kernel` does, or do to the arrays what it did to such arrays."""
-        if kernel not in self._keys:
-            says = structural_key(kernel, without=frozenset({"sym_name"}))
-            self._keys[kernel] = self._numbers.setdefault(says, len(self._numbers))
+        if (kernel, sanitize) not in self._keys:
+            skipped = () if sanitize else (BarrierOp,)
+            says = structural_key(kernel, without=frozenset({"sym_name"}), skipped=skipped)
+            number = self._numbers.setdefault(says, len(self._numbers))
+            self._keys[kernel, sanitize] = number
         before = [_digest(array) for array in arrays]
-        key = (self._keys[kernel], widen, sanitize, tuple(before), _overlaps(arrays))
+        key = (self._keys[kernel, sanitize], widen, sanitize, tuple(before), _overlaps(arrays))
         written = self._now.get(key, self._last.get(key))
         if written is None:
             run_kernel(kernel, arrays, widen=widen, sanitize=sanitize)

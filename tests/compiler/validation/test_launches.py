@@ -11,8 +11,9 @@ from picograd.compiler.pass_list import as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation import launches
 from picograd.compiler.validation.launches import KnownLaunches
+from picograd.dialects import new_context
 from picograd.dialects.literals import Array
-from picograd.dialects.loop import KernelOp
+from picograd.dialects.loop import BarrierOp, KernelOp
 from picograd.errors import SanitizerError
 from picograd.semantics.evaluate import evaluate
 from picograd.semantics.loop import run_kernel
@@ -99,6 +100,31 @@ def test_other_contents_precision_and_checks_are_run(
     assert known.since() == kernels
     evaluate(module, inputs, launch=known.run)
     assert known.since() == 0
+
+
+def test_barriers_matter_to_who_looks_for_races(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    known = Counting(monkeypatch)
+    module = parse_module("""
+func.func @main(%x: tensor<3x700xf32>) -> tensor<3xf32> {
+  %y = pico.reduce add %x axes [1] : tensor<3x700xf32> -> tensor<3xf32>
+  func.return %y : tensor<3xf32>
+}""")
+    inputs = [rng.normal(size=(3, 700)).astype(np.float32)]
+    steps = pipeline("gpu")
+    place = [step.name for step in steps].index("insert_barriers")
+    run_pipeline(module, steps[:place])
+    before = evaluate(module, inputs, launch=known.run)
+    steps[place].apply(new_context(), module)
+    assert any(isinstance(op, BarrierOp) for op in module.walk())
+    known.since()
+    known.renew()
+    after = evaluate(module, inputs, launch=known.run)
+    assert known.since() == 0
+    np.testing.assert_array_equal(after[0], before[0])
+    evaluate(module, inputs, launch=known.run, sanitize=True)
+    assert known.since() == 1
 
 
 def test_what_is_not_needed_any_more_is_forgotten(
