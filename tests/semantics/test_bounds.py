@@ -338,7 +338,8 @@ def test_a_device_without_nan_may_take_a_comparison_with_one_as_it_likes():
         "func.func @main(%x: tensor<4xf32>, %y: tensor<4xf32>) -> tensor<4xi1> {\n"
         f"{body}\nfunc.return %c : tensor<4xi1>\n}}"
     )
-    x, y = np.float32([1, np.nan, 2, np.inf]), np.float32([2, 1, np.nan, 3])
+    x = np.array([1, np.nan, 2, np.inf], np.float32)
+    y = np.array([2, 1, np.nan, 3], np.float32)
     assert analyse(module, [x, y], CPU)[0].doubtful.tolist() == [False] * 4
     assert analyse(module, [x, y], GPU)[0].doubtful.tolist() == [False, True, True, True]
 

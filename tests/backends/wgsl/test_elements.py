@@ -9,6 +9,7 @@ from picograd.backends.wgsl.text import Helpers, identifier, integer, real
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects import dtypes, loop
 from picograd.errors import CompileError
+from picograd.semantics.evaluate import entry_of
 from picograd.semantics.loop import run_kernel
 
 SIZE = 64
@@ -216,8 +217,7 @@ def text_of(line: str, source: str = "i32", target: str = "i32") -> str:
     )
     (op,) = (inner for inner in module.walk() if inner.name == line.split()[0])
     helpers = Helpers()
-    arguments = module.body.block.first_op.body.block.args
-    names = dict(zip(arguments, ("a", "b"), strict=True))
+    names = dict(zip(entry_of(module).args, ("a", "b"), strict=True))
     text = expression(op, [names[operand] for operand in op.operands], helpers)
     return "\n".join([*helpers.declarations(), text])
 
