@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from xdsl.ir import SSAValue
 
 from picograd.backends.wgsl.device import GpuDevice
 from picograd.backends.wgsl.elements import ELEMENT_OPS, expression
@@ -217,7 +218,7 @@ def text_of(line: str, source: str = "i32", target: str = "i32") -> str:
     )
     (op,) = (inner for inner in module.walk() if inner.name == line.split()[0])
     helpers = Helpers()
-    names = dict(zip(entry_of(module).args, ("a", "b"), strict=True))
+    names: dict[SSAValue, str] = dict(zip(entry_of(module).args, ("a", "b"), strict=True))
     text = expression(op, [names[operand] for operand in op.operands], helpers)
     return "\n".join([*helpers.declarations(), text])
 
