@@ -15,8 +15,7 @@ from xdsl.ir import Operation
 
 from picograd.check.fuzz.choosing import Chooser
 from picograd.check.fuzz.counts import Counts
-from picograd.check.fuzz.findings import Finding
-from picograd.check.fuzz.front_end import FRONT_END, FrontEndProgram, complaints, draw_front_end
+from picograd.check.fuzz.front_end import FRONT_END, draw_front_end
 from picograd.check.fuzz.programs import (
     THEMES,
     Program,
@@ -24,6 +23,7 @@ from picograd.check.fuzz.programs import (
     rng_of,
 )
 from picograd.check.fuzz.routes import Scope, Watch, kinds_of_machines
+from picograd.check.fuzz.shorten import FrontEndFailure, fail
 from picograd.check.oracle import Case, Examination, Failure, examination, reason_of
 from picograd.check.replay import Expected, Replay
 from picograd.compiler.executable import clear_cache
@@ -87,8 +87,8 @@ class _Rules(Applications):
             self.names[self.last.name] += 1
 
 
-Failed: TypeAlias = "tuple[Replay, Failure] | Finding"
-"""A case that failed; programs of the front end are told in words, for nothing cuts them down."""
+Failed: TypeAlias = "tuple[Replay, Failure] | FrontEndFailure"
+"""A case that failed, or a program of the front end."""
 
 
 class Examiner:
@@ -178,16 +178,12 @@ class Examiner:
                 )
                 self.running.write_text(note, encoding="utf-8")
             try:
-                wrong = complaints(program.function(), program.inputs, device)
+                failure = fail(program, device, name)
             except PicogradError as error:
                 counts.count("refused", f"{device}: {reason_of(error.message)}")
                 continue
-            except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to see it
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                place = f"{Path(last.filename).name}:{last.lineno}"
-                wrong = [f"{type(error).__name__} on {device} at {place}: {error}"]
-            if wrong:
-                failures.append(_failed(program, device, name, wrong))
+            if failure is not None:
+                failures.append(failure)
         clear_cache()
         return counts, failures
 
@@ -206,12 +202,6 @@ def _examination(case: Case) -> Examination:
         detail = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
         failure = Failure(Fault.CRASH, case.device, len(case.passes), detail, error=error)
         return Examination(failure)
-
-
-def _failed(program: FrontEndProgram, device: str, name: str, wrong: Sequence[str]) -> Finding:
-    kind = f"{FRONT_END} on {device}: {reason_of(wrong[0].partition(':')[0])}"
-    headline = "; ".join(wrong)
-    return Finding(kind, kind, name, headline, program.script(device, headline), suffix=".py")
 
 
 class _Note:

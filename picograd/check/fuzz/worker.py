@@ -16,6 +16,7 @@ from picograd.check.fuzz.examiner import ALL_THEMES, Examiner, Plan
 from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.routes import Scope
 from picograd.check.fuzz.settle import settle
+from picograd.check.fuzz.shorten import FrontEndFailure, settle_front_end
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.registry import Registry
 from picograd.passes import Pass
@@ -115,12 +116,11 @@ def work(settings: Settings, connection: Connection, running: Path) -> None:
             faulthandler.cancel_dump_traceback_later()
             findings: list[Finding] = []
             for failed in failures:
-                if isinstance(failed, Finding):
-                    findings.append(failed)
-                    continue
-                replay, failure = failed
                 connection.send(Extension(2 * REDUCE_SECONDS + settings.case_seconds))
-                findings.append(settle(replay, failure, order.known, REDUCE_SECONDS))
+                if isinstance(failed, FrontEndFailure):
+                    findings.append(settle_front_end(failed, order.known, REDUCE_SECONDS))
+                else:
+                    findings.append(settle(*failed, order.known, REDUCE_SECONDS))
             connection.send(Report(order.number, counts, tuple(findings), resident_bytes()))
 
 

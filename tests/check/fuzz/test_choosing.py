@@ -12,9 +12,9 @@ from picograd.check.blame import blame
 from picograd.check.fuzz.choosing import Chooser, Effect
 from picograd.check.fuzz.counts import Counts
 from picograd.check.fuzz.examiner import Examiner, Failed, themes_for
-from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.programs import THEMES, Program
 from picograd.check.fuzz.routes import Scope
+from picograd.check.fuzz.shorten import FrontEndFailure
 from picograd.check.fuzz.worker import Settings, passes_to_draw
 from picograd.check.oracle import Case
 from picograd.cli.main import main
@@ -82,7 +82,7 @@ def test_a_rule_that_is_nearly_always_right_is_found_and_blamed(
     passes: str, family: str, rules: Path
 ) -> None:
     found = first_failure(examiner(rules, passes), 12)
-    assert not isinstance(found, Finding)
+    assert not isinstance(found, FrontEndFailure)
     replay, failure = found
     assert failure.fault == Fault.VALUES
     assert failure.culprit == passes
@@ -107,7 +107,7 @@ def test_the_program_of_a_number_is_the_same_alone(rules: Path) -> None:
 
 def first(failures: list[Failed]):
     (failed,) = failures
-    assert not isinstance(failed, Finding)
+    assert not isinstance(failed, FrontEndFailure)
     return failed
 
 

@@ -11,9 +11,9 @@ from picograd.backends.runtime import Buffer
 from picograd.backends.runtime import device as find_device
 from picograd.check.fuzz.counts import TABLES, Counts
 from picograd.check.fuzz.examiner import Examiner, Failed, Plan
-from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.programs import FLAVOURS, THEMES, draw_program, fits_32_bits, rng_of
 from picograd.check.fuzz.routes import MACHINES, SCHEDULE, Scope, draw_route, kinds_of_machines
+from picograd.check.fuzz.shorten import FrontEndFailure
 from picograd.check.oracle import Case, reason_of
 from picograd.check.replay import read
 from picograd.compiler.diagnostics import verify_module
@@ -35,8 +35,8 @@ def nobody(passes: Sequence[object]) -> None:
 
 def told(failed: Failed) -> str:
     """A failure in words, and what repeats it."""
-    if isinstance(failed, Finding):
-        return f"{failed.headline}\n{failed.replay}"
+    if isinstance(failed, FrontEndFailure):
+        return f"{failed.finding().headline}\n{failed.finding().replay}"
     replay, failure = failed
     return f"{failure}\n{replay}"
 
