@@ -31,6 +31,8 @@ class Finding:
     replay: str
     """The text of the file that repeats it."""
     suffix: str = ".mlir"
+    ended: bool = False
+    """Whether it ended its process, so that nobody has made it small yet."""
 
 
 def kind_of(failure: Failure) -> str:

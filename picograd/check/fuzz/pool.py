@@ -29,6 +29,7 @@ _START_SECONDS = 120.0
 _PATIENCE = 8
 """A case that has not computed for half of its time is given so many times as much: the machine is
 busy with other things, or the case waits for what never comes."""
+_HANGS = "it hangs"
 _LOG_LINES = 12
 _SEED = re.compile(r"^(//|#) seed: (?P<name>.*)$", re.MULTILINE)
 
@@ -147,7 +148,7 @@ class Pool:
             return None
         worker.process.kill()
         worker.process.join()
-        return self._lost(worker, "it hangs")
+        return self._lost(worker, _HANGS)
 
     def _lost(self, worker: _Worker, reason: str) -> Report:
         """The report that a worker does not give any more."""
@@ -173,7 +174,9 @@ def _lost_case(text: str, reason: str, log: list[str], number: int) -> Finding:
     else:
         replay, suffix = text + "".join(f"# {line}\n" for line in [reason, *log]), ".py"
     family = f"CRASH in {culprit.partition('{')[0] or 'a program'}: {reason}"
-    return Finding(family, family, name, " ".join([family, *log[:1]]), replay, suffix)
+    headline = " ".join([family, *log[:1]])
+    # To see whether a smaller case hangs takes as long as a case may take, each time.
+    return Finding(family, family, name, headline, replay, suffix, ended=reason != _HANGS)
 
 
 def _computed_seconds(process: int | None) -> float:

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from picograd.check.fuzz.counts import Counts
 from picograd.check.fuzz.findings import Finding, Findings
 from picograd.check.fuzz.pool import Pool
-from picograd.check.fuzz.worker import Settings
+from picograd.check.fuzz.settle import settle_ended
+from picograd.check.fuzz.worker import REDUCE_SECONDS, Settings
 from picograd.check.replay import installed_versions
 
 MOST_REFUSED = 0.15
@@ -35,6 +36,8 @@ class Session:
     counts: Counts = field(default_factory=Counts)
     programs: int = 0
     seconds: float = 0.0
+    ended: list[Path] = field(default_factory=list[Path])
+    """Files of cases that ended their process."""
 
     def run(
         self,
@@ -61,11 +64,19 @@ class Session:
                 if time.monotonic() > said + _PROGRESS_SECONDS:
                     said = time.monotonic()
                     progress(self.in_one_line(minutes))
+        if self.ended:
+            known = self.settings.prepare()
+            for path in self.ended:
+                text = path.read_text(encoding="utf-8")
+                small = settle_ended(text, known, REDUCE_SECONDS, self.settings.case_seconds)
+                path.write_text(small, encoding="utf-8")
 
     def _keep(self, finding: Finding, progress: Callable[[str], None]) -> None:
         self.counts.count("failures", finding.family)
         path = self.findings.add(finding)
         if path is not None:
+            if finding.ended:
+                self.ended.append(path)
             progress(
                 f"FOUND {finding.headline[:300]}\n  repeat:   {finding.name}\n  file:     {path}"
             )

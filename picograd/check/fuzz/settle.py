@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from picograd.check.blame import blame
 from picograd.check.fuzz.findings import Finding, kind_of
 from picograd.check.oracle import Case, Failure, examine
+from picograd.check.reduce.look import look_apart
 from picograd.check.reduce.reducer import reduce
-from picograd.check.replay import Expected, Replay
+from picograd.check.replay import Expected, Replay, is_replay, read
 from picograd.compiler.validation.fault import Fault
+from picograd.passes import Pass
 
 _MOST_LINES = 40
 """Of a failure's words, a file holds so many lines."""
@@ -39,6 +41,28 @@ def settle(replay: Replay, failure: Failure, known: Collection[str], seconds: fl
     except Exception as error:  # noqa: BLE001 - as above
         notes.append(f"reduce: {type(error).__name__}: {error}")
     return _finding(kind, family, replay, failure, notes)
+
+
+def settle_ended(
+    text: str, known: Mapping[str, type[Pass]], seconds: float, case_seconds: float
+) -> str:
+    """The file of a case that ended its process, with a small case where one does so too.
+
+    `known` are the passes by name. Each look at a case takes a process of its own, for at most
+    `case_seconds`. The text is left as it is where the case alone is right: then it needs what ran
+    before it.
+    """
+    if not is_replay(text):
+        return text
+    replay = read(text, known=known)
+    look = look_apart(case_seconds)
+    seen = look(replay.case, None)
+    if seen is None:
+        return text
+    start = time.monotonic()
+    small = reduce(replay.case, seen.failure, seconds=seconds, look=look)
+    seed = f"{replay.seed} (made small in {time.monotonic() - start:.0f} s)"
+    return str(replace(replay, case=small, seed=seed))
 
 
 def _reduced(replay: Replay, failure: Failure, seconds: float) -> tuple[Replay, Failure]:

@@ -95,6 +95,9 @@ def test_a_case_that_ends_or_holds_its_process_is_kept_and_the_run_goes_on(
     text = next((tmp_path / "found").iterdir()).read_text("utf-8")
     assert f'// failure: CRASH in wrong{{how="{how}"}}' in text
     assert "wrong.py" in text, "where it was, from the log of the process"
+    if how == "abort":
+        assert "made small" in text
+        assert text.count(" = pico.") <= 1, text
 
 
 def test_an_exception_is_a_failure_of_where_it_arose(wrong: Path, tmp_path: Path) -> None:
