@@ -117,16 +117,16 @@ def legalize(function: FuncOp, target: Target) -> None:
 
 
 class _Legalizer:
-    """Rewrites the ops of a function in order; knows which values stand for narrow dtypes."""
+    """Rewrites the ops of a function in order; knows the dtypes that operands had in the program.
+
+    What stands for an operand does not tell: on a GPU an int8 and the int64 it is cast to are one
+    and the same int32.
+    """
 
     def __init__(self, target: Target, ops: list[TensorOp]) -> None:
         self._target = target
-        self._dtypes: dict[SSAValue, DType] = {}
+        self._operands = {op: [dtype_of(type_of(value)) for value in op.operands] for op in ops}
         self._narrow = Narrow(target, ops[0]) if ops else None
-
-    def _dtype(self, value: SSAValue) -> DType:
-        """The dtype that a value had in the program."""
-        return self._dtypes.get(value) or dtype_of(type_of(value))
 
     def argument(self, value: SSAValue) -> None:
         """Change the type of an argument in place."""
@@ -134,9 +134,7 @@ class _Legalizer:
         check_float64(type, f"argument %{value.name_hint or '?'}", "", self._target)
         held = held_dtype(dtype, self._target)
         if held is not dtype:
-            value = Rewriter.replace_value_with_new_type(value, tensor_type(type.get_shape(), held))
-        if dtype.is_narrow:
-            self._dtypes[value] = dtype
+            Rewriter.replace_value_with_new_type(value, tensor_type(type.get_shape(), held))
 
     def op(self, op: TensorOp) -> None:
         """Replace an op by ops on legal types; its operands are legal already."""
@@ -146,19 +144,17 @@ class _Legalizer:
         dtype = dtype_of(op.result.type)
         assert self._narrow is not None
         self._narrow.move_to(op)
-        if not any(self._dtype(value).is_narrow for value in (*op.operands, op.result)):
+        if not any(known.is_narrow for known in (*self._operands[op], dtype)):
             new = self._rebuilt(op, op.operands, narrow_properties(op, self._target, where))
         elif moves_elements(op):
             new = self._rebuilt(op, op.operands, self._held_properties(op, dtype))
         elif isinstance(op, CastOp):
-            new = self._cast(self._narrow, op.x, dtype)
+            new = self._cast(self._narrow, op.x, self._operands[op][0], dtype)
         else:
             new = self._computed(self._narrow, op, dtype, where)
         if new is op.result:
             return
         name_after(new, op.result)
-        if dtype.is_narrow:
-            self._dtypes[new] = dtype
         op.result.replace_all_uses_with(new)
         Rewriter.erase_op(op)
 
@@ -192,9 +188,8 @@ class _Legalizer:
                 properties[name] = scalar_attr(number.item(), held.ir)
         return properties
 
-    def _cast(self, narrow: Narrow, x: SSAValue, dtype: DType) -> SSAValue:
+    def _cast(self, narrow: Narrow, x: SSAValue, source: DType, dtype: DType) -> SSAValue:
         """A cast from or to a narrow dtype, by way of those that are computed with."""
-        source = self._dtype(x)
         wide = narrow.widen(x, source) if source.is_narrow else x
         if not dtype.is_narrow:
             return narrow.cast(wide, held_dtype(dtype, self._target))
@@ -206,8 +201,7 @@ class _Legalizer:
     def _computed(self, narrow: Narrow, op: TensorOp, dtype: DType, where: str) -> SSAValue:
         """An op that computes, on widened operands; its result is narrowed if it was narrow."""
         operands: list[SSAValue] = []
-        for value in op.operands:
-            known = self._dtype(value)
+        for value, known in zip(op.operands, self._operands[op], strict=True):
             wide = narrow.widen(value, known) if known.is_narrow else value
             if isinstance(op, BinaryOp) and op.kind.data == BinaryKind.SHR and known.is_signed:
                 wide = narrow.low_bits(wide, known)

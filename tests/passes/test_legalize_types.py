@@ -52,6 +52,29 @@ def test_labels_and_indices_become_32_bits() -> None:
     assert found.dtype == np.int32 and np.array_equal(expected, found)
 
 
+@pytest.mark.parametrize("dtype", [dtypes.int8, dtypes.int16, dtypes.uint8], ids=str)
+def test_an_integer_is_narrow_no_more_once_it_is_cast(dtype: dtypes.DType) -> None:
+    """On a GPU both are the same int32; taken for narrow, it would be shifted as 8 bits."""
+    text = module_of(
+        f"%w = pico.cast %x to i32 : tensor<2x3x{dtype.ir}> -> tensor<2x3xi32>\n"
+        "%one = pico.constant dense<1> : tensor<2x3xi32>\n"
+        "%half = pico.binary shr %w, %one : tensor<2x3xi32>\n"
+        "%parts = pico.windows %w axis 1 size 2 stride 1 dilation 1"
+        " : tensor<2x3xi32> -> tensor<2x2x2xi32>\n"
+        "%most = pico.reduce max %parts axes [2] : tensor<2x2x2xi32> -> tensor<2x2xi32>\n"
+        "%rows = pico.reduce max %most axes [1] : tensor<2x2xi32> -> tensor<2xi32>\n"
+        "%wide = pico.broadcast %rows to [3, 2] : tensor<2xi32> -> tensor<3x2xi32>\n"
+        "%turned = pico.permute %wide by [1, 0] : tensor<3x2xi32> -> tensor<2x3xi32>\n"
+        "%y = pico.binary add %half, %turned : tensor<2x3xi32>",
+        f"%x: tensor<2x3x{dtype.ir}>",
+        "tensor<2x3xi32>",
+    )
+    x = np.array([[-1, -2, 100], [3, -128, 7]]).astype(dtype.numpy)
+    (expected,) = evaluate(parse_module(text), [x])
+    (found,) = evaluate(parse_module(legalized(text, GPU)), [x.astype(np.int32)])
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_machines_with_64_bits_keep_them() -> None:
     text = module_of("%y = pico.unary neg %x : tensor<2xi64>", "%x: tensor<2xi64>", "tensor<2xi64>")
     module = parse_module(text)
