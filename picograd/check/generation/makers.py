@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 
 from picograd.check.generation import makers_order, makers_windows
 from picograd.check.generation.operands import (
+    another_order,
     any_value,
     dtype_of_value,
     of_type,
@@ -217,12 +218,7 @@ def _reshape(sketch: Sketch) -> None:
 
 def _permute(sketch: Sketch) -> None:
     x = with_rank(sketch, 2)
-    rest = list(range(len(shape_of(x))))
-    # Not only neighbours that change places: such a permutation is its own inverse.
-    axes = [rest.pop(sketch.number(0, len(rest) - 1)) for _ in range(len(rest))]
-    if axes == sorted(axes):
-        axes = [*axes[1:], axes[0]]
-    sketch.add(PermuteOp(x, axes))
+    sketch.add(PermuteOp(x, another_order(sketch, x)))
 
 
 def _broadcast(sketch: Sketch) -> None:

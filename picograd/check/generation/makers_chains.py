@@ -16,6 +16,8 @@ from xdsl.ir import SSAValue
 from picograd.check.generation.makers import Maker
 from picograd.check.generation.operands import (
     MOST_ARGUMENTS,
+    another_order,
+    any_order,
     dtype_of_value,
     of_type,
     shape_of,
@@ -77,11 +79,7 @@ def _some_axes(sketch: Sketch, x: SSAValue) -> list[int]:
 
 def permuted(sketch: Sketch, x: SSAValue) -> SSAValue:
     """The axes in any other order; of a value with one axis, in the one that there is."""
-    rest = list(range(len(shape_of(x))))
-    axes = [rest.pop(sketch.number(0, len(rest) - 1)) for _ in range(len(rest))]
-    if axes == sorted(axes):
-        axes = [*axes[1:], *axes[:1]]
-    return sketch.add(PermuteOp(x, axes))
+    return sketch.add(PermuteOp(x, another_order(sketch, x)))
 
 
 def sliced(sketch: Sketch, x: SSAValue) -> SSAValue:
@@ -261,8 +259,7 @@ def moved_alike(sketch: Sketch) -> None:
     """Two values moved in the same way, or nearly, which meet elementwise or in a concatenation."""
     a = _block(sketch, 3)
     b = of_type(sketch, a, dtype_of_value(a))
-    rest = list(range(len(shape_of(a))))
-    axes = [rest.pop(sketch.number(0, len(rest) - 1)) for _ in range(len(rest))]
+    axes = any_order(sketch, a)
     a, b = sketch.add(PermuteOp(a, axes)), sketch.add(PermuteOp(b, axes))
     if sketch.choose((False, True)):
         back = _some_axes(sketch, a)

@@ -61,6 +61,20 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return len(shape) <= len(to) and all(a in (1, b) for a, b in zip(shape, aligned, strict=True))
 
 
+def any_order(sketch: Sketch, x: SSAValue) -> list[int]:
+    """The axes of a value in any order: not only neighbours change places, for such a permutation
+    is its own inverse.
+    """
+    rest = list(range(len(shape_of(x))))
+    return [rest.pop(sketch.number(0, len(rest) - 1)) for _ in range(len(rest))]
+
+
+def another_order(sketch: Sketch, x: SSAValue) -> list[int]:
+    """The axes of a value in an order that they do not have, if there is more than one of them."""
+    axes = any_order(sketch, x)
+    return [*axes[1:], *axes[:1]] if axes == sorted(axes) else axes
+
+
 def splat(sketch: Sketch, like: SSAValue, number: float) -> SSAValue:
     scalar = sketch.constant(number, dtype_of_value(like))
     return sketch.add(BroadcastOp(scalar, shape_of(like))) if shape_of(like) else scalar
