@@ -159,7 +159,7 @@ class HoistReduce(Pass):
                 code="PG709",
                 expected="a reduction that stands alone in the parallel loops around it",
                 found=f"the reduction over {self.loop!r} in @{kernel.sym_name.data}",
-                hint="tile the reduction first, and move it above fewer loops",
+                hint="tile the reduction first, move it above fewer loops, and before map_to_grid",
             )
         if applies(hoist, reduction):
             hoist(kernel, reduction, nest, self.space)

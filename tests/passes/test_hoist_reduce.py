@@ -72,8 +72,9 @@ def test_loops_of_a_gpus_threads_are_left_alone() -> None:
     """Blocks between a grid and its threads would share memory that nobody has placed."""
     module = parse_module(softmax(3, 40))
     MapToGrid().apply(new_context(), module)
-    with pytest.raises(PassError, match="mapped to a GPU's threads"):
+    with pytest.raises(PassError, match="mapped to a GPU's threads") as error:
         HoistReduce(loop="a", above="i", target="gpu").apply(new_context(), module)
+    assert "before map_to_grid" in error.value.hint
 
 
 def test_whole_loops_follow_the_last_block() -> None:
