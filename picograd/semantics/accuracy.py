@@ -31,10 +31,10 @@ class Accuracy:
     nonfinite: bool = True
     """Whether infinity and NaN behave as in IEEE 754; WGSL lets implementations ignore them."""
     reassociates: bool = False
-    """Whether the device's compiler may add in another order than the code. WGSL allows it: "An
-    implementation may reassociate operations", such as "(a - b) + c reassociates to (a + c) - b",
-    though "the result may not be the same when computed in floating point" (15.7.5). Products and
-    quotients lose nothing by that, up to overflow; sums do where terms cancel."""
+    """Whether the device's compiler may add in another order than the code. WGSL allows it
+    (Reassociation and Fusion), although in floating point the result may be another; a driver was
+    seen to compute -3 + (x - m) as (-3 + x) - m. Products and quotients lose nothing by that, up to
+    overflow; sums do where terms cancel."""
     in_float64: bool = False
     """Whether every float is computed with and kept as a float64, whatever type the IR gives it."""
 

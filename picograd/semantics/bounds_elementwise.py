@@ -263,6 +263,7 @@ def compare(op: CompareOp, operands: Sequence[Bounded], accuracy: Accuracy) -> B
         close = (reach > 0) & ~(np.abs(a.value - b.value) > reach)
         close &= ~(np.isnan(a.value) | np.isnan(b.value))
         doubtful = doubtful | (close if op.a is not op.b else False)
+        # A test for NaN is one for its bits; what drivers make of other comparisons is theirs.
         if not accuracy.nonfinite and op.a is not op.b:
             doubtful = doubtful | ~(np.isfinite(a.value) & np.isfinite(b.value))
     return discrete(value, doubtful)
