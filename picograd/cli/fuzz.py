@@ -176,7 +176,7 @@ def report(session: Session) -> None:
         [
             (name, f"{table.total():,}", _most(table.most_common()))
             for name, table in counts.tables.items()
-            if name != "failures"
+            if name != "failures" and table
         ],
     )
     for name, times in counts.tables["named"].items():

@@ -111,7 +111,9 @@ def test_a_run_in_which_nothing_is_wrong_ends_with_0(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fuzz(tmp_path, "--cases", "3", "--themes", "scalars") == 0
-    assert "fuzz: seed 5, devices reference" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "fuzz: seed 5, devices reference" in printed
+    assert "named" not in printed, "no pass was"
     assert not (tmp_path / "found").exists()
     assert main(["fuzz", "--seed", "5", "--only", "2", "--devices", "reference"]) == 0
 
