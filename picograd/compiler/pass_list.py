@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import TypeAlias
 
 from picograd.compiler.registry import Registry
@@ -49,6 +50,16 @@ class Pipeline(tuple[Pass, ...]):
         for name in names:
             self._places(name)
         return Pipeline(step for step in self if step.name not in names)
+
+    def aimed_at(self, target: str) -> Pipeline:
+        """The same passes for another machine: every option called `target` names it.
+
+        picograd.pipeline("cpu").aimed_at("neoverse-v2") makes what that processor would run.
+        """
+        return Pipeline(
+            replace(step, target=target) if any(f.name == "target" for f in fields(step)) else step
+            for step in self
+        )
 
     def _places(self, name: str) -> list[int]:
         places = [place for place, step in enumerate(self) if step.name == name]

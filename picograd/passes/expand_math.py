@@ -84,29 +84,19 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from xdsl.context import Context
-from xdsl.dialects import arith, math
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, ModuleOp, f32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
 from picograd.dialects.loop import element_type
 from picograd.passes.base import Level, Pass
-from picograd.passes.polynomials import angles, elementary, halves
+from picograd.passes.polynomials import halves
+from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.polynomials.tile_arithmetic import TileArithmetic
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import insert_before, kernels, replace_op
 from picograd.targets import Target, lookup
-
-FORMULAS: dict[type[Operation], Callable[..., SSAValue]] = {
-    math.ExpOp: elementary.exp,
-    math.LogOp: elementary.log,
-    math.SinOp: angles.sin,
-    math.CosOp: angles.cos,
-    math.TanhOp: elementary.tanh,
-    math.ErfOp: elementary.erf,
-    math.PowFOp: elementary.pow,
-}
-"""The operations that are replaced, and by what."""
 
 _Formula: TypeAlias = Callable[[TileArithmetic, SSAValue], SSAValue]
 

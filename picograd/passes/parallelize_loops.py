@@ -62,8 +62,8 @@ from picograd.dialects.loop import (
     tile_shape,
 )
 from picograd.passes.base import Level, Pass
-from picograd.passes.expand_math import FORMULAS
 from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels, replace_op, substitute_indices, take_ops
 from picograd.targets import Target, lookup

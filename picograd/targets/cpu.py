@@ -7,6 +7,8 @@ from pathlib import Path
 from picograd.targets.target import Target
 
 _CPUINFO = Path("/proc/cpuinfo")
+ARM = ("aarch64", "arm64")
+"""How systems call the 64-bit Arm architecture."""
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -22,6 +24,7 @@ def host_target() -> Target:
         vector_bits=bits,
         vector_registers=registers,
         fma=fma,
+        memory_operands=machine not in ARM,
         cores=usable_cores(),
         l1_bytes=caches.get(1, Target.l1_bytes),
         l2_bytes=caches.get(2, Target.l2_bytes),
@@ -49,7 +52,7 @@ def processor_flags(cpuinfo: str) -> frozenset[str]:
 
 def vector_unit(machine: str, flags: frozenset[str]) -> tuple[int, int, bool]:
     """Vector width in bits, number of vector registers, and whether fused multiply-add exists."""
-    if machine in ("aarch64", "arm64"):
+    if machine in ARM:
         return 128, 32, True
     if "avx512f" in flags:
         return 512, 32, True
@@ -60,7 +63,7 @@ def vector_unit(machine: str, flags: frozenset[str]) -> tuple[int, int, bool]:
 
 def has_float16_conversions(machine: str, flags: frozenset[str]) -> bool:
     """Whether instructions convert between float16 and float32: F16C, and on any 64-bit Arm."""
-    return machine in ("aarch64", "arm64") or "f16c" in flags
+    return machine in ARM or "f16c" in flags
 
 
 def cache_sizes(folder: Path) -> dict[int, int]:

@@ -23,10 +23,15 @@ class Target:
 
     name: str
     kind: TargetKind
+    architecture: str = ""
+    """What LLVM calls the instruction set of a CPU: "x86_64", "aarch64"; empty is the host's."""
     # One core.
     vector_bits: int = 128
     vector_registers: int = 16
     fma: bool = True
+    # Whether arithmetic can take an operand from memory. Where it cannot, each row of a register
+    # tile keeps its element of the left operand in a register.
+    memory_operands: bool = True
     cores: int = 1
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024

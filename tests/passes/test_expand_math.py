@@ -6,7 +6,8 @@ from xdsl.parser import Parser
 
 from picograd.backends.llvm.device import CpuDevice
 from picograd.dialects import new_context
-from picograd.passes.expand_math import FORMULAS, ExpandMath
+from picograd.passes.expand_math import ExpandMath
+from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.semantics.evaluate import evaluate
 
 SPECIALS = np.array(

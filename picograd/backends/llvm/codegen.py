@@ -18,6 +18,7 @@ from functools import cache
 import llvmlite.binding as llvm
 
 from picograd.errors import CompileError
+from picograd.targets import Target
 
 VERSION = ".".join(map(str, llvm.llvm_version_info))
 """The version of LLVM."""
@@ -56,6 +57,13 @@ def host() -> Processor:
 def x86(name: str) -> Processor:
     """An x86-64 Linux processor by LLVM's name for it, such as "znver5" or "x86-64-v3"."""
     return Processor("x86_64-unknown-linux-gnu", name)
+
+
+def processor_of(target: Target) -> Processor:
+    """The processor that a target describes; the host for a target that names no architecture."""
+    if not target.architecture:
+        return host()
+    return Processor(f"{target.architecture}-unknown-linux-gnu", target.name)
 
 
 def object_code(text: str, processor: Processor | None = None) -> bytes:

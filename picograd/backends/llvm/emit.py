@@ -59,8 +59,9 @@ def emit(
     """LLVM IR text for a module whose `@main` launches loop kernels.
 
     `vector_bits` is the widest vector that the processor should use, `comment` what begins a
-    comment in its assembly. With `sanitize` every access is checked, and memory is poisoned where
-    its contents are of no use. Raises CompileError for what the CPU cannot run.
+    comment in its assembly (empty: no comments). With `sanitize` every access is checked, and
+    memory is poisoned where its contents are of no use. Raises CompileError for what the CPU
+    cannot run.
     """
     main = main_of(module)
     kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}

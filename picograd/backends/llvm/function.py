@@ -98,7 +98,13 @@ class Function:
         self.label = label
 
     def comment(self, text: str) -> None:
-        """A comment that reaches the assembly: an empty inline assembly statement."""
+        """A comment that reaches the assembly: an empty inline assembly statement.
+
+        Without a sign that begins comments there is none: LLVM reads them only with a parser for
+        the processor's assembly, of which llvmlite has the host's.
+        """
+        if not self.comment_sign:
+            return
         safe = text.replace("\\", "/").replace('"', "'").replace("$", "$$").replace("\n", " ")
         self.emit(f'call void asm sideeffect "{self.comment_sign} {safe}", ""()')
 

@@ -34,6 +34,7 @@ from picograd.passes.loops.nest_shape import (
     local_stride,
     nest_of,
 )
+from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
 from picograd.targets import Target
 
@@ -195,7 +196,7 @@ def best_tile(rows: int, columns: int, lanes: int, target: Target) -> tuple[int,
         (height, vectors)
         for vectors in range(1, 9)
         for height in range(1, MOST_ROWS + 1)
-        if height * vectors + vectors + 1 <= registers
+        if height * vectors + vectors + (1 if target.memory_operands else height) <= registers
     ]
     if not candidates:
         return 1, min(columns, lanes) or 1
@@ -253,6 +254,17 @@ def _register_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str, i
     return _elementwise_sizes(nest, target, facts)
 
 
+def vectors_in_flight(loop: Operation, target: Target) -> int:
+    """Machine vectors that a loop works on at once.
+
+    Polynomials keep a dozen coefficients in registers, which leaves room for few vectors; and they
+    are so long that a processor overlaps one turn of the loop with the next by itself.
+    """
+    if any(type(op) in FORMULAS for op in loop.walk()):
+        return max(1, min(VECTORS_IN_FLIGHT, target.vector_registers // 16))
+    return VECTORS_IN_FLIGHT
+
+
 def _is_contiguous(loads: Iterable[Access], dim: Dim) -> bool:
     return all(local_stride(load, dim.variable) in (0, 1) for load in loads)
 
@@ -274,7 +286,7 @@ def _elementwise_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str
     strided = [a for a in nest.accesses if local_stride(a, lane.variable) not in (0, 1)]
     other = _transposed_dim(nest, strided, lane) if not nest.reductions else None
     if other is None:
-        size = block or min(extent_of(lane, facts), VECTORS_IN_FLIGHT * lanes)
+        size = block or min(extent_of(lane, facts), vectors_in_flight(nest.loop, target) * lanes)
         return {lane.name: max(1, size)}
     return {
         dim.name: layout_block(nest.accesses, dim.variable)
@@ -322,7 +334,8 @@ def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceO
             if not along or set(strides) - {0, 1} or extent < SMALL_EXTENT:
                 continue
             lanes = target.lanes(element_bits(op.outputs[0].type))
-            vectors = VECTORS_IN_FLIGHT * (2 if len(op.body.block.ops) <= LIGHT_BODY else 1)
+            light = len(op.body.block.ops) <= LIGHT_BODY
+            vectors = 2 * VECTORS_IN_FLIGHT if light else vectors_in_flight(op, target)
             sizes[op] = (dim.name, min(extent, vectors * lanes))
     return sizes
 

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from picograd.backends.llvm.codegen import Processor, assembly, x86
+from picograd.backends.llvm.cross import cross_compile
 from picograd.backends.llvm.device import CpuDevice
-from picograd.backends.llvm.emit import emit
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.executable import compile_module
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import dtypes
-from picograd.passes.base import Pass
 from picograd.targets import lookup
+from picograd.targets.processors import PROCESSORS
 
 HALVES = [dtypes.float16, dtypes.bfloat16]
 NARROW = [*HALVES, dtypes.int8, dtypes.int16, dtypes.uint8]
 
 NATIVE = lookup("cpu").float16_conversions
-
-# By processor: the target's facts that matter, and what it is called in LLVM.
-MACHINES: dict[str, tuple[str, Processor]] = {
-    "x86-64-v2": ("cpu:vector_bits=128,fma=false,float16_conversions=false", x86("x86-64-v2")),
-    "x86-64-v3": ("cpu:vector_bits=256,float16_conversions=true", x86("x86-64-v3")),
-    "x86-64-v4": ("cpu:vector_bits=512,float16_conversions=true", x86("x86-64-v4")),
-    "znver5": ("cpu:vector_bits=512,float16_conversions=true", x86("znver5")),
-    "neoverse-v2": (
-        "cpu:vector_bits=128,float16_conversions=true",
-        Processor("aarch64-unknown-linux-gnu", "neoverse-v2"),
-    ),
-}
-
-
-def passes_for(target: str) -> tuple[Pass, ...]:
-    """The CPU's pipeline for another machine."""
-    return tuple(
-        replace(step, target=target) if "target" in {f.name for f in fields(step)} else step
-        for step in pipeline("cpu")
-    )
-
 
 def program(element: str) -> str:
     return f"""
@@ -60,15 +37,12 @@ func.func @main(%x: tensor<37x19x{element}>, %w: tensor<19x21x{element}>, %b: te
 }}"""
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", [processor.name for processor in PROCESSORS])
 @pytest.mark.parametrize("dtype", NARROW, ids=lambda dtype: dtype.name)
 def test_no_function_of_a_runtime_library_is_called(dtype: dtypes.DType, machine: str) -> None:
-    target, processor = MACHINES[machine]
     module = parse_module(program(str(dtype.ir)))
-    run_pipeline(module, passes_for(target), facts=frozenset())
-    text = emit(module, vector_bits=128, comment="#").text
-    # llvmlite has no parser for other processors' assembly, which comments are taken for.
-    code = assembly(re.sub(r".* asm sideeffect .*", "", text), processor)
+    run_pipeline(module, pipeline("cpu").aimed_at(machine), facts=frozenset())
+    code = cross_compile(module, machine).assembly
     assert not re.findall(r"__\w*(?:hf|bf)\w*", code)
     called = set(re.findall(r"\b(?:callq?|bl)\s+(\S+)", code))
     assert not [name for name in called if name.startswith("__")]
@@ -98,7 +72,7 @@ func.func @main(%x: tensor<{floats.size}xf32>, %h: tensor<{halves.size}x{dtype.i
   func.return %a, %b : tensor<{floats.size}x{dtype.ir}>, tensor<{halves.size}xf32>
 }}"""
     device = CpuDevice()
-    executable = compile_module(parse_module(text), "cpu", passes=passes_for(target))
+    executable = compile_module(parse_module(text), "cpu", passes=pipeline("cpu").aimed_at(target))
     outputs = executable.run([device.upload(floats), device.upload(halves)])
     narrowed, widened = (device.download(output) for output in outputs)
     with np.errstate(all="ignore"):

@@ -104,7 +104,7 @@ def test_reductions_that_run_along_memory_get_accumulators() -> None:
     kernel = kernel_of(softmax(64, 512))
     reductions = inner_first(kernel, ReduceOp)
     sizes = reduce_sizes(reductions, lookup(AVX512))
-    assert sorted(sizes.values()) == [("a", 128), ("b", 64)]
+    assert sorted(sizes.values()) == [("a", 128), ("b", 32)]
     columns = kernel_of(SAMPLES["integer_reductions"].text(64, 64))
     found = reduce_sizes(inner_first(columns, ReduceOp), lookup(AVX512))
     assert [name for name, _ in found.values()] == ["b"], "columns are vectorized across, not along"
