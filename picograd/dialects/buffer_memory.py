@@ -39,7 +39,7 @@ from picograd.dialects.dtypes import (
     nbytes_of,
     tensor_type,
 )
-from picograd.dialects.literals import Literal, as_tensor_literal, literal_type, print_literal
+from picograd.dialects.literals import Literal, literal_type, own_literal, print_literal
 
 ANY_MEMREF: AttrConstraint[AnyMemRef] = cast(AttrConstraint[AnyMemRef], BaseAttr(MemRefType))
 
@@ -156,7 +156,7 @@ class ConstantOp(IRDLOperation):
         attributes = parser.parse_optional_attr_dict()
         if not isinstance(value, DenseIntOrFPElementsAttr):
             parser.raise_error("expected a literal such as dense<0.0> : memref<2xf32>")
-        op = cls(as_tensor_literal(cast(Literal, value)))
+        op = cls(own_literal(cast(Literal, value)))
         op.attributes.update(attributes)
         return op
 

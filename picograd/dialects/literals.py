@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from math import prod
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -39,17 +40,35 @@ _LONGEST_LIST = 64
 
 def literal(array: Array | np.generic | float, dtype: DType | None = None) -> Literal:
     """The attribute `dense<…> : tensor<…>` of an array or number."""
-    array = np.asarray(array, dtype=None if dtype is None else dtype.numpy)
-    type = tensor_type(array.shape, from_numpy(array.dtype))
-    if array.dtype == np.bool_:
-        # The parser spells true as the byte -1; equal constants must be equal attributes.
-        array = np.where(array, np.int8(-1), np.int8(0))
-    return DenseIntOrFPElementsAttr(cast(Any, type), BytesAttr(array.tobytes()))
+    elements: Array = np.asarray(array, dtype=None if dtype is None else dtype.numpy)
+    type = tensor_type(elements.shape, from_numpy(elements.dtype))
+    if elements.size and not any(elements.strides):  # a number that was broadcast
+        elements = elements.reshape(-1)[:1]
+    return DenseIntOrFPElementsAttr(cast(Any, type), BytesAttr(_compact(_stored(elements), type)))
 
 
 def splat(value: bool | float, shape: tuple[int, ...], dtype: DType) -> Literal:
     """`dense<value>` of a whole shape."""
-    return literal(np.full(shape, value, dtype.numpy))
+    one = _stored(np.full((), value, dtype.numpy))
+    data = one if prod(shape) else b""
+    return DenseIntOrFPElementsAttr(cast(Any, tensor_type(shape, dtype)), BytesAttr(data))
+
+
+def _stored(array: Array) -> bytes:
+    if array.dtype == np.bool_:
+        # The parser spells true as the byte -1; equal constants must be equal attributes.
+        array = np.where(array, np.int8(-1), np.int8(0))
+    return array.tobytes()
+
+
+def _compact(data: bytes, type: AnyTensor) -> bytes:
+    """The bytes that a literal keeps: of a splat, which may be as large as a model, one element.
+
+    Every literal of ours is kept so: equal constants must be equal attributes.
+    """
+    size = dtype_of(type).itemsize
+    is_splat = data[:size] == data[-size:] and data == data[:size] * (len(data) // size)
+    return data[:size] if is_splat else data
 
 
 def literal_type(value: Literal) -> AnyTensor:
@@ -58,27 +77,33 @@ def literal_type(value: Literal) -> AnyTensor:
     return tensor_type(type.get_shape(), type.element_type)
 
 
-def as_tensor_literal(value: Literal) -> Literal:
-    """The same numbers as a literal of tensor type (text may give a literal a memref type)."""
-    return DenseIntOrFPElementsAttr(cast(Any, literal_type(value)), value.data)
+def own_literal(value: Literal) -> Literal:
+    """The same numbers as `literal` keeps them, of tensor type (text may give a memref type)."""
+    type = literal_type(value)
+    data = value.data.data
+    return DenseIntOrFPElementsAttr(cast(Any, type), BytesAttr(_compact(data, type)))
 
 
 def array_of(value: Literal) -> Array:
     """The (read-only) array that a literal means."""
     type = literal_type(value)
     dtype, shape = dtype_of(type), type.get_shape()
-    if dtype.is_bool:
-        return (np.frombuffer(value.data.data, np.int8) != 0).reshape(shape)
-    return np.frombuffer(value.data.data, dtype.numpy).reshape(shape)
+    data = value.data.data
+    array = np.frombuffer(data, np.int8) != 0 if dtype.is_bool else np.frombuffer(data, dtype.numpy)
+    if array.size == 1:
+        return np.broadcast_to(array[0], shape)
+    array.flags.writeable = False
+    return array.reshape(shape)
 
 
 def splat_value(value: Literal) -> bool | int | float | None:
     """The one number of which a literal consists, compared bit by bit; None when there is none."""
-    data = value.data.data
-    size = dtype_of(literal_type(value)).itemsize
-    if not data or data != data[:size] * (len(data) // size):
+    type = literal_type(value)
+    dtype = dtype_of(type)
+    data = _compact(value.data.data, type)
+    if len(data) != dtype.itemsize:
         return None
-    return array_of(value).reshape(-1)[0].item()
+    return data != b"\0" if dtype.is_bool else np.frombuffer(data, dtype.numpy)[0].item()
 
 
 def scalar_attr(value: bool | float, element_type: Attribute) -> Attribute:
@@ -117,7 +142,7 @@ def print_literal(printer: Printer, value: Literal, type: Attribute | None = Non
     one = splat_value(value)
     printer.print_string("dense<")
     if is_float_array(array) and not np.isfinite(array).all():
-        data = value.data.data if one is None else value.data.data[: array.itemsize]
+        data = _compact(value.data.data, literal_type(value))
         printer.print_string(f'"0x{data.hex().upper()}"')
     elif one is not None:
         printer.print_string(_element_text(array.reshape(-1)[0]))

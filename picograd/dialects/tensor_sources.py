@@ -29,6 +29,7 @@ from picograd.dialects.dtypes import (
 from picograd.dialects.literals import (
     Literal,
     literal_type,
+    own_literal,
     print_literal,
 )
 from picograd.dialects.tensor_base import (
@@ -70,7 +71,7 @@ class ConstantOp(TensorOp):
         attributes = parser.parse_optional_attr_dict()
         if not isinstance(value, DenseIntOrFPElementsAttr):
             parser.raise_error("expected a literal such as dense<0.0> : tensor<2xf32>")
-        op = cls(cast(Literal, value))
+        op = cls(own_literal(cast(Literal, value)))
         op.attributes.update(attributes)
         return op
 

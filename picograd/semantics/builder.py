@@ -100,7 +100,8 @@ class Ops(ABC, Generic[V]):
     def full(self, shape: Sequence[int], number: bool | float, dtype: DType) -> V:
         """A tensor of one number, rounded to `dtype`."""
         with np.errstate(over="ignore"):  # what float16 cannot hold is infinite
-            return self.constant(np.full(tuple(shape), number, dtype.numpy))
+            one = np.full((), number, dtype.numpy)
+        return self.constant(np.broadcast_to(one, tuple(shape)))  # may be as large as a model
 
     def full_like(self, value: V, number: bool | float) -> V:
         """One number in the shape and dtype of `value`."""

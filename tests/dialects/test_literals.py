@@ -10,10 +10,11 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
 from picograd.dialects import new_context
-from picograd.dialects.dtypes import bool_, float32, int32, int64
+from picograd.dialects.dtypes import bool_, dtype_of, float32, int32, int64
 from picograd.dialects.literals import (
     array_of,
     literal,
+    literal_type,
     scalar_attr,
     scalar_value,
     splat,
@@ -107,3 +108,27 @@ def test_scalars_of_other_dtypes():
     assert scalar_value(scalar_attr(False, bool_.ir)) is False
     assert scalar_value(scalar_attr(-7, int32.ir)) == -7
     assert scalar_value(scalar_attr(2**40, int64.ir)) == 2**40
+
+
+@pytest.mark.parametrize(
+    ("array", "kept"),
+    [
+        (np.full((1000, 1000), 0.1, np.float32), 4),
+        (np.broadcast_to(np.float64(-0.0), (3, 4)), 8),
+        (np.full(7, np.nan, np.float16), 2),
+        (np.ones((2, 2), bool), 1),
+        (np.array([0.0, -0.0], np.float32), 8),
+        (np.full((0, 3), 1, np.int64), 0),
+        (np.array([5, 5, 6, 5, 5], np.int64), 40),
+        (np.array([5, 6, 5], np.int64), 24),
+    ],
+)
+def test_a_literal_of_one_number_keeps_one_element(array: Any, kept: int):
+    value = literal(array)
+    assert len(value.data.data) == kept
+    assert array_of(value).tobytes() == array.tobytes() and array_of(value).shape == array.shape
+    assert literal(array.copy()) == value
+    (again,) = reparsed(ConstantOp(value)).body.ops
+    assert isinstance(again, ConstantOp) and again.value == value
+    if kept == array.itemsize:
+        assert splat(array.flat[0].item(), array.shape, dtype_of(literal_type(value))) == value
