@@ -18,7 +18,7 @@ ALIGNMENT = 64
 """Bytes to which every block is aligned: a cache line, and the widest vector."""
 
 _LARGE = 1 << 21
-"""Blocks from this size on are mapped by themselves, with huge pages where the system has them."""
+"""Blocks from this size on, that of a huge page, are mapped by themselves, at a multiple of it."""
 
 _CACHE_LIMIT = 1 << 28
 """Bytes of each size that a pool keeps for reuse; blocks beyond go back to the system."""
@@ -31,14 +31,11 @@ class Block:
 
     def __init__(self, nbytes: int) -> None:
         if nbytes >= _LARGE:
-            mapping = mmap.mmap(-1, nbytes)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                mapping.madvise(mmap.MADV_HUGEPAGE)
-            memory = np.frombuffer(mapping, np.uint8)
+            memory, alignment = np.frombuffer(_mapping(nbytes + _LARGE), np.uint8), _LARGE
         else:
-            memory = np.empty(nbytes + ALIGNMENT, np.uint8)
-            start = -memory.ctypes.data % ALIGNMENT
-            memory = memory[start : start + nbytes]
+            memory, alignment = np.empty(nbytes + ALIGNMENT, np.uint8), ALIGNMENT
+        start = -memory.ctypes.data % alignment
+        memory = memory[start : start + nbytes]
         self.bytes: NDArray[np.uint8] = memory
         self.address: int = memory.ctypes.data
         self.nbytes = nbytes
@@ -46,6 +43,20 @@ class Block:
     def array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         """The first bytes as an array, not copied."""
         return np.ndarray(shape, dtype, self.bytes)
+
+
+def _mapping(nbytes: int) -> mmap.mmap:
+    """Pages of the process's own; huge ones, if the system has them.
+
+    Python maps memory that a forked child shares by default: the child's writes would be seen
+    here, and such pages are never huge.
+    """
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, nbytes)
+    mapping = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        mapping.madvise(mmap.MADV_HUGEPAGE)
+    return mapping
 
 
 def rounded(nbytes: int) -> int:
