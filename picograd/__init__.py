@@ -21,6 +21,10 @@ from picograd import (
     optim,
     utils,
 )
+from picograd.backends.thread_count import (
+    get_num_threads,
+    set_num_threads,
+)
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects.dtypes import (
@@ -280,6 +284,7 @@ __all__ = [
     "func",
     "get_default_dtype",
     "get_mode",
+    "get_num_threads",
     "group_norm",
     "half",
     "hardshrink",
@@ -342,6 +347,7 @@ __all__ = [
     "set_float32_matmul_precision",
     "set_grad_enabled",
     "set_mode",
+    "set_num_threads",
     "short",
     "stack",
     "subtract",

@@ -18,40 +18,17 @@ import threading
 import weakref
 from functools import cache
 
+from picograd.backends import thread_count
 from picograd.backends.llvm import pool_code
 from picograd.backends.llvm.codegen import Library, host, object_code
-from picograd.errors import OptionError
+from picograd.backends.thread_count import checked_threads, get_num_threads
+from picograd.errors import DeviceError
 
 # How often a worker looks for a job before it sleeps: about a tenth of a millisecond, longer than
 # the gap between two kernels of one program and short enough not to be a nuisance to others.
 _SPINS = 4000
 
-MAX_THREADS = 1024
-
-
-def default_threads() -> int:
-    """PICOGRAD_NUM_THREADS if it is set, else the number of cores that this process may use.
-
-    Raises OptionError when the variable is not a number of threads.
-    """
-    text = os.environ.get("PICOGRAD_NUM_THREADS", "").strip()
-    if not text:
-        if hasattr(os, "sched_getaffinity"):
-            return min(len(os.sched_getaffinity(0)), MAX_THREADS)
-        return min(os.cpu_count() or 1, MAX_THREADS)
-    return _checked(int(text) if text.isdecimal() else text, "PICOGRAD_NUM_THREADS")
-
-
-def _checked(threads: int | str, where: str) -> int:
-    if isinstance(threads, int) and 1 <= threads <= MAX_THREADS:
-        return threads
-    raise OptionError(
-        f"{where} is not a number of threads",
-        code="PG802",
-        expected=f"a whole number from 1 to {MAX_THREADS}",
-        found=repr(threads),
-        hint="1 runs everything in the calling thread",
-    )
+_WHAT = "the number of threads"
 
 
 class _Native:
@@ -89,8 +66,8 @@ class ThreadPool:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        """`threads` counts the caller; None means `default_threads()`."""
-        self._threads = default_threads() if threads is None else _checked(threads, "threads")
+        """`threads` counts the caller; None means as many as the process uses."""
+        self._threads = get_num_threads() if threads is None else checked_threads(threads, _WHAT)
         self._reset()
         _pools.add(self)
 
@@ -120,7 +97,7 @@ class ThreadPool:
 
         Raises OptionError when it is not between 1 and MAX_THREADS.
         """
-        threads = _checked(threads, "the number of threads")
+        threads = checked_threads(threads, _WHAT)
         if threads != self._threads:
             self.stop()
             self._threads = threads
@@ -140,22 +117,31 @@ class ThreadPool:
             if self._workers:
                 return
             native = _native()
-            native.start(self._address, threads - 1)
-            for number in range(1, threads):
-                worker = threading.Thread(
+            workers = [
+                threading.Thread(
                     target=native.work,
                     args=(self._address, number, _SPINS),
                     name=f"picograd-{number}",
                     daemon=True,
                 )
-                worker.start()
+                for number in range(1, threads)
+            ]
+            native.start(self._address, threads - 1)
+            for worker in workers:
+                try:
+                    worker.start()
+                except RuntimeError as error:  # Python's word for "the system has said no"
+                    self._stop()
+                    raise _too_many(threads, workers.index(worker) + 1) from error
                 self._workers.append(worker)
 
     def stop(self) -> None:
         """Tell the workers to return and wait until they have; the next `enter` starts new ones."""
         with self._lock:
-            if not self._workers:
-                return
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._workers:
             _native().stop(self._address)
             for worker in self._workers:
                 worker.join()
@@ -166,23 +152,25 @@ class ThreadPool:
         self._reset()
 
 
+def _too_many(threads: int, possible: int) -> DeviceError:
+    return DeviceError(
+        f"the system does not let this process start {threads} threads",
+        code="PG313",
+        expected=f"room for {threads - 1} threads beside the caller",
+        found=f"room for {possible - 1}",
+        hint=f"call picograd.set_num_threads({possible}), or set PICOGRAD_NUM_THREADS={possible}",
+    )
+
+
 @cache
 def shared_pool() -> ThreadPool:
-    """The pool of the process, which every CPU device uses unless it is given its own."""
-    return ThreadPool()
+    """The pool of the process, which every CPU device uses unless it is given its own.
 
-
-def set_num_threads(threads: int) -> None:
-    """How many threads run parallel loops on the CPU from now on, the caller included.
-
-    Results do not depend on it. Raises OptionError when it is not between 1 and MAX_THREADS.
+    It has as many threads as `picograd.set_num_threads` says.
     """
-    shared_pool().set_threads(threads)
-
-
-def get_num_threads() -> int:
-    """How many threads run parallel loops on the CPU, the caller included."""
-    return shared_pool().threads
+    pool = ThreadPool()
+    thread_count.follow(pool.set_threads)
+    return pool
 
 
 _pools: weakref.WeakSet[ThreadPool] = weakref.WeakSet()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from xdsl.parser import Parser
 
-from picograd.backends.llvm.thread_pool import get_num_threads, set_num_threads
 from picograd.backends.runtime import device
+from picograd.backends.thread_count import get_num_threads, set_num_threads
 from picograd.compiler.executable import compile_module
 from picograd.dialects import new_context
 

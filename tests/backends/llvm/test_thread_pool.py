@@ -10,17 +10,10 @@ import threading
 import numpy as np
 import pytest
 
+import picograd
 from picograd.backends.llvm.codegen import Library, object_code
-from picograd.backends.llvm.thread_pool import (
-    MAX_THREADS,
-    ThreadPool,
-    default_threads,
-    get_num_threads,
-    imports,
-    set_num_threads,
-    shared_pool,
-)
-from picograd.errors import OptionError
+from picograd.backends.llvm.thread_pool import ThreadPool, imports, shared_pool
+from picograd.errors import DeviceError
 
 COUNTER = """
 declare void @picograd_parallel(ptr, ptr, ptr, i64, i64)
@@ -168,19 +161,34 @@ def test_the_interpreter_exits_while_workers_wait():
     assert finished.stderr == ""
 
 
-def test_the_number_of_threads_is_chosen_and_checked(monkeypatch):
-    monkeypatch.setenv("PICOGRAD_NUM_THREADS", "3")
-    assert default_threads() == 3
-    assert ThreadPool().threads == 3
-    monkeypatch.delenv("PICOGRAD_NUM_THREADS")
-    assert 1 <= default_threads() <= MAX_THREADS
-    before = get_num_threads()
-    set_num_threads(2)
-    assert get_num_threads() == shared_pool().threads == 2
-    set_num_threads(before)
-    for wrong in ("0", "many", "-1", str(MAX_THREADS + 1)):
-        monkeypatch.setenv("PICOGRAD_NUM_THREADS", wrong)
-        with pytest.raises(OptionError, match="PICOGRAD_NUM_THREADS"):
-            default_threads()
-    with pytest.raises(OptionError):
-        set_num_threads(0)
+def test_the_shared_pool_follows_the_processs_number():
+    before = picograd.get_num_threads()
+    try:
+        picograd.set_num_threads(3)
+        assert shared_pool().threads == 3
+        shared_pool().enter()
+        assert shared_pool().running == 2
+        picograd.set_num_threads(2)
+        assert (shared_pool().threads, shared_pool().running) == (2, 0)
+    finally:
+        picograd.set_num_threads(before)
+
+
+def test_a_system_without_room_for_threads_says_so(native, monkeypatch):
+    pool = ThreadPool(4)
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if thread.name == "picograd-3":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(DeviceError, match="start 4 threads") as raised:
+            pool.enter()
+    assert "set_num_threads(3)" in raised.value.hint
+    assert pool.running == 0
+    assert (count(native, pool, 50) == 1).all()  # there is room again
+    assert pool.running == 3
+    pool.stop()
