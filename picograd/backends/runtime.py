@@ -48,6 +48,8 @@ class Program(ABC):
     """What the backend produced, by file suffix: `{"ll": …, "s": …}` or `{"wgsl": …}`."""
     launches: int
     """Kernels that one call launches."""
+    launch: Callable[..., int | tuple[int, int]] | None = None
+    """Where there is one, a faster way to run: see `backends.llvm.launcher`. It checks nothing."""
     fails_late: bool = False
     """Whether `run` may return before it is known that an index is out of range."""
 
@@ -63,6 +65,17 @@ class Program(ABC):
         Raises IndexOutOfRange when an index read from a tensor is out of range; a device that
         runs asynchronously may raise it at the next `download` instead.
         """
+
+
+class SteppedProgram(ABC):
+    """A program that runs launch by launch, and takes the time of each."""
+
+    kernels: Sequence[str]
+    """What each launch runs, in order."""
+
+    @abstractmethod
+    def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> Sequence[float]:
+        """Compute the outputs as `Program.run` does; the seconds that each launch took."""
 
 
 class Device(ABC):
@@ -102,6 +115,19 @@ class Device(ABC):
         Without `cached`, kernels that the device knows from other programs are made anew. With
         `sanitize` the program watches itself, and raises SanitizerError for what it must not do.
         """
+
+    def step_through(self, module: ModuleOp) -> SteppedProgram:
+        """A program from a lowered module whose launches are run and timed one by one.
+
+        Raises DeviceError where the device offers no such thing.
+        """
+        raise DeviceError(
+            f"launches are not timed on the device {self.name!r}",
+            code="PG312",
+            expected="a device that runs launches one by one: 'cpu'",
+            found=repr(self.name),
+            hint="profile the program on the cpu",
+        )
 
     def synchronize(self) -> None:  # noqa: B027, optional
         """Wait until all programs have finished. Default: they have when `run` returns."""

@@ -53,6 +53,7 @@ class CheckedCpuProgram(CpuProgram):
         main = main_of(module)
         self._types: list[MemRefType[Any]] = [memref_type(argument) for argument in main.args]
         super().__init__(emitted, [nbytes_of(type) for type in self._types], pool, memory)
+        self.launch = None  # a call prepares and judges memory of its own
         self._results = [argument.index for argument in outputs_of(main)]
         self._stored_in: Mapping[int, int] = stored_in(main)
 

@@ -12,9 +12,19 @@ import numpy as np
 from picograd.backends.llvm import codegen, thread_pool
 from picograd.backends.llvm.emit import ENTRY, Emitted
 from picograd.backends.llvm.function import CONTEXT_FIELDS, STATUS
+from picograd.backends.llvm.launcher import (
+    MOST_ARGUMENTS,
+    MOST_ON_STACK,
+    POINTER,
+    Launch,
+    can_launch,
+    launcher,
+    number_kind,
+)
 from picograd.backends.llvm.memory import Block, BlockPool
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.backends.runtime import Buffer, Program
+from picograd.dialects.dtypes import DType
 from picograd.errors import DeviceError, IndexOutOfRange
 
 # After the context's fields stand the three words of the status.
@@ -49,12 +59,54 @@ class CpuProgram(Program):
         self._scratch_start = _line(emitted.arena_bytes)
         self._threads_start = self._scratch_start + _line(emitted.scratch_bytes)
         self._thread_stride = _line(emitted.thread_scratch_bytes)
+        self.launch = self._launcher((POINTER,) * len(self._nbytes))
+
+    def _launcher(self, kinds: Sequence[int]) -> Launch | None:
+        """The way into the code for arguments of these kinds; None where Python offers none."""
+        if not can_launch() or len(kinds) > MOST_ARGUMENTS:
+            return None
+        entry, owner = self._library.addresses[ENTRY], (self._library, self._constants)
+        total = self._threads_start + self._thread_stride
+        if not self._emitted.parallel and total <= MOST_ON_STACK:
+            stack = (total, self._scratch_start, self._threads_start, self._thread_stride)
+            return launcher(entry, kinds, self._constant_addresses, stack, owner)
+        enter = launcher(entry, kinds, self._constant_addresses, None, owner)
+        return lambda *given: self._lend(enter, given)
+
+    def _lend(self, enter: Launch, given: Sequence[float]) -> int | tuple[int, int]:
+        """Enter with memory from the pool, and the threads that take part."""
+        pool_address, threads = self._pool.enter() if self._emitted.parallel else (0, 1)
+        stride = self._thread_stride
+        shelf = self._memory.shelf(self._threads_start + threads * stride)
+        block = shelf.take()
+        base = block.address
+        scratch, thread_scratch = base + self._scratch_start, base + self._threads_start
+        try:
+            return enter(base, scratch, thread_scratch, stride, pool_address, threads, *given)
+        finally:
+            shelf.give(block)
+
+    def launch_with_numbers(self, dtypes: Sequence[DType | None]) -> Launch | None:
+        """As `launch`, but arguments with a dtype here are given as Python's numbers.
+
+        None where such a number cannot be given in this way.
+        """
+        kinds = [POINTER if dtype is None else number_kind(dtype) for dtype in dtypes]
+        if self.launch is None or None in kinds:
+            return None
+        return self._launcher([kind for kind in kinds if kind is not None])
 
     @property
     def scratch_bytes(self) -> int:
         """Bytes of local buffers of a call, for the number of threads that would serve it now."""
         threads = self._pool.threads if self._emitted.parallel else 1
         return self._emitted.scratch_bytes + threads * self._emitted.thread_scratch_bytes
+
+    def watch(self, around: Callable[[Callable[[int, int], None], int, int], None]) -> None:
+        """Let `around` enter the machine code, which it is given with both of its arguments."""
+        call = self._call
+        self._call = lambda arguments, context: around(call, arguments, context)
+        self.launch = None
 
     def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> None:
         """Compute the outputs.
@@ -63,18 +115,27 @@ class CpuProgram(Program):
         data names an index that does not exist.
         """
         addresses = self._addresses([*inputs, *outputs])
-        pool_address, threads = self._pool.enter() if self._emitted.parallel else (0, 1)
-        shelf = self._memory.shelf(self._threads_start + threads * self._thread_stride)
-        block = shelf.take()
-        base = block.address
-        scratch, thread_scratch = base + self._scratch_start, base + self._threads_start
-        try:
-            self._enter(
-                addresses + self._constant_addresses,
-                (base, scratch, thread_scratch, self._thread_stride, pool_address, threads),
-            )
-        finally:
-            shelf.give(block)
+        if self.launch is None:
+            self._launch_watched(addresses)
+            return
+        failure = self.launch(*addresses)
+        if failure:
+            raise self.failed(failure)
+
+    @staticmethod
+    def failed(failure: int | tuple[int, int]) -> IndexOutOfRange:
+        """The error for what `launch` has returned, if that was not 0."""
+        assert isinstance(failure, tuple)
+        return IndexOutOfRange.in_data(*failure)
+
+    def _launch_watched(self, addresses: list[int]) -> None:
+        """Enter through `ctypes`, whose calls can be watched."""
+
+        def enter(*words: int) -> int:
+            self._enter([*words[6:], *self._constant_addresses], words[:6])
+            return 0
+
+        self._lend(enter, addresses)
 
     def _enter(self, addresses: Sequence[int], places: Sequence[int], violation: int = 0) -> None:
         """Run the machine code on memory; `places` are the first fields of its context."""

@@ -1,0 +1,334 @@
+"""Entering machine code from Python with next to no cost.
+
+A call through `ctypes` takes half a microsecond, and as much again for the arrays of addresses that
+it is given: more than many a small kernel. So the way in is machine code as well: a function that
+Python calls like any of its own built in ones. It takes the addresses of a program's buffers, and
+Python's numbers for those that are numbers, writes both to its stack, lets other Python threads go
+on, and enters the program. Nothing of a call lies elsewhere, so threads may call at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+from picograd.backends.llvm import codegen
+from picograd.backends.llvm.function import CONTEXT_FIELDS
+from picograd.dialects.dtypes import DType
+
+Launch: TypeAlias = Callable[..., "int | tuple[int, int]"]
+"""Takes addresses and numbers; gives 0, or the index that was out of range and the axis's size."""
+
+POINTER = 0
+NUMBERS = {"float32": 1, "float64": 2, "int64": 3, "int32": 4, "int16": 5, "int8": 6, "bool": 7}
+NUMBERS["uint8"] = NUMBERS["int8"]
+"""How a Python number is passed as a 0-d tensor, by its dtype; small integers wrap around."""
+
+MOST_ON_STACK = 1 << 14
+"""Bytes of intermediates that a call may keep on its stack."""
+
+MOST_ARGUMENTS = 1 << 10
+
+_NAME = "picograd_launch"
+_API = (
+    "PyBytes_AsString",
+    "PyLong_AsUnsignedLongLong",
+    "PyLong_AsLongLong",
+    "PyLong_FromLong",
+    "PyFloat_AsDouble",
+    "PyObject_IsTrue",
+    "PyErr_Occurred",
+    "PyErr_BadArgument",
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "Py_BuildValue",
+)
+_PLACES = 6
+"""The first fields of the context: three places in memory, a stride, the pool, the threads."""
+
+# A plan: the entry, how many arguments and constants, the bytes to keep on the stack (or -1, and
+# the places come as the first arguments), where in them the two kinds of scratch begin, the stride;
+# then the constants' addresses, and a byte for the kind of each argument.
+_HEADER = struct.Struct("=7q")
+
+
+def can_launch() -> bool:
+    """Whether this Python has the C interface that the way in is made for."""
+    return sys.implementation.name == "cpython" and sys.byteorder == "little"
+
+
+def number_kind(dtype: DType) -> int | None:
+    """How a Python number of this dtype is passed; None for one that only a buffer can hold."""
+    return NUMBERS.get(dtype.name)
+
+
+def launcher(
+    entry: int,
+    kinds: Sequence[int],
+    constants: Sequence[int],
+    stack: tuple[int, int, int, int] | None,
+    owner: object,
+) -> Launch:
+    """A function that enters the program at `entry`.
+
+    `stack` tells bytes of arena and scratch together, where scratch and threads' scratch begin in
+    them, and the threads' stride. None: a call is given the six places as its first arguments.
+    `owner` keeps code and constants alive.
+    """
+    header = (*stack,) if stack is not None else (-1, 0, 0, 0)
+    plan = _HEADER.pack(entry, len(kinds), len(constants), *header)
+    plan += struct.pack(f"={len(constants)}Q", *constants) + bytes(kinds)
+    return _new_function()(ctypes.addressof(_method()), plan, owner)
+
+
+class _Method(ctypes.Structure):
+    """Python's PyMethodDef."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+_FASTCALL = 0x80
+
+
+@cache
+def _library() -> codegen.Library:
+    api = {name: _address(name) for name in _API}
+    return codegen.Library(codegen.object_code(_text()), (_NAME,), api)
+
+
+@cache
+def _method() -> _Method:
+    return _Method(_NAME.encode(), _library().addresses[_NAME], _FASTCALL, None)
+
+
+@cache
+def _new_function() -> Callable[[int, bytes, object], Any]:
+    prototype = ctypes.PYFUNCTYPE(
+        ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object
+    )
+    return prototype(_address("PyCFunction_NewEx"))
+
+
+def _address(name: str) -> int:
+    address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+_INTEGERS = {"int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8"}
+
+
+def _text() -> str:
+    """LLVM IR of the way in."""
+    fields = len(CONTEXT_FIELDS)
+    status = 8 * fields
+    integers = "\n".join(
+        f"""as_{name}:
+  %{name}.v = trunc i64 %integer to {type}
+  store {type} %{name}.v, ptr %slot, align 8
+  br label %number"""
+        if type != "i64"
+        else f"""as_{name}:
+  store i64 %integer, ptr %slot, align 8
+  br label %number"""
+        for name, type in _INTEGERS.items()
+    )
+    cases = " ".join(f"i8 {NUMBERS[name]}, label %as_{name}" for name in _INTEGERS)
+    return f"""
+declare ptr @PyBytes_AsString(ptr)
+declare i64 @PyLong_AsUnsignedLongLong(ptr)
+declare i64 @PyLong_AsLongLong(ptr)
+declare ptr @PyLong_FromLong(i64)
+declare double @PyFloat_AsDouble(ptr)
+declare i32 @PyObject_IsTrue(ptr)
+declare ptr @PyErr_Occurred()
+declare i32 @PyErr_BadArgument()
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+declare ptr @Py_BuildValue(ptr, ...)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+
+@format = private constant [5 x i8] c"(LL)\\00"
+
+define ptr @{_NAME}(ptr %self, ptr %given, i64 %count) {{
+entry:
+  %plan = call ptr @PyBytes_AsString(ptr %self)
+  %expected.p = getelementptr i64, ptr %plan, i64 1
+  %constants.p = getelementptr i64, ptr %plan, i64 2
+  %bytes.p = getelementptr i64, ptr %plan, i64 3
+  %scratch.p = getelementptr i64, ptr %plan, i64 4
+  %threads.p = getelementptr i64, ptr %plan, i64 5
+  %stride.p = getelementptr i64, ptr %plan, i64 6
+  %fixed = getelementptr i64, ptr %plan, i64 7
+  %code = load ptr, ptr %plan, align 1
+  %expected = load i64, ptr %expected.p, align 1
+  %constants = load i64, ptr %constants.p, align 1
+  %bytes = load i64, ptr %bytes.p, align 1
+  %placed = icmp slt i64 %bytes, 0
+  %skipped = select i1 %placed, i64 {_PLACES}, i64 0
+  %all = add i64 %expected, %skipped
+  %right = icmp eq i64 %all, %count
+  br i1 %right, label %prepare, label %wrong
+
+wrong:
+  %ignored = call i32 @PyErr_BadArgument()
+  br label %failed
+
+failed:
+  ret ptr null
+
+prepare:
+  %fixed.bytes = shl i64 %constants, 3
+  %kinds = getelementptr i8, ptr %fixed, i64 %fixed.bytes
+  %slots = add i64 %expected, %constants
+  %table = alloca i64, i64 %slots, align 16
+  %numbers = alloca i64, i64 %expected, align 16
+  %context = alloca [{fields + 3} x i64], align 16
+  br label %convert
+
+convert:
+  %i = phi i64 [ 0, %prepare ], [ %next, %converted ]
+  %more = icmp ult i64 %i, %expected
+  br i1 %more, label %argument, label %places
+
+argument:
+  %at = add i64 %i, %skipped
+  %object.p = getelementptr ptr, ptr %given, i64 %at
+  %object = load ptr, ptr %object.p, align 8
+  %kind.p = getelementptr i8, ptr %kinds, i64 %i
+  %kind = load i8, ptr %kind.p, align 1
+  %slot = getelementptr i64, ptr %numbers, i64 %i
+  switch i8 %kind, label %whole [ i8 {POINTER}, label %pointer i8 {NUMBERS["float32"]}, label %real
+    i8 {NUMBERS["float64"]}, label %real i8 {NUMBERS["bool"]}, label %truth ]
+
+pointer:
+  %address = call i64 @PyLong_AsUnsignedLongLong(ptr %object)
+  %no.address = icmp eq i64 %address, -1
+  br i1 %no.address, label %failed, label %converted
+
+real:
+  %double = call double @PyFloat_AsDouble(ptr %object)
+  %odd.real = fcmp oeq double %double, -1.0
+  br i1 %odd.real, label %check.real, label %store.real
+check.real:
+  %error.real = call ptr @PyErr_Occurred()
+  %is.error.real = icmp ne ptr %error.real, null
+  br i1 %is.error.real, label %failed, label %store.real
+store.real:
+  %is.single = icmp eq i8 %kind, {NUMBERS["float32"]}
+  br i1 %is.single, label %single, label %wide
+single:
+  %float = fptrunc double %double to float
+  store float %float, ptr %slot, align 8
+  br label %number
+wide:
+  store double %double, ptr %slot, align 8
+  br label %number
+
+truth:
+  %bit = call i32 @PyObject_IsTrue(ptr %object)
+  %no.truth = icmp slt i32 %bit, 0
+  br i1 %no.truth, label %failed, label %store.truth
+store.truth:
+  %byte = trunc i32 %bit to i8
+  store i8 %byte, ptr %slot, align 8
+  br label %number
+
+whole:
+  %integer = call i64 @PyLong_AsLongLong(ptr %object)
+  %odd.whole = icmp eq i64 %integer, -1
+  br i1 %odd.whole, label %check.whole, label %store.whole
+check.whole:
+  %error.whole = call ptr @PyErr_Occurred()
+  %is.error.whole = icmp ne ptr %error.whole, null
+  br i1 %is.error.whole, label %failed, label %store.whole
+store.whole:
+  switch i8 %kind, label %as_int64 [ {cases} ]
+{integers}
+
+number:
+  %slot.address = ptrtoint ptr %slot to i64
+  br label %converted
+
+converted:
+  %word = phi i64 [ %address, %pointer ], [ %slot.address, %number ]
+  %entry.p = getelementptr i64, ptr %table, i64 %i
+  store i64 %word, ptr %entry.p, align 8
+  %next = add i64 %i, 1
+  br label %convert
+
+places:
+  %rest = getelementptr i64, ptr %table, i64 %expected
+  call void @llvm.memcpy.p0.p0.i64(ptr %rest, ptr %fixed, i64 %fixed.bytes, i1 false)
+  br i1 %placed, label %place, label %stack
+
+place:
+  %p = phi i64 [ 0, %places ], [ %p.next, %place.done ]
+  %place.p = getelementptr ptr, ptr %given, i64 %p
+  %place.object = load ptr, ptr %place.p, align 8
+  %place.word = call i64 @PyLong_AsUnsignedLongLong(ptr %place.object)
+  %no.place = icmp eq i64 %place.word, -1
+  br i1 %no.place, label %failed, label %place.done
+place.done:
+  %field.p = getelementptr i64, ptr %context, i64 %p
+  store i64 %place.word, ptr %field.p, align 8
+  %p.next = add i64 %p, 1
+  %p.more = icmp ult i64 %p.next, {_PLACES}
+  br i1 %p.more, label %place, label %enter
+
+stack:
+  %scratch = load i64, ptr %scratch.p, align 1
+  %threads = load i64, ptr %threads.p, align 1
+  %stride = load i64, ptr %stride.p, align 1
+  %memory = alloca i8, i64 %bytes, align 64
+  %memory.scratch = getelementptr i8, ptr %memory, i64 %scratch
+  %memory.threads = getelementptr i8, ptr %memory, i64 %threads
+  %f1 = getelementptr i64, ptr %context, i64 1
+  %f2 = getelementptr i64, ptr %context, i64 2
+  %f3 = getelementptr i64, ptr %context, i64 3
+  %f4 = getelementptr i64, ptr %context, i64 4
+  %f5 = getelementptr i64, ptr %context, i64 5
+  store ptr %memory, ptr %context, align 8
+  store ptr %memory.scratch, ptr %f1, align 8
+  store ptr %memory.threads, ptr %f2, align 8
+  store i64 %stride, ptr %f3, align 8
+  store i64 0, ptr %f4, align 8
+  store i64 1, ptr %f5, align 8
+  br label %enter
+
+enter:
+  %status = getelementptr i8, ptr %context, i64 {status}
+  %index.p = getelementptr i8, ptr %context, i64 {status + 8}
+  %size.p = getelementptr i8, ptr %context, i64 {status + 16}
+  %f6 = getelementptr i64, ptr %context, i64 6
+  %f7 = getelementptr i64, ptr %context, i64 7
+  store ptr %status, ptr %f6, align 8
+  store i64 0, ptr %f7, align 8
+  store i64 0, ptr %status, align 8
+  store i64 0, ptr %index.p, align 8
+  store i64 0, ptr %size.p, align 8
+  %thread = call ptr @PyEval_SaveThread()
+  call void %code(ptr %table, ptr %context)
+  call void @PyEval_RestoreThread(ptr %thread)
+  %failure = load i64, ptr %status, align 8
+  %fine = icmp eq i64 %failure, 0
+  br i1 %fine, label %good, label %bad
+good:
+  %zero = call ptr @PyLong_FromLong(i64 0)
+  ret ptr %zero
+bad:
+  %index = load i64, ptr %index.p, align 8
+  %size = load i64, ptr %size.p, align 8
+  %pair = call ptr (ptr, ...) @Py_BuildValue(ptr @format, i64 %index, i64 %size)
+  ret ptr %pair
+}}
+"""
