@@ -24,6 +24,7 @@ from picograd.cli import (
     fuzz,
     new,
     opt,
+    profile,
     reduce,
 )
 from picograd.cli.commands import EXIT_MISTAKE, Parser, show_examples
@@ -81,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     tools = (dump, diff, opt, blame, reduce, fuzz)
-    for command in (demo, *tools, bench, new, exercise, doctor, explain):
+    for command in (demo, *tools, profile, bench, new, exercise, doctor, explain):
         command.add_parser(commands)
     show_examples(
         parser,
@@ -89,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
         "dump model.py:layer --out dump           follow a function down to assembly",
         "diff model.py:layer                      compare every value between devices",
         "opt model.mlir --passes canonicalize     run passes on IR",
+        "profile model.py:layer                   time each kernel",
         "blame model.mlir --passes my_pass        name the rewrite that is wrong",
         "reduce model.mlir --passes my_pass       make a small module of one that fails",
         "fuzz --minutes 30                        look for faults with random programs",

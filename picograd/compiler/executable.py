@@ -16,6 +16,7 @@ from picograd.compiler.driver import Instrument, PassRecord, run_pipeline
 from picograd.compiler.dump import Dump
 from picograd.compiler.pass_list import Passes, as_passes
 from picograd.compiler.pipelines import pipeline
+from picograd.compiler.profile import Profile, profile_of
 from picograd.compiler.switches import is_on
 from picograd.compiler.validation.validation import (
     Validation,
@@ -158,6 +159,13 @@ class Executable:
         Raises ShapeError for inputs of other types than the module's, and what the program
         raises: IndexOutOfRange (on an asynchronous device at the next download).
         """
+        self._check(inputs)
+        outputs = self._outputs_for(inputs)
+        self.program.run(inputs, outputs)
+        return outputs
+
+    def _check(self, inputs: Sequence[Buffer]) -> None:
+        """Raise ShapeError for inputs of other types than the module's."""
         given = [given.type for given in inputs]
         if given != self._input_types:
             raise ShapeError(
@@ -167,11 +175,41 @@ class Executable:
                 found=", ".join(map(str, given)) or "none",
                 hint="compile again for these shapes and dtypes",
             )
+
+    def _outputs_for(self, inputs: Sequence[Buffer]) -> list[Buffer]:
+        """Fresh memory for the results, and the inputs that hold the others."""
         outputs = self._allocate()
         for result, place in self._in_place:  # in rising order, so each ends where it belongs
             outputs.insert(result, inputs[place])
-        self.program.run(inputs, outputs)
         return outputs
+
+    def profile(
+        self, inputs: Sequence[Buffer], *, runs: int = 20, seconds: float = 10.0
+    ) -> Profile:
+        """Run the launches one by one, and time each: once to warm up, then `runs` times, or as
+        often as `seconds` allow, but once at least.
+
+        The inputs are as for `run`, and none is changed: copies go in. Raises ShapeError for inputs
+        of other types, OptionError for no runs, DeviceError on a device that does not time
+        launches, and what the program raises.
+        """
+        if runs < 1:
+            raise OptionError(
+                f"a profile of {runs} runs",
+                code="PG801",
+                expected="one run at least",
+                found=runs,
+                hint="leave `runs` out for 20",
+            )
+        self._check(inputs)
+        stepped = self.device.step_through(list(self._levels.values())[-1])
+        own = [self.device.upload(self.device.download(given)) for given in inputs]
+        stepped.run(own, self._outputs_for(own))
+        end = time.perf_counter() + seconds
+        times: list[Sequence[float]] = []
+        while not times or (len(times) < runs and time.perf_counter() < end):
+            times.append(stepped.run(own, self._outputs_for(own)))
+        return profile_of(self.device.name, stepped.kernels, times, self._levels.get(Level.BUFFER))
 
     def module(self, level: Level) -> ModuleOp | None:
         """The module as it left a level, not to be changed; None if it did not pass through it."""

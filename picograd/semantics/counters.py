@@ -77,14 +77,24 @@ def count(module: ModuleOp | FuncOp) -> Counters:
     module of loop level, where costs depend on values that only a run knows.
     """
     function = entry_of(module)
-    launches = [_launch(op) for op in function.body.block.ops]
-    found = [launch for launch in launches if launch is not None]
+    found = [launch for _, launch in _launches(function)]
     return Counters(
         operations=sum(launch.operations for launch in found),
         bytes_moved=sum(launch.bytes_moved for launch in found),
         peak_bytes=_memory(function) or _most_alive(function, found),
         launches=len(found),
     )
+
+
+def count_each(module: ModuleOp | FuncOp) -> list[tuple[Operation, Counters]]:
+    """The kernels of the entry function in order, and what each costs beside memory.
+
+    Raises VerificationError for a module of loop level, as `count` does.
+    """
+    return [
+        (op, Counters(launch.operations, launch.bytes_moved, launches=1))
+        for op, launch in _launches(entry_of(module))
+    ]
 
 
 def operations_of(op: Operation) -> int:
@@ -147,6 +157,12 @@ OPERATIONS: dict[type[Operation], Rule] = {
 
 
 # Launches
+
+
+def _launches(function: FuncOp) -> list[tuple[Operation, _Launch]]:
+    """The ops of a function that are kernels."""
+    found = [(op, _launch(op)) for op in function.body.block.ops]
+    return [(op, launch) for op, launch in found if launch is not None]
 
 
 @dataclass(frozen=True)

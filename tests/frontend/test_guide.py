@@ -11,7 +11,8 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 
 
 @pytest.mark.parametrize(
-    "page", ["tensors", "dtypes", "autograd", "training", "transforms", "compile", "modes"]
+    "page",
+    ["tensors", "dtypes", "autograd", "training", "transforms", "compile", "modes", "profile"],
 )
 def test_page(page: str) -> None:
     text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")

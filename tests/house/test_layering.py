@@ -57,8 +57,8 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "nn": (("functions",), ("functional", "init"), ("modules", "utils")),
     "compiler": (
-        ("memory_picture", "registry", "spelling", "switches", "verifier"),
-        ("diagnostics", "pass_list"),
+        ("memory_picture", "registry", "spelling", "switches", "verifier", "words"),
+        ("diagnostics", "pass_list", "profile"),
         ("driver", "pipelines"),
         ("dump", "validation"),
         ("executable",),

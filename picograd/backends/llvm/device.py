@@ -15,8 +15,9 @@ from picograd.backends.llvm.checked_program import CheckedCpuProgram
 from picograd.backends.llvm.emit import emit, main_of
 from picograd.backends.llvm.memory import BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
+from picograd.backends.llvm.stepped_program import SteppedCpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
-from picograd.backends.runtime import Array, Buffer, Device, own_buffer
+from picograd.backends.runtime import Array, Buffer, Device, SteppedProgram, own_buffer
 from picograd.dialects.dtypes import dtype_of, from_numpy, nbytes_of, tensor_type
 from picograd.dialects.loop import memref_type
 from picograd.targets import lookup
@@ -108,6 +109,9 @@ class CpuDevice(Device):
         emitted = emit(module, vector_bits=bits, comment=sign)
         sizes = [nbytes_of(memref_type(argument)) for argument in main.body.block.args]
         return CpuProgram(emitted, sizes, self.pool, self._memory)
+
+    def step_through(self, module: ModuleOp) -> SteppedProgram:
+        return SteppedCpuProgram(module, self.load)
 
 
 def _processor_name() -> str:

@@ -29,6 +29,7 @@ from picograd.compiler.dump import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.compiler.pass_list import Passes, Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline, unfused
+from picograd.compiler.profile import Profile
 from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
 from picograd.frontend.autodiff.tape import BarrierNode
 from picograd.frontend.core import History, TensorCore
@@ -67,6 +68,8 @@ class Traced:
 
     module: ModuleOp
     inputs: tuple[Array, ...]
+    device: str
+    """Where the call would run."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,20 @@ class CompiledFunction(Watched, Generic[P, R]):
         graph = self._graph(call, self._bind(args, kwargs))
         mode = eager(graph.trace.device)
         inputs = Inputs(graph.trace.sources).fetch(call, mode)
-        return Traced(graph.module, tuple(mode.download(value) for value in inputs))
+        arrays = tuple(mode.download(value) for value in inputs)
+        return Traced(graph.module, arrays, graph.trace.device)
+
+    def profile(self, *args: P.args, **kwargs: P.kwargs) -> Profile:
+        """How long each launch of such a call takes, with what it moves and computes.
+
+        Copies of the arguments and of all that the function captures go in: nothing changes, no
+        parameter either. The slower a call, the fewer runs are made. Raises what a first call
+        raises, and DeviceError on a device that does not time launches.
+        """
+        traced = self.trace(*args, **kwargs)
+        executable = compile_module(traced.module, traced.device, passes=self._passes)
+        upload = executable.device.upload
+        return executable.profile([upload(array) for array in traced.inputs])
 
     def _watcher(self, arguments: Mapping[str, object]) -> Watcher:
         """What the function depends on beside the tensors and numbers among its arguments."""

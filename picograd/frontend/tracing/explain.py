@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from xdsl.dialects.builtin import StringAttr
-
 from picograd.backends.runtime import device as find_device
+from picograd.compiler.words import lines_of, name_ops
 from picograd.dialects.dtypes import AnyTensor, dtype_of
 from picograd.dialects.kernel import FusedOp
-from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.errors import OptionError
 from picograd.frontend.autodiff.tape import BarrierNode, CallNode, LeafNode, Node
 from picograd.frontend.core import TensorCore
@@ -135,24 +132,10 @@ def _kernels(version: Version) -> list[FusedOp]:
 
 
 def _fused(kernel: FusedOp) -> str:
-    """The ops of a kernel in the order in which they first occur, and the user's lines."""
-    ops = [op for op in kernel.block.ops if isinstance(op, TensorOp)]
-    names = Counter(_op_name(op) for op in ops if not isinstance(op, ConstantOp))
-    listed = [name if times == 1 else f"{name} ×{times}" for name, times in names.items()]
-    lines = [op.attributes.get("at") for op in ops]
-    places = dict.fromkeys(line.data for line in lines if isinstance(line, StringAttr))
-    at = f" (from {', '.join(places)})" if places else ""
-    return (", ".join(listed) or "a constant") + at
-
-
-def _op_name(op: TensorOp) -> str:
-    """`add` for `pico.binary add`, `permute` for `pico.permute`."""
-    kind = op.properties.get("kind")
-    data = getattr(kind, "data", None)
-    base = op.name.removeprefix("pico.")
-    if data is None:
-        return base
-    return f"{base} {data}" if base in ("reduce", "compare", "scan", "argreduce") else str(data)
+    """The ops of a kernel, and the user's lines."""
+    ops = tuple(kernel.block.ops)
+    places = lines_of(ops)
+    return name_ops(ops) + (f" (from {', '.join(places)})" if places else "")
 
 
 # Tensors
