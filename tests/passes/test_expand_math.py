@@ -73,6 +73,12 @@ def geometric(low, high, count=40000):
     return np.where(np.arange(count) % 2, sizes, -sizes).astype(np.float32)
 
 
+def near_quadrants(count=20000):
+    """Numbers next to multiples of pi/2, of all sizes: the remainder is tiny."""
+    k = np.rint(np.geomspace(1, 2.0**48, count))
+    return (k * (math.pi / 2)).astype(np.float32)
+
+
 exact_erf = np.vectorize(math.erf, otypes=[np.float64])
 
 FUNCTIONS = {
@@ -80,8 +86,16 @@ FUNCTIONS = {
     "math.log": (np.log, [np.abs(geometric(1e-37, 3e38)), samples(0.5, 2)], 1.0),
     "math.tanh": (np.tanh, [samples(-10, 10), geometric(1e-30, 80)], 1.5),
     "math.erf": (exact_erf, [samples(-5, 5), geometric(1e-30, 80)], 1.3),
-    "math.sin": (np.sin, [samples(-7, 7), geometric(1e-30, 60), geometric(60, 3e38)], 3.2),
-    "math.cos": (np.cos, [samples(-7, 7), geometric(1e-30, 60), geometric(60, 3e38)], 3.2),
+    "math.sin": (
+        np.sin,
+        [samples(-7, 7), geometric(1e-30, 60), geometric(60, 3e38), near_quadrants()],
+        3.2,
+    ),
+    "math.cos": (
+        np.cos,
+        [samples(-7, 7), geometric(1e-30, 60), geometric(60, 3e38), near_quadrants()],
+        3.2,
+    ),
 }
 
 

@@ -28,9 +28,9 @@ from picograd.passes.polynomials.elementary import (
 _SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 _COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 
-# pi/2 in three parts; the products of the first two with up to 41 quadrants are exact.
-_HALF_PI = (1.5703125, 4.83751296997e-4, 7.549790126404332e-8)
-# Below this the three parts are enough; above, bits of 2/pi are multiplied as integers.
+# pi/2 in four parts; the products of the first three with up to 41 quadrants are exact.
+_HALF_PI = (1.5703125, 4.83751296997e-4, 7.549715519417077e-08, 7.443547731314504e-13)
+# Below this the four parts are enough; above, bits of 2/pi are multiplied as integers.
 _LARGE_ANGLE = 64.0
 # 32 zero bits, then the bits of 2/pi after the point.
 _TWO_OVER_PI = (
@@ -107,14 +107,16 @@ def _large_angle(m: Arithmetic[V], x: V) -> tuple[V, V]:
     # The quadrant is the two upper bits, rounded; the rest is a signed fraction of a quadrant.
     quadrant = m.shift_right(m.int_add(upper, m.integer(2**29)), m.integer(30))
     fraction = m.int_sub(upper, m.shift_left(quadrant, m.integer(30)))
+    # Close to a multiple of pi/2 the upper parts are nearly zero: the lower ones count, and none
+    # may cancel another. So each is rounded, not cut off, and has a sign.
     sixteen, mask = m.integer(16), m.integer(0xFFFF)
-    parts = (
-        m.shift_right_signed(fraction, sixteen),
-        m.int_and(fraction, mask),
-        m.shift_right(lower, sixteen),
-    )
-    high, middle, low = (m.to_float(part) for part in parts)
-    remainder = m.fma(middle, m.number(2.0**-30), m.mul(low, m.number(2.0**-46)))
+    fraction = m.int_add(fraction, m.shift_right(lower, m.integer(31)))
+    high = m.shift_right_signed(m.int_add(fraction, m.integer(0x8000)), sixteen)
+    middle = m.int_sub(fraction, m.shift_left(high, sixteen))
+    parts = (high, middle, m.shift_right_signed(lower, sixteen), m.int_and(lower, mask))
+    high, middle, low, lowest = (m.to_float(part) for part in parts)
+    remainder = m.fma(low, m.number(2.0**-46), m.mul(lowest, m.number(2.0**-62)))
+    remainder = m.fma(middle, m.number(2.0**-30), remainder)
     remainder = m.fma(high, m.number(2.0**-14), remainder)
     return m.mul(remainder, m.number(1.5707963267948966)), quadrant
 
