@@ -59,8 +59,9 @@ An operand may be overwritten when it is an intermediate, or an argument that th
 this very result (`pico.donated`); when no later kernel reads it; and when the kernel's loops read
 each of its elements only in the iteration that writes it. The last is proved on the loops
 themselves: the kernel is lowered as it would be in place, and looked at. An error must leave what
-the caller keeps as it was: no argument is updated while indices are still to be read from tensors,
-and a kernel that updates one after such indices were read becomes `guarded`.
+the caller keeps as it was: no argument is updated while indices are still to be read from tensors
+that no kernel has read before, and a kernel that updates one after such indices were read becomes
+`guarded`.
 
 Requires: nothing. It gains most before plan_buffers, which places what is left.
 
@@ -93,15 +94,12 @@ from picograd.dialects.buffer import (
     outputs_of,
     stored_in,
 )
-from picograd.dialects.tensor import GatherOp, ScatterOp
 from picograd.passes.base import Level, Pass
 from picograd.passes.legalization.legal import has_legal_types
 from picograd.passes.loops.in_place import updates_in_place
 from picograd.passes.lowering.kernel import lower_kernel
 from picograd.passes.rewriting.applications import applies
-
-CHECKING = (GatherOp, ScatterOp)
-"""Ops whose indices are read from tensors, and may be out of range."""
+from picograd.passes.rewriting.index_checks import first_checks
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class _Function:
         self.outputs = outputs_of(function)
         self.taken = {function.args[number] for number in stored_in(function)}
         self.donated = _donations(function, self.outputs)
-        self.checked = {k for k in kernels if any(isinstance(op, CHECKING) for op in k.block.ops)}
+        self.checked = first_checks(kernels)
 
     def reuse(self) -> None:
         """Merge what can be merged, kernel by kernel."""

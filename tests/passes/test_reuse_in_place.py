@@ -10,6 +10,7 @@ from picograd.dialects import new_context
 from picograd.dialects.buffer import AllocOp, KernelOp, stored_in
 from picograd.dialects.loop import KernelOp as LoopKernelOp
 from picograd.errors import IndexOutOfRange
+from picograd.passes.fuse import Fuse
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.outline_kernels import OutlineKernels
@@ -21,10 +22,12 @@ V = "tensor<7xf32>"
 M = "tensor<5x5xf32>"
 
 
-def at_buffer_level(text: str) -> ModuleOp:
-    """Each op a kernel of its own, with buffers between them."""
+def at_buffer_level(text: str, *, fused: bool = False) -> ModuleOp:
+    """Each op a kernel of its own, with buffers between them; with `fused`, as few as can be."""
     module = parse_module(text)
     OutlineKernels().apply(new_context(), module)
+    if fused:
+        Fuse().apply(new_context(), module)
     LowerKernelsToBuffers().apply(new_context(), module)
     return module
 
@@ -168,6 +171,63 @@ def test_no_update_before_indices_are_read() -> None:
     module = at_buffer_level(gathering(before=False))
     ReuseInPlace().apply(new_context(), module)
     assert stored_in(entry_of(module)) == {}
+
+
+def embedding(kept: str, sizes: int = 7) -> str:
+    """A step of an embedding: rows are read, and the gradient is added up where they were."""
+    rows = f"tensor<{sizes}xf32>"
+    return f"""
+        func.func @main(%g: tensor<3xf32>, %w: {V} {{pico.donated = 0 : i64}}, %i: tensor<3xi64>,
+                        %z: {rows}) -> ({V}, {rows}, tensor<3xf32>) {{
+          %read = pico.gather %w at %i axis 0 : {V}, tensor<3xi64> -> tensor<3xf32>
+          %out = {kept}
+          %new = pico.unary exp %w : {V}
+          %up = pico.binary mul %g, %out : tensor<3xf32>
+          %sums = pico.scatter add %z at %i from %up axis 0
+            : {rows}, tensor<3xi64>, tensor<3xf32>
+          func.return %new, %sums, %out : {V}, {rows}, tensor<3xf32>
+        }}"""
+
+
+WHOLE = "pico.binary mul %read, %read : tensor<3xf32>"
+FIRST = """pico.slice %read from [0] to [1] step [1] : tensor<3xf32> -> tensor<1xf32>
+          %all = pico.broadcast %first to [3] : tensor<1xf32> -> tensor<3xf32>"""
+
+
+@pytest.mark.parametrize("sizes", [7, 9])
+def test_indices_that_were_all_checked_before_hold_no_update_up(sizes: int) -> None:
+    module = at_buffer_level(embedding(WHOLE, sizes), fused=True)
+    ReuseInPlace().apply(new_context(), module)
+    assert stored_in(entry_of(module)) == {4: 1}
+
+
+def test_a_smaller_axis_is_checked_again() -> None:
+    module = at_buffer_level(embedding(WHOLE, sizes=6), fused=True)
+    ReuseInPlace().apply(new_context(), module)
+    assert stored_in(entry_of(module)) == {}
+
+
+def test_indices_of_a_part_say_nothing_of_the_others() -> None:
+    part = embedding(FIRST).replace("%out = pico.slice", "%first = pico.slice")
+    module = at_buffer_level(part.replace("%all", "%out"), fused=True)
+    ReuseInPlace().apply(new_context(), module)
+    assert stored_in(entry_of(module)) == {}
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_each_index_of_an_embedding_is_met_before_its_weight_changes(at: int) -> None:
+    executable = compile_module(parse_module(embedding(WHOLE)), "cpu")
+    assert executable.donated == {0: 1}
+    device = executable.device
+    g, w, z = (RNG.standard_normal(n).astype(np.float32) for n in (3, 7, 7))
+    indices = RNG.integers(0, 7, 3)
+    inputs = [device.upload(array) for array in (g, w, indices, z)]
+    np.testing.assert_allclose(device.download(executable.run(inputs)[0]), np.exp(w), rtol=1e-6)
+    indices[at] = 7
+    inputs = [device.upload(array) for array in (g, w, indices, z)]
+    with pytest.raises(IndexOutOfRange, match="index 7"):
+        executable.run(inputs)
+    np.testing.assert_array_equal(device.download(inputs[1]), w)
 
 
 @pytest.mark.parametrize("name", ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
