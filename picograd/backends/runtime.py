@@ -78,17 +78,6 @@ class SteppedProgram(ABC):
         """Compute the outputs as `Program.run` does; the seconds that each launch took."""
 
 
-class SteppedProgram(ABC):
-    """A program that runs launch by launch, and takes the time of each."""
-
-    kernels: Sequence[str]
-    """What each launch runs, in order."""
-
-    @abstractmethod
-    def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> Sequence[float]:
-        """Compute the outputs as `Program.run` does; the seconds that each launch took."""
-
-
 class Device(ABC):
     """A place where programs run."""
 
@@ -126,19 +115,6 @@ class Device(ABC):
         Without `cached`, kernels that the device knows from other programs are made anew. With
         `sanitize` the program watches itself, and raises SanitizerError for what it must not do.
         """
-
-    def step_through(self, module: ModuleOp) -> SteppedProgram:
-        """A program from a lowered module whose launches are run and timed one by one.
-
-        Raises DeviceError where the device offers no such thing.
-        """
-        raise DeviceError(
-            f"launches are not timed on the device {self.name!r}",
-            code="PG312",
-            expected="a device that runs launches one by one: 'cpu'",
-            found=repr(self.name),
-            hint="profile the program on the cpu",
-        )
 
     def step_through(self, module: ModuleOp) -> SteppedProgram:
         """A program from a lowered module whose launches are run and timed one by one.

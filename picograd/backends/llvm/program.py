@@ -108,11 +108,6 @@ class CpuProgram(Program):
         self._call = lambda arguments, context: around(call, arguments, context)
         self.launch = None
 
-    def watch(self, around: Callable[[Callable[[int, int], None], int, int], None]) -> None:
-        """Let `around` enter the machine code, which it is given with both of its arguments."""
-        call = self._call
-        self._call = lambda arguments, context: around(call, arguments, context)
-
     def run(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> None:
         """Compute the outputs.
 
