@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Every pass of every compilation is verified, picograd's own too, which users' programs trust.
+os.environ.setdefault("PICOGRAD_VERIFY", "1")
+
 # Reproducible and patient: what `make test` and CI run. `--hypothesis-profile=explore` draws new
 # examples at every run, twice as many, and prints the blob that repeats a failure; `make fuzz` runs
 # it over and over.

@@ -72,6 +72,7 @@ def run_pipeline(
 
     `facts` holds what is known to be established already; None means that the module's history
     is unknown (a text file): then only facts that a later pass would establish count as missing.
+    Without `verify` ops are taken to be right before and after every pass; levels are checked.
 
     Raises PipelineError when a pass stands in the wrong place, PassError when one fails or leaves
     a module that does not verify, and VerificationError when the module is broken to begin with.
@@ -79,7 +80,7 @@ def run_pipeline(
     run = _Run(tuple(passes), facts, tuple(instruments), verify)
     if verify:
         verify_module(module, run.verifier)
-    with _without_garbage_collection():
+    with without_garbage_collection():
         PassPipeline(tuple(_Guarded(step, run) for step in passes)).apply(
             context or new_context(), module
         )
@@ -102,6 +103,8 @@ class _Run:
         self.instruments = instruments
         self.verify = verify
         self.records: list[PassRecord] = []
+        self.ops: int | None = None
+        """How many ops the last pass left."""
         self.verifier = Verifier()
 
     def check_place(self, step: Pass, module: ModuleOp) -> None:
@@ -163,16 +166,16 @@ class _Guarded(ModulePass):
         run.check_place(step, op)
         for instrument in run.instruments:
             instrument.before(step, op)
-        before = count_ops(op)
+        before = count_ops(op) if run.ops is None else run.ops
         start = time.perf_counter()
         with _NamedFailure(step, op):
             step.apply(ctx, op)
         applied = time.perf_counter()
-        if run.verify:
-            _verify_after(step, op, run.verifier)
+        _verify_after(step, op, run.verifier if run.verify else None)
         seconds, verifying = applied - start, time.perf_counter() - applied
         run.facts |= step.establishes
-        record = PassRecord(step.name, str(step), seconds, verifying, before, count_ops(op))
+        run.ops = count_ops(op)
+        record = PassRecord(step.name, str(step), seconds, verifying, before, run.ops)
         run.records.append(record)
         for instrument in run.instruments:
             instrument.after(step, op, record)
@@ -180,12 +183,19 @@ class _Guarded(ModulePass):
 
 def count_ops(module: ModuleOp) -> int:
     """How many ops the module holds, at any depth, itself left out."""
-    return sum(1 for _ in module.walk()) - 1
+    count, regions = 0, list(module.regions)
+    while regions:  # `walk` hands each op through a generator for each level that it lies deep
+        for block in regions.pop().blocks:
+            for op in block.ops:
+                count += 1
+                regions.extend(op.regions)
+    return count
 
 
-def _verify_after(step: Pass, module: ModuleOp, verifier: Verifier) -> None:
+def _verify_after(step: Pass, module: ModuleOp, verifier: Verifier | None) -> None:
     try:
-        verify_module(module, verifier)
+        if verifier is not None:
+            verify_module(module, verifier)
     except VerificationError as error:
         raise PassError(
             f"pass {step} left IR that does not verify: {error.message}",
@@ -206,7 +216,7 @@ def _verify_after(step: Pass, module: ModuleOp, verifier: Verifier) -> None:
         )
 
 
-_ABOUT_THE_PROGRAM = (DTypeError, LimitError, DeviceError)
+ABOUT_THE_PROGRAM = (DTypeError, LimitError, DeviceError)
 """What a pass finds in the user's program that the device cannot do: no failure of the pass."""
 
 
@@ -232,7 +242,7 @@ class _NamedFailure(AbstractContextManager[None]):
             return
         op = _op_in_hand(trace, self.module)
         code, expected, found, hint = "PG706", "", "", ""
-        if isinstance(error, _ABOUT_THE_PROGRAM):
+        if isinstance(error, ABOUT_THE_PROGRAM):
             where = error.where or (excerpt(op) if op else "")
             raise type(error)(
                 error.message,
@@ -282,7 +292,7 @@ def _within(op: Operation, module: ModuleOp) -> bool:
 
 
 @contextmanager
-def _without_garbage_collection() -> Generator[None]:
+def without_garbage_collection() -> Generator[None]:
     """Compiling makes many objects that stay alive: collecting in between takes a third longer."""
     enabled = gc.isenabled()
     gc.disable()

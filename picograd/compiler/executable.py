@@ -12,7 +12,12 @@ from xdsl.dialects.func import FuncOp
 
 from picograd.backends.runtime import Buffer, Device, Program, opened_devices
 from picograd.backends.runtime import device as find_device
-from picograd.compiler.driver import Instrument, PassRecord, run_pipeline
+from picograd.compiler.driver import (
+    Instrument,
+    PassRecord,
+    run_pipeline,
+    without_garbage_collection,
+)
 from picograd.compiler.dump import Dump
 from picograd.compiler.pass_list import Passes, as_passes
 from picograd.compiler.pipelines import pipeline
@@ -25,6 +30,7 @@ from picograd.compiler.validation.validation import (
     folder_for_failures,
 )
 from picograd.compiler.validation.validator import PassCheck
+from picograd.compiler.verification import are_trusted, look_again
 from picograd.dialects import buffer
 from picograd.dialects.buffer import stored_in
 from picograd.dialects.dtypes import nbytes_of, tensor_type
@@ -274,14 +280,23 @@ def compile_module(
             known = _cache.get(key)
         if known is not None and (not validate or known.report.validation is not None):
             return known
-    module = module.clone()
+    given, module = module, module.clone()
+    trusted = not (watched or validate) and are_trusted(steps)
     validation: ValidationRun | None = None
     if validate:
         folder, facts = folder_for_failures(), _history(module)
         validation = ValidationRun(module, steps, folder=folder, facts=facts)
         validation.start()
         instruments = [*instruments, *validation.instruments]
-    executable = _compile(module, found, steps, written, instruments, cached, checked, validation)
+    try:
+        with without_garbage_collection():
+            executable = _compile(
+                module, found, steps, written, instruments, cached, checked, validation, trusted
+            )
+    except Exception as error:
+        if trusted:
+            look_again(given, steps, _history(given), error)
+        raise
     if watched or not cached:
         return executable
     with _lock:
@@ -335,6 +350,7 @@ def _compile(
     cached: bool,
     sanitize: bool,
     validation: ValidationRun | None,
+    trusted: bool,
 ) -> Executable:
     start = time.perf_counter()
     inputs, outputs = _signature(module)
@@ -342,7 +358,9 @@ def _compile(
     watching: list[Instrument] = [snapshots, *([dump] if dump else []), *instruments]
     if dump is not None:
         dump.start(module)
-    records = run_pipeline(module, steps, instruments=watching, facts=_history(module))
+    records = run_pipeline(
+        module, steps, instruments=watching, facts=_history(module), verify=not trusted
+    )
     # The module is this compilation's own, and nothing changes it from here on: no copy.
     snapshots.levels[level_of(module)] = module
     program = device.load(module, cached=cached, sanitize=sanitize)

@@ -60,6 +60,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("memory_picture", "registry", "spelling", "switches", "verifier", "words"),
         ("diagnostics", "pass_list", "profile"),
         ("driver", "pipelines"),
+        ("verification",),
         ("dump", "validation"),
         ("executable",),
         ("extension", "self_test"),

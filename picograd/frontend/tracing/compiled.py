@@ -25,6 +25,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.runtime import Array
+from picograd.compiler.driver import without_garbage_collection
 from picograd.compiler.dump import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.compiler.pass_list import Passes, Pipeline, as_passes
@@ -165,7 +166,8 @@ class CompiledFunction(Watched, Generic[P, R]):
                 "an argument of the function.",
                 stacklevel=4,
             )
-        version = self._trace(key, call, self._bind(args, kwargs), reason)
+        with without_garbage_collection():
+            version = self._trace(key, call, self._bind(args, kwargs), reason)
         versions.append(version)
         return version
 
