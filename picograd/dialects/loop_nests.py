@@ -50,6 +50,9 @@ from picograd.dialects.loop_syntax import (
     verify_map,
 )
 
+REPEAT = "repeat"
+"""A note on a `loop.for`: how often to write its body out, one iteration behind another."""
+
 MAPPINGS = ("threads", "lanes", "grid", "workgroup", "subgroup")
 
 

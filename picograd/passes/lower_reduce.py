@@ -52,7 +52,7 @@ from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.dialects.loop import (
@@ -68,32 +68,47 @@ from picograd.dialects.loop import (
     tile_shape,
     yielded,
 )
+from picograd.dialects.loop_nests import REPEAT
+from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import copy_hint, inner_first, kernels, replace_op, take_ops
-from picograd.targets import lookup
+from picograd.passes.schedule.repeats import repeats
+from picograd.targets import Target, lookup
 
 
 @dataclass(frozen=True)
 class LowerReduce(Pass):
-    """`target` names the machine whose fused multiply-add, if it has one, is used."""
+    """`target` names the machine whose fused multiply-add, if it has one, is used.
+
+    `repeat` is how often to write out the body of each loop; 0 chooses by the length of the body.
+    """
 
     name: ClassVar[str] = "lower_reduce"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
     establishes: ClassVar[frozenset[str]] = frozenset({"reductions_lowered"})
 
+    repeat: int = 0
     target: str = "cpu"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        fma = lookup(self.target).fma
+        if self.repeat < 0:
+            raise OptionError(
+                "lower_reduce cannot repeat a body so often",
+                code="PG703",
+                expected="0 or more",
+                found=self.repeat,
+                hint="pass how often to write a loop's body out, or 0 to let the pass choose",
+            )
+        target = lookup(self.target)
         for kernel in kernels(op):
             for reduction in inner_first(kernel, ReduceOp):
                 if applies(lower, reduction):
-                    lower(reduction, fma=fma)
+                    lower(reduction, target, self.repeat)
 
 
-def lower(op: ReduceOp, *, fma: bool) -> None:
+def lower(op: ReduceOp, target: Target, repeat: int) -> None:
     """Replace one reduction by nested sequential loops."""
     before, inits = _start(op)
     loops: list[ForOp] = []
@@ -112,8 +127,10 @@ def lower(op: ReduceOp, *, fma: bool) -> None:
     body = take_ops(op.body.block)
     body.pop().erase()
     innermost.add_ops(body)
-    combined = _combine(op, carried, values, innermost, fma=fma)
+    combined = _combine(op, carried, values, innermost, fma=target.fma)
     innermost.add_op(YieldOp(*combined))
+    if (times := repeat or repeats(loops[-1], target)) > 1:
+        loops[-1].attributes[REPEAT] = IntegerAttr(times, i64)
     for outer, inner in pairwise(loops):
         outer.body.block.add_ops([inner, YieldOp(*inner.outputs)])
     loops[0].attributes |= op.attributes

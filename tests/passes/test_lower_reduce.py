@@ -1,6 +1,7 @@
 """lower_reduce: named kinds, combiners, several dimensions, initial values, when fma is used."""
 
 import pytest
+from xdsl.dialects.builtin import IntegerAttr
 
 from picograd.check.loop_samples import (
     argmax_gather,
@@ -10,7 +11,8 @@ from picograd.check.loop_samples import (
     integer_reductions,
     linear_relu,
 )
-from picograd.dialects.loop import ReduceOp
+from picograd.dialects.loop import ForOp, ReduceOp
+from picograd.errors import OptionError
 from picograd.passes.lower_reduce import LowerReduce
 
 
@@ -73,3 +75,43 @@ loop.kernel @range(%x: memref<9xf32>, %y: memref<2xf32>) {
   loop.store %b, %y[1] : f32, memref<2xf32>
 }"""
     check_passes(text, [LowerReduce()])
+
+
+def repeats(text: str, **options: object) -> list[int]:
+    module = check_passes(text, [LowerReduce(**options)])  # pyright: ignore[reportArgumentType]
+    loops = [op for op in module.walk() if isinstance(op, ForOp)]
+    notes = [loop.attributes.get("repeat") for loop in loops]
+    return [note.value.data if isinstance(note, IntegerAttr) else 1 for note in notes]
+
+
+def tile_sum(columns: int, depth: int) -> str:
+    return f"""
+loop.kernel @k(%x: memref<{depth}x{columns}xf32>, %y: memref<{columns}xf32>) {{
+  %s = loop.reduce add %k = 0 to {depth} : vector<{columns}xf32> {{
+    %v = loop.load %x[%k, t0] : memref<{depth}x{columns}xf32> to vector<{columns}xf32>
+    %p = arith.mulf %v, %v : vector<{columns}xf32>
+    loop.yield %p : vector<{columns}xf32>
+  }}
+  loop.store %s, %y[t0] : vector<{columns}xf32>, memref<{columns}xf32>
+}}"""
+
+
+@pytest.mark.parametrize(
+    ("columns", "depth", "times"),
+    [(16 * 12, 40, 4), (16 * 24, 40, 2), (16 * 40, 40, 1), (16 * 24, 15, 1), (16 * 12, 16, 2)],
+)
+def test_short_bodies_are_repeated(columns: int, depth: int, times: int) -> None:
+    wide = "cpu:fma=true,vector_bits=512,vector_registers=32"
+    assert repeats(tile_sum(columns, depth), target=wide) == [times]
+    assert repeats(tile_sum(columns, depth), target="cpu:vector_registers=16") == [1]
+    assert repeats(tile_sum(columns, depth), target="gpu") == [1]
+    assert repeats(tile_sum(columns, depth), repeat=3) == [3]
+
+
+def test_scalar_loops_are_not_repeated() -> None:
+    assert repeats(linear_relu(3, 4, 50)) == [1]
+
+
+def test_a_body_cannot_be_repeated_less_than_once() -> None:
+    with pytest.raises(OptionError, match="PG703"):
+        check_passes(linear_relu(3, 4, 5), [LowerReduce(repeat=-1)])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
+from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from picograd.backends.llvm import emit_elements, emit_memory, emit_tiles, types
@@ -19,11 +22,16 @@ from picograd.dialects.loop import (
     YieldOp,
     yielded,
 )
+from picograd.dialects.loop_nests import REPEAT
 from picograd.errors import CompileError
 from picograd.semantics.access import Site
 
 RULES = {**emit_elements.RULES, **emit_tiles.RULES, **emit_memory.RULES}
 """How to emit each operation that holds no other operations."""
+
+
+_BARRIER = 'call void asm sideeffect "", ""()'
+"""No instruction, but no load moves across it, so that one body's need no registers in another."""
 
 
 def symbol(name: str) -> str:
@@ -75,35 +83,53 @@ class Kernel:
         if not dims:
             self.block(f, op.body.block)
             return
-        self._loop(f, dims[0], [], [], lambda: self._nest(f, op, dims[1:]), list)
+        run = _whole(f, dims[0])
+        self._loop(f, dims[0], run, [], [], lambda: self._nest(f, op, dims[1:]), list)
 
     def _for(self, f: Function, op: ForOp) -> None:
-        body = op.body.block
-        inits = [f.names[value] for value in op.inits]
+        results = [f.names[value] for value in op.inits]
 
         def next_values() -> list[str]:
-            return [f.names[value] for value in yielded(body)]
+            return [f.names[value] for value in yielded(op.body.block)]
 
-        results = self._loop(
-            f, op.dims[0], op.carried, inits, lambda: self.block(f, body), next_values
-        )
+        for run, times in _runs(f, op):
+            body = partial(self._repeated, f, op, times)
+            results = self._loop(f, op.dims[0], run, op.carried, results, body, next_values)
         for output, text in zip(op.outputs, results, strict=True):
             f.names[output] = text
+
+    def _repeated(self, f: Function, op: ForOp, times: int) -> None:
+        """A body several times in a row, each but the first as if in a loop of its own."""
+        dim, body = op.dims[0], op.body.block
+        first, level = f.names[dim.variable], f.level_of[dim.variable]
+        self.block(f, body)
+        for number in range(1, times):
+            f.emit(_BARRIER)
+            for argument, value in zip(op.carried, yielded(body), strict=True):
+                f.names[argument] = f.names[value]
+            iv = f.assign(dim.name, f"add nsw i64 {first}, {number * dim.step}")
+            f.names[dim.variable], f.level_of[dim.variable] = iv, len(f.levels)
+            f.levels.append(Level())
+            outer, f.lines = f.lines, []
+            self.block(f, body)
+            inner, f.lines = f.lines, outer
+            f.lines += f.levels.pop().head + inner
+        f.names[dim.variable], f.level_of[dim.variable] = first, level
 
     def _loop(
         self,
         f: Function,
         dim: Dim,
+        run: _Run,
         carried: Sequence[BlockArgument],
         inits: Sequence[str],
         body: Callable[[], None],
         next_values: Callable[[], list[str]],
     ) -> list[str]:
         """A loop in LLVM's canonical form; the text of the last carried values is returned."""
-        lower, upper = linear(f, dim.lower), _least(f, dim.uppers)
-        sure, before = f.ranges.surely_runs(dim), f.label
+        lower, upper, before = run.lower, run.upper, f.label
         start, end = f.fresh_label(dim.name or "loop"), f.fresh_label("end")
-        if sure:
+        if run.sure:
             f.emit(f"br label %{start}")
         else:
             some = f.assign("some", f"icmp slt i64 {lower}, {upper}")
@@ -111,13 +137,13 @@ class Kernel:
 
         iv, next_iv = f.fresh(dim.name), f.fresh("next")
         _open(f, dim, iv)
-        for argument in carried:
-            f.names[argument] = f.fresh(argument.name_hint)
+        phis = [f.fresh(argument.name_hint) for argument in carried]
+        f.names.update(zip(carried, phis, strict=True))
         outer, f.lines = f.lines, []
         f.label = start
         body()
         after, latch = next_values(), f.label
-        f.emit(f"{next_iv} = add nsw i64 {iv}, {dim.step}")
+        f.emit(f"{next_iv} = add nsw i64 {iv}, {run.step}")
         more = f.assign("more", f"icmp slt i64 {next_iv}, {upper}")
         f.emit(f"br i1 {more}, label %{start}, label %{end}")
         inner, f.lines = f.lines, outer
@@ -125,13 +151,13 @@ class Kernel:
 
         f.start(start)
         f.emit(f"{iv} = phi i64 [ {lower}, %{before} ], [ {next_iv}, %{latch} ]")
-        for argument, first, text in zip(carried, inits, after, strict=True):
+        for argument, phi, first, text in zip(carried, phis, inits, after, strict=True):
             type = types.value(argument.type)
-            f.emit(f"{f.names[argument]} = phi {type} [ {first}, %{before} ], [ {text}, %{latch} ]")
+            f.emit(f"{phi} = phi {type} [ {first}, %{before} ], [ {text}, %{latch} ]")
         f.lines += head
         f.lines += inner
         f.start(end)
-        if sure:
+        if run.sure:
             return after
         return [
             f.assign(
@@ -256,6 +282,51 @@ class Kernel:
         header = f'define internal void @"{name}"(ptr %closure, i64 %chunk, i64 %worker) #0 {{'
         self.bodies += f.finish(header)
         self.thread_scratch = max(self.thread_scratch, f.scratch.high)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """From where to where a loop goes, as text, and whether it surely runs at least once."""
+
+    lower: str
+    upper: str
+    step: int
+    sure: bool
+
+
+def _whole(f: Function, dim: Dim) -> _Run:
+    lower, upper = linear(f, dim.lower), _least(f, dim.uppers)
+    return _Run(lower, upper, dim.step, f.ranges.surely_runs(dim))
+
+
+def _runs(f: Function, op: ForOp) -> list[tuple[_Run, int]]:
+    """The loops that become of one, and how often each has the body.
+
+    Where a note asks to repeat it, a first loop runs through as many whole groups of iterations as
+    there are, and a second one through what is left.
+    """
+    (dim,), note, whole = op.dims, op.attributes.get(REPEAT), _whole(f, op.dims[0])
+    if not isinstance(note, IntegerAttr) or note.value.data < 2 or f.sites is not None:
+        return [(whole, 1)]  # each access is checked at one place
+    times = note.value.data
+    step = times * dim.step
+    if len(dim.uppers) == 1 and (extent := dim.uppers[0] - dim.lower).is_constant:
+        covered = extent.constant // step * step
+        if covered <= 0:
+            return [(whole, 1)]
+        middle = linear(f, dim.lower + covered)
+        runs = [(_Run(whole.lower, middle, step, True), times)]
+        rest = _Run(middle, whole.upper, dim.step, True)
+        return runs if covered == extent.constant else [*runs, (rest, 1)]
+    extent = f.assign("extent", f"sub nsw i64 {whole.upper}, {whole.lower}")
+    extent = f.assign("extent", f.call("llvm.smax.i64", "i64", [("i64", extent), ("i64", "0")]))
+    left = f.assign("left", f"urem i64 {extent}, {step}")
+    covered = f.assign("covered", f"sub nsw i64 {extent}, {left}")
+    middle = f.assign("middle", f"add nsw i64 {whole.lower}, {covered}")
+    return [
+        (_Run(whole.lower, middle, step, False), times),
+        (_Run(middle, whole.upper, dim.step, False), 1),
+    ]
 
 
 def _open(f: Function, dim: Dim, iv: str) -> None:

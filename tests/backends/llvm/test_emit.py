@@ -415,3 +415,33 @@ def test_a_kernel_may_be_called_like_a_function_of_the_library(rng):
     x = rng.standard_normal(20).astype(np.float32)
     (found,) = run(parse(text), [x], [((20,), np.float32)])
     np.testing.assert_array_max_ulp(found, np.exp(x), maxulp=2)
+
+
+@pytest.mark.parametrize("times", [2, 3, 4])
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("upper", ["%n + 5", "min(%n + 9, 31)"])
+def test_repeated_bodies_run_as_often_as_the_loop(times, step, upper):
+    """From no iteration to several groups and each remainder, the order of the sums kept."""
+    rng = np.random.default_rng(times * step)
+    x = rng.standard_normal((40, 4)).astype(np.float32)
+    module = parse(f"""
+      loop.kernel @k(%x: memref<40x4xf32>, %y: memref<36x4xf32>) {{
+        %zero = arith.constant 0.0 : f32
+        %start = loop.broadcast %zero along [0] : f32 to vector<4xf32>
+        loop.parallel %n = 0 to 36 {{
+          %sum, %last = loop.for %k = 2 to {upper} step {step}
+              carry (%s = %start : vector<4xf32>, %l = %start : vector<4xf32>)
+              attributes {{repeat = {times} : i64}} {{
+            %v = loop.load %x[%k, t0] : memref<40x4xf32> to vector<4xf32>
+            %w = arith.subf %v, %s : vector<4xf32>
+            loop.yield %w, %s : vector<4xf32>, vector<4xf32>
+          }}
+          %both = arith.addf %sum, %last : vector<4xf32>
+          loop.store %both, %y[%n, t0] : vector<4xf32>, memref<36x4xf32>
+        }}
+      }}
+      func.func @main(%x: memref<40x4xf32>, %y: memref<36x4xf32> {{buffer.output}}) {{
+        loop.launch @k(%x, %y) : memref<40x4xf32>, memref<36x4xf32>
+        func.return
+      }}""")
+    check(module, [x], [((36, 4), np.float32)])
