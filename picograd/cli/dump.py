@@ -8,14 +8,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from xdsl.dialects.builtin import ModuleOp
+
 import picograd
 from picograd import Tensor
+from picograd.backends.llvm.cross import cross_compile
+from picograd.backends.llvm.inspect_assembly import BlockFacts
 from picograd.cli.commands import Commands, show_examples
+from picograd.cli.display import print_table
 from picograd.cli.files import UsageError, UserCode, load_python
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
+from picograd.compiler.driver import run_pipeline
 from picograd.compiler.dump import INDEX
+from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.pipelines import pipeline
 from picograd.compiler.spelling import nearest
 from picograd.nn import Module
+from picograd.targets.processors import PROCESSORS
+
+_LOOPS_SHOWN = 4
+"""Inner loops of each processor, the hottest first."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -38,6 +50,15 @@ def add_parser(commands: Commands) -> None:
         metavar="DIR",
         help="the folder for the files (%(default)s)",
     )
+    parser.add_argument(
+        "--processor",
+        nargs="+",
+        choices=tuple(processor.name for processor in PROCESSORS),
+        default=(),
+        metavar="NAME",
+        help="also write what the passes make for other processors than this machine's, and show "
+        "their inner loops: " + ", ".join(processor.name for processor in PROCESSORS),
+    )
     add_pipeline_options(parser)
     parser.set_defaults(run=run)
     show_examples(
@@ -46,23 +67,74 @@ def add_parser(commands: Commands) -> None:
         "dump model.py:layer --device gpu --out dump-gpu",
         "dump model.py:net             a module; model.py has example_inputs = (randn(64, 784),)",
         "dump model.py:layer --load my_pass.py --insert 'my_pass after canonicalize'",
+        "dump model.py:layer --processor neoverse-v2 x86-64-v3",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The command itself."""
     folder = Path(arguments.out)
+    if arguments.processor and arguments.device != "cpu":
+        raise UsageError(
+            "--processor is about CPUs",
+            code="PG817",
+            expected="--device cpu, which is the default",
+            found=f"--device {arguments.device}",
+            hint="leave one of the two out",
+        )
     passes = chosen_pipeline(arguments, arguments.device)
     with default_device(arguments.device):
         path, function, examples = find_target(arguments.target)
         compiled = picograd.compile(function, arguments.device, passes, folder)
         with UserCode(path):
             compiled(*examples)
+            traced = compiled.trace(*examples).module if arguments.processor else None
+    loops: list[tuple[str, BlockFacts]] = []
+    if traced is not None:
+        passes = pipeline("cpu") if passes is None else as_passes(passes)
+        for name in arguments.processor:
+            loops += [(name, loop) for loop in _write_for(name, traced, passes, folder)]
     written = sorted(file for file in folder.rglob("*") if file.is_file())
     for file in written:
         print(file)
     print(f"{len(written)} files in {folder}; start with {folder / INDEX}\n{compiled.report}")
+    if loops:
+        _print_loops(loops)
     return 0
+
+
+def _write_for(
+    processor: str, traced: ModuleOp, passes: Pipeline, folder: Path
+) -> Sequence[BlockFacts]:
+    """Write LLVM IR and assembly for a processor; returns the facts about its inner loops."""
+    module = traced.clone()
+    run_pipeline(module, passes.aimed_at(processor), facts=frozenset())
+    made = cross_compile(module, processor)
+    (folder / f"{processor}.ll").write_text(made.text, encoding="utf-8")
+    (folder / f"{processor}.s").write_text(made.assembly, encoding="utf-8")
+    return made.loops[:_LOOPS_SHOWN]
+
+
+def _print_loops(loops: Sequence[tuple[str, BlockFacts]]) -> None:
+    """A line for each inner loop."""
+    header = ("processor", "loop", "instructions", "fused", "other products", "one by one")
+    print_table(
+        "The innermost loops with the most multiplications, in instructions",
+        (*header, "spills", "reloads"),
+        [
+            (
+                name,
+                loop.label,
+                f"{loop.instructions}",
+                f"{loop.fused}",
+                f"{loop.products}",
+                f"{loop.scalar_fused}",
+                f"{loop.vector_spills}",
+                f"{loop.vector_reloads}",
+            )
+            for name, loop in loops
+        ],
+    )
 
 
 @contextmanager

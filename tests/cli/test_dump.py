@@ -119,3 +119,25 @@ def test_mistakes_are_explained(
 def test_an_unknown_device_is_explained(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dump", f"{model}:activate", "--device", "tpu"]) == EXIT_MISTAKE
     assert "'cpu'" in capsys.readouterr().err
+
+
+def test_other_processors_are_shown_beside_the_host(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["dump", f"{model}:linear", "--out", str(out), "--processor", "neoverse-v2"]
+    model.write_text(MODEL + "\nlinear = nn.Linear(70, 50)\nexample_inputs = torch.ones(40, 70)\n")
+    assert main([*words, "x86-64-v3"]) == 0
+    assert "fmla\tv" in (out / "neoverse-v2.s").read_text(encoding="utf-8")
+    assert "vfmadd" in (out / "x86-64-v3.s").read_text(encoding="utf-8")
+    assert "<4 x float>" in (out / "neoverse-v2.ll").read_text(encoding="utf-8")
+    shown = capsys.readouterr().out
+    assert "neoverse-v2" in shown and "spills" in shown
+
+
+def test_processors_are_cpus(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["dump", f"{model}:activate", "--out", str(tmp_path / "out"), "--device", "reference"]
+    assert main([*words, "--processor", "znver5"]) == EXIT_MISTAKE
+    assert "--processor is about CPUs" in capsys.readouterr().err
