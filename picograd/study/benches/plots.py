@@ -9,6 +9,7 @@ from pathlib import Path
 
 from picograd.errors import OptionError
 from picograd.study.benches.charts import COLUMNS, Figure, svg
+from picograd.study.benches.dots import Dots, dots_svg
 
 SUFFIXES = (".svg", ".png")
 
@@ -33,11 +34,14 @@ def check_plot(file: Path) -> None:
         )
 
 
-def write_plot(figure: Figure, file: Path) -> None:
+def write_plot(figure: Figure | Dots, file: Path) -> None:
     """Write the figure as the file's suffix says. Raises what `check_plot` does."""
     check_plot(file)
     if file.suffix == ".svg":
-        file.write_text(svg(figure), encoding="utf-8")
+        text = dots_svg(figure) if isinstance(figure, Dots) else svg(figure)
+        file.write_text(text, encoding="utf-8")
+    elif isinstance(figure, Dots):
+        _write_dots(figure, file)
     else:
         _write_png(figure, file)
 
@@ -68,4 +72,33 @@ def _write_png(figure: Figure, file: Path) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(color="#e4e4e4")
         axes.legend(fontsize="small", frameon=False)
+    FigureCanvasAgg(canvas).print_figure(file)
+
+
+def _write_dots(figure: Dots, file: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    canvas = Canvas(figsize=(12, 0.28 * len(figure.rows) + 2.5), dpi=120, layout="constrained")
+    axes = canvas.add_subplot()
+    for name, color in figure.colors().items():
+        places = [(row.values[name], y) for y, row in enumerate(figure.rows) if name in row.values]
+        axes.scatter(
+            [x for x, _ in places], [y for _, y in places], color=color, label=name, alpha=0.8
+        )
+    asked = [(row.asked, y) for y, row in enumerate(figure.rows) if row.asked]
+    axes.scatter([x for x, _ in asked], [y for _, y in asked], marker="|", color="#333", s=120)
+    axes.axvline(1, color="#999")
+    axes.set_xscale("log")
+    axes.set_xlim(*figure.range())
+    axes.xaxis.set_major_locator(FixedLocator(figure.ticks()))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in figure.ticks()]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(range(len(figure.rows)), [row.label for row in figure.rows])
+    axes.invert_yaxis()
+    axes.set(title=f"{figure.title}\n{figure.subtitle}", xlabel=figure.x_label)
+    axes.grid(color="#e4e4e4")
+    axes.set_axisbelow(True)
+    canvas.legend(loc="outside lower center", ncols=4, frameon=False)
     FigureCanvasAgg(canvas).print_figure(file)

@@ -12,6 +12,7 @@ import pytest
 from picograd.errors import OptionError
 from picograd.study.benches import plots
 from picograd.study.benches.charts import HEIGHT, WIDTH, Figure, Line, Panel, svg
+from picograd.study.benches.dots import DotRow, Dots, dots_svg
 from picograd.study.benches.plots import check_plot, write_plot
 
 
@@ -78,3 +79,31 @@ def test_png(tmp_path: Path, rng: np.random.Generator) -> None:
     pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
     write_plot(random_figure(rng, 2), tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_dots_stand_in_their_rows(rng: np.random.Generator, tmp_path: Path) -> None:
+    names = ("a < b", "c")
+    rows = [
+        DotRow(f"row {n}", {name: float(10 ** rng.uniform(-1, 2)) for name in names}, 1.5)
+        for n in range(4)
+    ]
+    figure = Dots("title & more", "subtitle", "×", rows)
+    low, high = figure.range()
+    assert low < 1 < high and 1 in figure.ticks() and all(low <= t <= high for t in figure.ticks())
+    root = ET.fromstring(dots_svg(figure))
+    space = {"s": "http://www.w3.org/2000/svg"}
+    groups = root.findall("s:g", space)
+    assert len(groups) == 4
+    for group, row in zip(groups, rows, strict=True):
+        places = [float(one.attrib["cx"]) for one in group.findall("s:circle", space)]
+        in_order = [row.values[name] for name in names]
+        assert (places[0] < places[1]) == (in_order[0] < in_order[1])
+    write_plot(figure, tmp_path / "dots.svg")
+    assert ET.parse(tmp_path / "dots.svg").getroot().find("s:title", space) is not None
+
+
+def test_dots_as_png(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    figure = Dots("title", "subtitle", "×", [DotRow("row", {"a": 2.0}), DotRow("b", {"b": 0.5}, 1)])
+    write_plot(figure, tmp_path / "dots.png")
+    assert (tmp_path / "dots.png").read_bytes().startswith(b"\x89PNG")

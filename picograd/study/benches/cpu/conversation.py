@@ -46,6 +46,11 @@ class Conversation:
             self.close()
             raise
 
+    @property
+    def process_id(self) -> int:
+        """The worker's."""
+        return self._process.pid
+
     def ask(self, do: str, patience: float, **request: object) -> dict[str, Any]:
         """What the worker answers. Raises LostError; after a death or a silence, `lost` is True."""
         if self.lost:

@@ -124,7 +124,10 @@ def prepare_fma(sizes: Sizes) -> Prepared:
     (threads,) = sizes
     library = Library(object_code(fma_text(_lanes()), host()), ["fma"])
     run = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(library.addresses["fma"])
-    memory = [_aligned(ACCUMULATORS * _lanes()) for _ in range(threads)]
+    memory = [aligned(ACCUMULATORS * _lanes()) for _ in range(threads)]
+    for one in memory:
+        # Multiplying by 1 would take less power than a product of matrices does.
+        one[:] = np.random.default_rng(0).uniform(-1, 1, one.size)
     calls = [_bound(run, STEPS, one.ctypes.data) for one in memory]
     return _together(calls, (library, memory))
 
@@ -136,15 +139,19 @@ def copied(sizes: Sizes) -> int:
     return max(step, count // step * step)
 
 
-def _prepare_copy(sizes: Sizes, *, stream: bool) -> Prepared:
-    """A copy of so many numbers on so many threads."""
-    _, threads = sizes
-    lanes = _lanes()
-    library = Library(object_code(copy_text(lanes, stream=stream), host()), ["copy"])
+def copy_kernel(*, stream: bool) -> tuple[Callable[[int, int, int], None], Library]:
+    """The copy of so many numbers between two addresses, and what keeps it in memory."""
+    library = Library(object_code(copy_text(_lanes(), stream=stream), host()), ["copy"])
     pointer = ctypes.c_void_p
-    run = ctypes.CFUNCTYPE(None, ctypes.c_int64, pointer, pointer)(library.addresses["copy"])
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, pointer, pointer)
+    return kind(library.addresses["copy"]), library
+
+
+def _prepare_copy(sizes: Sizes, *, stream: bool) -> Prepared:
+    _, threads = sizes
+    run, library = copy_kernel(stream=stream)
     count = copied(sizes)
-    source, copy = _aligned(count), _aligned(count)
+    source, copy = aligned(count), aligned(count)
     share = count // threads
     calls = [
         _bound(run, share, source.ctypes.data + 4 * at, copy.ctypes.data + 4 * at)
@@ -167,7 +174,7 @@ def _bound(run: Callable[..., object], *arguments: int) -> Callable[[], object]:
     return lambda: run(*arguments)
 
 
-def _aligned(count: int) -> NDArray[Any]:
+def aligned(count: int) -> NDArray[Any]:
     """So many float32 numbers that begin a cache line; each page has been touched."""
     memory = np.ones(count + 16, np.float32)
     start = -memory.ctypes.data % 64 // 4

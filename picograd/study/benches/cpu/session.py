@@ -213,6 +213,21 @@ class Session:
             )
         return results
 
+    def peak_memory(self, row: Row, contender: Contender) -> int:
+        """Bytes at the peak of some calls in a new process, beyond those that it had begun with.
+
+        Raises LostError.
+        """
+        workload = WORKLOADS[row.workload]
+        files = self._save(workload.make_operands(row.sizes, self.seed))
+        log = Path(self._folder.name) / "log of memory.txt"
+        start = environment(contender, self.threads)
+        patience = self.effort.preparing
+        with Conversation(contender.words, start, log, patience) as talk:
+            talk.ask("watch memory", patience)
+            self._prepare_in(talk, "row", row, files)
+            return talk.ask("memory", patience)["peak"]
+
     def _save(self, operands: Sequence[Array]) -> list[str]:
         files: list[str] = []
         for operand in operands:
@@ -238,7 +253,10 @@ class Session:
         return talk
 
     def _prepare(self, one: Contender, name: str, row: Row, files: Sequence[str]) -> float:
-        reply = self.talk(one).ask(
+        return self._prepare_in(self.talk(one), name, row, files)
+
+    def _prepare_in(self, talk: Conversation, name: str, row: Row, files: Sequence[str]) -> float:
+        reply = talk.ask(
             "prepare",
             self.effort.preparing,
             name=name,
