@@ -23,6 +23,7 @@ from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.prefetch_rows import PrefetchRows
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
@@ -57,6 +58,7 @@ def _cpu() -> tuple[Pass, ...]:
         VectorizeLoops(target="cpu"),
         LowerReduce(target="cpu"),
         ExpandMath(target="cpu"),
+        PrefetchRows(target="cpu"),
         # … shared by threads, and in machine vectors.
         ParallelizeLoops(target="cpu"),
         UnrollTiles(target="cpu"),

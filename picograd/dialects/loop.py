@@ -67,6 +67,8 @@ from xdsl.utils.exceptions import VerifyException
 from picograd.dialects.loop_base import LoopOp, YieldOp, encode_dims, yielded
 from picograd.dialects.loop_combiners import ReduceKind, combine, combines, identity
 from picograd.dialects.loop_memory import (
+    FETCH_L1,
+    FETCH_L2,
     SPACES,
     AllocOp,
     BarrierOp,
@@ -200,6 +202,8 @@ Loop: Dialect = Dialect(
 
 __all__ = [
     "CONVERSIONS",
+    "FETCH_L1",
+    "FETCH_L2",
     "MAPPINGS",
     "SPACES",
     "AllocOp",

@@ -27,6 +27,7 @@ from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
+from picograd.passes.prefetch_rows import PrefetchRows
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
@@ -63,6 +64,7 @@ PASSES: dict[str, type[Pass]] = {
         VectorizeLoops,
         LowerReduce,
         ExpandMath,
+        PrefetchRows,
         ParallelizeLoops,
         UnrollTiles,
     )

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Operation, SSAValue
 
 from picograd.backends.llvm import types
@@ -24,9 +25,23 @@ from picograd.backends.llvm.function import (
     Function,
 )
 from picograd.dialects.affine import Lane, Linear
-from picograd.dialects.loop import AllocOp, CheckedIndexOp, LoadOp, StoreOp, memref_type
+from picograd.dialects.loop import (
+    FETCH_L1,
+    FETCH_L2,
+    AllocOp,
+    CheckedIndexOp,
+    LoadOp,
+    StoreOp,
+    memref_type,
+)
 
 _LANE = Lane(0)
+
+_CACHES = {FETCH_L1: 3, FETCH_L2: 2}
+"""How LLVM counts the caches into which notes ask to fetch."""
+
+_LINE = 64
+"""Bytes that one fetch brings."""
 
 
 @dataclass
@@ -148,6 +163,20 @@ def _checked(
     return checked(f, access.op, access.indices, access.lanes, place, mask=mask, only_if=only_if)
 
 
+def _fetch(f: Function, access: _Access, elements: Linear) -> None:
+    """Fetch ahead of a vector's access, if a note asks for it: once for each line of the cache."""
+    line = max(1, _LINE // access.alignment)
+    if f.sites is not None or elements.constant % line >= access.lanes:
+        return  # checked code may not even look beyond a buffer
+    for note, cache in _CACHES.items():
+        distance = access.op.attributes.get(note)
+        if isinstance(distance, IntegerAttr):
+            place = address(f, access.memref, elements + distance.value.data)
+            written = "1" if isinstance(access.op, StoreOp) else "0"
+            given = [("ptr", place), ("i32", written), ("i32", str(cache)), ("i32", "1")]
+            f.emit(f.call("llvm.prefetch.p0", "void", given))
+
+
 # Loads
 
 
@@ -172,6 +201,7 @@ def _load_memory(f: Function, access: _Access, hint: str | None) -> str:
         return _load_element(f, access, elements, checks, hint)
     stride = access.stride(elements)
     if stride == 1:
+        _fetch(f, access, elements - Linear.of(_LANE))
         start = address(f, access.memref, elements - Linear.of(_LANE))
         mask = _mask(f, access, checks)
         start = _checked(f, access, start, mask)
@@ -242,6 +272,7 @@ def _store(f: Function, op: Operation) -> None:
     if not access.lanes:
         _store_element(f, access, elements, checks, text)
     elif access.stride(elements) == 1:
+        _fetch(f, access, elements - Linear.of(_LANE))
         start = address(f, access.memref, elements - Linear.of(_LANE))
         mask = _mask(f, access, checks)
         _store_vector(f, access, _checked(f, access, start, mask), mask, text)

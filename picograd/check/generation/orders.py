@@ -23,6 +23,7 @@ from picograd.targets import lookup
 # Passes that are meant for one kind of machine.
 _KIND_OF_MACHINE: Mapping[str, str] = {
     "parallelize_loops": "cpu",
+    "prefetch_rows": "cpu",
     "map_to_grid": "gpu",
     "tree_reduce": "gpu",
     "insert_barriers": "gpu",

@@ -1,0 +1,158 @@
+"""prefetch_rows: what is fetched ahead, how far, into which cache, and what is left alone."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import picograd as pg
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.executable import compile_module
+from picograd.compiler.pipelines import pipeline
+from picograd.dialects import new_context
+from picograd.passes.prefetch_rows import PrefetchRows
+from picograd.passes.unroll_tiles import UnrollTiles
+from picograd.semantics.evaluate import evaluate
+
+TARGET = "cpu:l1_bytes=49152,l2_bytes=1048576"
+
+
+def kernel_text(rows: int, columns: int, second: str = "", rest: str = "") -> str:
+    """A kernel whose loop over rows holds two loops over a row, and maybe more."""
+    x = f"memref<{rows}x{columns}xf32>"
+    whole = columns // 16 * 16
+    return f"""
+loop.kernel @k(%x: {x}, %y: {x}) {{
+  %zero = arith.constant 0.0 : f32
+  %start = loop.broadcast %zero along [0] : f32 to vector<16xf32>
+  loop.parallel %i = 0 to {rows} {{
+    %sums = loop.for %j = 0 to {whole} step 16 carry (%s = %start : vector<16xf32>) {{
+      %v = loop.load %x[%i, %j + t0] : {x} to vector<16xf32>
+      %t = arith.addf %s, %v : vector<16xf32>
+      loop.yield %t : vector<16xf32>
+    }}
+    %sum = loop.fold add %sums : vector<16xf32> to f32
+    %all = loop.broadcast %sum along [0] : f32 to vector<16xf32>
+    loop.parallel %k = 0 to {whole} step 16 {{
+      {second}
+      %w = loop.load %x[%i, %k + t0] : {x} to vector<16xf32>
+      %p = arith.mulf %w, %all : vector<16xf32>
+      %q = arith.addf %p, %all : vector<16xf32>
+      loop.store %q, %y[%i, %k + t0] : vector<16xf32>, {x}
+    }}
+    {rest}
+  }}
+}}
+func.func @main(%x: {x}, %y: {x} {{buffer.output}}) {{
+  loop.launch @k(%x, %y) : {x}, {x}
+  func.return
+}}"""
+
+
+def noted(text: str, target: str = TARGET) -> list[str]:
+    """The lines with notes after the pass, which keeps the module's meaning and is done then."""
+    module = parse_module(text)
+    PrefetchRows(target=target).apply(new_context(), module)
+    module.verify()
+    after = str(module)
+    PrefetchRows(target=target).apply(new_context(), module)
+    assert str(module) == after
+    assert parse_module(after).is_structurally_equivalent(module)
+    return [line.strip() for line in after.splitlines() if "fetch_l" in line]
+
+
+def test_the_loop_that_computes_most_fetches_both_buffers() -> None:
+    load, store = noted(kernel_text(1000, 512))
+    assert load.startswith("%w = loop.load %x[%i, %k + t0] {fetch_l1 = 512 : i64}")
+    assert store.startswith("loop.store %q, %y[%i, %k + t0] {fetch_l1 = 512 : i64}")
+
+
+def test_the_rest_of_a_row_is_fetched_too() -> None:
+    x = "memref<1000x516xf32>"
+    rest = f"""
+      %r = loop.load %x[%i, t0 + 512] : {x} to vector<4xf32>
+      loop.store %r, %y[%i, t0 + 512] : vector<4xf32>, {x}"""
+    lines = noted(kernel_text(1000, 516, rest=rest))
+    assert len(lines) == 4
+    assert all("fetch_l1 = 516" in line for line in lines)
+
+
+def test_the_sizes_of_caches_decide() -> None:
+    text = kernel_text(1000, 512)
+    assert all("fetch_l2 = 512" in line for line in noted(text, "cpu:l1_bytes=8192"))
+    both_rows_twice = 2 * 2 * 512 * 4
+    assert len(noted(text, f"cpu:l2_bytes={both_rows_twice}")) == 2
+    assert noted(text, f"cpu:l2_bytes={both_rows_twice - 1}") == []
+    whole = 1000 * 512 * 4
+    assert len(noted(text, f"cpu:l2_bytes={whole - 1}")) == 2
+    assert noted(text, f"cpu:l2_bytes={whole}") == []
+    assert noted(text, "gpu") == []
+
+
+def test_one_loop_or_deeper_loops_are_left_to_the_hardware() -> None:
+    x = "memref<1000x512xf32>"
+    one = re.sub(r"%sums = .*?%all =", "%all =", kernel_text(1000, 512), flags=re.DOTALL)
+    assert noted(one.replace("%sum along", "%zero along")) == []
+    deeper = f"""
+      loop.parallel %l = 0 to 1 {{
+        %u = loop.load %x[%i, %l] : {x}
+        loop.store %u, %y[%i, %l] : f32, {x}
+      }}"""
+    assert noted(kernel_text(1000, 512, second=deeper)) == []
+
+
+def test_the_rows_of_a_column_are_no_rows() -> None:
+    """Where tiles of one row would be fetched again for the next, nothing is new there."""
+    text = kernel_text(1000, 512).replace("%x[%i, ", "%x[0, ").replace("%y[%i, ", "%y[0, ")
+    assert noted(text) == []
+
+
+@pytest.mark.parametrize("columns", [16, 48, 512])
+def test_the_meaning_stays(columns: int, rng: np.random.Generator) -> None:
+    text = kernel_text(12, columns)
+    x = rng.normal(size=(12, columns)).astype(np.float32)
+    (before,) = evaluate(parse_module(text), [x])
+    module = parse_module(text)
+    PrefetchRows(target="cpu:l2_bytes=8192").apply(new_context(), module)
+    assert ("fetch_l" in str(module)) == (columns == 512)
+    (after,) = evaluate(module, [x])
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+def test_one_fetch_for_each_line_of_the_cache(bits: int, rng: np.random.Generator) -> None:
+    """However narrow the vectors. The last row fetches beyond the buffer, which is no access."""
+    steps = [PrefetchRows(target=TARGET), UnrollTiles(target=f"cpu:vector_bits={bits}")]
+    executable = compile_module(parse_module(kernel_text(1000, 512)), "cpu", passes=steps)
+    assert executable.program.texts["ll"].count("call void @llvm.prefetch") == 2
+    x = rng.normal(size=(1000, 512)).astype(np.float32)
+    (result,) = executable.run([executable.device.upload(x)])
+    sums = x.astype(np.float64).sum(1, keepdims=True)
+    found = executable.device.download(result)
+    np.testing.assert_allclose(found, x * sums + sums, rtol=1e-3, atol=1e-3)
+
+
+def test_checked_code_does_not_look_beyond_a_buffer() -> None:
+    steps = [PrefetchRows(target=TARGET), UnrollTiles(target="cpu:vector_bits=512")]
+    module = parse_module(kernel_text(1000, 512))
+    executable = compile_module(module, "cpu", passes=steps, sanitize=True)
+    assert "llvm.prefetch" not in executable.program.texts["ll"]
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., pg.Tensor], int]] = {
+    "softmax": (lambda x: pg.softmax(x, -1), 1),
+    "log_softmax": (lambda x: pg.nn.functional.log_softmax(x, -1), 1),
+    "layer_norm": (lambda x: pg.nn.functional.layer_norm(x, (x.shape[-1],)), 1),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_rows_are_one_kernel_that_fetches_ahead(name: str) -> None:
+    function, launches = FUNCTIONS[name]
+    compiled = pg.compile(function, passes=pipeline("cpu"))
+    compiled(pg.randn(4096, 1024))
+    text = compiled.ir("loop")
+    assert text.count("loop.launch") == launches
+    assert "fetch_l" in text
+    assert "llvm.prefetch" in compiled.ir("target")
