@@ -12,6 +12,7 @@ from xdsl.dialects.func import FuncOp
 
 from picograd.backends.runtime import Buffer, Device, Program, opened_devices
 from picograd.backends.runtime import device as find_device
+from picograd.backends.switches import is_on
 from picograd.compiler.driver import (
     Instrument,
     PassRecord,
@@ -22,7 +23,6 @@ from picograd.compiler.dump import Dump
 from picograd.compiler.pass_list import Passes, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.profile import Profile, profile_of
-from picograd.compiler.switches import is_on
 from picograd.compiler.validation.validation import (
     Validation,
     ValidationRun,

@@ -57,11 +57,11 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "nn": (("functions",), ("functional", "init"), ("modules", "utils")),
     "compiler": (
-        ("memory_picture", "registry", "spelling", "switches", "verifier", "words"),
+        ("memory_picture", "registry", "spelling", "verifier", "words"),
         ("diagnostics", "pass_list", "profile"),
         ("driver", "pipelines"),
         ("verification",),
-        ("dump", "validation"),
+        ("dump", "kept", "validation"),
         ("executable",),
         ("extension", "self_test"),
         ("trust",),

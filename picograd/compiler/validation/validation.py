@@ -17,9 +17,9 @@ from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 
+from picograd.backends.switches import folder_of, is_on_or_folder
 from picograd.compiler.driver import Instrument, run_pipeline
 from picograd.compiler.pass_list import Pipeline
-from picograd.compiler.switches import folder_of, is_on_or_folder
 from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.twin import Twin, twin
 from picograd.compiler.validation.validator import PassCheck, Validator

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from picograd.backends.switches import folder_of, is_on, is_on_or_folder
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import VARIABLE as SANITIZE
 from picograd.compiler.executable import compile_module, sanitized
-from picograd.compiler.switches import folder_of, is_on, is_on_or_folder
 from picograd.compiler.validation.validation import VARIABLE as CHECK
 from picograd.compiler.validation.validation import asked_for, folder_for_failures
 from picograd.errors import OptionError

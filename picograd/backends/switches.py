@@ -15,11 +15,13 @@ ON = ("1", "true", "yes", "on")
 OFF = ("", "0", "false", "no", "off")
 
 
-def is_on(variable: str) -> bool:
+def is_on(variable: str, *, unset: bool = False) -> bool:
     """Whether a variable turns something on. Raises OptionError where it says neither yes nor no.
 
-    Capitals are as good as small letters; a variable that is not set is off.
+    Capitals are as good as small letters; `unset` is what a variable says that is not set.
     """
+    if unset and not os.environ.get(variable, "").strip():
+        return True
     found = _switch(variable)
     if found is None:
         raise _unknown(variable, "1 or 0, true or false, yes or no, on or off", "")

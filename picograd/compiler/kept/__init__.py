@@ -1,0 +1,1 @@
+"""Compiled programs that are kept: in memory while there is room, and on disk between runs."""
