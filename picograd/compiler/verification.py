@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 from xdsl.dialects.builtin import ModuleOp
 
+from picograd.backends.switches import is_on
 from picograd.compiler.driver import ABOUT_THE_PROGRAM, run_pipeline
-from picograd.compiler.switches import is_on
 from picograd.passes.base import Pass
 
 VARIABLE = "PICOGRAD_VERIFY"
