@@ -20,6 +20,9 @@ from picograd.passes.canonicalize import Canonicalize
 from picograd.passes.cse import CSE
 from picograd.passes.dce import DCE
 from picograd.passes.fuse import Fuse
+from picograd.passes.fusion import decide
+from picograd.passes.fusion.alignment import Alignment
+from picograd.passes.fusion.body import Body
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.outline_kernels import OutlineKernels
@@ -402,3 +405,32 @@ def _outlined(text: str) -> list[FusedOp]:
 
 def _buffers(kernel: FusedOp) -> int:
     return len(kernel.inputs) + len(kernel.outputs)
+
+
+def layers(count: int) -> str:
+    """As many equal layers as asked for, each a matmul, a bias, and what is added to its input."""
+    lines = ["func.func @main(%x0: tensor<8x8xf32>, %w: tensor<8x8xf32>, %b: tensor<8xf32>)"]
+    lines.append(" -> tensor<8x8xf32> {")
+    for n in range(count):
+        lines += [
+            f"%h{n} = pico.matmul %x{n}, %w : tensor<8x8xf32>, tensor<8x8xf32> -> tensor<8x8xf32>",
+            f"%w{n} = pico.broadcast %b to [8, 8] : tensor<8xf32> -> tensor<8x8xf32>",
+            f"%s{n} = pico.binary add %h{n}, %w{n} : tensor<8x8xf32>",
+            f"%t{n} = pico.unary tanh %s{n} : tensor<8x8xf32>",
+            f"%x{n + 1} = pico.binary add %x{n}, %t{n} : tensor<8x8xf32>",
+        ]
+    return "\n".join([*lines, f"func.return %x{count} : tensor<8x8xf32>", "}"])
+
+
+def test_equal_layers_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    align = decide.align
+
+    def counting(body: Body) -> Alignment | None:
+        looked_at.append(1)
+        return align(body)
+
+    monkeypatch.setattr(decide, "align", counting)
+    few = len(fused(layers(4))), len(looked_at)
+    looked_at.clear()
+    assert (len(fused(layers(9))), len(looked_at)) == (9, few[1]) and few[0] == 4

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from xdsl.ir import SSAValue
 
 from picograd.dialects.kernel import FusedOp
-from picograd.passes.fusion.alignment import align
+from picograd.passes.fusion.alignment import Alignment, RowAxes, align
 from picograd.passes.fusion.body import Body
 from picograd.passes.fusion.cost import LAUNCH, elements, repeated_work, traffic_of, work_of
-from picograd.passes.fusion.graph import Graph, Group
+from picograd.passes.fusion.graph import Graph, Group, Part
 from picograd.passes.rewriting.applications import applies
 
 # Fewer rows than this keep few cores busy: then results of full size stay out of a reduction's
@@ -41,8 +42,9 @@ class _Decision:
     def __init__(self, graph: Graph, limits: Limits) -> None:
         self._graph = graph
         self._limits = limits
-        # The same body is looked at with every neighbour that it may be joined with.
-        self._known: dict[Body, int | None] = {}
+        # The same part is looked at with every neighbour that it may be joined with, and the
+        # parts of one layer are those of the next.
+        self._known: dict[tuple[int, ...], _Judgement] = {}
 
     def run(self) -> None:
         """Join groups until nothing more is to be won."""
@@ -78,17 +80,12 @@ class _Decision:
 
     def _meeting_points(self, group: Group) -> Iterable[object]:
         """Where a group may meet siblings: keys that are equal for those worth trying."""
-        body = self._graph.body_of(group)
-        alignment = None if not _is_fusible(body) or body.products else align(body)
-        if alignment is None or not body.outputs:
-            return
-        rows = alignment.row_axes(body.results[0])
-        reduces = bool(body.reductions)
-        for value in body.inputs:
-            if elements(value) >= alignment.rows > 1:
-                yield value, rows, reduces
-        if not reduces and alignment.rows <= _SMALL_RESULT:
-            yield rows
+        part = self._graph.part_of(group)
+        own = self._judged(part)
+        for number in own.shared:
+            yield part.inputs[number], own.rows, own.reduces
+        if own.is_small:
+            yield own.rows
 
     def _join_some(self, groups: Sequence[Group]) -> bool:
         """Join each of `groups` with an earlier one where that is legal."""
@@ -127,23 +124,24 @@ class _Decision:
         return changed
 
     def _is_worth_copying(self, group: Group, readers: Sequence[Group], only_free: bool) -> bool:
-        body = self._graph.body_of(group)
-        if body.reductions or not _is_fusible(body):
+        part = self._graph.part_of(group)
+        own = self._judged(part)
+        if own.body.reductions or not own.is_fusible:
             return False
-        if any(value in self._graph.returned for value in body.outputs):
+        if any(map(self._graph.is_returned, part.outputs)):
             return False
         if any(self._graph.home[m] is not group for m in group.members):
             return False
-        spent = (len(readers) - 1) * work_of(body)
-        gain = LAUNCH + traffic_of(body)
+        spent = (len(readers) - 1) * work_of(own.body)
+        gain = LAUNCH + own.traffic
         for reader in readers:
-            before = self._graph.body_of(reader)
-            after = self._graph.body_with_copy(reader, group)
-            repeated = self._repeated_if_legal(after)
+            before = self._judged(self._graph.part_of(reader))
+            after = self._judged(self._graph.part_with_copy(reader, group))
+            repeated = after.repeated
             if repeated is None:
                 return False
-            spent += repeated - (self._repeated_if_legal(before) or 0)
-            saved = traffic_of(before) - traffic_of(after)
+            spent += repeated - (before.repeated or 0)
+            saved = before.traffic - after.traffic
             if only_free and saved < 0:
                 return False
             gain += saved
@@ -153,17 +151,17 @@ class _Decision:
         """Make one group of two if that is legal and pays; the new group, or None."""
         if self._graph.would_cycle(a, b):
             return None
-        parts = [self._graph.body_of(a), self._graph.body_of(b)]
-        if not all(_is_fusible(part) for part in parts):
+        parts = [self._judged(self._graph.part_of(a)), self._judged(self._graph.part_of(b))]
+        if not all(part.is_fusible for part in parts):
             return None
-        if not self._limits.epilogue and parts[0].reductions and self._graph.depends(a, b):
+        if not self._limits.epilogue and parts[0].body.reductions and self._graph.depends(a, b):
             return None
-        whole = self._graph.body_of(a, b)
-        repeated = self._repeated_if_legal(whole)
+        whole = self._judged(self._graph.part_of(a, b))
+        repeated = whole.repeated
         if repeated is None:
             return None
-        spent = repeated - sum(self._repeated_if_legal(part) or 0 for part in parts)
-        gain = LAUNCH + sum(map(traffic_of, parts)) - traffic_of(whole)
+        spent = repeated - sum(part.repeated or 0 for part in parts)
+        gain = LAUNCH + sum(part.traffic for part in parts) - whole.traffic
         if spent > gain or not applies(self._join, self._kernel_of(a)):
             return None
         return self._graph.merge(a, b)
@@ -172,25 +170,85 @@ class _Decision:
         """The first kernel of a group."""
         return self._graph.kernels[min(group.members)]
 
-    def _repeated_if_legal(self, body: Body) -> int | None:
-        """The work that a body repeats; None if it can be no kernel."""
-        if body not in self._known:
-            self._known[body] = self._judge(body)
-        return self._known[body]
+    def _judged(self, part: Part) -> "_Judgement":
+        """What is known of a part, and of all others of its form."""
+        if part.form not in self._known:
+            body = self._graph.body_of(part)
+            inputs = [part.inputs.index(self._graph.place_of(value)) for value in body.inputs]
+            self._known[part.form] = _Judgement(body, inputs, self._limits)
+        return self._known[part.form]
 
-    def _judge(self, body: Body) -> int | None:
-        most = self._limits.buffers
+
+class _Judgement:
+    """What is known of a body, each thing found out once."""
+
+    def __init__(self, body: Body, inputs: Sequence[int], limits: Limits) -> None:
+        """`inputs` are the numbers that the part gives to what the body reads."""
+        self.body = body
+        self._inputs = inputs
+        self._limits = limits
+
+    @cached_property
+    def is_fusible(self) -> bool:
+        """Whether it may be part of another."""
+        return _is_fusible(self.body)
+
+    @cached_property
+    def traffic(self) -> int:
+        """The cost of moving its inputs and outputs."""
+        return traffic_of(self.body)
+
+    @cached_property
+    def repeated(self) -> int | None:
+        """The work that it repeats; None if it can be no kernel."""
+        body, most = self.body, self._limits.buffers
         if most and body.buffers() > most:
             return None
         if len(body.ops) > self._limits.ops or not _product_reads_memory(body):
             return None
-        alignment = align(body)
+        alignment = self.alignment
         if alignment is None:
             return None
         large = any(elements(value) > max(alignment.rows, _LARGE_RESULT) for value in body.results)
         if body.reductions and alignment.rows < _FEW_ROWS and large:
             return None
         return repeated_work(body, alignment)
+
+    @cached_property
+    def alignment(self) -> Alignment | None:
+        """How it lies in its rows."""
+        return align(self.body)
+
+    # What it may share with siblings
+
+    @cached_property
+    def rows(self) -> RowAxes | None:
+        """The axes of its rows; None where it joins no siblings."""
+        body = self.body
+        if not self.is_fusible or body.products or self.alignment is None or not body.outputs:
+            return None
+        return self.alignment.row_axes(body.results[0])
+
+    @cached_property
+    def reduces(self) -> bool:
+        """Whether a row of it combines several elements."""
+        return bool(self.body.reductions)
+
+    @cached_property
+    def shared(self) -> list[int]:
+        """The numbers of those of its inputs that are worth reading together with others."""
+        if self.rows is None or self.alignment is None or self.alignment.rows <= 1:
+            return []
+        rows = self.alignment.rows
+        pairs = zip(self._inputs, self.body.inputs, strict=True)
+        return [number for number, value in pairs if elements(value) >= rows]
+
+    @cached_property
+    def is_small(self) -> bool:
+        """Whether it is worth joining with any other of the same rows, for the launch alone."""
+        if self.rows is None or self.alignment is None or self.reduces:
+            return False
+        return self.alignment.rows <= _SMALL_RESULT
 
 
 def _is_fusible(body: Body) -> bool:

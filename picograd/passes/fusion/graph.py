@@ -3,14 +3,16 @@
 Fusion is decided on this graph and carried out once, at the end; no IR is touched before that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import OpResult, SSAValue
+from xdsl.ir import SSAValue
 
 from picograd.dialects.kernel import FusedOp
 from picograd.passes.fusion.body import Body, Contents, Shapes
+from picograd.passes.rewriting.structure import structural_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,27 @@ class Group:
     members: frozenset[int]
 
 
+Place: TypeAlias = tuple[int, int]
+"""A value of the function: a kernel and the number among its results; or -1 and a number of its
+own, where no kernel makes it."""
+
+_OUTSIDE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Kernels seen as one region, by their positions in order.
+
+    Parts of equal `form` compute the same of whatever they read: a model repeats its layers, so
+    what is true of one is known of the next.
+    """
+
+    members: tuple[int, ...]
+    inputs: tuple[Place, ...]
+    outputs: tuple[Place, ...]
+    form: tuple[int, ...]
+
+
 class Graph:
     """The kernels of a function, at first each a group of its own."""
 
@@ -36,23 +59,43 @@ class Graph:
         self.kernels = [op for op in block.ops if isinstance(op, FusedOp)]
         self._contents = [Contents(kernel) for kernel in self.kernels]
         self._shapes = Shapes()
-        self._bodies: dict[tuple[frozenset[int], tuple[SSAValue, ...]], Body] = {}
-        self.returned: frozenset[SSAValue] = frozenset(terminator.operands)
-        position = {kernel: index for index, kernel in enumerate(self.kernels)}
+        self._bodies: dict[tuple[tuple[int, ...], tuple[Place, ...]], Body] = {}
+        self._outputs: dict[Group, list[Place]] = {}
+        returned = frozenset(terminator.operands)
+        self._place: dict[SSAValue, Place] = {
+            value: (index, number)
+            for index, kernel in enumerate(self.kernels)
+            for number, value in enumerate(kernel.outputs)
+        }
+        self._is_returned = [
+            [value in returned for value in contents.outputs] for contents in self._contents
+        ]
+        self._forms = _numbered(
+            structural_key(kernel, without=frozenset(kernel.properties)) for kernel in self.kernels
+        )
+        self._inputs: list[list[Place]] = []
+        self._readers_of: list[list[list[int]]] = [[[] for _ in k.outputs] for k in self.kernels]
         self._readers: list[list[int]] = [[] for _ in self.kernels]
         self._sources: list[list[int]] = []
-        for index, kernel in enumerate(self.kernels):
-            sources = dict.fromkeys(
-                position[value.op]
-                for value in kernel.inputs
-                if isinstance(value, OpResult) and isinstance(value.op, FusedOp)
+        for index, contents in enumerate(self._contents):
+            inputs = [
+                self._place.setdefault(value, (_OUTSIDE, len(self._place)))
+                for value in contents.inputs
+            ]
+            self._inputs.append(inputs)
+            for source, number in dict.fromkeys(inputs):
+                if source != _OUTSIDE:
+                    self._readers_of[source][number].append(index)
+            self._sources.append(
+                list(dict.fromkeys(source for source, _ in inputs if source != _OUTSIDE))
             )
-            self._sources.append(list(sources))
-            for source in sources:
+            for source in self._sources[index]:
                 self._readers[source].append(index)
         self.home = [Group(index, frozenset({index})) for index in range(len(self.kernels))]
         self._holders: list[set[Group]] = [{group} for group in self.home]
-        # Transitive dependences between groups, as sets of bits.
+        # Transitive dependences between groups, as sets of bits. Those of groups that are gone stay
+        # in the sets of others; `_standing` tells them apart.
+        self._standing = (1 << len(self.kernels)) - 1
         self._above = [0] * len(self.kernels)
         self._below = [0] * len(self.kernels)
         for index, sources in enumerate(self._sources):
@@ -96,33 +139,80 @@ class Graph:
         }
         return list(dict.fromkeys(self.home[source] for source in sorted(sources)))
 
-    def body_of(self, *groups: Group) -> Body:
-        """The ops of groups as one region, which provides what other groups read of them."""
-        return self._body(frozenset[int]().union(*(group.members for group in groups)), groups)
+    def part_of(self, *groups: Group) -> Part:
+        """The kernels of groups as one region, which provides what other groups read of them."""
+        members = frozenset[int]().union(*(group.members for group in groups))
+        outputs = [output for group in groups for output in self._outputs_of(group)]
+        if len(groups) > 1:
+            outputs = [output for output in outputs if self._is_needed(output, groups)]
+        return self._part(members, sorted(outputs))
 
-    def body_with_copy(self, group: Group, source: Group) -> Body:
-        """The ops of a group that computes for itself what `source` would provide."""
-        return self._body(group.members | source.members, (group,))
+    def part_with_copy(self, group: Group, source: Group) -> Part:
+        """The kernels of a group that computes for itself what `source` would provide."""
+        return self._part(group.members | source.members, self._outputs_of(group))
 
-    def _body(self, members: frozenset[int], groups: Sequence[Group]) -> Body:
-        outputs: list[SSAValue] = []
-        for kernel in sorted(members):
-            if self.home[kernel] in groups:
-                for value in self._contents[kernel].outputs:
-                    if value in self.returned or self._is_read_outside(value, kernel, groups):
-                        outputs.append(value)
-        key = (members, tuple(outputs))
+    def body_of(self, part: Part) -> Body:
+        """The ops of a part."""
+        key = (part.members, part.outputs)
         if key not in self._bodies:
-            self._bodies[key] = Body(
-                [self._contents[index] for index in sorted(members)], outputs, self._shapes
-            )
+            contents = [self._contents[index] for index in part.members]
+            outputs = [self._contents[index].outputs[number] for index, number in part.outputs]
+            self._bodies[key] = Body(contents, outputs, self._shapes)
         return self._bodies[key]
+
+    def place_of(self, value: SSAValue) -> Place:
+        """Where a value comes from that a kernel reads or makes."""
+        return self._place[value]
+
+    def is_returned(self, output: Place) -> bool:
+        """Whether a kernel's result is one of the function's."""
+        return self._is_returned[output[0]][output[1]]
+
+    def _outputs_of(self, group: Group) -> list[Place]:
+        """What a group provides to others. Joining those changes nothing of it, copying does."""
+        if group not in self._outputs:
+            self._outputs[group] = [
+                (kernel, number)
+                for kernel in sorted(group.members)
+                if self.home[kernel] is group
+                for number in range(len(self._readers_of[kernel]))
+                if self._is_needed((kernel, number), (group,))
+            ]
+        return self._outputs[group]
+
+    def _is_needed(self, output: Place, groups: Sequence[Group]) -> bool:
+        """Whether a result is returned, or read by another group that has no copy of it."""
+        kernel, number = output
+        if self._is_returned[kernel][number]:
+            return True
+        for reader in self._readers_of[kernel][number]:
+            for holder in self._holders[reader]:
+                if holder not in groups and kernel not in holder.members:
+                    return True
+        return False
+
+    def _part(self, members: frozenset[int], outputs: Sequence[Place]) -> Part:
+        order = tuple(sorted(members))
+        place = {kernel: number for number, kernel in enumerate(order)}
+        outside: dict[Place, int] = {}
+        form: list[int] = []
+        for kernel in order:
+            form.append(self._forms[kernel])
+            for given in self._inputs[kernel]:
+                if given[0] in place:
+                    form += (place[given[0]], given[1])
+                else:
+                    form += (_OUTSIDE, outside.setdefault(given, len(outside)))
+        for kernel, number in outputs:
+            form += (place[kernel], number)
+        return Part(order, tuple(outside), tuple(outputs), tuple(form))
 
     def would_cycle(self, a: Group, b: Group) -> bool:
         """Whether a group between the two depends on one and the other depends on it."""
         forward = self._below[a.number] & self._above[b.number]
         backward = self._below[b.number] & self._above[a.number]
-        return bool(forward | backward)
+        both = 1 << a.number | 1 << b.number
+        return bool((forward | backward) & self._standing & ~both)
 
     def depends(self, a: Group, b: Group) -> bool:
         """Whether one of two groups needs the other."""
@@ -132,23 +222,37 @@ class Graph:
         """Make one group of two, which must not close a cycle."""
         merged = Group(a.number, a.members | b.members)
         for kernel in merged.members:
+            if len(self._holders[kernel]) > 1:
+                self._outputs.clear()  # who has a copy now may have read the original before
             self._holders[kernel] -= {a, b}
             self._holders[kernel].add(merged)
             if self.home[kernel] in (a, b):
                 self.home[kernel] = merged
-        both = 1 << a.number | 1 << b.number
-        above = (self._above[a.number] | self._above[b.number]) & ~both
-        below = (self._below[a.number] | self._below[b.number]) & ~both
-        self._above[a.number], self._below[a.number] = above, below
-        for number in _bits(below):
-            self._above[number] = self._above[number] & ~both | above | 1 << a.number
-        for number in _bits(above):
-            self._below[number] = self._below[number] & ~both | below | 1 << a.number
-        self._above[b.number] = self._below[b.number] = 0
+        # What only one of the two depended on, or gave to, now meets the other's.
+        self._spread(self._above, self._below, a.number, b.number)
+        self._spread(self._below, self._above, a.number, b.number)
+        self._above[a.number] |= self._above[b.number]
+        self._below[a.number] |= self._below[b.number]
+        self._standing &= ~(1 << b.number)
+        both = ~(1 << a.number | 1 << b.number)
+        self._above[a.number] &= both
+        self._below[a.number] &= both
         return merged
+
+    def _spread(self, above: list[int], below: list[int], a: int, b: int) -> None:
+        """Add to what is below one of two merging groups all that is above the other."""
+        below_a = below[a] & self._standing
+        below_b = below[b] & self._standing
+        new_of_b = above[b] | 1 << a
+        new_of_a = above[a] | 1 << a
+        for number in _bits(below_a & ~below_b & ~(1 << b)):
+            above[number] |= new_of_b
+        for number in _bits(below_b & ~below_a & ~(1 << a)):
+            above[number] |= new_of_a
 
     def copy_into(self, source: Group, readers: Sequence[Group]) -> None:
         """Give each reader of a group a copy of its kernels; the group itself is gone."""
+        self._outputs.clear()
         for reader in readers:
             grown = Group(reader.number, reader.members | source.members)
             for kernel in grown.members:
@@ -156,11 +260,7 @@ class Graph:
                 self._holders[kernel].add(grown)
                 if self.home[kernel] is reader:
                     self.home[kernel] = grown
-        keep = ~(1 << source.number)
-        for number in _bits(self._above[source.number]):
-            self._below[number] &= keep
-        for number in _bits(self._below[source.number]):
-            self._above[number] &= keep
+        self._standing &= ~(1 << source.number)
         for kernel in source.members:
             self._holders[kernel].discard(source)
             if self.home[kernel] is source:
@@ -185,14 +285,11 @@ class Graph:
             else:
                 stack.append(waiting[0])
 
-    def _is_read_outside(self, value: SSAValue, kernel: int, groups: Sequence[Group]) -> bool:
-        """Whether a group that is not one of `groups` reads `value` and has no copy of it."""
-        return any(
-            kernel not in holder.members and holder not in groups
-            for reader in self._readers[kernel]
-            if value in self._contents[reader].inputs
-            for holder in self._holders[reader]
-        )
+
+def _numbered(keys: Iterator[Hashable]) -> list[int]:
+    """A number for each key, the same for equal keys."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
 def _bits(number: int) -> Iterator[int]:

@@ -15,7 +15,7 @@ from picograd.passes.outline_kernels import is_free
 
 def rebuild(graph: Graph) -> None:
     """Replace the kernels of a graph's function by one for each group; unread ones vanish."""
-    bodies = [graph.body_of(group) for group in graph.in_order()]
+    bodies = [graph.body_of(graph.part_of(group)) for group in graph.in_order()]
     outside: dict[SSAValue, SSAValue] = {}
     for body in bodies:
         if body.outputs:
