@@ -72,7 +72,8 @@ builtin.module {
 
 Requires: nothing; works on elements and on tiles of any rank. `target` says for whom: the GPU gets
 forms that survive drivers which regroup sums and split fused operations. The polynomials and their
-coefficients are the same for both.
+coefficients are the same for both. On a CPU with fused multiply-add, a tile of two machine vectors
+or more that is divided by one number is multiplied by its reciprocal and corrected instead.
 
 Does not: touch other element types, or square roots, rounding and what else machines have.
 """
@@ -81,6 +82,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar, TypeAlias
 
 from xdsl.context import Context
@@ -89,9 +91,9 @@ from xdsl.dialects.builtin import BFloat16Type, Float16Type, ModuleOp, f32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from picograd.dialects.loop import element_type
+from picograd.dialects.loop import BroadcastOp, element_type, tile_shape
 from picograd.passes.base import Level, Pass
-from picograd.passes.polynomials import halves
+from picograd.passes.polynomials import divisions, halves
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.polynomials.tile_arithmetic import TileArithmetic
 from picograd.passes.rewriting.applications import applies
@@ -124,10 +126,13 @@ class ExpandMath(Pass):
         for kernel in kernels(op):
             for inner in [inner for inner in kernel.walk() if isinstance(inner, arith.ExtFOp)]:
                 _round(inner, target)
+            divisors: dict[SSAValue, divisions.Divisor] = {}
             for inner in list(kernel.walk()):
                 formula = FORMULAS.get(type(inner))
                 if formula is not None and element_type(inner.results[0].type) == f32:
                     _expand(inner, formula, target)
+                elif isinstance(inner, arith.DivfOp):
+                    _divide(inner, target, divisors)
                 elif isinstance(inner, arith.ExtFOp | arith.TruncFOp):
                     _convert(inner, target)
 
@@ -182,6 +187,24 @@ def _expand(op: Operation, formula: Callable[..., SSAValue], target: Target) -> 
     value = formula(arithmetic, *op.operands)
     insert_before(op, arithmetic.ops)
     replace_op(op, [], [value])
+
+
+def _divide(op: arith.DivfOp, target: Target, divisors: dict[SSAValue, divisions.Divisor]) -> None:
+    """Put multiplications in the place of a long tile's division by one number."""
+    spread = op.rhs.owner
+    if not isinstance(spread, BroadcastOp) or spread.value.type != f32:
+        return
+    short = prod(tile_shape(op.result.type)) < 2 * target.lanes(32)
+    if target.kind != "cpu" or not target.fma or short or not applies(_divide, op):
+        return
+    divisor = spread.value
+    if divisor not in divisors:
+        divisors[divisor] = divisions.prepare(divisor)
+    ops, value = divisions.divide(op.lhs, divisors[divisor])
+    insert_before(op, ops)
+    replace_op(op, [], [value])
+    if not spread.result.uses:
+        Rewriter.erase_op(spread)
 
 
 def _arithmetic(like: Attribute, target: Target) -> TileArithmetic:

@@ -72,6 +72,9 @@ class TileArithmetic(Arithmetic[SSAValue]):
     def div(self, a: SSAValue, b: SSAValue) -> SSAValue:
         return self._put(arith.DivfOp(a, b))
 
+    def neg(self, a: SSAValue) -> SSAValue:
+        return self._put(arith.NegfOp(a))
+
     def fma(self, a: SSAValue, b: SSAValue, c: SSAValue) -> SSAValue:
         if self._fused:
             return self._put(math.FmaOp(a, b, c))

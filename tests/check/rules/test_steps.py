@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd import passes
 from picograd.check.generation.orders import Walk
 from picograd.check.generation.programs import Sample, random_samples
-from picograd.compiler.diagnostics import verify_module
+from picograd.compiler.diagnostics import parse_module, verify_module
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.inputs import fitted
 from picograd.dialects import new_context
@@ -114,10 +114,43 @@ def halves() -> Iterator[tuple[Sample, ModuleOp, Pass]]:
         yield sample, module, steps[end]
 
 
+SOFTMAX = """
+func.func @main(%a: tensor<24x100xf32>) -> tensor<24x100xf32> {
+  %m = pico.reduce max %a axes [1] : tensor<24x100xf32> -> tensor<24xf32>
+  %c = pico.reshape %m to [24, 1] : tensor<24xf32> -> tensor<24x1xf32>
+  %w = pico.broadcast %c to [24, 100] : tensor<24x1xf32> -> tensor<24x100xf32>
+  %d = pico.binary sub %a, %w : tensor<24x100xf32>
+  %e = pico.unary exp %d : tensor<24x100xf32>
+  %s = pico.reduce add %e axes [1] : tensor<24x100xf32> -> tensor<24xf32>
+  %f = pico.reshape %s to [24, 1] : tensor<24xf32> -> tensor<24x1xf32>
+  %g = pico.broadcast %f to [24, 100] : tensor<24x1xf32> -> tensor<24x100xf32>
+  %y = pico.binary div %e, %g : tensor<24x100xf32>
+  func.return %y : tensor<24x100xf32>
+}"""
+
+
+def rows(name: str) -> Iterator[tuple[Sample, ModuleOp, Pass]]:
+    """A softmax whose rows fit into the caches of a machine, and the whole of which does not."""
+    machine = "cpu:vector_bits=128,fma=true,l1_bytes=1024,l2_bytes=4096"
+    steps = narrowed(pipeline("cpu"), machine)
+    end = next(n for n, step in enumerate(steps) if step.name == name)
+    sample = Sample(parse_module(SOFTMAX), 13)
+    module = sample.module.clone()
+    for step in steps[:end]:
+        step.apply(new_context(), module)
+    yield sample, module, steps[end]
+
+
+MORE = {
+    "expand_math": lambda: chain(halves(), rows("expand_math")),
+    "prefetch_rows": lambda: rows("prefetch_rows"),
+}
+
+
 @pytest.mark.parametrize("name", STEPWISE)
 def test_each_kind_of_step_keeps_the_meaning(name: str) -> None:
     missing = set(steps_of(name))
-    for sample, before, step in chain(halves() if name == "expand_math" else (), places(name)):
+    for sample, before, step in chain(MORE.get(name, tuple)(), places(name)):
         recording, whole = Recording(), before.clone()
         with counted(recording):
             step.apply(new_context(), whole)
