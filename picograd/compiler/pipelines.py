@@ -20,6 +20,7 @@ from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
+from picograd.passes.merge_axes import MergeAxes
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
@@ -49,6 +50,7 @@ def _cpu() -> tuple[Pass, ...]:
         PlanBuffers(target="cpu"),
         # Loops: how a kernel runs.
         LowerBuffersToLoops(),
+        MergeAxes(),
         # … in blocks that fit the caches, with operands packed into local buffers,
         TileLoops(target="cpu"),
         HoistReduce(target="cpu"),

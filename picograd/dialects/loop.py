@@ -168,7 +168,11 @@ class KernelOp(IRDLOperation):
 
 @irdl_op_definition
 class LaunchOp(IRDLOperation):
-    """Runs a kernel of the same module on the given buffers."""
+    """Runs a kernel of the same module on the given buffers.
+
+    A kernel may look at a buffer with other axes than it has here: the elements are the same ones,
+    in the same order.
+    """
 
     name = "loop.launch"
     kernel = prop_def(SymbolRefAttr)

@@ -24,6 +24,7 @@ from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
+from picograd.passes.merge_axes import MergeAxes
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
@@ -54,6 +55,7 @@ PASSES: dict[str, type[Pass]] = {
         PlanBuffers,
         LowerBuffersToLoops,
         # Loop level.
+        MergeAxes,
         TileLoops,
         HoistReduce,
         StageOperands,

@@ -24,7 +24,7 @@ from picograd.semantics.accuracy import Accuracy
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import BOUNDS
 from picograd.semantics.bounds_loop import BoundedEvaluator, bounded, is_bounded
-from picograd.semantics.loop_frames import Frame, Memory
+from picograd.semantics.loop_frames import Frame, Memory, seen_as
 
 _STRETCH = 8
 """A float of two bytes takes sixteen here: a value and its bound, in double precision."""
@@ -126,7 +126,9 @@ class _Run:
         kernel = self.kernels[op.kernel.root_reference.data]
         evaluator, frame = BoundedEvaluator(self.accuracy), Frame(1)
         for argument, value in zip(kernel.body.block.args, op.operands, strict=True):
-            evaluator.memories[argument] = Memory(frame, self.memory[value][np.newaxis])
+            evaluator.memories[argument] = Memory(
+                frame, seen_as(self.memory[value], argument)[np.newaxis]
+            )
         evaluator.run(kernel.body.block, frame)
         self.unsure |= evaluator.unsure
 

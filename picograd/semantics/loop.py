@@ -37,6 +37,7 @@ from picograd.semantics.loop_frames import (
     Frame,
     Memory,
     rows_within,
+    seen_as,
     subset,
     trip_counts,
     updated,
@@ -60,7 +61,7 @@ def run_kernel(
     widen: bool = False,
     sanitize: bool = False,
 ) -> None:
-    """Run one kernel on NumPy arrays of its arguments' shapes, writing to them in place.
+    """Run one kernel on NumPy arrays of its arguments' sizes, writing to them in place.
 
     Raises SanitizerError for an access out of bounds (and with `sanitize` for a race) and
     IndexOutOfRange for a checked index outside its range.
@@ -68,7 +69,7 @@ def run_kernel(
     frame = Frame(1)
     evaluator = Evaluator(widen, Races() if sanitize else None)
     for argument, array in zip(kernel.body.block.args, arrays, strict=True):
-        evaluator.memories[argument] = Memory(frame, array[np.newaxis])
+        evaluator.memories[argument] = Memory(frame, seen_as(array, argument)[np.newaxis])
     with np.errstate(all="ignore"):
         evaluator.run(kernel.body.block, frame)
 

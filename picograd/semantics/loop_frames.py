@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
+from xdsl.ir import SSAValue
 
+from picograd.dialects.loop_syntax import memref_shape
+from picograd.errors import ShapeError
 from picograd.semantics.loop_elements import Array
 
 
@@ -67,3 +71,22 @@ def updated(array: Array, inner: Frame, new: Array) -> Array:
 def trip_counts(bounds: Sequence[tuple[Array, Array]]) -> Array:
     """How many iterations a loop has, for each outer iteration."""
     return np.prod([steps for _, steps in bounds], axis=0)
+
+
+def seen_as(array: Array, argument: SSAValue) -> Array:
+    """The elements of an array, not copied, with the axes that a kernel's argument has.
+
+    Raises ShapeError where there are more or fewer.
+    """
+    shape = memref_shape(argument.type)
+    if array.shape == shape:
+        return array
+    if array.size != prod(shape) or not array.flags.c_contiguous:
+        raise ShapeError(
+            "a kernel is given memory of another size than it looks at",
+            code="PG105",
+            expected=f"{prod(shape)} elements in a row, for {argument.type}",
+            found=f"{array.size} elements, of shape {list(array.shape)}",
+            hint="launch the kernel on a buffer with as many elements as its argument has",
+        )
+    return array.reshape(shape)

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i32
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from picograd.dialects.affine import INDEX, Leaf, LinearLike, encode
+from picograd.dialects.affine import INDEX, Leaf, Linear, LinearLike, encode
 from picograd.dialects.loop import (
     Dim,
     ForOp,
@@ -102,8 +102,14 @@ def _substitute_in(op: Operation, replacements: Mapping[Leaf, LinearLike]) -> No
     else:
         assert isinstance(op, IndexOp), f"{op.name} has no index expressions"
         expressions = [op.expression]
+    set_expressions(op, [expression.substitute(replacements) for expression in expressions])
+
+
+def set_expressions(op: Operation, expressions: Sequence[Linear]) -> None:
+    """Change the place of a load or store, the condition of a branch, or the value of an index."""
+    assert isinstance(op, LoadOp | StoreOp | IfOp | IndexOp), f"{op.name} has no index expressions"
     lanes = tile_rank(op.value.type if isinstance(op, StoreOp) else _result_type(op))
-    values, affine_map = encode((e.substitute(replacements) for e in expressions), lanes)
+    values, affine_map = encode(expressions, lanes)
     kept = [operand for operand in op.operands if operand not in op.index_values]
     op.operands = [*kept, *values]
     op.properties["map"] = affine_map
