@@ -10,6 +10,8 @@ are counted in the same way; they run where PyTorch is installed.
 import gc
 import importlib.util
 import os
+import shutil
+import tempfile
 import zlib
 from collections.abc import Iterator
 
@@ -103,9 +105,18 @@ def pytest_report_header() -> str:
     return f"seeds: PICOGRAD_TEST_SEED={SEED}, Hypothesis profile {profile!r}"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # Processes that tests start import six hundred files: compiled once, not by each of them.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # What picograd remembers is this run's own, and compiling is what many tests are about.
+    if not is_worker(config):
+        os.environ["PICOGRAD_CACHE"] = tempfile.mkdtemp(prefix="picograd-tests-")
+    os.environ["PICOGRAD_DISK_CACHE"] = "0"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not is_worker(config):
+        shutil.rmtree(os.environ["PICOGRAD_CACHE"], ignore_errors=True)
 
 
 def pytest_collection_finish() -> None:

@@ -6,13 +6,14 @@ device; each is created when it is first asked for and lives as long as the proc
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.dialects.dtypes import is_float_array
+from picograd.dialects.dtypes import DType, is_float_array
 from picograd.errors import DeviceError
 
 Array = NDArray[Any]
@@ -53,6 +54,15 @@ class Program(ABC):
     fails_late: bool = False
     """Whether `run` may return before it is known that an index is out of range."""
 
+    def launch_with_numbers(
+        self, dtypes: Sequence[DType | None]
+    ) -> Callable[..., int | tuple[int, int]] | None:
+        """As `launch`, but arguments with a dtype here are given as Python's numbers.
+
+        None where they cannot be given in this way.
+        """
+        return None
+
     @property
     @abstractmethod
     def scratch_bytes(self) -> int:
@@ -65,6 +75,15 @@ class Program(ABC):
         Raises IndexOutOfRange when an index read from a tensor is out of range; a device that
         runs asynchronously may raise it at the next `download` instead.
         """
+
+
+@dataclass(frozen=True)
+class Image:
+    """A program as it can be kept on disk, for its device to make it again without compiling."""
+
+    facts: Mapping[str, Any]
+    """What JSON can hold: numbers, texts, lists and dictionaries by texts."""
+    blobs: tuple[bytes, ...]
 
 
 class SteppedProgram(ABC):
@@ -100,6 +119,10 @@ class Device(ABC):
         """A function that allocates a buffer of each type, for those who do so over and over."""
         return lambda: [self.allocate(type) for type in types]
 
+    def maker(self, type: TensorType[Any]) -> Callable[[], Buffer]:
+        """A function that allocates a buffer of this type, for those who do so over and over."""
+        return lambda: self.allocate(type)
+
     @abstractmethod
     def upload(self, array: Array) -> Buffer:
         """A copy of the array on the device. Raises DTypeError for a type it cannot hold."""
@@ -115,6 +138,22 @@ class Device(ABC):
         Without `cached`, kernels that the device knows from other programs are made anew. With
         `sanitize` the program watches itself, and raises SanitizerError for what it must not do.
         """
+
+    @property
+    def makes_code_for(self) -> str:
+        """All beside a module that decides what the device makes of it, in words."""
+        return f"{self.adapter}, {self.driver}"
+
+    def compile(self, module: ModuleOp) -> Image | None:
+        """What `restore` makes a program of, from a lowered module; None where the device has none.
+
+        Raises what `load` raises.
+        """
+        return None
+
+    def restore(self, image: Image) -> Program:
+        """A program from what `compile` made of a module, here or in another process."""
+        raise NotImplementedError(f"the device {self.name!r} makes no images")
 
     def step_through(self, module: ModuleOp) -> SteppedProgram:
         """A program from a lowered module whose launches are run and timed one by one.

@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass, PassPipeline
 
 from picograd.compiler.diagnostics import excerpt, kind_and_message, verify_module
+from picograd.compiler.records import PassRecord
 from picograd.compiler.verifier import Verifier
 from picograd.dialects import new_context
 from picograd.errors import (
@@ -33,18 +34,6 @@ from picograd.errors import (
 )
 from picograd.passes import PASSES, Level, Pass, level_of
 from picograd.passes.base import stands_at
-
-
-@dataclass(frozen=True)
-class PassRecord:
-    """What one pass did: its spelling with options, its time, and the module's ops."""
-
-    name: str
-    spelling: str
-    seconds: float
-    verify_seconds: float
-    ops_before: int
-    ops_after: int
 
 
 class Instrument(Protocol):

@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 
 from picograd.compiler.diagnostics import kind_and_message
 from picograd.compiler.executable import clear_cache
+from picograd.compiler.kept.sources import EXTENSIONS
 from picograd.dialects import add_op
 from picograd.dialects.tensor import BinaryOp, TensorOp
 from picograd.errors import OptionError, PicogradError, RuleError, origin_of
@@ -96,8 +97,7 @@ def register_elementwise(
     OPERATIONS[op] = OPERATIONS[BinaryOp]
     OPERAND_STRIDES[op] = OPERAND_STRIDES[BinaryOp]
     RESULT_STRIDES[op] = RESULT_STRIDES[BinaryOp]
-    _REGISTERED.append(op.name)
-    clear_cache()
+    _registered(op.name, op, evaluate, bound, gradient, lower)
 
 
 def told(op: str, name: str, rule: Callable[P, R]) -> Callable[P, R]:
@@ -127,5 +127,11 @@ def told(op: str, name: str, rule: Callable[P, R]) -> Callable[P, R]:
 def register_rule(op: type[Operation], rule: RewriteRule) -> None:
     """Let `canonicalize` try a rule on ops of a class, after its own."""
     REWRITES[op] = (*REWRITES.get(op, ()), rule)
-    _REGISTERED.append(getattr(rule, "__name__", repr(rule)))
+    _registered(getattr(rule, "__name__", repr(rule)), rule)
+
+
+def _registered(name: str, *parts: object) -> None:
+    """Keep in mind whose code it is, and forget what was compiled without it."""
+    _REGISTERED.append(name)
+    EXTENSIONS.extend(str(getattr(part, "__module__", "an unknown module")) for part in parts)
     clear_cache()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,13 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 from picograd.backends.checked.places import check_places, kernels_of
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.checked_program import CheckedCpuProgram
-from picograd.backends.llvm.emit import emit, main_of
+from picograd.backends.llvm.emit import Emitted, emit, main_of
+from picograd.backends.llvm.image import emitted_of, image_of
 from picograd.backends.llvm.memory import BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.stepped_program import SteppedCpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
-from picograd.backends.runtime import Array, Buffer, Device, SteppedProgram, own_buffer
+from picograd.backends.runtime import Array, Buffer, Device, Image, SteppedProgram, own_buffer
 from picograd.dialects.dtypes import dtype_of, from_numpy, nbytes_of, tensor_type
 from picograd.dialects.loop import memref_type
 from picograd.targets import lookup
@@ -83,6 +86,10 @@ class CpuDevice(Device):
         ]
         return lambda: [CpuBuffer(*kind) for kind in kinds]
 
+    def maker(self, type: TensorType[Any]) -> Callable[[], Buffer]:
+        nbytes = nbytes_of(type)
+        return partial(CpuBuffer, type, nbytes, self, self._memory.shelf(nbytes))
+
     def upload(self, array: Array) -> CpuBuffer:
         array = np.asarray(array)  # NumPy's scalars too
         dtype = from_numpy(array.dtype)
@@ -99,19 +106,35 @@ class CpuDevice(Device):
         Raises CompileError for operations that the passes of the CPU's pipeline should have
         lowered, and with `sanitize` SanitizerError for a plan of memory that cannot be right.
         """
-        sign = _COMMENT_SIGNS.get(codegen.host().architecture, "#")
-        bits = lookup("cpu").vector_bits
         main = main_of(module)
         if sanitize:
             check_places(main, kernels_of(module), nbytes_of)
-            checked = emit(module, vector_bits=bits, comment=sign, sanitize=True)
+            checked = _emitted(module, sanitize=True)
             return CheckedCpuProgram(checked, module, self.pool, self._memory)
-        emitted = emit(module, vector_bits=bits, comment=sign)
-        sizes = [nbytes_of(memref_type(argument)) for argument in main.body.block.args]
-        return CpuProgram(emitted, sizes, self.pool, self._memory)
+        return CpuProgram(_emitted(module), _sizes(module), self.pool, self._memory)
+
+    @property
+    def makes_code_for(self) -> str:
+        return f"LLVM {codegen.VERSION}, {codegen.host()}"
+
+    def compile(self, module: ModuleOp) -> Image:
+        emitted = _emitted(module)
+        return image_of(replace(emitted, code=codegen.object_code(emitted.text)), _sizes(module))
+
+    def restore(self, image: Image) -> CpuProgram:
+        return CpuProgram(*emitted_of(image), self.pool, self._memory)
 
     def step_through(self, module: ModuleOp) -> SteppedProgram:
         return SteppedCpuProgram(module, self.load)
+
+
+def _emitted(module: ModuleOp, *, sanitize: bool = False) -> Emitted:
+    sign = _COMMENT_SIGNS.get(codegen.host().architecture, "#")
+    return emit(module, vector_bits=lookup("cpu").vector_bits, comment=sign, sanitize=sanitize)
+
+
+def _sizes(module: ModuleOp) -> list[int]:
+    return [nbytes_of(memref_type(argument)) for argument in main_of(module).body.block.args]
 
 
 def _processor_name() -> str:

@@ -51,6 +51,8 @@ class Emitted:
     """What the arguments, then the constants, are called."""
     sites: tuple[Site, ...] = ()
     """The accesses that the code checks, by the number that it reports."""
+    code: bytes = b""
+    """The machine code of the text, where it has been made already; the text may be left out."""
 
 
 def emit(

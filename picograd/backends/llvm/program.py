@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -43,14 +44,15 @@ class CpuProgram(Program):
         memory: BlockPool,
     ) -> None:
         """`buffers` are the bytes of `@main`'s arguments, inputs before outputs."""
-        self.texts: Mapping[str, str] = Texts(emitted.text)
+        self.texts: Mapping[str, str] = Texts(emitted.text) if emitted.text else {}
         self.launches = emitted.launches
-        self._emitted = emitted
+        self._emitted = replace(emitted, text="", code=b"")  # nobody needs them once it is linked
         self._nbytes = list(buffers)
         self._pool = pool
         self._memory = memory
         imports = thread_pool.imports() if emitted.parallel else {}
-        self._library = codegen.Library(codegen.object_code(emitted.text), (ENTRY,), imports)
+        code = emitted.code or codegen.object_code(emitted.text)
+        self._library = codegen.Library(code, (ENTRY,), imports)
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
         self._call: Callable[[int, int], None] = prototype(self._library.addresses[ENTRY])
         self._constants = [_aligned_copy(array.view(np.uint8)) for array in _flat(emitted)]

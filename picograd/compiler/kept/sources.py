@@ -33,6 +33,10 @@ _PARTS = ("errors", "dialects", "semantics", "targets", "passes", "backends", "c
 _LIBRARIES = ("xdsl", "llvmlite", "wgpu")
 
 
+EXTENSIONS: list[str] = []
+"""The modules whose rules and ops have been put into picograd's tables, as `extension` tells."""
+
+
 class Unreadable(Exception):
     """Why there is no digest, in words."""
 
@@ -127,7 +131,7 @@ def digest_of_modules(names: Iterable[str]) -> str:
     """
     packages: dict[str, Path] = {}
     files: dict[Path, None] = {}
-    waiting = [name for name in dict.fromkeys(names) if not is_own(name)]
+    waiting = [name for name in dict.fromkeys(names) if not _is_known(name)]
     installed = {name.partition(".")[0] for name in waiting}  # read, though installed
     seen = set(waiting)
     while waiting:
@@ -172,9 +176,14 @@ def _reached(module: ModuleType) -> Iterator[str]:
     """The modules from which the globals of a module come, but for Python's and picograd's own."""
     for value in list(vars(module).values()):
         name = value.__name__ if isinstance(value, ModuleType) else _module_of(value)
-        top = name.partition(".")[0]
-        if top and top not in sys.stdlib_module_names and not is_own(name) and name in sys.modules:
+        if name in sys.modules and not _is_known(name):
             yield name
+
+
+def _is_known(module: str) -> bool:
+    """Whether other facts of a key tell what is in a module: picograd's sources, and versions."""
+    top = module.partition(".")[0]
+    return top in sys.stdlib_module_names or top in ("numpy", *_LIBRARIES) or is_own(module)
 
 
 def _module_of(value: object) -> str:

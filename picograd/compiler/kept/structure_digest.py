@@ -126,6 +126,9 @@ class _Writer:
         if isinstance(data, tuple | list):
             parts = [self._part(self._data(part)) for part in cast(Sequence[object], data)]
             return b"t" + array("I", parts).tobytes()
+        if isinstance(data, frozenset):
+            found = sorted(map(self._data, cast(frozenset[object], data)))
+            return b"u" + array("I", map(self._part, found)).tobytes()
         if isinstance(data, Mapping):
             entries = cast(Mapping[str, object], data)
             pairs = [(key, entries[key]) for key in sorted(entries)]

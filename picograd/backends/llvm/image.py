@@ -1,0 +1,40 @@
+"""A CPU program as numbers and bytes, between emitter, disk and linker."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from picograd.backends.llvm.emit import Emitted
+from picograd.backends.runtime import Image
+
+
+def image_of(emitted: Emitted, sizes: list[int]) -> Image:
+    """What is to be kept of code that has been made; `sizes` are the bytes of `@main`'s buffers."""
+    facts = {
+        "sizes": sizes,
+        "arena_bytes": emitted.arena_bytes,
+        "scratch_bytes": emitted.scratch_bytes,
+        "thread_scratch_bytes": emitted.thread_scratch_bytes,
+        "launches": emitted.launches,
+        "parallel": emitted.parallel,
+        "names": emitted.names,
+    }
+    return Image(facts, (emitted.code, *(array.tobytes() for array in emitted.constants)))
+
+
+def emitted_of(image: Image) -> tuple[Emitted, list[int]]:
+    """What `image_of` was given, without the text, and constants as bytes."""
+    facts = image.facts
+    code, *constants = image.blobs
+    emitted = Emitted(
+        text="",
+        constants=tuple(np.frombuffer(data, np.uint8) for data in constants),
+        arena_bytes=facts["arena_bytes"],
+        scratch_bytes=facts["scratch_bytes"],
+        thread_scratch_bytes=facts["thread_scratch_bytes"],
+        launches=facts["launches"],
+        parallel=facts["parallel"],
+        names=tuple(facts["names"]),
+        code=code,
+    )
+    return emitted, list(facts["sizes"])

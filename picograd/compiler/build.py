@@ -1,0 +1,210 @@
+"""Compiling in full: passes, back end, and what is told of both.
+
+`executable` comes here when neither memory nor disk holds the program, and when somebody asks for
+the IR on the way to a program.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
+
+from picograd.backends.runtime import Device, Image, Program
+from picograd.compiler.driver import Instrument, run_pipeline, without_garbage_collection
+from picograd.compiler.dump import Dump
+from picograd.compiler.records import PassRecord
+from picograd.compiler.report import Report
+from picograd.compiler.validation.validation import ValidationRun, folder_for_failures
+from picograd.compiler.verification import are_trusted, look_again
+from picograd.dialects import buffer
+from picograd.dialects.buffer import stored_in
+from picograd.dialects.dtypes import nbytes_of, tensor_type
+from picograd.passes.base import Level, Pass, level_of
+from picograd.passes.plan_buffers import PlanBuffers, plan
+from picograd.passes.reuse_in_place import ReuseInPlace
+from picograd.semantics.evaluate import entry_of
+from picograd.targets import names
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a compilation is asked to do beside compiling."""
+
+    dump: Path | None = None
+    instruments: tuple[Instrument, ...] = ()
+    cached: bool = True
+    sanitize: bool = False
+    validate: bool = False
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody sees the IR while it is compiled."""
+        return bool(self.instruments) or self.dump is not None
+
+
+@dataclass(frozen=True)
+class Built:
+    """What compiling gave."""
+
+    program: Program
+    image: Image | None
+    """The program as it may be kept on disk."""
+    inputs: list[TensorType[Any]]
+    outputs: list[TensorType[Any]]
+    donated: Mapping[int, int]
+    """Results that are stored in an input's memory, by the number of the result."""
+    report: Report
+
+
+def build(module: ModuleOp, device: Device, steps: Sequence[Pass], asked: Asked) -> Built:
+    """Compile a module, which is left as it is."""
+    given, module = module, module.clone()
+    trusted = not (asked.watched or asked.validate) and are_trusted(steps)
+    validation: ValidationRun | None = None
+    if asked.validate:
+        folder, facts = folder_for_failures(), _history(module)
+        validation = ValidationRun(module, steps, folder=folder, facts=facts)
+        validation.start()
+    try:
+        with without_garbage_collection():
+            return _build(module, device, steps, asked, validation, trusted)
+    except Exception as error:
+        if trusted:
+            look_again(given, steps, _history(given), error)
+        raise
+
+
+def levels_of(module: ModuleOp, steps: Sequence[Pass]) -> dict[Level, ModuleOp]:
+    """The module as it leaves each level on its way through the passes, which run once more."""
+    module = module.clone()
+    snapshots = _Snapshots()
+    with without_garbage_collection():
+        run_pipeline(module, steps, instruments=[snapshots], facts=_history(module), verify=False)
+    snapshots.levels[level_of(module)] = module
+    return snapshots.levels
+
+
+def _machine(device: str) -> str:
+    """The target whose alignment plans of memory are told for."""
+    return device if device in names() else "cpu"
+
+
+@dataclass
+class _Counts:
+    """Counts kernels and bytes on the way."""
+
+    machine: str
+    kernels_unfused: int = 0
+    bytes_unplanned: int = 0
+
+    def before(self, step: Pass, module: ModuleOp) -> None:
+        """Plan memory as it would be without reuse, when it is about to be reused."""
+        if isinstance(step, ReuseInPlace | PlanBuffers) and not self.bytes_unplanned:
+            self.bytes_unplanned = plan(module, self.machine).bytes_unplanned
+
+    def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
+        """Count kernels when they have just been outlined."""
+        if step.level_in == Level.TENSOR and step.level_out == Level.KERNEL:
+            self.kernels_unfused = count_kernels(module)
+
+
+@dataclass
+class _Snapshots:
+    """Keeps the module as it was when it left each level."""
+
+    levels: dict[Level, ModuleOp] = field(default_factory=dict[Level, ModuleOp])
+
+    def before(self, step: Pass, module: ModuleOp) -> None:
+        """Keep the module that a lowering is about to take from its level."""
+        if step.is_lowering():
+            self.levels[step.level_in] = module.clone()
+
+    def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
+        """Nothing is to be kept of what follows."""
+
+
+def count_kernels(module: ModuleOp) -> int:
+    """Kernel launches in the entry, at any level below tensors."""
+    kernels = ("kernel.fused", "buffer.kernel", "loop.launch")
+    return sum(op.name in kernels for op in entry_of(module).walk())
+
+
+def intermediate_bytes(module: ModuleOp) -> int:
+    """Bytes of intermediates in a module at buffer or loop level: the arena's if there is one."""
+    total = 0
+    for op in module.walk():
+        if isinstance(op, buffer.AllocOp):
+            total += nbytes_of(op.result.type)
+        elif isinstance(op, buffer.ArenaOp):
+            total += op.nbytes
+    return total
+
+
+def _build(
+    module: ModuleOp,
+    device: Device,
+    steps: Sequence[Pass],
+    asked: Asked,
+    validation: ValidationRun | None,
+    trusted: bool,
+) -> Built:
+    start = time.perf_counter()
+    inputs, outputs = _signature(module)
+    counts = _Counts(_machine(device.name))
+    dump = None if asked.dump is None else Dump(asked.dump, counts.machine)
+    watching: list[Instrument] = [counts, *([dump] if dump else []), *asked.instruments]
+    if validation is not None:
+        watching += validation.instruments
+    if dump is not None:
+        dump.start(module)
+    records = run_pipeline(
+        module, steps, instruments=watching, facts=_history(module), verify=not trusted
+    )
+    image = None if asked.sanitize or dump is not None else device.compile(module)
+    program = (
+        device.load(module, cached=asked.cached, sanitize=asked.sanitize)
+        if image is None
+        else device.restore(image)
+    )
+    outcome = validation.outcome() if validation is not None else None
+    if dump is not None:
+        dump.finish(program.texts, "" if outcome is None else str(outcome))
+    planned = intermediate_bytes(module)
+    seconds = time.perf_counter() - start
+    if validation is not None:
+        seconds -= validation.seconds_within
+    report = Report(
+        device=device.name,
+        kernels_unfused=counts.kernels_unfused or program.launches,
+        kernels=program.launches,
+        bytes_unplanned=(counts.bytes_unplanned or planned) + program.scratch_bytes,
+        bytes_planned=planned + program.scratch_bytes,
+        compile_seconds=seconds,
+        passes=records,
+        validation=outcome,
+    )
+    donated = {result - len(inputs): place for result, place in stored_in(entry_of(module)).items()}
+    return Built(program, image, inputs, outputs, donated, report)
+
+
+def _history(module: ModuleOp) -> frozenset[str] | None:
+    """The facts established for a module: none at tensor level, else unknown."""
+    return frozenset() if level_of(module) == Level.TENSOR else None
+
+
+def _signature(module: ModuleOp) -> tuple[list[TensorType[Any]], list[TensorType[Any]]]:
+    """The types of the entry's inputs and results, at whatever level it stands."""
+    function = entry_of(module)
+    marked = buffer.outputs_of(function)
+    inputs = [_tensor(arg.type) for arg in function.args if arg not in marked]
+    results = [_tensor(type) for type in function.function_type.outputs]
+    return inputs, [*results, *(_tensor(arg.type) for arg in marked)]
+
+
+def _tensor(type: Any) -> TensorType[Any]:
+    """The tensor type with the shape and elements of a tensor or memref type."""
+    type = cast(MemRefType[Any] | TensorType[Any], type)
+    return tensor_type(type.get_shape(), type.element_type)

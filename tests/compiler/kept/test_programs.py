@@ -1,0 +1,381 @@
+"""Programs from disk compute what compiled ones do; what decides about the code is in the key."""
+
+import errno
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from picograd.backends.disk import store as store_module
+from picograd.compiler.diagnostics import parse_module
+from picograd.compiler.executable import Executable, clear_cache, compile_module
+from picograd.compiler.kept import programs, sources
+from picograd.compiler.pipelines import pipeline
+from picograd.errors import OptionError
+from picograd.passes.base import Pass
+from picograd.passes.fuse import Fuse
+from picograd.targets import Target, lookup
+from picograd.targets.target import register
+
+LINEAR = """
+func.func @main(%x: tensor<5x7xf32>, %w: tensor<7x3xf32>) -> (tensor<5x3xf32>, tensor<3xi64>) {
+  %table = pico.constant dense<[[1.5, -2.0, 0.25]]> : tensor<1x3xf32>
+  %y = pico.matmul %x, %w : tensor<5x7xf32>, tensor<7x3xf32> -> tensor<5x3xf32>
+  %t = pico.broadcast %table to [5, 3] : tensor<1x3xf32> -> tensor<5x3xf32>
+  %z = pico.binary add %y, %t : tensor<5x3xf32>
+  %i = pico.argreduce max %z axis 0 : tensor<5x3xf32> -> tensor<3xi64>
+  func.return %z, %i : tensor<5x3xf32>, tensor<3xi64>
+}
+"""
+
+PASS = '''
+from dataclasses import dataclass
+from typing import ClassVar
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from picograd.passes.base import Level, Pass
+
+@dataclass(frozen=True)
+class Idle(Pass):
+    """Does nothing."""
+    name: ClassVar[str] = "idle"
+    level_in: ClassVar[Level] = Level.TENSOR
+    level_out: ClassVar[Level] = Level.TENSOR
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Do nothing."""
+'''
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("PICOGRAD_CACHE", str(tmp_path))
+    monkeypatch.setenv("PICOGRAD_DISK_CACHE", "1")
+    # Whoever edits picograd while tests run is not what is tested here.
+    monkeypatch.setattr(sources, "_STARTED", 2**63)
+    monkeypatch.setattr(sources.OwnSources, "unchanged", lambda _: True)
+    programs._own_sources.cache_clear()
+    clear_cache()
+    yield tmp_path / "programs"
+    programs._own_sources.cache_clear()
+    clear_cache()
+
+
+def compiled(text: str = LINEAR, **settings: Any) -> Executable:
+    """Compile as a new process would, with nothing in memory."""
+    clear_cache()
+    return compile_module(parse_module(text), "cpu", **settings)
+
+
+def was_on_disk(executable: Executable) -> bool:
+    return executable.report.load_seconds is not None
+
+
+def results(executable: Executable, inputs: list[Any]) -> list[bytes]:
+    device = executable.device
+    outputs = executable.run([device.upload(given) for given in inputs])
+    return [device.download(output).tobytes() for output in outputs]
+
+
+def test_a_program_from_disk_computes_the_same_bits(folder: Path, rng: np.random.Generator) -> None:
+    inputs = [rng.normal(size=shape).astype(np.float32) for shape in ((5, 7), (7, 3))]
+    first, again = compiled(), compiled()
+    assert not was_on_disk(first) and was_on_disk(again)
+    assert len(list(folder.iterdir())) == 1
+    assert results(again, inputs) == results(first, inputs)
+    assert (again.inputs, again.outputs) == (first.inputs, first.outputs)
+    assert again.donated == first.donated
+    for fact in ("kernels", "kernels_unfused", "bytes_planned", "bytes_unplanned", "passes"):
+        assert getattr(again.report, fact) == getattr(first.report, fact)
+    assert "taken from disk" in str(again.report) and "from disk" not in str(first.report)
+
+
+def test_its_ir_is_made_when_somebody_asks() -> None:
+    first, again = compiled(), compiled()
+    for level in ("tensor", "kernel", "buffer", "loop", "target"):
+        assert again.ir(level) == first.ir(level)
+    assert again.program.texts["ll"] == first.program.texts["ll"]
+
+
+def test_a_module_that_changes_afterwards_is_noticed() -> None:
+    module = parse_module(LINEAR)
+    executable = compile_module(module, "cpu")
+    list(module.walk())[2].detach()
+    with pytest.raises(OptionError, match="its module has changed"):
+        executable.ir("loop")
+
+
+def test_donated_inputs_and_indices_out_of_range(rng: np.random.Generator) -> None:
+    text = """
+    func.func @main(%x: tensor<4xf32> {pico.donated = 0 : i64}, %i: tensor<2xi64>)
+        -> (tensor<4xf32>, tensor<2xf32>) {
+      %y = pico.binary add %x, %x : tensor<4xf32>
+      %g = pico.gather %x at %i axis 0 : tensor<4xf32>, tensor<2xi64> -> tensor<2xf32>
+      func.return %y, %g : tensor<4xf32>, tensor<2xf32>
+    }
+    """
+    import_error = None
+    for executable in (compiled(text), compiled(text)):
+        x = executable.device.upload(np.arange(4, dtype=np.float32))
+        with pytest.raises(IndexError) as told:
+            executable.run([x, executable.device.upload(np.array([0, 9]))])
+        assert import_error in (None, str(told.value))
+        import_error = str(told.value)
+        outputs = executable.run([x, executable.device.upload(np.array([0, 3]))])
+        assert (outputs[0] is x) == bool(executable.donated)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"passes": str(pipeline("cpu")).replace("cse,", "")},
+        {"passes": pipeline("cpu").replace("fuse", Fuse(target="cpu", max_ops=1))},
+        {"sanitize": True},
+    ],
+    ids=["passes", "options", "sanitize"],
+)
+def test_another_question_is_another_program(change: dict[str, Any]) -> None:
+    compiled()
+    assert not was_on_disk(compiled(**change))
+    assert was_on_disk(compiled())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("add %y", "mul %y"), ("-2.0", "2.0"), ("5x7", "5x8"), ("max %z", "min %z")],
+)
+def test_another_module_is_another_program(old: str, new: str) -> None:
+    compiled()
+    text = LINEAR.replace(old, new).replace("7x3", "8x3" if "8" in new else "7x3")
+    assert not was_on_disk(compiled(text))
+
+
+def test_another_machine_is_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled()
+    own = lookup("cpu")
+    register("cpu", own.override(l2_bytes=own.l2_bytes // 2))
+    try:
+        assert not was_on_disk(compiled())
+    finally:
+        register("cpu", own)
+    assert was_on_disk(compiled())
+    device = type(compiled().device)
+    monkeypatch.setattr(device, "makes_code_for", "LLVM 99, another processor")
+    assert not was_on_disk(compiled())
+
+
+def test_the_machine_that_a_pass_names_counts() -> None:
+    own = Target(name="mine", kind="cpu", l2_bytes=1 << 20)
+    steps = pipeline("cpu").replace("fuse", Fuse(target="mine"))
+    for target, known in ((own, False), (own, True), (own.override(l2_bytes=1 << 21), False)):
+        register("mine", target)
+        assert was_on_disk(compiled(passes=steps)) is known
+
+
+def test_other_versions_and_sources_are_other_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled()
+    monkeypatch.setattr(programs, "_versions", lambda: "xdsl 99")
+    assert not was_on_disk(compiled())
+    monkeypatch.undo()
+
+
+def test_why_it_is_compiled_again_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "picograd")
+    compiled()
+    assert "no such program is on disk" in caplog.text
+    caplog.clear()
+    compiled()
+    assert "was on disk" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(programs, "_versions", lambda: "xdsl 99")
+    compiled(passes=str(pipeline("cpu")).replace("cse,", ""))
+    assert "these changed: passes, versions" in caplog.text
+
+
+def loaded(path: Path, text: str) -> type[Pass]:
+    """The pass of a file, as a new process would load it."""
+    path.write_text(text)
+    sys.modules[path.stem] = module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    exec(compile(text, path, "exec"), vars(module))  # noqa: S102, not from stale bytecode
+    return module.Idle
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "idle_pass_of_a_test.py"
+    sys.modules.pop("idle_pass_of_a_test", None)
+    sys.modules.pop("idle_helper_of_a_test", None)
+
+
+def with_idle(kind: type[Pass]) -> Executable:
+    return compiled(passes=pipeline("cpu").after("canonicalize", kind()))
+
+
+def test_an_edited_pass_is_another_program(idle: Path) -> None:
+    assert not was_on_disk(with_idle(loaded(idle, PASS)))
+    assert was_on_disk(with_idle(loaded(idle, PASS)))
+    assert not was_on_disk(with_idle(loaded(idle, PASS.replace("Does", "Still does"))))
+    assert was_on_disk(with_idle(loaded(idle, PASS)))
+
+
+def test_an_edited_helper_of_a_pass_is_another_program(idle: Path) -> None:
+    helper = idle.with_name("idle_helper_of_a_test.py")
+    for text, known in (("SIZE = 1", False), ("SIZE = 1", True), ("SIZE = 2", False)):
+        helper.write_text(text)
+        sys.modules["idle_helper_of_a_test"] = module = ModuleType("idle_helper_of_a_test")
+        module.__file__ = str(helper)
+        kind = loaded(idle, "import idle_helper_of_a_test\n" + PASS)
+        assert was_on_disk(with_idle(kind)) is known
+
+
+def test_a_pass_without_readable_source_is_not_kept(
+    folder: Path, idle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "picograd")
+    kind = loaded(idle, PASS)
+    idle.unlink()
+    assert not was_on_disk(with_idle(kind)) and not was_on_disk(with_idle(kind))
+    assert not folder.exists()
+    assert "not kept on disk" in caplog.text and "cannot be read" in caplog.text
+    del sys.modules["idle_pass_of_a_test"].__dict__["__name__"]
+    sys.modules.pop("idle_pass_of_a_test")
+    assert not was_on_disk(with_idle(kind))
+    assert "has no file" in caplog.text
+
+
+def test_sources_that_change_while_running_are_not_trusted(
+    folder: Path, idle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_STARTED", 0)
+    assert not was_on_disk(with_idle(loaded(idle, PASS)))
+    assert not folder.exists()
+    programs._own_sources.cache_clear()
+    compiled()
+    assert not folder.exists()
+    monkeypatch.setattr(sources, "_STARTED", 2**63)
+    programs._own_sources.cache_clear()
+    monkeypatch.setattr(sources.OwnSources, "unchanged", lambda _: False)
+    compiled()
+    assert not folder.exists()
+
+
+def test_sources_are_read_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(sources, "_STARTED", 2**63)
+    for part in sources._PARTS:
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.py").write_text("A = 1\n")
+    monkeypatch.setattr(sources, "_ROOT", tmp_path)
+    first = sources.OwnSources()
+    assert first.unchanged() and sources.OwnSources().digest == first.digest
+    (tmp_path / "passes" / "a.py").write_text("A = 2\n")
+    assert not first.unchanged()
+    assert sources.OwnSources().digest != first.digest
+    (tmp_path / "passes" / "a.py").write_text("A = 1\n")
+    assert sources.OwnSources().digest == first.digest
+    (tmp_path / "passes" / "b.py").write_text("")
+    assert sources.OwnSources().digest != first.digest
+
+
+def test_watched_and_checked_compilations_do_not_come_from_disk(
+    folder: Path, tmp_path: Path
+) -> None:
+    compiled(dump=tmp_path / "dump")
+    compiled(cached=False)
+    compiled(check=True)
+    compiled(sanitize=True)
+    assert not folder.exists()
+    compiled()
+    assert not was_on_disk(compiled(dump=tmp_path / "dump"))
+    assert not was_on_disk(compiled(cached=False))
+    assert not was_on_disk(compiled(check=True))
+
+
+def test_the_switch_turns_it_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PICOGRAD_DISK_CACHE", "0")
+    compiled()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_cannot_be_written_costs_a_warning(
+    number: int, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    inputs = [rng.normal(size=shape).astype(np.float32) for shape in ((5, 7), (7, 3))]
+    expected = results(compiled(cached=False), inputs)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(store_module.os, "replace", fails)
+    with pytest.warns(UserWarning, match="does not keep compiled programs"):
+        assert results(compiled(), inputs) == expected
+    assert results(compiled(), inputs) == expected
+
+
+def test_damaged_entries_are_compiled_again(folder: Path, rng: np.random.Generator) -> None:
+    inputs = [rng.normal(size=shape).astype(np.float32) for shape in ((5, 7), (7, 3))]
+    expected = results(compiled(), inputs)
+    compiled(LINEAR.replace("add %y", "mul %y"))
+    one, other = folder.iterdir()
+    whole = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(whole[: len(whole) // 2])
+    again = compiled()
+    assert not was_on_disk(again) and results(again, inputs) == expected
+    assert was_on_disk(compiled())
+
+
+_EAGER = """
+import logging, sys
+import numpy as np
+import picograd
+from picograd.compiler import build
+
+def never(*_):
+    raise AssertionError("compiled, though it is on disk")
+
+if sys.argv[1] == "warm":
+    build._build = never
+x = picograd.tensor(np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), requires_grad=True)
+y = (x.relu() @ x.T * 2 + 1).sum()
+y.backward()
+step = picograd.compile(lambda t: (t * 2).softmax(-1))
+print(x.grad.numpy().tobytes().hex(), step(x.detach()).numpy().tobytes().hex())
+"""
+
+
+def test_a_new_process_compiles_nothing_again(tmp_path: Path) -> None:
+    environment = {**os.environ, "PICOGRAD_VERIFY": "0"}
+    texts = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", _EAGER, way],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for way in ("cold", "warm")
+    ]
+    assert texts[0] == texts[1] != ""
+
+
+def test_two_processes_at_once(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", _EAGER, "cold"], stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in running]
+    assert outputs[0] == outputs[1] != b""
+    assert [process.returncode for process in running] == [0, 0]
