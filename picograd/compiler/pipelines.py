@@ -25,6 +25,7 @@ from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
 from picograd.passes.prefetch_rows import PrefetchRows
+from picograd.passes.rematerialize import Rematerialize
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
@@ -41,6 +42,7 @@ def _cpu() -> tuple[Pass, ...]:
         CSE(),
         DCE(),
         LegalizeTypes(target="cpu"),
+        Rematerialize(),
         # Kernels: which ops run together.
         OutlineKernels(),
         Fuse(target="cpu"),
@@ -73,6 +75,7 @@ def _gpu() -> tuple[Pass, ...]:
         CSE(),
         DCE(),
         LegalizeTypes(target="gpu"),
+        Rematerialize(),
         OutlineKernels(),
         Fuse(target="gpu"),
         LowerKernelsToBuffers(),

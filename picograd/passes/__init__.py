@@ -29,6 +29,7 @@ from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
 from picograd.passes.prefetch_rows import PrefetchRows
+from picograd.passes.rematerialize import Rematerialize
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
@@ -46,6 +47,7 @@ PASSES: dict[str, type[Pass]] = {
         CSE,
         DCE,
         LegalizeTypes,
+        Rematerialize,
         OutlineKernels,
         # Kernel level.
         Fuse,

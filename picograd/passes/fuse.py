@@ -64,6 +64,8 @@ class Fuse(Pass):
     """Join kernels where that saves memory traffic and launches.
 
     `max_buffers` bounds the buffers that a kernel binds (0: the target's limit), `max_ops` its ops.
+    Where more MiB than `keep` are alive together, no kernel is moved to before that place if more
+    would lie there then.
     Without `epilogue` nothing is computed after a reduction or matmul in its own kernel; without
     `siblings` kernels are joined only where one reads the other's result.
     """
@@ -77,6 +79,7 @@ class Fuse(Pass):
     max_ops: int = 256
     epilogue: bool = True
     siblings: bool = True
+    keep: int = 64
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         limits = Limits(
@@ -84,6 +87,7 @@ class Fuse(Pass):
             ops=self.max_ops,
             epilogue=self.epilogue,
             siblings=self.siblings,
+            keep=self.keep << 20,
         )
         for function in op.ops:
             if isinstance(function, FuncOp) and not function.is_declaration:

@@ -35,7 +35,12 @@ def default_options(step: type[Pass], machine: str) -> Options:
 
 
 def _fuse(module: ModuleOp, rng: Random) -> Options:
-    return rng.choice([{}, {"max_buffers": 4}, {"siblings": False}, {"epilogue": False}])
+    choices = [{}, {"max_buffers": 4}, {"siblings": False}, {"epilogue": False}, {"keep": 0}]
+    return rng.choice(choices)
+
+
+def _rematerialize(module: ModuleOp, rng: Random) -> Options:
+    return {"above": 0, "most_work": rng.choice((2, 16, 64))}
 
 
 def _tile_loops(module: ModuleOp, rng: Random) -> Options:
@@ -112,6 +117,7 @@ def _unroll_tiles(module: ModuleOp, rng: Random) -> Options:
 
 
 _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
+    "rematerialize": _rematerialize,
     "fuse": _fuse,
     "tile_loops": _tile_loops,
     "hoist_reduce": _hoist_reduce,

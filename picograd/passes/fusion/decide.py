@@ -11,6 +11,7 @@ from picograd.passes.fusion.alignment import Alignment, RowAxes, align
 from picograd.passes.fusion.body import Body
 from picograd.passes.fusion.cost import LAUNCH, elements, repeated_work, traffic_of, work_of
 from picograd.passes.fusion.graph import Graph, Group, Part
+from picograd.passes.fusion.keeping import Keeping
 from picograd.passes.rewriting.applications import applies
 
 # Fewer rows than this keep few cores busy: then results of full size stay out of a reduction's
@@ -29,6 +30,9 @@ class Limits:
     ops: int
     epilogue: bool
     siblings: bool
+    keep: int
+    """Bytes that may be alive together before kernels stay where they are for the sake of memory.
+    """
 
 
 def decide(graph: Graph, limits: Limits) -> None:
@@ -42,6 +46,7 @@ class _Decision:
     def __init__(self, graph: Graph, limits: Limits) -> None:
         self._graph = graph
         self._limits = limits
+        self._keeping = Keeping(graph, limits.keep)
         # The same part is looked at with every neighbour that it may be joined with, and the
         # parts of one layer are those of the next.
         self._known: dict[tuple[int, ...], _Judgement] = {}
@@ -149,7 +154,7 @@ class _Decision:
 
     def _join(self, a: Group, b: Group) -> Group | None:
         """Make one group of two if that is legal and pays; the new group, or None."""
-        if self._graph.would_cycle(a, b):
+        if self._graph.would_cycle(a, b) or self._keeping.would_grow(a, b):
             return None
         parts = [self._judged(self._graph.part_of(a)), self._judged(self._graph.part_of(b))]
         if not all(part.is_fusible for part in parts):

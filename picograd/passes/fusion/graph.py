@@ -218,6 +218,11 @@ class Graph:
         """Whether one of two groups needs the other."""
         return bool((self._above[a.number] >> b.number | self._above[b.number] >> a.number) & 1)
 
+    def depends_on_any(self, group: Group, start: int) -> bool:
+        """Whether a group needs one whose number is `start` or more."""
+        others = self._standing & ~(1 << group.number)
+        return bool((self._above[group.number] & others) >> start)
+
     def merge(self, a: Group, b: Group) -> Group:
         """Make one group of two, which must not close a cycle."""
         merged = Group(a.number, a.members | b.members)
