@@ -12,7 +12,6 @@ through one view is seen by all others. `detach()` starts a new history at the t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import ClassVar, Self, TypeAlias, cast
 
 from picograd.dialects.dtypes import DType, dtype_of
@@ -22,17 +21,16 @@ from picograd.frontend.autodiff.tape import CallNode, LeafNode, Node, Stamp, Tap
 from picograd.frontend.modes.device_names import Device, device_named
 from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, RuntimeValue, set_recording
+from picograd.frontend.plans.signature import Signature
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell, Value
+from picograd.frontend.storage.chains import layout_of, read_chain, repeats, write_chain
 from picograd.frontend.storage.views import (
-    ExpandView,
     Layout,
     ReshapeView,
     View,
-    dense,
     reshaped_strides,
 )
-from picograd.semantics.builder import Ops, V
 
 Number: TypeAlias = bool | int | float
 
@@ -52,6 +50,17 @@ class TensorCore:
     result_class: ClassVar[type[TensorCore]]
     """What operations return, whatever subclass their operands have."""
 
+    # Most tensors never get these.
+    grad_slot: TensorCore | None = None
+    number: RuntimeValue | None = None
+    """A number that Python supplies at each run, weak in promotion like any Python number."""
+    signature: Signature | None = None
+    """What plans know the tensor by, once they have met it; None for one that they do not take."""
+    shift: int = 0
+    """How many bytes behind the start of the storage the dense tensor of the signature lies."""
+    _known_layout: Layout | None = None
+    _memo: tuple[Value, Node | None, bool, Value | None, Node | None] | None = None
+
     def __init__(
         self,
         cell: Cell,
@@ -63,11 +72,6 @@ class TensorCore:
         self.views = views
         self.history = History() if history is None else history
         self.tracked_from = tracked_from
-        self.grad_slot: TensorCore | None = None
-        self._memo: tuple[Value, Node | None, bool, Var] | None = None
-        # A number that Python supplies at each run, weak in promotion like any Python number.
-        self.number: RuntimeValue | None = None
-        self._known_layout: Layout | None = None
 
     # What a tensor looks like
 
@@ -75,7 +79,7 @@ class TensorCore:
     def _layout(self) -> Layout:
         """Made when it is first asked for: many results of compiled code never are."""
         if self._known_layout is None:
-            self._known_layout = _layout_of(self.cell, self.views)
+            self._known_layout = layout_of(self.cell, self.views)
         return self._known_layout
 
     @property
@@ -115,7 +119,8 @@ class TensorCore:
     def show_storage(self, cell: Cell, views: tuple[View, ...]) -> None:
         """Look at other storage from now on; a leaf stays a leaf."""
         self.cell, self.views, self.tracked_from = cell, views, len(views)
-        self._known_layout = self._memo = None
+        self._known_layout = self._memo = self.signature = None
+        self.shift = 0
 
     # Reading and making values
 
@@ -136,10 +141,14 @@ class TensorCore:
         memo = self._memo
         # What was recorded serves under no_grad too, and is what later reads must give again.
         if memo is not None and memo[0] is base and memo[1] is node and memo[2] >= recording:
-            return Var(memo[3].value, memo[3].node, stamp)
-        root = _read_chain(mode, self.views[: self.tracked_from], base)[-1]
-        var = _read_chain(Tape(mode), self.views[self.tracked_from :], Var(root, node))[-1]
-        self._memo = (base, node, recording, var)
+            value = memo[3]
+            if value is None:
+                value = read_chain(mode, self.views, base)[-1]
+                self._memo = (base, node, memo[2], value, memo[4])
+            return Var(value, memo[4], stamp)
+        root = read_chain(mode, self.views[: self.tracked_from], base)[-1]
+        var = read_chain(Tape(mode), self.views[self.tracked_from :], Var(root, node))[-1]
+        self._memo = (base, node, recording, var.value, var.node)
         return Var(var.value, var.node, stamp)
 
     def known_value(self, base: Value) -> Value | None:
@@ -147,7 +156,18 @@ class TensorCore:
         if not self.views:
             return base
         memo = self._memo
-        return memo[3].value if memo is not None and memo[0] is base else None
+        return memo[3] if memo is not None and memo[0] is base else None
+
+    def known_node(self, base: Value) -> Node | None:
+        """The node of a view's value that was recorded, given what the storage holds."""
+        memo = self._memo
+        if memo is not None and memo[0] is base and memo[1] is self.history.node and memo[2]:
+            return memo[4]
+        return None
+
+    def remember_node(self, base: Value, node: Node) -> None:
+        """Keep the node of a view's value, which itself has yet to be computed."""
+        self._memo = (base, self.history.node, True, None, node)
 
     def wrap(self, var: Var) -> Self:
         """A new tensor with storage of its own."""
@@ -201,9 +221,9 @@ class TensorCore:
         mode, cell = ops.mode, self.cell
         untracked, tracked = self.views[: self.tracked_from], self.views[self.tracked_from :]
         base = mode.read(cell)
-        root = Var(_read_chain(mode, untracked, base)[-1], self.history.node)
-        new = not_a_leaf(ops, _write_chain(ops, tracked, root, new))
-        mode.write(cell, _write_chain(mode, untracked, base, new.value))
+        root = Var(read_chain(mode, untracked, base)[-1], self.history.node)
+        new = not_a_leaf(ops, write_chain(ops, tracked, root, new))
+        mode.write(cell, write_chain(mode, untracked, base, new.value))
         if SETTINGS.recording:
             mode.writes_history(self)
             self.history.node = new.node
@@ -221,7 +241,7 @@ class TensorCore:
                     hint="wrap the change in `with no_grad():`, or work on a .clone()",
                 )
             )
-        if 0 not in self.shape and _repeats(self.cell, self.views):
+        if 0 not in self.shape and repeats(self.cell, self.views):
             raise located(
                 ShapeError(
                     "an expanded tensor is written in place, where several elements share memory",
@@ -334,41 +354,6 @@ class TensorCore:
             with set_recording(False):
                 present.write_(tape.add(present.read(), grad))
         mode.suggest_name(self, grad.value)
-
-
-def _layout_of(cell: Cell, views: Sequence[View]) -> Layout:
-    layout = dense(cell.type.get_shape())
-    for view in views:
-        layout = view.layout(layout)
-    return layout
-
-
-def _repeats(cell: Cell, views: Sequence[View]) -> bool:
-    """Whether a view repeats elements of what it shows, be it that a further one shows one of them
-    only: which elements were written, the view cannot tell.
-    """
-    layout = dense(cell.type.get_shape())
-    for view in views:
-        below, layout = layout, view.layout(layout)
-        if isinstance(view, ExpandView) and prod(layout.shape) > prod(below.shape):
-            return True
-    return False
-
-
-def _read_chain(ops: Ops[V], views: Sequence[View], base: V) -> list[V]:
-    """The value of `base`, then of each view on top of it."""
-    values = [base]
-    for view in views:
-        values.append(view.read(ops, values[-1]))
-    return values
-
-
-def _write_chain(ops: Ops[V], views: Sequence[View], base: V, new: V) -> V:
-    """The value of `base` after the last of the views was overwritten."""
-    values = _read_chain(ops, views[:-1], base)
-    for view, below in zip(reversed(views), reversed(values[: len(views)]), strict=True):
-        new = view.write(ops, below, new)
-    return new
 
 
 def not_a_leaf(ops: Tape, var: Var) -> Var:

@@ -26,7 +26,9 @@ Launch: TypeAlias = Callable[..., "int | tuple[int, int]"]
 POINTER = 0
 NUMBERS = {"float32": 1, "float64": 2, "int64": 3, "int32": 4, "int16": 5, "int8": 6, "bool": 7}
 NUMBERS["uint8"] = NUMBERS["int8"]
-"""How a Python number is passed as a 0-d tensor, by its dtype; small integers wrap around."""
+"""How a Python number is passed as a 0-d tensor, by its dtype; integers below 32 bits wrap around,
+others that do not fit are an OverflowError.
+"""
 
 MOST_ON_STACK = 1 << 14
 """Bytes of intermediates that a call may keep on its stack."""
@@ -40,7 +42,9 @@ _API = (
     "PyLong_AsLongLong",
     "PyLong_FromLong",
     "PyFloat_AsDouble",
+    "PyLong_FromUnsignedLongLong",
     "PyObject_IsTrue",
+    "Py_DecRef",
     "PyErr_Occurred",
     "PyErr_BadArgument",
     "PyEval_SaveThread",
@@ -124,7 +128,7 @@ def _address(name: str) -> int:
     return address
 
 
-_INTEGERS = {"int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8"}
+_WRAPPED = {"int16": "i16", "int8": "i8"}
 
 
 def _text() -> str:
@@ -136,19 +140,18 @@ def _text() -> str:
   %{name}.v = trunc i64 %integer to {type}
   store {type} %{name}.v, ptr %slot, align 8
   br label %number"""
-        if type != "i64"
-        else f"""as_{name}:
-  store i64 %integer, ptr %slot, align 8
-  br label %number"""
-        for name, type in _INTEGERS.items()
+        for name, type in _WRAPPED.items()
     )
-    cases = " ".join(f"i8 {NUMBERS[name]}, label %as_{name}" for name in _INTEGERS)
+    cases = " ".join(f"i8 {NUMBERS[name]}, label %as_{name}" for name in _WRAPPED)
+    cases += f" i8 {NUMBERS['int32']}, label %as_int32"
     return f"""
 declare ptr @PyBytes_AsString(ptr)
 declare i64 @PyLong_AsUnsignedLongLong(ptr)
 declare i64 @PyLong_AsLongLong(ptr)
 declare ptr @PyLong_FromLong(i64)
 declare double @PyFloat_AsDouble(ptr)
+declare ptr @PyLong_FromUnsignedLongLong(i64)
+declare void @Py_DecRef(ptr)
 declare i32 @PyObject_IsTrue(ptr)
 declare ptr @PyErr_Occurred()
 declare i32 @PyErr_BadArgument()
@@ -253,6 +256,22 @@ check.whole:
   br i1 %is.error.whole, label %failed, label %store.whole
 store.whole:
   switch i8 %kind, label %as_int64 [ {cases} ]
+as_int64:
+  store i64 %integer, ptr %slot, align 8
+  br label %number
+as_int32:
+  %int32.v = trunc i64 %integer to i32
+  %int32.back = sext i32 %int32.v to i64
+  %int32.fits = icmp eq i64 %int32.back, %integer
+  br i1 %int32.fits, label %store.int32, label %overflow
+store.int32:
+  store i32 %int32.v, ptr %slot, align 8
+  br label %number
+overflow:
+  %large = call ptr @PyLong_FromUnsignedLongLong(i64 -1)
+  %refused = call i64 @PyLong_AsLongLong(ptr %large) ; sets OverflowError
+  call void @Py_DecRef(ptr %large)
+  br label %failed
 {integers}
 
 number:

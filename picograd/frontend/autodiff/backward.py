@@ -19,12 +19,14 @@ from picograd.dialects.tensor_base import Properties
 from picograd.errors import GradientError
 from picograd.frontend.autodiff.levels import Level, carried
 from picograd.frontend.autodiff.tape import (
+    AliasNode,
     BarrierNode,
     CallNode,
     FunctionNode,
     LeafNode,
     MoveNode,
     Node,
+    PlannedNode,
     ResultNode,
     Tape,
     Var,
@@ -33,6 +35,9 @@ from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, set_recording
 from picograd.frontend.problems import located
 from picograd.semantics.gradients import GRADIENTS, NotDifferentiable
+
+_HOLDERS = (PlannedNode, CallNode, FunctionNode)
+"""The nodes that keep values for the backward pass."""
 
 
 class _Every:
@@ -120,7 +125,7 @@ def pull_back(
             parts = _parts(node, grad, wanted, records, leaves=inputs is None)
         for source, part in parts:
             arrive(source, part)
-        if isinstance(node, CallNode | FunctionNode) and not retain_graph:
+        if not retain_graph and isinstance(node, _HOLDERS):
             node.release()
     return [captured[node] for node in inputs or ()]
 
@@ -160,7 +165,7 @@ def _hooked(node: Node, grad: Var, records: bool) -> Var:
 
 def _parts(
     node: Node, grad: Var, wanted: _Wanted, records: bool, *, leaves: bool
-) -> list[tuple[Node, Var]]:
+) -> Sequence[tuple[Node, Var]]:
     """The nodes that a node's operands come from, with their gradients."""
     if isinstance(node, LeafNode):
         if leaves:
@@ -171,6 +176,10 @@ def _parts(
     if not any(source in wanted for source in node.sources()):
         return []
     carry = _carrier(node)
+    if isinstance(node, PlannedNode):
+        return node.pull(grad, records)
+    if isinstance(node, AliasNode):
+        return [(source, grad) for source in node.sources()]
     if isinstance(node, MoveNode):
         return [(node.source, node.backward(grad))]
     assert isinstance(node, CallNode)

@@ -8,6 +8,7 @@ stands in `frontend.autodiff.backward`.
 from __future__ import annotations
 
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -148,6 +149,35 @@ class MoveNode(Node):
         return Var(value, MoveNode(grad.node, self.device, self.source_device))
 
 
+class AliasNode(Node):
+    """A value as one call sees it: its gradient is that call's share, and goes on unchanged."""
+
+    def __init__(self, source: Node | None, device: str, trace: Mode | None) -> None:
+        self.order = next(_order)
+        self.name = "AliasBackward"
+        self.trace = trace
+        self.device = device
+        self.source = source
+
+    def sources(self) -> Sequence[Node]:
+        return () if self.source is None else (self.source,)
+
+
+class PlannedNode(Node):
+    """A call whose gradient is one program. See `frontend.plans`."""
+
+    def __init__(self) -> None:
+        self.order = next(_order)
+
+    @abstractmethod
+    def pull(self, grad: Var, records: bool) -> Sequence[tuple[Node, Var]]:
+        """The nodes that gradients go on to, with these; recorded, if asked for."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Forget the values; a second backward pass is an error from now on."""
+
+
 class FunctionNode(Node):
     """A call of a function with a gradient of its own, `autograd.Function`.
 
@@ -247,27 +277,37 @@ class CallNode(Node):
 
     def _saved(self, var: Var, type: AnyTensor) -> Var:
         if var.stamp is not None and not var.stamp.is_current:
-            raise located(
-                GradientError(
-                    "a tensor needed for the gradient has been changed by an operation in place",
-                    code="PG404",
-                    expected=f"{type} at version {var.stamp.version}, as {self.name} saw it",
-                    found=f"version {var.stamp.cell.version}",
-                    hint="change a copy (.clone()), or change it after backward()",
-                )
-            )
+            raise changed_since(type, var.stamp, self.name)
         return var
 
     def _refuse_second_pass(self) -> NoReturn:
-        raise located(
-            GradientError(
-                "backward through the same graph a second time, after its values were freed",
-                code="PG403",
-                expected="one backward pass for each forward pass",
-                found=f"{self.name} was already visited",
-                hint="call backward(retain_graph=True) the first time",
-            )
+        raise second_pass(self.name)
+
+
+def changed_since(type: AnyTensor, stamp: Stamp, name: str) -> GradientError:
+    """The error for a saved value that an operation in place has replaced."""
+    return located(
+        GradientError(
+            "a tensor needed for the gradient has been changed by an operation in place",
+            code="PG404",
+            expected=f"{type} at version {stamp.version}, as {name} saw it",
+            found=f"version {stamp.cell.version}",
+            hint="change a copy (.clone()), or change it after backward()",
         )
+    )
+
+
+def second_pass(name: str) -> GradientError:
+    """The error for a backward pass over a call whose values were freed by an earlier one."""
+    return located(
+        GradientError(
+            "backward through the same graph a second time, after its values were freed",
+            code="PG403",
+            expected="one backward pass for each forward pass",
+            found=f"{name} was already visited",
+            hint="call backward(retain_graph=True) the first time",
+        )
+    )
 
 
 def _backward_name(op: type[TensorOp], properties: Mapping[str, Attribute]) -> str:

@@ -13,6 +13,7 @@ from picograd.frontend.autodiff.tape import Tape, Var, unstamped
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.powers import integer_power
+from picograd.frontend.plans.planned import planned_in_place, planned_pair
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -102,19 +103,23 @@ class Arithmetic(TensorCore):
 
     # Named operations
 
+    @planned_pair
     def add(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """self + alpha * other."""
         return self._binary(BinaryKind.ADD, other, alpha=alpha)
 
+    @planned_pair
     def sub(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """self - alpha * other."""
         _require_no_bools(self, other)
         return self._binary(BinaryKind.SUB, other, alpha=alpha)
 
+    @planned_pair
     def mul(self, other: Operand) -> Self:
         """self * other."""
         return self._binary(BinaryKind.MUL, other)
 
+    @planned_pair
     def div(self, other: Operand, *, rounding_mode: str | None = None) -> Self:
         """self / other in floats; `rounding_mode` "floor" or "trunc" rounds and keeps integers."""
         if rounding_mode is None:
@@ -137,14 +142,17 @@ class Arithmetic(TensorCore):
             )
         )
 
+    @planned_pair
     def true_divide(self, other: Operand) -> Self:
         """self / other, in floats."""
         return self.div(other)
 
+    @planned_pair
     def floor_divide(self, other: Operand) -> Self:
         """self // other, rounded down; integers stay integers (and divided by 0 give 0)."""
         return self._binary(BinaryKind.FLOORDIV, other)
 
+    @planned_pair
     def remainder(self, other: Operand) -> Self:
         """self % other, with the sign of `other`."""
         return self._binary(BinaryKind.REMAINDER, other)
@@ -170,10 +178,12 @@ class Arithmetic(TensorCore):
         mine, left, right = broadcast_vars(ops, (self, a, b), dtype)
         return self.wrap(ops.add(mine, ops.binary(kind, _scaled(ops, left, value, dtype), right)))
 
+    @planned_pair
     def maximum(self, other: Operand) -> Self:
         """The larger of two elements; NaN if either is."""
         return self._binary(BinaryKind.MAXIMUM, other)
 
+    @planned_pair
     def minimum(self, other: Operand) -> Self:
         """The smaller of two elements; NaN if either is."""
         return self._binary(BinaryKind.MINIMUM, other)
@@ -248,57 +258,71 @@ class Arithmetic(TensorCore):
 
     # In place
 
+    @planned_in_place
     def add_(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """Add alpha * other in place."""
         return self._binary_(BinaryKind.ADD, other, alpha=alpha)
 
+    @planned_in_place
     def sub_(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """Subtract alpha * other in place."""
         _require_no_bools(self, other)
         return self._binary_(BinaryKind.SUB, other, alpha=alpha)
 
+    @planned_in_place
     def mul_(self, other: Operand) -> Self:
         """Multiply in place."""
         return self._binary_(BinaryKind.MUL, other)
 
+    @planned_in_place
     def div_(self, other: Operand) -> Self:
         """Divide in place; the tensor holds floats."""
         return self._binary_(BinaryKind.DIV, other, dtype=float_type(self, plain(other)))
 
     # Operators
 
+    @planned_pair
     def __add__(self, other: Operand) -> Self:
         return self.add(other)
 
+    @planned_pair
     def __radd__(self, other: Operand) -> Self:
         return self._binary(BinaryKind.ADD, other, swap=True)
 
+    @planned_pair
     def __sub__(self, other: Operand) -> Self:
         return self.sub(other)
 
+    @planned_pair
     def __rsub__(self, other: Operand) -> Self:
         _require_no_bools(self, other)
         return self._binary(BinaryKind.SUB, other, swap=True)
 
+    @planned_pair
     def __mul__(self, other: Operand) -> Self:
         return self.mul(other)
 
+    @planned_pair
     def __rmul__(self, other: Operand) -> Self:
         return self._binary(BinaryKind.MUL, other, swap=True)
 
+    @planned_pair
     def __truediv__(self, other: Operand) -> Self:
         return self.div(other)
 
+    @planned_pair
     def __rtruediv__(self, other: Operand) -> Self:
         dtype = float_type(self, plain(other))
         return self._binary(BinaryKind.DIV, other, dtype=dtype, swap=True)
 
+    @planned_pair
     def __floordiv__(self, other: Operand) -> Self:
         return self.floor_divide(other)
 
     def __rfloordiv__(self, other: Operand) -> Self:
         return self._binary(BinaryKind.FLOORDIV, other, swap=True)
 
+    @planned_pair
     def __mod__(self, other: Operand) -> Self:
         return self.remainder(other)
 
@@ -311,15 +335,19 @@ class Arithmetic(TensorCore):
     def __rpow__(self, base: Operand) -> Self:
         return self._general_power(plain(base), self)
 
+    @planned_in_place
     def __iadd__(self, other: Operand) -> Self:
         return self.add_(other)
 
+    @planned_in_place
     def __isub__(self, other: Operand) -> Self:
         return self.sub_(other)
 
+    @planned_in_place
     def __imul__(self, other: Operand) -> Self:
         return self.mul_(other)
 
+    @planned_in_place
     def __itruediv__(self, other: Operand) -> Self:
         return self.div_(other)
 

@@ -8,6 +8,7 @@ from picograd.dialects.dtypes import bool_, int32
 from picograd.dialects.tensor import CompareKind
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods.arithmetic import is_operand, plain
+from picograd.frontend.plans.planned import planned, planned_pair
 from picograd.frontend.promotion import (
     broadcast_vars,
     common_device,
@@ -27,35 +28,43 @@ class Comparison(TensorCore):
         a, b = broadcast_vars(ops, pair, dtype)
         return self.wrap(ops.compare(kind, a, b))
 
+    @planned_pair
     def eq(self, other: Operand) -> Self:
         """self == other, elementwise."""
         return self._compare(CompareKind.EQ, other)
 
+    @planned_pair
     def ne(self, other: Operand) -> Self:
         """self != other, elementwise; true for NaN."""
         return self._compare(CompareKind.NE, other)
 
+    @planned_pair
     def lt(self, other: Operand) -> Self:
         """self < other, elementwise."""
         return self._compare(CompareKind.LT, other)
 
+    @planned_pair
     def le(self, other: Operand) -> Self:
         """self <= other, elementwise."""
         return self._compare(CompareKind.LE, other)
 
+    @planned_pair
     def gt(self, other: Operand) -> Self:
         """self > other, elementwise."""
         return self._compare(CompareKind.GT, other)
 
+    @planned_pair
     def ge(self, other: Operand) -> Self:
         """self >= other, elementwise."""
         return self._compare(CompareKind.GE, other)
 
+    @planned
     def isnan(self) -> Self:
         """Where the elements are NaN."""
         ops, x = self.builder(), self.read()
         return self.wrap(ops.compare(CompareKind.NE, x, x))
 
+    @planned
     def logical_not(self) -> Self:
         """Where the elements are 0."""
         ops = self.builder()
@@ -74,14 +83,18 @@ class Comparison(TensorCore):
     __hash__ = TensorCore.__hash__
     """By identity: tensors are keys of optimizer state."""
 
+    @planned_pair
     def __lt__(self, other: Operand) -> Self:
         return self.lt(other)
 
+    @planned_pair
     def __le__(self, other: Operand) -> Self:
         return self.le(other)
 
+    @planned_pair
     def __gt__(self, other: Operand) -> Self:
         return self.gt(other)
 
+    @planned_pair
     def __ge__(self, other: Operand) -> Self:
         return self.ge(other)

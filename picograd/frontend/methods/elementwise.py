@@ -11,6 +11,7 @@ from picograd.frontend.autodiff.tape import unstamped
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
+from picograd.frontend.plans.planned import planned
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -35,51 +36,65 @@ class Elementwise(TensorCore):
         """Rounding leaves integers as they are."""
         return self._number_unary(kind) if self.dtype.is_float else self.clone()
 
+    @planned
     def clone(self) -> Self:
         """A copy with storage of its own; gradients flow through it."""
         return self.wrap(self.read())
 
+    @planned
     def exp(self) -> Self:
         return self._float_unary(UnaryKind.EXP)
 
+    @planned
     def log(self) -> Self:
         return self._float_unary(UnaryKind.LOG)
 
+    @planned
     def sqrt(self) -> Self:
         return self._float_unary(UnaryKind.SQRT)
 
+    @planned
     def rsqrt(self) -> Self:
         """1 / sqrt(x)."""
         return self._float_unary(UnaryKind.RSQRT)
 
+    @planned
     def sin(self) -> Self:
         return self._float_unary(UnaryKind.SIN)
 
+    @planned
     def cos(self) -> Self:
         return self._float_unary(UnaryKind.COS)
 
+    @planned
     def tanh(self) -> Self:
         return self._float_unary(UnaryKind.TANH)
 
+    @planned
     def erf(self) -> Self:
         """The error function."""
         return self._float_unary(UnaryKind.ERF)
 
+    @planned
     def neg(self) -> Self:
         return self._number_unary(UnaryKind.NEG)
 
+    @planned
     def abs(self) -> Self:
         return self._number_unary(UnaryKind.ABS)
 
     def sign(self) -> Self:
         return self.clone() if self.dtype.is_bool else self._number_unary(UnaryKind.SIGN)
 
+    @planned
     def floor(self) -> Self:
         return self._rounding(UnaryKind.FLOOR)
 
+    @planned
     def ceil(self) -> Self:
         return self._rounding(UnaryKind.CEIL)
 
+    @planned
     def round(self, *, decimals: int = 0) -> Self:
         """To the nearest integer, or to `decimals` digits behind the point; half to even."""
         if not decimals or not self.dtype.is_float:
@@ -89,18 +104,21 @@ class Elementwise(TensorCore):
         up, down = (ops.mul, ops.div) if decimals > 0 else (ops.div, ops.mul)
         return self.wrap(down(ops.unary(UnaryKind.ROUND, up(x, scale)), scale))
 
+    @planned
     def square(self) -> Self:
         """x * x; bools are int64."""
         ops, x = self.builder(), self.read()
         x = ops.cast(x, int64) if self.dtype.is_bool else x
         return self.wrap(ops.mul(x, x))
 
+    @planned
     def reciprocal(self) -> Self:
         """1 / x."""
         ops = self.builder()
         x = ops.cast(self.read(), float_type(self))
         return self.wrap(ops.div(ops.full_like(x, 1), x))
 
+    @planned
     def __neg__(self) -> Self:
         return self.neg()
 
@@ -108,6 +126,7 @@ class Elementwise(TensorCore):
         """The tensor itself."""
         return self
 
+    @planned
     def __abs__(self) -> Self:
         return self.abs()
 
@@ -139,15 +158,18 @@ class Elementwise(TensorCore):
                 x = ops.select(ops.compare(outside, x, limit), limit, x)
         return self.wrap(x)
 
+    @planned
     def relu(self) -> Self:
         """max(x, 0); the gradient at 0 is 0."""
         return self.wrap(compositions.relu(self.builder(), self.read()))
 
+    @planned
     def sigmoid(self) -> Self:
         """1 / (1 + exp(-x))."""
         ops = self.builder()
         return self.wrap(compositions.sigmoid(ops, ops.cast(self.read(), float_type(self))))
 
+    @planned
     def gelu(self, approximate: str = "none") -> Self:
         """x times the normal distribution function, exactly or approximated by `tanh`."""
         require_float(self, "gelu")

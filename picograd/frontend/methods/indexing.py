@@ -25,6 +25,7 @@ from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.methods.index_parts import Index, Picker, select
 from picograd.frontend.methods.picking import check_writable
+from picograd.frontend.plans.planned_views import planned_view
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
 
@@ -32,6 +33,7 @@ from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
 class Indexing(TensorCore):
     """Reading and writing parts of a tensor."""
 
+    @planned_view
     def __getitem__(self, index: Index) -> Self:
         selection = select(index, self.shape)
         if selection.mask is not None:

@@ -15,6 +15,7 @@ from picograd.frontend.core import TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import Arithmetic
 from picograd.frontend.methods.numpy_names import takes_numpy_names
+from picograd.frontend.plans.planned import planned
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import float_type, require_float
 
@@ -84,11 +85,13 @@ class Reductions(Arithmetic):
             kind = _OF_BOOLS.get(kind, kind)
         return self._reduced(ops, ops.reduce(kind, x, axes), axes, keepdim)
 
+    @planned
     @takes_numpy_names
     def sum(self, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
         """The sum along `dim`; bools and integers are added in int64."""
         return self._reduce(ReduceKind.ADD, dim, keepdim, dtype or self._sum_dtype())
 
+    @planned
     @takes_numpy_names
     def prod(
         self, dim: int | None = None, keepdim: bool = False, *, dtype: DType | None = None
@@ -99,6 +102,7 @@ class Reductions(Arithmetic):
     def _sum_dtype(self) -> DType:
         return self.dtype if self.dtype.is_float else int64
 
+    @planned
     @takes_numpy_names
     def mean(self, dim: Axes = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
         """The arithmetic mean along `dim`, of floats, or of what `dtype` makes floats."""
@@ -118,6 +122,7 @@ class Reductions(Arithmetic):
         ops, axes = self.builder(), normalize_axes(dim, self.ndim)
         return self._reduced(ops, compositions.mean(ops, self.read(), axes), axes, keepdim)
 
+    @planned
     @takes_numpy_names
     def var(
         self,
@@ -135,6 +140,7 @@ class Reductions(Arithmetic):
         total = compositions.variance(ops, self.read(), axes, correction)
         return self._reduced(ops, total, axes, keepdim)
 
+    @planned
     @takes_numpy_names
     def std(
         self,
@@ -148,12 +154,14 @@ class Reductions(Arithmetic):
         spread = self.var(dim, correction=correction, unbiased=unbiased, keepdim=keepdim)
         return spread.wrap(compositions.root(spread.builder(), spread.read()))
 
+    @planned
     @takes_numpy_names
     def amax(self, dim: Axes = None, keepdim: bool = False) -> Self:
         """The largest element along `dim`; ties share the gradient evenly."""
         self._require_elements("amax", dim)
         return self._reduce(ReduceKind.MAX, dim, keepdim, None)
 
+    @planned
     @takes_numpy_names
     def amin(self, dim: Axes = None, keepdim: bool = False) -> Self:
         """The smallest element along `dim`; ties share the gradient evenly."""
@@ -174,11 +182,13 @@ class Reductions(Arithmetic):
                 )
             )
 
+    @planned
     @takes_numpy_names
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """The int64 index of the first largest element along `dim`, or of the flattened tensor."""
         return self._argreduce(ArgReduceKind.MAX, dim, keepdim)
 
+    @planned
     @takes_numpy_names
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """The int64 index of the first smallest element along `dim`, or of the flattened tensor."""
@@ -243,11 +253,13 @@ class Reductions(Arithmetic):
             self._reduced(ops, index, (axis,), keepdim),
         )
 
+    @planned
     @takes_numpy_names
     def all(self, dim: Axes = None, keepdim: bool = False) -> Self:
         """Whether all elements along `dim` are other than 0: a bool, of uint8 a uint8."""
         return self._like_truth(self._reduce(ReduceKind.AND, dim, keepdim, bool_))
 
+    @planned
     @takes_numpy_names
     def any(self, dim: Axes = None, keepdim: bool = False) -> Self:
         """Whether any element along `dim` is other than 0: a bool, of uint8 a uint8."""
@@ -259,16 +271,19 @@ class Reductions(Arithmetic):
             return result
         return self.wrap(self.builder().cast(result.read(), uint8))
 
+    @planned
     @takes_numpy_names
     def softmax(self, dim: int, dtype: DType | None = None) -> Self:
         """exp(x) / sum(exp(x)) along `dim`."""
         return self._along(compositions.softmax, "softmax", dim, dtype)
 
+    @planned
     @takes_numpy_names
     def log_softmax(self, dim: int, dtype: DType | None = None) -> Self:
         """The logarithm of the softmax along `dim`."""
         return self._along(compositions.log_softmax, "log_softmax", dim, dtype)
 
+    @planned
     @takes_numpy_names
     def logsumexp(self, dim: Axes, keepdim: bool = False) -> Self:
         """log(sum(exp(x))) along `dim`; of integers in float32."""

@@ -15,6 +15,8 @@ from picograd.errors import IndexOutOfRange, OperandError, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import normalize_axis
+from picograd.frontend.plans.planned import planned, planned_pair
+from picograd.frontend.plans.planned_views import planned_view
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -82,12 +84,14 @@ class ShapeOps(TensorCore):
         """The number of elements."""
         return prod(self.shape)
 
+    @planned_view
     def reshape(self, *shape: int | Sequence[int]) -> Self:
         """The same elements under another shape: a view where possible, else a copy."""
         target = complete_shape(shape_argument(shape), self.numel())
         view = self.reshaped(target)
         return self.contiguous().reshape(target) if view is None else view
 
+    @planned_view
     def view(self, *shape: int | Sequence[int]) -> Self:
         """A view under another shape.
 
@@ -107,10 +111,12 @@ class ShapeOps(TensorCore):
             )
         return view
 
+    @planned
     def contiguous(self) -> Self:
         """The tensor itself if its elements lie in row-major order, else a copy that does."""
         return self if self.is_contiguous() else self.wrap(self.read())
 
+    @planned_view
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
         """Merge the axes from `start_dim` to `end_dim`."""
         first, last = normalize_axis(start_dim, self.ndim), normalize_axis(end_dim, self.ndim)
@@ -131,6 +137,7 @@ class ShapeOps(TensorCore):
         merged = prod(self.shape[first : last + 1])
         return self.reshape((*self.shape[:first], merged, *self.shape[last + 1 :]))
 
+    @planned_view
     def permute(self, *order: int | Sequence[int], dims: Sequence[int] | None = None) -> Self:
         """Axes in another order: axis i of the result is axis dims[i]."""
         named = shape_argument(order) if dims is None else tuple(dims)
@@ -147,6 +154,7 @@ class ShapeOps(TensorCore):
             )
         return self.with_views(PermuteView(tuple(axes)))
 
+    @planned_view
     def transpose(self, dim0: int, dim1: int) -> Self:
         """Swap two axes."""
         order = list(range(self.ndim))
@@ -170,15 +178,18 @@ class ShapeOps(TensorCore):
         return self.T
 
     @property
+    @planned_view
     def T(self) -> Self:
         """All axes in opposite order."""
         return self.permute(list(reversed(range(self.ndim))))
 
     @property
+    @planned_view
     def mT(self) -> Self:
         """The last two axes swapped."""
         return self.transpose(-2, -1)
 
+    @planned_view
     def expand(self, *sizes: int | Sequence[int]) -> Self:
         """A view in which axes of size 1 are repeated; -1 keeps a size."""
         wanted = shape_argument(sizes)
@@ -210,6 +221,7 @@ class ShapeOps(TensorCore):
         """Expanded to the shape of another tensor."""
         return self.expand(other.shape)
 
+    @planned_view
     def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
         """Drop axes of size 1: all of them, or those of `dim`."""
         if dim is None:
@@ -220,11 +232,13 @@ class ShapeOps(TensorCore):
         shape = [size for axis, size in enumerate(self.shape) if size != 1 or axis not in axes]
         return self.with_views(ReshapeView(tuple(shape)))
 
+    @planned_view
     def unsqueeze(self, dim: int) -> Self:
         """A new axis of size 1 before axis `dim`."""
         axis = normalize_axis(dim, self.ndim + 1)
         return self.with_views(ReshapeView((*self.shape[:axis], 1, *self.shape[axis:])))
 
+    @planned_view
     def narrow(self, dim: int, start: int, length: int) -> Self:
         """A view of `length` elements from `start` along an axis."""
         axis = self._cut_axis(dim)
@@ -315,6 +329,7 @@ class ShapeOps(TensorCore):
 
     # Products
 
+    @planned_pair
     def matmul(self, other: TensorCore) -> Self:
         """The matrix product; batch axes broadcast, vectors act as a row on the left, a column on
         the right.

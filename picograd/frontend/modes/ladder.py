@@ -9,9 +9,11 @@
 | `compiled`  | what `picograd.compile` made, after all passes: the default                    |
 
 The first three run Python as it stands, op by op: in them a function or module given to
-`picograd.compile` is called like any other. The other two need a trace, so ops outside of such
-functions run in them as in `cached`. In every mode tensors stay on their device, so modes may be
-switched at any time, and results agree: bit for bit where the same arithmetic runs.
+`picograd.compile` is called like any other. The other two need a trace. Outside of such functions
+ops run in `graph` as in `cached`; in `compiled` most methods of tensors run as one program each,
+the reading of their operands' views included (see `frontend.plans`). In every mode tensors stay on
+their device, so modes may be switched at any time, and results agree: bit for bit where the same
+arithmetic runs.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from enum import StrEnum
 from types import TracebackType
 
 from picograd.errors import OptionError, TraceError
-from picograd.frontend.modes.mode import SETTINGS
+from picograd.frontend.modes.mode import SETTINGS, allow_plans
 from picograd.frontend.problems import located
 
 
@@ -100,7 +102,7 @@ class set_mode:
                 )
             )
         self._before = LADDER.rung
-        LADDER.rung = rung
+        _stand_on(rung)
 
     def __enter__(self) -> None:
         pass
@@ -111,7 +113,12 @@ class set_mode:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        LADDER.rung = self._before
+        _stand_on(self._before)
+
+
+def _stand_on(rung: Rung) -> None:
+    LADDER.rung = rung
+    allow_plans(rung is Rung.COMPILED)
 
 
 def get_mode() -> str:

@@ -128,6 +128,10 @@ class _Settings(threading.local):
     def __init__(self) -> None:
         self.trace: Mode | None = None
         self.recording = True
+        self.plans = True
+        """Whether this thread's mode of the ladder, and the work at hand, allow plans."""
+        self.planned = True
+        """Whether eager operations go through plans: they may, and nothing is traced."""
 
 
 SETTINGS = _Settings()
@@ -150,7 +154,26 @@ def set_trace(trace: Mode | None) -> Generator[None]:
     """Send the block's ops into a trace or transformation; to their device when it is None."""
     before = SETTINGS.trace
     SETTINGS.trace = trace
+    SETTINGS.planned = trace is None and SETTINGS.plans
     try:
         yield
     finally:
         SETTINGS.trace = before
+        SETTINGS.planned = before is None and SETTINGS.plans
+
+
+def allow_plans(allowed: bool) -> None:
+    """Whether eager operations of this thread may go through plans from now on."""
+    SETTINGS.plans = allowed
+    SETTINGS.planned = SETTINGS.trace is None and allowed
+
+
+@contextmanager
+def op_by_op() -> Generator[None]:
+    """Run the block's operations without plans."""
+    before = SETTINGS.plans
+    allow_plans(False)
+    try:
+        yield
+    finally:
+        allow_plans(before)

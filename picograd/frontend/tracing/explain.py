@@ -14,6 +14,7 @@ from picograd.errors import OptionError
 from picograd.frontend.autodiff.tape import BarrierNode, CallNode, LeafNode, Node
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.ladder import LADDER, Rung
+from picograd.frontend.plans.node import PlanNode
 from picograd.frontend.problems import located
 from picograd.frontend.storage.views import View
 from picograd.frontend.tracing.compiled import CompiledFunction
@@ -199,6 +200,9 @@ def _of_history(tensor: TensorCore) -> Iterator[str]:
 
 
 def _node(node: Node) -> str:
+    if isinstance(node, PlanNode):
+        operands = ", ".join(map(_type, node.operand_types))
+        return f"{node.gradient.recipe.name} of {operands} ({node.name})"
     if not isinstance(node, CallNode):
         return node.name
     operands = ", ".join(map(_type, node.operand_types))

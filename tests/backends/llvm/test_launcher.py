@@ -9,7 +9,7 @@ import pytest
 from picograd.backends.llvm.launcher import MOST_ON_STACK
 from picograd.backends.runtime import device
 from picograd.compiler.executable import compile_module
-from picograd.dialects.dtypes import DTYPES, float32, int64, tensor_type
+from picograd.dialects.dtypes import DTYPES, float32, int32, int64, tensor_type
 from picograd.dialects.tensor import GatherOp, int_attr
 from picograd.errors import IndexOutOfRange
 from picograd.frontend.modes.eager import BlockOps, single_op_module
@@ -47,9 +47,10 @@ def test_integers_wrap_around(dtype):
 
 
 def test_what_is_no_such_number_is_refused():
-    launch = repeated(int64).launch_with_numbers([int64, None])
-    with pytest.raises(OverflowError):
-        launch(2**63, 0)
+    for dtype, number in ((int64, 2**63), (int32, 2**31), (int32, -(2**31) - 1)):
+        launch = repeated(dtype).launch_with_numbers([dtype, None])
+        with pytest.raises(OverflowError):
+            launch(number, 0)
     with pytest.raises(TypeError):
         launch("1", 0)
     with pytest.raises(TypeError):
