@@ -40,10 +40,11 @@ builtin.module {
 
 A loop mapped to lanes disappears: its induction variable becomes its lower bound plus a lane. A
 reduction keeps an accumulator for each lane, folds them at the end, and takes what is left over as
-one smaller tile.
+one smaller tile; one with a combiner of its own (argmax) keeps a tile of each of its values. The
+order in which elements meet is told in `tiles/reductions.py`.
 
-Requires: for a loop, constant extents; for a reduction, a named combiner. Without `reduce`, the
-facts of `target` choose which reductions become tiles, and their sizes.
+Requires: for a loop, constant extents. Without `reduce`, the facts of `target` choose which
+reductions become tiles, and their sizes.
 
 Does not: touch bodies whose lanes would go different ways. These stay scalar, and say why in an
 attribute `scalar`, which `scalar_hot_loops` reports.
@@ -116,7 +117,7 @@ def reductions(
     scalar = [
         reduction
         for reduction in inner_first(kernel, ReduceOp)
-        if reduction.kind is not None and not tile_rank(reduction.outputs[0].type)
+        if not tile_rank(reduction.outputs[0].type)
     ]
     if not named:
         chosen = reduce_sizes(scalar, lookup(target))

@@ -136,10 +136,12 @@ def lane_values(f: Function, expression: Linear, lanes: int, scalar: str) -> str
                 "lanes", f"insertelement {vector} {result}, {scalar} {text}, i64 {lane}"
             )
         return result
-    first = f.splat(narrowed(f, linear(f, rest), scalar), scalar, lanes)
+    constant = rest.constant if coefficient else 0
+    # With the constant among the steps, the vectors of a tile share what is the same in all lanes.
+    first = f.splat(narrowed(f, linear(f, rest - constant), scalar), scalar, lanes)
     if not coefficient:
         return first
-    steps = types.list_text((str(coefficient * lane) for lane in range(wide)), scalar)
+    steps = types.list_text((str(constant + coefficient * lane) for lane in range(wide)), scalar)
     return f.assign("lanes", f"add {vector} {first}, {steps}")
 
 

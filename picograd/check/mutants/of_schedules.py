@@ -62,7 +62,7 @@ OF_SCHEDULES = (
         "initial_value_lost",
         f"{_PASSES}.tiles.reductions:tile_reduction",
         "a reduction in tiles forgets the value that it starts from",
-        "for part in [*parts[1:], *op.inits]:",
+        "for part in [*parts[1:], *start]:",
         "for part in parts[1:]:",
         _towards("vectorize_loops"),
         Fault.VALUES,

@@ -82,6 +82,17 @@ def analyze_lanes(body: Block, indices: Mapping[SSAValue, Axes]) -> LaneAxes:
     return axes
 
 
+def analyze_combiner(op: ReduceOp, axes: LaneAxes, lanes: Axes) -> None:
+    """Add the axes of what a reduction's combiner computes when its arguments have these lanes.
+
+    Raises NotVectorizable as well.
+    """
+    assert op.combiner is not None
+    for argument in op.combiner.block.args:
+        axes.values[argument] = lanes
+    _analyze_block(op.combiner.block, axes, lanes)
+
+
 def _analyze_block(block: Block, axes: LaneAxes, everything: Axes) -> None:
     for op in block.ops:
         if any(tile_rank(value.type) for value in (*op.operands, *op.results)):
@@ -126,9 +137,7 @@ def _analyze_reduce(op: ReduceOp, axes: LaneAxes, everything: Axes) -> None:
     _analyze_block(op.body.block, axes, everything)
     found = axes.of_all((*yielded(op.body.block), *op.inits, *op.identities))
     if op.combiner is not None:
-        for argument in op.combiner.block.args:
-            axes.values[argument] = found
-        _analyze_block(op.combiner.block, axes, everything)
+        analyze_combiner(op, axes, found)
     for result in op.outputs:
         axes.values[result] = found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, i32
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from picograd.dialects import loop
@@ -149,10 +149,12 @@ def _merge(shape: Sequence[int], some: dict[int, Linear], others: Iterable[Linea
 
 def _argreduce(op: ArgReduceOp, index: Index, at: At) -> SSAValue:
     shape, axis = shape_of(op.x), int_value(op.axis)
-    position_type, value_type = op.result.type.element_type, op.x.type.element_type
+    result_type, value_type = op.result.type.element_type, op.x.type.element_type
+    # A vector holds twice as many positions of 32 bits.
+    position_type = i32 if shape[axis] < 2**31 else result_type
     opened = open_reduction(at, op, shape, (axis,))
     if opened is None:
-        return at.constant(0, position_type)
+        return at.constant(0, result_type)
     scope, inner = opened
     body = At(at.elements, scope, at.guard)
     value = body.element(op.x, _merge(shape, inner, index))
@@ -170,7 +172,7 @@ def _argreduce(op: ArgReduceOp, index: Index, at: At) -> SSAValue:
         combiner=_first_best(op.kind.data, value_type, position_type),
     )
     at.scope.block.add_op(reduction)
-    return reduction.results[1]
+    return convert(at, reduction.results[1], result_type)
 
 
 class _Combiner:
@@ -202,13 +204,11 @@ def _first_best(kind: ArgReduceKind, value: Attribute, position: Attribute) -> B
         return place.add(arith.OrIOp(x, y))
 
     better = compare(place, "gt" if kind is ArgReduceKind.MAX else "lt", b, a)
-    equal = compare(place, "eq", a, b)
+    earlier = compare(place, "lt", at_b, at_a)
+    take_b = either(better, both(compare(place, "eq", a, b), earlier))
     if is_float(value):
-        nan_a, nan_b = compare(place, "ne", a, a), compare(place, "ne", b, b)
-        number_a = compare(place, "eq", a, a)
-        better = either(better, both(nan_b, number_a))
-        equal = either(equal, both(nan_a, nan_b))
-    take_b = either(better, both(equal, compare(place, "lt", at_b, at_a)))
+        nan_b, number_a = compare(place, "ne", b, b), compare(place, "eq", a, a)
+        take_b = either(take_b, both(nan_b, either(number_a, earlier)))
     chosen = select(place, take_b, b, a), select(place, take_b, at_b, at_a)
     block.add_op(loop.YieldOp(*chosen))
     return block

@@ -1,29 +1,50 @@
-"""Turns a scalar reduction into one over tiles, with an accumulator for each lane."""
+"""Turns a scalar reduction into one over tiles, with an accumulator for each lane.
+
+The order in which elements are combined is fixed: lane l of a tile of n takes elements l, l + n,
+l + 2n, … in turn, as far as whole tiles go; then the upper half of the lanes is combined with the
+lower, lane by lane, until one is left; the elements after the last whole tile are a smaller tile of
+their own, combined at the end. The size of a tile comes from the target's description, so neither
+threads nor the values decide about the order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from xdsl.dialects.builtin import UnitAttr
+from xdsl.dialects.builtin import UnitAttr, i1
 from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.dialects.affine import Lane, Linear, floordiv
 from picograd.dialects.loop import (
+    BroadcastOp,
     Dim,
     FoldOp,
     LoopOp,
+    ReduceKind,
     ReduceOp,
+    ShuffleOp,
     YieldOp,
     combine,
+    element_type,
+    tile_shape,
     tile_type,
     yielded,
 )
 from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.loops.lane_analysis import NotVectorizable, analyze_lanes
+from picograd.passes.loops.lane_analysis import (
+    LaneAxes,
+    NotVectorizable,
+    analyze_combiner,
+    analyze_lanes,
+)
 from picograd.passes.loops.scalar_loops import TAIL
 from picograd.passes.rewriting.loops import clone_body, copy_hint, replace_op, take_ops
 from picograd.passes.tiles.vectorizer import Vectorizer
+
+_LANES = frozenset({0})
+
+Values = Sequence[SSAValue]
 
 
 def tile_reduction(op: ReduceOp, name: str, size: int) -> None:
@@ -38,17 +59,13 @@ def tile_reduction(op: ReduceOp, name: str, size: int) -> None:
         raise NotVectorizable("it has a step or several upper bounds")
     if any(isinstance(inner, LoopOp) for inner in op.body.block.ops):
         raise NotVectorizable("it holds other loops")
-    assert op.kind is not None
-    kind = op.kind.data
     (upper,) = dim.uppers
-    parts: list[SSAValue] = []
+    parts: list[Values] = []
     new: list[Operation] = []
 
-    def add(ops: Sequence[Operation], value: SSAValue) -> None:
+    def add(ops: Sequence[Operation], values: Values) -> None:
         new.extend(ops)
-        fold = FoldOp(kind, value)
-        new.append(fold)
-        parts.append(fold.result)
+        parts.append(_folded(op, values, new))
 
     extent = dim.extent
     if extent is not None:
@@ -61,36 +78,46 @@ def tile_reduction(op: ReduceOp, name: str, size: int) -> None:
     else:
         middle = dim.lower + floordiv(upper - dim.lower, size) * size
         add(*_tiled(op, replace(dim, uppers=(middle,), step=size), others, size))
-        rest = ReduceOp(
-            kind,
-            [replace(other, lower=middle) if other is dim else other for other in dims],
-            [op.outputs[0].type],
-            body=clone_body(op),
-        )
-        rest.attributes[TAIL] = UnitAttr()
+        rest = _rest(op, [replace(each, lower=middle) if each is dim else each for each in dims])
         new.append(rest)
-        parts.append(rest.outputs[0])
+        parts.append(rest.outputs)
     if not parts:
         return
     total = parts[0]
-    for part in [*parts[1:], *op.inits]:
-        combined = combine(kind, total, part)
-        new.append(combined)
-        total = combined.results[0]
-    total.name_hint = None
-    replace_op(op, new, [copy_hint(total, op.outputs[0])])
+    start = [op.inits] if op.inits else []
+    for part in [*parts[1:], *start]:
+        total = _combined(op, total, part, new)
+    for value in total:
+        value.name_hint = None
+    replace_op(op, new, [copy_hint(v, old) for v, old in zip(total, op.outputs, strict=True)])
+
+
+def _rest(op: ReduceOp, dims: Sequence[Dim]) -> ReduceOp:
+    """The same reduction over what is left after the last tile, one element at a time."""
+    rest = ReduceOp(
+        op.kind.data if op.kind is not None else None,
+        dims,
+        [result.type for result in op.outputs],
+        body=clone_body(op),
+        identities=op.identities,
+        combiner=None if op.combiner is None else op.combiner.clone().detach_block(0),
+    )
+    rest.attributes[TAIL] = UnitAttr()
+    return rest
 
 
 def _tiled(
     op: ReduceOp, dim: Dim, others: Sequence[Dim], size: int
-) -> tuple[list[Operation], SSAValue]:
+) -> tuple[list[Operation], Values]:
     """Reduce tiles of `size` elements; a loop that runs once is straight-line code."""
-    assert op.kind is not None
     variables = {each.name: each.variable for each in op.dims}
-    axes = analyze_lanes(op.body.block, {variables[dim.name]: frozenset({0})})
+    axes = analyze_lanes(op.body.block, {variables[dim.name]: _LANES})
+    before, identities, combiner = _tile_combiner(op, size, axes)
     once = dim.is_constant and dim.extent == dim.step
     dims = [*others, *([] if once else [dim])]
-    loop = ReduceOp(op.kind.data, dims, [tile_type(op.outputs[0].type, [size])]) if dims else None
+    types = [tile_type(result.type, [size]) for result in op.outputs]
+    kind = op.kind.data if op.kind is not None else None
+    loop = ReduceOp(kind, dims, types, identities=identities, combiner=combiner) if dims else None
     block = loop.body.block if loop is not None else Block()
     indices = {variables[dim.name]: dim.lower + Lane(0)}
     for each in loop.dims if loop is not None else []:
@@ -98,8 +125,90 @@ def _tiled(
         indices[variables[each.name]] = Linear.of(each.variable) + lane
     vectorizer = Vectorizer([size], indices, axes, LoopFacts())
     vectorizer.block(op.body.block, block)
-    value = vectorizer.get(yielded(op.body.block)[0], (0,), block)
+    values = [vectorizer.get(value, (0,), block) for value in yielded(op.body.block)]
     if loop is None:
-        return take_ops(block), value
-    block.add_op(YieldOp(value))
-    return [loop], loop.outputs[0]
+        return take_ops(block), values
+    block.add_op(YieldOp(*values))
+    return [*before, loop], loop.outputs
+
+
+# Combiners: named ones are operations, others are bodies that are copied
+
+
+def _tile_combiner(
+    op: ReduceOp, size: int, axes: LaneAxes
+) -> tuple[list[Operation], Values, Block | None]:
+    """The identities and the combiner for tiles, and the operations that make the identities."""
+    if op.combiner is None:
+        return [], [], None
+    analyze_combiner(op, axes, _LANES)
+    spreads = [BroadcastOp(value, [0], [size]) for value in op.identities]
+    vectorizer = Vectorizer([size], {}, axes, LoopFacts())
+    return (
+        [*spreads],
+        [spread.result for spread in spreads],
+        vectorizer.combiner(op.combiner.block, (0,)),
+    )
+
+
+def _combined(op: ReduceOp, left: Values, right: Values, new: list[Operation]) -> Values:
+    """What a reduction combines two sets of values into: elements, or tiles of one size."""
+    if op.combiner is None:
+        assert op.kind is not None
+        result = combine(op.kind.data, left[0], right[0])
+        new.append(result)
+        return result.results
+    shape = tile_shape(left[0].type)
+    axes = LaneAxes({})
+    analyze_combiner(op, axes, _LANES if shape else frozenset())
+    source, block = op.combiner.block, Block()
+    vectorizer = Vectorizer(shape, {}, axes, LoopFacts())
+    vectorizer.values |= zip(source.args, [*left, *right], strict=True)
+    vectorizer.block(source, block)
+    place = (0,) if shape else ()
+    values = [vectorizer.get(value, place, block) for value in yielded(source)]
+    new.extend(take_ops(block))
+    return values
+
+
+def _folded(op: ReduceOp, tiles: Values, new: list[Operation]) -> Values:
+    """The lanes of tiles, combined."""
+    if op.kind is not None:
+        fold = FoldOp(op.kind.data, tiles[0])
+        new.append(fold)
+        return [fold.result]
+    (lanes,) = tile_shape(tiles[0].type)
+    whole = 1 << (lanes - 1).bit_length()
+    if whole > lanes:
+        tiles = [
+            _picked(tile, _spread(identity, lanes, new), range(whole), new)
+            for tile, identity in zip(tiles, op.identities, strict=True)
+        ]
+    while whole > 1:
+        whole //= 2
+        low, high = range(whole), range(whole, 2 * whole)
+        left = [_picked(tile, tile, low, new) for tile in tiles]
+        right = [_picked(tile, tile, high, new) for tile in tiles]
+        tiles = _combined(op, left, right, new)
+    # Of a tile of one lane any fold is the element.
+    folds = [FoldOp(_any_kind(tile), tile) for tile in tiles]
+    new.extend(folds)
+    return [fold.result for fold in folds]
+
+
+def _picked(
+    left: SSAValue, right: SSAValue, lanes: Sequence[int], new: list[Operation]
+) -> SSAValue:
+    shuffle = ShuffleOp(left, right, lanes)
+    new.append(shuffle)
+    return shuffle.result
+
+
+def _spread(value: SSAValue, lanes: int, new: list[Operation]) -> SSAValue:
+    spread = BroadcastOp(value, [0], [lanes])
+    new.append(spread)
+    return spread.result
+
+
+def _any_kind(tile: SSAValue) -> ReduceKind:
+    return ReduceKind.OR if element_type(tile.type) == i1 else ReduceKind.ADD
