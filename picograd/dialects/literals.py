@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import StringIO
 from math import prod
 from typing import Any, TypeAlias, cast
@@ -42,19 +43,24 @@ def literal(array: Array | np.generic | float, dtype: DType | None = None) -> Li
     """The attribute `dense<…> : tensor<…>` of an array or number."""
     elements: Array = np.asarray(array, dtype=None if dtype is None else dtype.numpy)
     type = tensor_type(elements.shape, from_numpy(elements.dtype))
-    if elements.size and not any(elements.strides):  # a number that was broadcast
-        elements = elements.reshape(-1)[:1]
+    if elements.size and not any(elements.strides):  # a number, or one that was broadcast
+        return _splat(_stored(elements[(0,) * elements.ndim]), type)
     return DenseIntOrFPElementsAttr(cast(Any, type), BytesAttr(_compact(_stored(elements), type)))
+
+
+@lru_cache(maxsize=4096)
+def _splat(element: bytes, type: AnyTensor) -> Literal:
+    """A literal of one number, cached: models are full of them, and of equal ones."""
+    return DenseIntOrFPElementsAttr(cast(Any, type), BytesAttr(element))
 
 
 def splat(value: bool | float, shape: tuple[int, ...], dtype: DType) -> Literal:
     """`dense<value>` of a whole shape."""
     one = _stored(np.full((), value, dtype.numpy))
-    data = one if prod(shape) else b""
-    return DenseIntOrFPElementsAttr(cast(Any, tensor_type(shape, dtype)), BytesAttr(data))
+    return _splat(one if prod(shape) else b"", tensor_type(shape, dtype))
 
 
-def _stored(array: Array) -> bytes:
+def _stored(array: Array | np.generic) -> bytes:
     if array.dtype == np.bool_:
         # The parser spells true as the byte -1; equal constants must be equal attributes.
         array = np.where(array, np.int8(-1), np.int8(0))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from xdsl.dialects.builtin import (
     I64,
+    UNKNOWN_LOC,
     DenseArrayBase,
     IntegerAttr,
     StringAttr,
@@ -375,6 +376,7 @@ class TensorOp(IRDLOperation):
             result_types=(cls.infer(types, properties),),
             properties=properties,
             attributes={} if at is None else {"at": StringAttr(at)},
+            location=UNKNOWN_LOC,  # said here, it need not be looked for
         )
         if name_hint is not None:
             op.results[0].name_hint = name_hint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
@@ -44,9 +45,14 @@ def user_frames(stop: FrameType | None) -> Iterator[FrameType]:
     """The frames of the user's code from the innermost one up to `stop`."""
     frame = inspect.currentframe()
     while frame is not None and frame is not stop:
-        if not frame.f_code.co_filename.startswith((_PACKAGE, "<frozen ")):
+        if _is_the_users(frame.f_code.co_filename):
             yield frame
         frame = frame.f_back
+
+
+@cache
+def _is_the_users(file: str) -> bool:
+    return not file.startswith((_PACKAGE, "<frozen "))
 
 
 def local_variables(frames: Iterable[FrameType]) -> Iterator[tuple[str, object]]:

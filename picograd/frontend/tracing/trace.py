@@ -63,6 +63,7 @@ class Trace(Mode):
         self._names: set[str] = set()
         self._frames: dict[FrameType, None] = {}
         self._suggestions: list[tuple[str, SSAValue]] = []
+        self._places: dict[tuple[int, int], Place] = {}
         self._at: str | None = None
 
     # Building ops
@@ -89,11 +90,21 @@ class Trace(Mode):
         return cast(AnyTensor, value.type)
 
     def here(self) -> str | None:
-        frames = list(user_frames(self._root))
-        self._frames.update(dict.fromkeys(frames))
-        if self._at is not None:
+        innermost: FrameType | None = None
+        for frame in user_frames(self._root):
+            innermost = innermost or frame
+            self._frames[frame] = None
+        if self._at is not None or innermost is None:
             return self._at
-        return Place(frames[0]) if frames else None
+        return self._place_in(innermost)
+
+    def _place_in(self, frame: FrameType) -> Place:
+        """The expression that a frame evaluates now: an op of many has the same one."""
+        key = (id(frame.f_code), frame.f_lasti)  # the place keeps the code alive
+        known = self._places.get(key)
+        if known is None:
+            known = self._places[key] = Place(frame)
+        return known
 
     @contextmanager
     def placed_at(self, at: str | None) -> Generator[None]:
