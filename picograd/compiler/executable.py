@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
@@ -24,7 +24,8 @@ from picograd.compiler.pipelines import pipeline
 from picograd.compiler.profile import Profile, profile_of
 from picograd.compiler.report import Report
 from picograd.compiler.validation.validation import asked_for
-from picograd.errors import OptionError, ShapeError
+from picograd.dialects.dtypes import DType
+from picograd.errors import IndexOutOfRange, OptionError, ShapeError
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.structure import structural_key
 from picograd.targets import Target, lookup, names
@@ -124,6 +125,32 @@ class Executable:
         outputs = self._outputs_for(inputs)
         self.program.run(inputs, outputs)
         return outputs
+
+    def entry(self, numbers: Sequence[DType | None]) -> Callable[[Sequence[Any]], list[Any]] | None:
+        """As `run`, for those who know that what they give has the right types, and call often.
+
+        Where `numbers` has a dtype, the input is given as Python's number. None where the program
+        has no such entry: then `run` takes all of them as buffers.
+        """
+        program = self.program
+        launch = program.launch
+        if any(numbers):
+            launch = program.launch_with_numbers([*numbers, *(None for _ in self.outputs)])
+        if launch is None:
+            return None
+        found, allocate, in_place = launch, self._allocate, self._in_place
+
+        def enter(inputs: Sequence[Any]) -> list[Any]:
+            outputs: list[Any] = allocate()
+            for result, place in in_place:
+                outputs.insert(result, inputs[place])
+            words = [getattr(given, "address", given) for given in inputs]
+            failure = found(*words, *[output.address for output in outputs])
+            if failure:
+                raise IndexOutOfRange.in_data(*cast("tuple[int, int]", failure))
+            return outputs
+
+        return enter
 
     def _check(self, inputs: Sequence[Buffer]) -> None:
         """Raise ShapeError for inputs of other types than the module's."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 from picograd.frontend.autodiff.tape import LeafNode
@@ -12,6 +11,8 @@ from picograd.frontend.core import TensorCore
 
 def map_leaves(value: object, function: Callable[[object, str], object], path: str = "") -> object:
     """A copy of nested containers with `function(leaf, path)` in place of each leaf."""
+    if isinstance(value, _LEAVES):
+        return function(value, path)
     if isinstance(value, Mapping):
         items = cast(Mapping[Any, object], value)
         return {k: map_leaves(v, function, f"{path}.{k}") for k, v in items.items()}
@@ -24,26 +25,55 @@ def map_leaves(value: object, function: Callable[[object, str], object], path: s
     return function(value, path)
 
 
+_LEAVES = (TensorCore, int, float, str, type(None))
+"""Leaves that are seen to be such at once: to ask an object whether it is a mapping takes longer
+than all else that a call does with it.
+"""
+
+
 def structure_key(value: object, leaf_key: Callable[[object], Hashable]) -> Hashable:
     """A hashable description of nested containers and their leaves."""
+    if isinstance(value, _LEAVES):
+        return leaf_key(value)
     if isinstance(value, Mapping):
         items = cast(Mapping[Any, object], value)
-        return ("dict", *((k, structure_key(v, leaf_key)) for k, v in items.items()))
+        return ("dict", *[(k, structure_key(v, leaf_key)) for k, v in items.items()])
     if isinstance(value, tuple | list):
         elements = cast(Sequence[object], value)
-        return (type(elements), *(structure_key(v, leaf_key) for v in elements))
+        return (type(elements), *[structure_key(v, leaf_key) for v in elements])
     return leaf_key(value)
 
 
-@dataclass
 class Call:
     """The arguments of one call: tensors and numbers, which may change, and a key of the rest."""
 
-    tensors: list[TensorCore] = field(default_factory=list[TensorCore])
-    numbers: list[float] = field(default_factory=list[float])
-    kept: list[object] = field(default_factory=list[object])
-    """Objects whose identity is part of the key."""
-    key: Hashable = None
+    __slots__ = ("cells", "kept", "key", "numbers", "tensors")
+
+    def __init__(self) -> None:
+        self.tensors: list[TensorCore] = []
+        self.numbers: list[float] = []
+        self.kept: list[object] = []
+        """Objects whose identity is part of the key."""
+        self.cells: dict[int, int] = {}
+        """The storages of tensors, by identity, in order."""
+        self.key: Hashable = None
+
+    def leaf_key(self, leaf: object) -> Hashable:
+        """What tells the leaf from others; it is counted among tensors, numbers or the rest."""
+        if isinstance(leaf, TensorCore):
+            node = leaf.history.node
+            if node is None or not is_parameter(leaf):
+                cell, cells = leaf.cell, self.cells
+                self.tensors.append(leaf)
+                alias = cells.setdefault(id(cell), len(cells))
+                return ("tensor", alias, cell.type, cell.device, leaf.views, node is not None)
+        elif is_number(leaf):
+            self.numbers.append(cast(float, leaf))
+            return ("number", type(leaf))
+        elif leaf is None or isinstance(leaf, bool | str):
+            return ("constant", leaf)
+        self.kept.append(leaf)
+        return ("object", id(leaf))
 
 
 def take_apart(arguments: Mapping[str, object]) -> Call:
@@ -53,23 +83,9 @@ def take_apart(arguments: Mapping[str, object]) -> Call:
     identity. Integers and floats are inputs; bools, strings and None are constants.
     """
     call = Call()
-    cells: dict[int, int] = {}
-
-    def leaf_key(leaf: object) -> Hashable:
-        if isinstance(leaf, TensorCore) and not is_parameter(leaf):
-            call.tensors.append(leaf)
-            alias = cells.setdefault(id(leaf.cell), len(cells))
-            tracked = leaf.requires_grad
-            return ("tensor", alias, leaf.cell.type, leaf.device, leaf.views, tracked)
-        if is_number(leaf):
-            call.numbers.append(cast(float, leaf))
-            return ("number", type(leaf))
-        if leaf is None or isinstance(leaf, bool | str):
-            return ("constant", leaf)
-        call.kept.append(leaf)
-        return ("object", id(leaf))
-
-    call.key = structure_key(arguments, leaf_key)
+    leaf_key = call.leaf_key
+    parts = [(name, structure_key(value, leaf_key)) for name, value in arguments.items()]
+    call.key = tuple(parts)
     return call
 
 

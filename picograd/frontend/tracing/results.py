@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from xdsl.ir import SSAValue
@@ -21,15 +21,17 @@ from picograd.frontend.tracing.sources import FromArgument, FromCell, Source
 from picograd.frontend.tracing.trace import Trace
 
 
-@dataclass
 class _Run:
     """One run of the compiled code: its arguments, and what it computed."""
 
-    call: Call
-    buffers: Sequence[Buffer]
-    mode: EagerMode
-    fresh: dict[int, Cell] = field(default_factory=dict[int, Cell])
-    """Storage made for outputs in this run, which several results may show."""
+    __slots__ = ("buffers", "call", "fresh", "mode")
+
+    def __init__(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> None:
+        self.call = call
+        self.buffers = buffers
+        self.mode = mode
+        self.fresh: dict[int, Cell] = {}
+        """Storage made for outputs in this run, which several results may show."""
 
 
 class Description(ABC):
@@ -54,7 +56,8 @@ class Produced(Description):
     def build(self, run: _Run) -> TensorCore:
         cell = run.fresh.get(self.output)
         if cell is None:
-            cell = run.fresh[self.output] = run.mode.new_cell(run.buffers[self.output])
+            buffer = run.buffers[self.output]
+            cell = run.fresh[self.output] = Cell(buffer, buffer.type, run.mode.device)
         result = TensorCore.result_class(cell, self.views)
         if self.gradient:
             _track(result, self.gradient)
@@ -101,10 +104,12 @@ class Effects:
         self._kept_grads: list[tuple[TensorCore, int]] = []
         self._grads: list[tuple[TensorCore, Description]] = []
         self.result: object = None
+        self._build: Callable[[_Run], object] = _nothing
 
     def collect(self, result: object) -> None:
         """Describe the result of the traced function, then its effects."""
         self.result = map_leaves(result, lambda leaf, path: self._describe(leaf))
+        self._build = _builder(self.result)
         trace = self._trace
         for cell in trace.mutated:
             value = trace.held(cell)
@@ -168,7 +173,8 @@ class Effects:
     def replay(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> object:
         """Write the changes back and return the function's result."""
         run = _Run(call, buffers, mode)
-        mode.write_each((cell, buffers[output]) for cell, output in self._cells)
+        if self._cells:
+            mode.write_each([(cell, buffers[output]) for cell, output in self._cells])
         for argument, output in self._arguments:
             mode.write(call.tensors[argument].cell, buffers[output])
         for tensor, output in self._kept_grads:
@@ -179,7 +185,22 @@ class Effects:
             grad = description.build(run)
             assert grad is None or isinstance(grad, TensorCore)
             tensor.grad_slot = grad
-        return map_leaves(self.result, lambda part, path: cast(Description, part).build(run))
+        return self._build(run)
+
+
+def _nothing(run: _Run) -> object:
+    return None
+
+
+def _builder(result: object) -> Callable[[_Run], object]:
+    """What makes the function's result in each run: the walk over its containers is done once."""
+    if isinstance(result, Description):
+        return result.build
+    parts = cast("tuple[object, ...]", result) if type(result) is tuple else ()
+    builders = [part.build for part in parts if isinstance(part, Description)]
+    if builders and len(builders) == len(parts):
+        return lambda run: tuple([build(run) for build in builders])
+    return lambda run: map_leaves(result, lambda part, path: cast(Description, part).build(run))
 
 
 def _track(tensor: TensorCore, gradient: str) -> None:

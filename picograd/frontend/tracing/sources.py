@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from picograd.dialects.dtypes import DType
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.modes.mode import RuntimeValue
@@ -61,6 +63,26 @@ class FromPython(Source):
     def fetch(self, call: Call, mode: EagerMode) -> Value:
         return mode.constant(self.value.array(call.numbers))
 
+    @property
+    def number(self) -> DType | None:
+        """The dtype, if it is a number and no array."""
+        return None if self.value.shape else self.value.dtype
+
+
+@dataclass(frozen=True)
+class NumberFromPython(Source):
+    """A number that Python supplies, for code that takes Python's numbers."""
+
+    value: RuntimeValue
+
+    def fetch(self, call: Call, mode: EagerMode) -> Any:
+        return self.value.make(call.numbers)
+
+
+def number_dtypes(sources: Sequence[Source]) -> list[DType | None]:
+    """The dtypes of those inputs that are numbers."""
+    return [source.number if isinstance(source, FromPython) else None for source in sources]
+
 
 class Inputs:
     """All inputs of compiled code, fetched together.
@@ -68,14 +90,18 @@ class Inputs:
     Most are cells that outlive every trace; those are read without asking the mode.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], pass_numbers: bool = False) -> None:
+        """`pass_numbers` gives Python's numbers as they are, and not as buffers."""
         self.cells = [source.cell for source in sources if isinstance(source, FromCell)]
-        self._others = [
-            (n, source) for n, source in enumerate(sources) if not isinstance(source, FromCell)
-        ]
+        self._others: list[tuple[int, Source]] = []
+        for place, source in enumerate(sources):
+            if isinstance(source, FromPython) and pass_numbers and source.number is not None:
+                self._others.append((place, NumberFromPython(source.value)))
+            elif not isinstance(source, FromCell):
+                self._others.append((place, source))
 
     def fetch(self, call: Call, mode: EagerMode) -> list[Value]:
-        """The buffers to hand to the compiled code, in order."""
+        """What to hand to the compiled code, in order."""
         values = [cell.value for cell in self.cells]
         for place, source in self._others:  # in rising order, so each ends where it belongs
             values.insert(place, source.fetch(call, mode))

@@ -19,7 +19,7 @@ from picograd.frontend.problems import located
 from picograd.frontend.tracing.arguments import Call
 from picograd.frontend.tracing.donation import own_inputs
 from picograd.frontend.tracing.results import Effects
-from picograd.frontend.tracing.sources import Inputs
+from picograd.frontend.tracing.sources import Inputs, number_dtypes
 from picograd.frontend.tracing.trace import Trace, grad_type
 from picograd.frontend.tracing.watch import Guards, Watcher
 
@@ -62,7 +62,10 @@ class Version:
         self.making = making
         self.executable = executable
         self._effects = effects
-        self._inputs = Inputs(trace.sources)
+        self._enter = executable.entry(number_dtypes(trace.sources))
+        self._inputs = Inputs(trace.sources, pass_numbers=self._enter is not None)
+        self._mode = eager(executable.device.name)
+        self._donated = tuple(executable.donated.values())
         self._guards = Guards(watcher.guards)
         self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
         self._captured = frozenset(self._inputs.cells)
@@ -95,11 +98,16 @@ class Version:
         """Run the compiled code, replay the effects, and return the function's result."""
         if self._changed:
             self._check_aliases(call)
-        mode = eager(self.executable.device.name)
+        mode = self._mode
         inputs = self._inputs.fetch(call, mode)
-        own_inputs(inputs, self.executable.donated.values(), mode)
+        if self._donated:
+            own_inputs(inputs, self._donated, mode)
+        enter = self._enter
         try:
-            buffers = self.executable.run(cast(list[Buffer], inputs))
+            if enter is not None:  # the guards have seen to the types
+                buffers = enter(inputs)
+            else:
+                buffers = self.executable.run(cast(list[Buffer], inputs))
             if self._waits:
                 self.executable.device.synchronize()
         except PicogradError as error:
