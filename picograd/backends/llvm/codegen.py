@@ -117,14 +117,22 @@ class Library:
 
 @cache
 def _initialize() -> None:
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
 
 
 @cache
+def _initialize_others() -> None:
+    """What generates code for other architectures: 10 MiB that few processes need."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@cache
 def _target_machine(processor: Processor) -> llvm.TargetMachine:
-    _initialize()
+    if processor.architecture != host().architecture:
+        _initialize_others()
     try:
         target = llvm.Target.from_triple(processor.triple)
     except RuntimeError as error:

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from picograd.errors import DeviceError
+
 ALIGNMENT = 64
 """Bytes to which every block is aligned: a cache line, and the widest vector."""
 
 _LARGE = 1 << 21
 """Blocks from this size on, that of a huge page, are mapped by themselves, at a multiple of it."""
 
-_CACHE_LIMIT = 1 << 28
-"""Bytes of each size that a pool keeps for reuse; blocks beyond go back to the system."""
+KEPT = 1 << 30
+"""Bytes that a pool keeps for reuse; blocks beyond go back to the system."""
 
 
 class Block:
@@ -31,11 +33,11 @@ class Block:
 
     def __init__(self, nbytes: int) -> None:
         if nbytes >= _LARGE:
-            memory, alignment = np.frombuffer(_mapping(nbytes + _LARGE), np.uint8), _LARGE
+            memory = _pages(nbytes)
         else:
-            memory, alignment = np.empty(nbytes + ALIGNMENT, np.uint8), ALIGNMENT
-        start = -memory.ctypes.data % alignment
-        memory = memory[start : start + nbytes]
+            memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+            start = -memory.ctypes.data % ALIGNMENT
+            memory = memory[start : start + nbytes]
         self.bytes: NDArray[np.uint8] = memory
         self.address: int = memory.ctypes.data
         self.nbytes = nbytes
@@ -45,18 +47,22 @@ class Block:
         return np.ndarray(shape, dtype, self.bytes)
 
 
-def _mapping(nbytes: int) -> mmap.mmap:
-    """Pages of the process's own; huge ones, if the system has them.
+def _pages(nbytes: int) -> NDArray[np.uint8]:
+    """Pages of the process's own; huge ones, if the system has them, but for what fills none.
 
     Python maps memory that a forked child shares by default: the child's writes would be seen
-    here, and such pages are never huge.
+    here, and such pages are never huge. Where the last page may be huge as well, all of it counts
+    as used when its first byte is.
     """
     if not hasattr(mmap, "MAP_PRIVATE"):
-        return mmap.mmap(-1, nbytes)
-    mapping = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        mapping = mmap.mmap(-1, nbytes + _LARGE)
+    else:
+        mapping = mmap.mmap(-1, nbytes + _LARGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory = np.frombuffer(mapping, np.uint8)
+    start = -memory.ctypes.data % _LARGE
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        mapping.madvise(mmap.MADV_HUGEPAGE)
-    return mapping
+        mapping.madvise(mmap.MADV_HUGEPAGE, start, nbytes // _LARGE * _LARGE)
+    return memory[start : start + nbytes]
 
 
 def rounded(nbytes: int) -> int:
@@ -69,25 +75,29 @@ def rounded(nbytes: int) -> int:
 class Shelf:
     """Free blocks of one size."""
 
-    __slots__ = ("free", "give", "size")
+    __slots__ = ("_pool", "free", "give", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, pool: BlockPool) -> None:
         self.size = size
+        self._pool = pool
         # A full deque drops its oldest block, which goes back to the system.
-        self.free: deque[Block] = deque(maxlen=_CACHE_LIMIT // size)
+        self.free: deque[Block] = deque(maxlen=KEPT // size)
         self.give = self.free.append
         """Return a block that nobody uses any more."""
 
     def take(self) -> Block:
-        """A block whose contents are undefined."""
+        """A block whose contents are undefined. Raises DeviceError where there is no memory."""
         try:
             return self.free.pop()
         except IndexError:
-            return Block(self.size)
+            return self._pool.make(self.size)
 
 
 class BlockPool:
-    """Blocks by size. Each step is one operation of the interpreter: threads may share a pool."""
+    """Blocks by size. Each step is one operation of the interpreter: threads may share a pool.
+
+    What is kept is counted when a large block is made, and then cut down to `KEPT` bytes.
+    """
 
     def __init__(self) -> None:
         self._shelves: dict[int, Shelf] = {}
@@ -95,4 +105,39 @@ class BlockPool:
     def shelf(self, nbytes: int) -> Shelf:
         """Where blocks of at least `nbytes` bytes lie."""
         size = rounded(nbytes)
-        return self._shelves.get(size) or self._shelves.setdefault(size, Shelf(size))
+        return self._shelves.get(size) or self._shelves.setdefault(size, Shelf(size, self))
+
+    @property
+    def kept(self) -> int:
+        """Bytes of the blocks that wait for use."""
+        return sum(shelf.size * len(shelf.free) for shelf in list(self._shelves.values()))
+
+    def make(self, size: int) -> Block:
+        """A new block. Raises DeviceError where there is no memory for it."""
+        if size >= _LARGE:
+            self.trim(KEPT - size)
+        try:
+            return Block(size)
+        except (MemoryError, OSError):
+            self.trim(0)
+        try:
+            return Block(size)
+        except (MemoryError, OSError) as error:
+            raise DeviceError(
+                "there is no memory for a buffer on the cpu",
+                code="PG306",
+                expected=f"room for {size} bytes",
+                found=error,
+                hint="drop tensors that are no longer needed, or use smaller batches",
+            ) from error
+
+    def trim(self, most: int) -> None:
+        """Give blocks back to the system, large ones first, until at most `most` bytes are kept."""
+        kept = self.kept
+        for shelf in sorted(self._shelves.values(), key=lambda shelf: -shelf.size):
+            while kept > most and shelf.free:
+                try:
+                    shelf.free.popleft()
+                except IndexError:  # another thread has taken the last one
+                    break
+                kept -= shelf.size
