@@ -57,13 +57,7 @@ def add_cpu(benchmarks: Benchmarks) -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=size_number, help=f"turns of each contender ({Effort.rounds})"
     )
-    parser.add_argument(
-        "--clock",
-        choices=CLOCKS,
-        default=CLOCKS[0],
-        help="the wall's, or the time that a contender kept processors busy: it tells more where "
-        "others use the machine (%(default)s)",
-    )
+    clock_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the operands (%(default)s)")
     parser.add_argument(
         "--off-grid", action="store_true", help="each size one off and at three quarters, instead"
@@ -80,6 +74,17 @@ def add_cpu(benchmarks: Benchmarks) -> argparse.ArgumentParser:
         "bench cpu --rows softmax 'matmul 1024' --off-grid",
     )
     return parser
+
+
+def clock_option(parser: argparse.ArgumentParser) -> None:
+    """Let the time of processors be taken instead of the wall's."""
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default=CLOCKS[0],
+        help="the wall's, or the time that a contender kept processors busy: it tells more where "
+        "others use the machine (%(default)s)",
+    )
 
 
 def peer_names(text: str) -> tuple[str, ...]:

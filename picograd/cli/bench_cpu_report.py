@@ -117,7 +117,7 @@ def as_data(one: Result) -> dict[str, object]:
         "bytes": one.row.nbytes(),
         "contenders": {
             name: {
-                **_times_data(times),
+                **times_data(times),
                 "first call": one.first_calls[name],
                 "share of budget": one.shares[name],
                 "times ours": ratios.get(name),
@@ -126,7 +126,7 @@ def as_data(one: Result) -> dict[str, object]:
         },
         "sat out": dict(one.lost),
         "limits": {
-            limit.name: {**_times_data(limit.times), "a second": limit.work / limit.times.median}
+            limit.name: {**times_data(limit.times), "a second": limit.work / limit.times.median}
             for limit in one.limits
         },
         "rate": one.rate,
@@ -136,7 +136,8 @@ def as_data(one: Result) -> dict[str, object]:
     }
 
 
-def _times_data(times: Times) -> dict[str, object]:
+def times_data(times: Times) -> dict[str, object]:
+    """A contender's turns as JSON has them."""
     low, high = quartiles(times.taken)
     return {
         "seconds": times.median,

@@ -30,7 +30,7 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- tensor: end -->
 
     <!-- tiled: begin -->        on docs/guide/follow-a-value.md: the value at a stage of its way
-    <!-- tiled: end -->
+    <!-- tiled: end -->          and on the guide's pages about schedules: the IR after a step
 
 `make docs-update` rewrites the pages; a test fails when one of them is out of date.
 """
@@ -55,7 +55,7 @@ from picograd.compiler.spelling import describe_options
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
 from picograd.passes import PASSES, Pass
-from picograd.study.documentation import error_docs
+from picograd.study.documentation import error_docs, schedule_pages
 from picograd.study.documentation.follow_value import excerpts_of, folded
 from picograd.study.documentation.function_docs import function_tables
 from picograd.study.documentation.road import levels_of
@@ -111,6 +111,9 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
     page = docs / "levels" / "loop.md"
     text = fill(page, _read(page), "grammar", fence_code(inspect.getdoc(loop) or ""))
     yield page, _filled_with(excerpts, page, ["loops", "vectorized"], text)
+    for name, steps in schedule_pages.all_pictures():
+        page = docs / "guide" / name
+        yield page, _filled_with(steps, page, list(steps))
 
 
 def _read(page: Path) -> str:
