@@ -115,9 +115,33 @@ def test_the_register_tile_of_a_matmul(m: int, n: int, k: int) -> None:
     assert scalar_hot_loops(kernel) == []
 
 
-@pytest.mark.parametrize(("size", "copies"), [(256, 0), (512, 1), (1000, 1), (2048, 2)])
-def test_packing_follows_the_caches(size: int, copies: int) -> None:
-    module = after(linear_relu(size, size, size), pipeline(AVX512)[:3])
+@pytest.mark.parametrize(
+    ("m", "n", "k", "copies"),
+    [
+        (256, 256, 256, 0),
+        (512, 512, 512, 1),
+        (1000, 1000, 1000, 1),
+        (2048, 2048, 2048, 1),
+        (128, 2048, 2048, 0),  # too few rows to make up for a copy
+        (512, 512, 128, 1),  # a panel fits the first cache, but not where its rows lie
+        (512, 500, 128, 0),
+    ],
+)
+def test_packing_follows_the_caches(m: int, n: int, k: int, copies: int) -> None:
+    module = after(linear_relu(m, n, k), pipeline(AVX512)[:3])
+    assert sum(isinstance(op, AllocOp) for op in module.walk()) == copies
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k", "copies"),
+    [(256, 256, 256, 0), (1024, 1024, 1024, 2), (1024, 64, 1024, 0), (1024, 1024, 128, 1)],
+)
+def test_a_left_operand_is_packed_whose_rows_are_not_walked_along(
+    m: int, n: int, k: int, copies: int
+) -> None:
+    text = linear_relu(m, n, k).replace("%x[%i, %k]", "%x[%k, %i]")
+    text = text.replace(f"memref<{m}x{k}xf32>", f"memref<{k}x{m}xf32>")
+    module = after(text, pipeline(AVX512)[:3])
     assert sum(isinstance(op, AllocOp) for op in module.walk()) == copies
 
 

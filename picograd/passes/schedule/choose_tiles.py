@@ -1,10 +1,10 @@
 """Tile sizes for a kernel, chosen from the facts of a machine.
 
 Blocks for caches follow Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"
-(2008), and Low et al., "Analytical Modeling Is Enough for High-Performance BLIS" (2016): the panel
-of the left operand that one register tile reads stays in the first cache, the block of the left
-operand in the second, the block of the right operand in the third. A register tile is as large as
-the registers allow, and of the shape that wastes least on the extents at hand.
+(2008), and Low et al., "Analytical Modeling Is Enough for High-Performance BLIS" (2016), for caches
+of today: the panel of the right operand that register tiles share stays in the second cache, which
+the left operand streams through; the block of the right operand stays in the third. A register
+tile is as large as the registers allow, and of the shape that wastes least on the extents at hand.
 """
 
 from __future__ import annotations
@@ -36,12 +36,10 @@ from picograd.passes.loops.nest_shape import (
 )
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
+from picograd.passes.schedule.operand_copies import extent_of, left_pays, right_pays
 from picograd.targets import Target
 
 Sizes = Mapping[Operation, Mapping[str, int]]
-
-UNKNOWN_EXTENT = 1 << 20
-"""Stands for an extent that is not known, so that it counts as large."""
 
 VECTORS_IN_FLIGHT = 4
 """Machine vectors that an elementwise loop works on at once: hides the latency of arithmetic."""
@@ -74,12 +72,6 @@ def leaf_nests(kernel: KernelOp) -> list[Nest]:
     return [nest for nest in nests if nest is not None]
 
 
-def extent_of(dim: Dim, facts: LoopFacts) -> int:
-    """The greatest extent of a dimension."""
-    extent = facts.extent(dim)
-    return UNKNOWN_EXTENT if extent is None else extent
-
-
 # Blocks for caches and workgroups
 
 
@@ -106,15 +98,30 @@ def _is_blocked(contraction: Contraction) -> bool:
 
 
 def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:
+    """Blocks for one core's caches.
+
+    A panel of the right operand, as wide as a register tile, is read for every tile of rows, and
+    stays in the second cache. The rows of the left operand go by once for each panel, a few
+    elements a step, which a processor fetches ahead: a block may be as large as the second cache,
+    and the taller it is, the more rarely the right operand is read anew. The deeper the blocks are,
+    the more rarely sums wait in memory. Less room is left where the block of the left operand is a
+    copy, just written, or where the panel is none: its pieces of rows share places of the cache.
+    """
     item = contraction.nest.bits // 8
-    rows, columns = register_tile(contraction, target, facts)
+    tile = register_tile(contraction, target, facts)
+    rows, columns = tile
     depth_dim = max(contraction.reduction.dims, key=lambda dim: extent_of(dim, facts))
+    panels = right_pays(contraction.right, contraction, target, facts, tile)
+    streams = not any(
+        left_pays(load, contraction, target, facts, tile) for load in contraction.left
+    )
     depth = even_blocks(
         extent_of(depth_dim, facts),
-        target.l1_bytes // 4 // (rows * item),
+        target.l2_bytes // (8 if panels and streams else 16) // (columns * item),
         max(SHORTEST_STEP, target.lanes(contraction.nest.bits)),
     )
-    height = target.l2_bytes // 2 // (min(depth, extent_of(depth_dim, facts)) * item)
+    room = target.l2_bytes if streams else target.l2_bytes // 2
+    height = room // (min(depth, extent_of(depth_dim, facts)) * item)
     # The third cache is shared, and what a virtual machine tells about it is often too much.
     shared = min(target.l3_bytes // 16, 2 * target.l2_bytes) or 2 * target.l2_bytes
     width = shared // (depth * item)
@@ -288,10 +295,12 @@ def _elementwise_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str
     if other is None:
         size = block or min(extent_of(lane, facts), vectors_in_flight(nest.loop, target) * lanes)
         return {lane.name: max(1, size)}
+    # Panel by panel a copy into blocks reads and writes along memory; its rows are then streams
+    # that the processor fetches ahead.
     return {
         dim.name: layout_block(nest.accesses, dim.variable)
         or max(1, min(extent_of(dim, facts), lanes))
-        for dim in (other, lane)
+        for dim in ((other, lane) if block is None else (lane, other))
     }
 
 
@@ -334,7 +343,7 @@ def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceO
             if not along or set(strides) - {0, 1} or extent < SMALL_EXTENT:
                 continue
             lanes = target.lanes(element_bits(op.outputs[0].type))
-            light = len(op.body.block.ops) <= LIGHT_BODY
+            light = op.kind is not None and len(op.body.block.ops) <= LIGHT_BODY
             vectors = 2 * VECTORS_IN_FLIGHT if light else vectors_in_flight(op, target)
             sizes[op] = (dim.name, min(extent, vectors * lanes))
     return sizes

@@ -1,0 +1,99 @@
+"""Whether a copy of an operand of a contraction pays on a CPU.
+
+A copy costs one pass over the operand, some of which goes on in the caches' place, and gives
+contiguous, aligned panels. It pays when each element is used often, the operand lies far away, and
+the way in which a register tile walks through it is bad for caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+from picograd.dialects.loop import Dim, LoadOp
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.loops.nest_shape import Contraction, local_stride
+from picograd.targets import Target
+
+MANY_USES = 32
+"""Above so many uses of a panel, copying it costs a few percent of the work at most."""
+
+FEW_USES = 4
+"""Below so many uses even an awkward operand is better read where it lies."""
+
+LINE_BYTES = 64
+"""What a cache holds and fetches at a time."""
+
+SPREAD_BYTES = 512
+"""Lines that lie a multiple of so many bytes apart share an eighth of a first cache's places."""
+
+UNKNOWN_EXTENT = 1 << 20
+"""Stands for an extent that is not known, so that it counts as large."""
+
+
+def extent_of(dim: Dim, facts: LoopFacts) -> int:
+    """The greatest extent of a dimension."""
+    extent = facts.extent(dim)
+    return UNKNOWN_EXTENT if extent is None else extent
+
+
+def right_pays(
+    loads: Iterable[LoadOp],
+    contraction: Contraction,
+    target: Target,
+    facts: LoopFacts,
+    tile: tuple[int, int],
+) -> bool:
+    """Whether to copy what the register tiles of a column share, panel by panel.
+
+    A step of the reduction reads a piece of a row, the next step a piece of another one. What has
+    no elements side by side, or needs padding, is copied nearly always; else what is used often,
+    and large or else so spread that a panel does not stay in the first cache, for which it is
+    small enough.
+    """
+    rows, columns = tile
+    uses = total_extent(contraction.row, facts)
+    loads = list(loads)
+    if any(
+        load.pad is not None or local_stride(load, contraction.lane.variable) not in (0, 1)
+        for load in loads
+    ):
+        return uses >= FEW_USES
+    item = contraction.nest.bits // 8
+    depth = _depth(contraction, facts)
+    apart = [local_stride(load, d.variable) for load in loads for d in contraction.reduction.dims]
+    spread = any(distance and distance * item % SPREAD_BYTES == 0 for distance in apart)
+    return uses > MANY_USES * rows and (
+        total_extent(contraction.lane, facts) * depth * item > target.l2_bytes // 4
+        or (spread and columns * depth * item <= target.l1_bytes)
+    )
+
+
+def left_pays(
+    load: LoadOp,
+    contraction: Contraction,
+    target: Target,
+    facts: LoopFacts,
+    tile: tuple[int, int],
+) -> bool:
+    """Whether to copy what the register tiles of a row share.
+
+    Rows along which the reduction walks are streams, which need no copy. Otherwise each step leads
+    to another line, of which the first cache should hold a panel's until the next panel has come.
+    """
+    if any(local_stride(load, dim.variable) == 1 for dim in contraction.reduction.dims):
+        return False
+    uses = total_extent(contraction.lane, facts)
+    lines = _depth(contraction, facts) * LINE_BYTES
+    return uses >= FEW_USES * tile[1] and lines > target.l1_bytes // 2
+
+
+def total_extent(dim: Dim, facts: LoopFacts) -> int:
+    """The extent of a dimension, the blocks around it taken together; large if not known."""
+    last = facts.greatest(dim.variable)
+    return extent_of(dim, facts) if last is None else last + 1
+
+
+def _depth(contraction: Contraction, facts: LoopFacts) -> int:
+    """The terms of each sum."""
+    return prod(total_extent(dim, facts) for dim in contraction.reduction.dims)
