@@ -10,6 +10,7 @@ from typing import cast
 from xdsl.ir import SSAValue
 
 from picograd.backends.runtime import Buffer
+from picograd.dialects.dtypes import nbytes_of
 from picograd.frontend.autodiff.tape import BarrierNode, LeafNode, Var
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.eager import EagerMode
@@ -135,6 +136,14 @@ class Effects:
         found |= {FromArgument(argument): output for argument, output in self._arguments}
         return found
 
+    def replaced_gradients(self, least: int) -> list[TensorCore]:
+        """The tensors whose `.grad` the function sets anew, if it takes `least` bytes or more."""
+        return [
+            tensor
+            for tensor, description in self._grads
+            if isinstance(description, Produced) and nbytes_of(tensor.cell.type) >= least
+        ]
+
     def replaces(self, donated: Container[int]) -> bool:
         """Whether outputs that are not `donated` take the place of what lasts beyond a call.
 
@@ -196,7 +205,8 @@ def _builder(result: object) -> Callable[[_Run], object]:
     """What makes the function's result in each run: the walk over its containers is done once."""
     if isinstance(result, Description):
         return result.build
-    parts = cast("tuple[object, ...]", result) if type(result) is tuple else ()
+    kind: type = type(result)
+    parts = cast("tuple[object, ...]", result) if kind is tuple else ()
     builders = [part.build for part in parts if isinstance(part, Description)]
     if builders and len(builders) == len(parts):
         return lambda run: tuple([build(run) for build in builders])

@@ -23,6 +23,9 @@ from picograd.frontend.tracing.sources import Inputs, number_dtypes
 from picograd.frontend.tracing.trace import Trace, grad_type
 from picograd.frontend.tracing.watch import Guards, Watcher
 
+_LARGE_GRADIENT = 1 << 20
+"""Bytes of a gradient that are not worth having twice."""
+
 
 class Key(NamedTuple):
     """What distinguishes calls before any guard is asked."""
@@ -66,6 +69,7 @@ class Version:
         self._inputs = Inputs(trace.sources, pass_numbers=self._enter is not None)
         self._mode = eager(executable.device.name)
         self._donated = tuple(executable.donated.values())
+        self._stale = effects.replaced_gradients(_LARGE_GRADIENT)
         self._guards = Guards(watcher.guards)
         self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
         self._captured = frozenset(self._inputs.cells)
@@ -102,6 +106,9 @@ class Version:
         inputs = self._inputs.fetch(call, mode)
         if self._donated:
             own_inputs(inputs, self._donated, mode)
+        # Nobody reads a gradient that is to be set anew, but its memory may hold the new one.
+        for tensor in self._stale:
+            tensor.grad_slot = None
         enter = self._enter
         try:
             if enter is not None:  # the guards have seen to the types

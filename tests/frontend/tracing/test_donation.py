@@ -1,11 +1,13 @@
 """Compiled code writes over what only its cell holds, and over nothing else."""
 
 import threading
+from typing import cast
 
 import numpy as np
 import pytest
 
 import picograd as torch
+from picograd.backends.llvm.device import CpuBuffer
 
 RNG = np.random.default_rng(5)
 
@@ -343,3 +345,33 @@ def test_a_trace_that_fails_changes_nothing(place: str) -> None:
     with pytest.raises(ValueError, match="half way"):
         update()
     np.testing.assert_array_equal(w.numpy(), 1)
+
+
+def test_a_gradient_that_is_set_anew_takes_the_memory_of_the_last() -> None:
+    x = torch.nn.Parameter(torch.rand(512, 1024, device="cpu"))
+
+    @torch.compile
+    def step() -> torch.Tensor:
+        x.grad = None
+        loss = (x * x).sum()
+        loss.backward()
+        return loss
+
+    step()
+    first = x.grad
+    assert first is not None
+    place = cast(CpuBuffer, first.cell.value).address
+    kept = first.numpy().copy()
+    step()  # the first gradient is held here, and stays as it was
+    second = x.grad
+    assert second is not None
+    np.testing.assert_array_equal(first.numpy(), kept)
+    assert cast(CpuBuffer, second.cell.value).address != place
+    place = cast(CpuBuffer, second.cell.value).address
+    with torch.no_grad():
+        x.mul_(3)
+    del second
+    step()
+    assert x.grad is not None
+    assert cast(CpuBuffer, x.grad.cell.value).address == place
+    np.testing.assert_allclose(x.grad.numpy(), 2 * x.detach().numpy(), rtol=1e-6)
