@@ -29,6 +29,7 @@ from picograd.passes.rematerialize import Rematerialize
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
+from picograd.passes.stream_stores import StreamStores
 from picograd.passes.tile_loops import TileLoops
 from picograd.passes.tree_reduce import TreeReduce
 from picograd.passes.unroll_tiles import UnrollTiles
@@ -63,6 +64,7 @@ def _cpu() -> tuple[Pass, ...]:
         LowerReduce(target="cpu"),
         ExpandMath(target="cpu"),
         PrefetchRows(target="cpu"),
+        StreamStores(target="cpu"),
         # … shared by threads, and in machine vectors.
         ParallelizeLoops(target="cpu"),
         UnrollTiles(target="cpu"),

@@ -48,6 +48,9 @@ FETCH_L1 = "fetch_l1"
 FETCH_L2 = "fetch_l2"
 """The same into the second cache."""
 
+STREAM = "stream"
+"""A note on a store: past the caches, as nobody reads it before it would have left them anyway."""
+
 
 @irdl_op_definition
 class LoadOp(IRDLOperation):

@@ -33,6 +33,7 @@ from picograd.passes.rematerialize import Rematerialize
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
+from picograd.passes.stream_stores import StreamStores
 from picograd.passes.tile_loops import TileLoops
 from picograd.passes.tree_reduce import TreeReduce
 from picograd.passes.unroll_tiles import UnrollTiles
@@ -69,6 +70,7 @@ PASSES: dict[str, type[Pass]] = {
         LowerReduce,
         ExpandMath,
         PrefetchRows,
+        StreamStores,
         ParallelizeLoops,
         UnrollTiles,
     )

@@ -82,7 +82,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
-from picograd.dialects.affine import FloorDiv, Lane, Linear, Mod
+from picograd.dialects.affine import Lane
 from picograd.dialects.loop import (
     FETCH_L1,
     FETCH_L2,
@@ -99,7 +99,7 @@ from picograd.dialects.loop import (
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.loops.nest_shape import Access, element_bits
+from picograd.passes.loops.nest_shape import Access, element_bits, place_in
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.targets import Target, lookup
@@ -191,7 +191,7 @@ def _visits(loop: ParallelOp | ForOp) -> Iterator[_Visit]:
             if not isinstance(access, LoadOp | StoreOp) or not _is_of_kernel(access.memref):
                 continue
             type = access.result.type if isinstance(access, LoadOp) else access.value.type
-            place = _place(access)
+            place = place_in(access)
             if tile_rank(type) != 1 or place is None or place.coefficient(Lane(0)) != 1:
                 continue
             (lanes,) = tile_shape(type)
@@ -214,15 +214,3 @@ def _is_of_kernel(memref: SSAValue) -> bool:
 def _item_bytes(access: Access) -> int:
     value = access.result if isinstance(access, LoadOp) else access.value
     return element_bits(value.type) // 8
-
-
-def _place(access: Access) -> Linear | None:
-    """The place of an access in its buffer, counted in elements; None if it is not affine."""
-    place, stride = Linear.of(0), 1
-    pairs = zip(memref_shape(access.memref.type), access.indices, strict=True)
-    for extent, index in reversed(list(pairs)):
-        if any(isinstance(atom, FloorDiv | Mod) for atom in index.terms):
-            return None
-        place = place + index * stride
-        stride *= extent
-    return place

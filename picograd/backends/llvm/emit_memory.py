@@ -28,6 +28,7 @@ from picograd.dialects.affine import Lane, Linear
 from picograd.dialects.loop import (
     FETCH_L1,
     FETCH_L2,
+    STREAM,
     AllocOp,
     CheckedIndexOp,
     LoadOp,
@@ -274,15 +275,34 @@ def _store(f: Function, op: Operation) -> None:
     if not access.lanes:
         _store_element(f, access, elements, checks, text)
     elif access.stride(elements) == 1:
-        _fetch(f, access, elements - Linear.of(_LANE))
-        start = address(f, access.memref, elements - Linear.of(_LANE))
+        first = elements - Linear.of(_LANE)
+        _fetch(f, access, first)
+        start = address(f, access.memref, first)
         mask = _mask(f, access, checks)
-        _store_vector(f, access, _checked(f, access, start, mask), mask, text)
+        if mask is None and f.sites is None and _streams(f, access, first):
+            _stream(f, access, start, text)
+        else:
+            _store_vector(f, access, _checked(f, access, start, mask), mask, text)
     else:
         for lane in range(access.lanes):
             one = access.at_lane(lane)
             element = f.assign("v", f"extractelement {access.memory_type} {text}, i64 {lane}")
             _store_element(f, one, offset(one.memref, one.indices), _unproved(f, one), element)
+
+
+def _streams(f: Function, access: _Access, first: Linear) -> bool:
+    """Whether a note asks for a vector to go past the caches, and it is aligned: it must be."""
+    nbytes = types.width(access.lanes) * access.alignment
+    aligned = nbytes <= _LINE and f.ranges.divisor(first) * access.alignment % nbytes == 0
+    return STREAM in access.op.attributes and aligned
+
+
+def _stream(f: Function, access: _Access, start: str, text: str) -> None:
+    """Store a vector past the caches; a fence at the function's end lets other threads see it."""
+    nbytes = types.width(access.lanes) * access.alignment
+    f.declarations.add("!0 = !{i32 1}")
+    f.emit(f"store {access.memory_type} {text}, ptr {start}, align {nbytes}, !nontemporal !0")
+    f.streams = True
 
 
 def _store_vector(f: Function, access: _Access, start: str, mask: str | None, text: str) -> None:

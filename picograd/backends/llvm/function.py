@@ -63,6 +63,8 @@ class Function:
         self.scratch = Scratch()
         self.context = "%context"
         self.worker: str | None = None
+        self.streams = False
+        """Whether there are stores that other threads see only after a fence."""
         self._context_fields: dict[int, str] = {}
         self._count = 0
 
@@ -157,6 +159,8 @@ class Function:
 
     def finish(self, header: str) -> list[str]:
         """All lines of the function."""
+        if self.streams:
+            self.emit("fence seq_cst")
         self.emit("ret void")
         return [header, "entry:", *self.levels[0].head, *self.lines, "}", ""]
 

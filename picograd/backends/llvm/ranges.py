@@ -1,8 +1,10 @@
-"""Intervals of index values: enough to leave out guards and bounds checks that cannot fail."""
+"""Intervals of index values, and what divides them: enough to leave out guards and bounds checks
+that cannot fail, and to know what is aligned."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 
 from xdsl.ir import SSAValue
 
@@ -16,12 +18,14 @@ class Ranges:
 
     def __init__(self) -> None:
         self._of: dict[SSAValue, Interval] = {}
+        self._divisors: dict[SSAValue, int] = {}
 
     def enter(self, dim: Dim) -> None:
         """Note the interval of a loop's induction variable."""
         low, _ = self.interval(dim.lower)
         highs = [high for _, high in map(self.interval, dim.uppers) if high is not None]
         self._of[dim.variable] = low, min(highs) - 1 if highs else None
+        self._divisors[dim.variable] = gcd(self.divisor(dim.lower), dim.step)
 
     def limit(self, value: SSAValue, low: int, high: int) -> None:
         """Note the interval of an index value."""
@@ -31,6 +35,7 @@ class Ranges:
         """The same knowledge for a function that is made from a part of this one."""
         other = Ranges()
         other._of = dict(self._of)
+        other._divisors = dict(self._divisors)
         return other
 
     def interval(self, expression: Linear, lanes: Sequence[int] = ()) -> Interval:
@@ -46,6 +51,14 @@ class Ranges:
             return remainder_of(self.interval(atom.expression, lanes), atom.by)
         assert isinstance(atom, SSAValue)
         return self._of.get(atom, (None, None))
+
+    def divisor(self, expression: Linear) -> int:
+        """A number that divides every value of an expression without lanes; 0 if that is 0."""
+        result = expression.constant
+        for atom, coefficient in expression.terms.items():
+            known = self._divisors.get(atom, 1) if isinstance(atom, SSAValue) else 1
+            result = gcd(result, coefficient * known)
+        return abs(result)
 
     def surely_runs(self, dim: Dim) -> bool:
         """Whether a loop runs at least once."""

@@ -24,6 +24,7 @@ from picograd.targets import lookup
 _KIND_OF_MACHINE: Mapping[str, str] = {
     "parallelize_loops": "cpu",
     "prefetch_rows": "cpu",
+    "stream_stores": "cpu",
     "map_to_grid": "gpu",
     "tree_reduce": "gpu",
     "insert_barriers": "gpu",

@@ -43,6 +43,18 @@ def local_stride(access: Access, variable: SSAValue) -> int:
     return total
 
 
+def place_in(access: Access) -> Linear | None:
+    """The place of an access in its buffer, counted in elements; None where it is not affine."""
+    place, stride = Linear.of(0), 1
+    shape = memref_shape(access.memref.type)
+    for extent, index in zip(reversed(shape), reversed(access.indices), strict=True):
+        if any(isinstance(atom, FloorDiv | Mod) for atom in index.terms):
+            return None
+        place = place + index * stride
+        stride *= extent
+    return place
+
+
 def _local_coefficient(expression: Linear, variable: SSAValue) -> int:
     total = 0
     for atom, coefficient in expression.terms.items():

@@ -129,12 +129,19 @@ func.func @main(%a: tensor<24x100xf32>) -> tensor<24x100xf32> {
 }"""
 
 
-def rows(name: str) -> Iterator[tuple[Sample, ModuleOp, Pass]]:
-    """A softmax whose rows fit into the caches of a machine, and the whole of which does not."""
-    machine = "cpu:vector_bits=128,fma=true,l1_bytes=1024,l2_bytes=4096"
+DOUBLE = """
+func.func @main(%a: tensor<2048xf32>) -> tensor<2048xf32> {
+  %y = pico.binary add %a, %a : tensor<2048xf32>
+  func.return %y : tensor<2048xf32>
+}"""
+
+
+def large(name: str, text: str) -> Iterator[tuple[Sample, ModuleOp, Pass]]:
+    """A module larger than the caches of a machine, into which some rows of a softmax fit."""
+    machine = "cpu:vector_bits=128,fma=true,l1_bytes=1024,l2_bytes=4096,l3_bytes=4096"
     steps = narrowed(pipeline("cpu"), machine)
     end = next(n for n, step in enumerate(steps) if step.name == name)
-    sample = Sample(parse_module(SOFTMAX), 13)
+    sample = Sample(parse_module(text), 13)
     module = sample.module.clone()
     for step in steps[:end]:
         step.apply(new_context(), module)
@@ -142,8 +149,9 @@ def rows(name: str) -> Iterator[tuple[Sample, ModuleOp, Pass]]:
 
 
 MORE = {
-    "expand_math": lambda: chain(halves(), rows("expand_math")),
-    "prefetch_rows": lambda: rows("prefetch_rows"),
+    "expand_math": lambda: chain(halves(), large("expand_math", SOFTMAX)),
+    "prefetch_rows": lambda: large("prefetch_rows", SOFTMAX),
+    "stream_stores": lambda: large("stream_stores", DOUBLE),
 }
 
 

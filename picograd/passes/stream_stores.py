@@ -1,0 +1,150 @@
+"""Send results that are larger than the caches past them, straight to memory.
+
+Before:
+
+```mlir
+builtin.module {
+  loop.kernel @twice(%x: memref<4096xf32>, %y: memref<4096xf32>) {
+    loop.parallel %i = 0 to 4096 step 32 {
+      %v = loop.load %x[%i + t0] : memref<4096xf32> to vector<32xf32>
+      %d = arith.addf %v, %v : vector<32xf32>
+      loop.store %d, %y[%i + t0] : vector<32xf32>, memref<4096xf32>
+    }
+  }
+}
+```
+
+Options: stream_stores{beyond=8192}
+
+After:
+
+```mlir
+builtin.module {
+  loop.kernel @twice(%x: memref<4096xf32>, %y: memref<4096xf32>) {
+    loop.parallel %i = 0 to 4096 step 32 {
+      %v = loop.load %x[%i + t0] : memref<4096xf32> to vector<32xf32>
+      %d = arith.addf %v, %v : vector<32xf32>
+      loop.store %d, %y[%i + t0] {stream} : vector<32xf32>, memref<4096xf32>
+    }
+  }
+}
+```
+
+A store to a line that no cache holds reads the line first, only to overwrite all of it. Of a result
+that has left the caches before anybody reads it, that is a third of all traffic. With the note the
+CPU backend writes whole lines without reading them (LLVM's `!nontemporal`), and a fence at the end
+of the function. What follows finds nothing in the caches, so that results which fit there are left
+alone. See U. Drepper, "What Every Programmer Should Know About Memory" (2007), section 6.1.
+
+Requires: nothing. Noted are stores of tiles that are whole lines of a buffer, one after another, in
+a kernel that reads nothing of that buffer. The buffer is larger than `beyond` bytes; 0 takes the
+last cache of `target`, of which SHARED bytes at most count.
+
+Does not: reorder stores so that they fill lines, or look whether the next kernel reads the result
+soon: it cannot, of a buffer that large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import FixedBitwidthType, ModuleOp, UnitAttr
+from xdsl.ir import BlockArgument, SSAValue
+
+from picograd.dialects.affine import Lane
+from picograd.dialects.loop import (
+    STREAM,
+    KernelOp,
+    LoadOp,
+    StoreOp,
+    memref_type,
+    tile_rank,
+    tile_shape,
+)
+from picograd.dialects.loop_syntax import memref_shape
+from picograd.errors import OptionError
+from picograd.passes.base import Level, Pass
+from picograd.passes.loops.facts import LoopFacts
+from picograd.passes.loops.nest_shape import place_in
+from picograd.passes.rewriting.applications import applies
+from picograd.passes.rewriting.loops import kernels
+from picograd.targets import Target, lookup
+
+LINE = 64
+"""Bytes of a line of the caches."""
+
+SHARED = 32 * 2**20
+"""The most bytes of a last cache that count: it is shared by many cores, and a virtual machine
+tells of all of it."""
+
+
+@dataclass(frozen=True)
+class StreamStores(Pass):
+    """`beyond` is the size in bytes beyond which a buffer is too large for the caches."""
+
+    name: ClassVar[str] = "stream_stores"
+    level_in: ClassVar[Level] = Level.LOOP
+    level_out: ClassVar[Level] = Level.LOOP
+
+    beyond: int = 0
+    target: str = "cpu"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if self.beyond < 0:
+            raise OptionError(
+                "stream_stores needs a size in bytes",
+                code="PG703",
+                expected="0 or more",
+                found=self.beyond,
+                hint="pass the size of the caches, or 0 for the target's",
+            )
+        target = lookup(self.target)
+        beyond = self.beyond or last_cache(target)
+        if target.kind != "cpu" or not beyond:
+            return
+        for kernel in kernels(op):
+            large = _written_only(kernel, beyond)
+            for store in kernel.walk():
+                if isinstance(store, StoreOp) and store.memref in large and _fills_lines(store):
+                    _note(store)
+
+
+def _note(store: StoreOp) -> None:
+    if STREAM not in store.attributes and applies(_note, store):
+        store.attributes[STREAM] = UnitAttr()
+
+
+def last_cache(target: Target) -> int:
+    """The bytes of a core's caches, the last one's included."""
+    return max(target.l2_bytes, min(target.l3_bytes, SHARED))
+
+
+def _written_only(kernel: KernelOp, beyond: int) -> set[SSAValue]:
+    """The buffers of a kernel that are larger than the caches, and that it only writes."""
+    read = {op.memref for op in kernel.walk() if isinstance(op, LoadOp)}
+    return {
+        memref
+        for memref in kernel.written - read
+        if isinstance(memref, BlockArgument)
+        and prod(memref_shape(memref.type)) * _item_bytes(memref) > beyond
+    }
+
+
+def _item_bytes(memref: SSAValue) -> int:
+    """Bytes of an element in memory, where a bool has one."""
+    element = memref_type(memref).element_type
+    return max(8, element.bitwidth) // 8 if isinstance(element, FixedBitwidthType) else 8
+
+
+def _fills_lines(store: StoreOp) -> bool:
+    """Whether a store writes whole lines, one after another."""
+    type, place = store.value.type, place_in(store)
+    if tile_rank(type) != 1 or place is None or place.coefficient(Lane(0)) != 1 or store.clip:
+        return False
+    line = LINE // _item_bytes(store.memref)
+    starts = LoopFacts().expand(place.substitute({Lane(0): 0}))
+    steps = (starts.constant, *starts.terms.values())
+    return tile_shape(type)[0] % line == 0 and all(step % line == 0 for step in steps)
