@@ -37,7 +37,8 @@ Requires: nothing; `canonicalize`, `cse` and `dce` before it save kernels.
 Does not: fuse anything (that is `fuse`), or give views, constants and iota a kernel: they are
 copied into each kernel that reads them, where they cost an index computation. A result of the
 function that is no kernel's own result (an argument, a constant, a view, or a value returned twice)
-is copied by a kernel.
+is copied by a kernel. Only a product that is read through one permutation of its rows belongs with
+it: the kernel writes the rows in the order in which they are read.
 """  # noqa: E501
 
 from collections.abc import Sequence
@@ -56,9 +57,12 @@ from picograd.dialects.tensor import (
     CompareOp,
     ConstantOp,
     IotaOp,
+    MatmulOp,
+    PermuteOp,
     ReduceOp,
     TensorOp,
     UnaryOp,
+    ints,
     is_view,
 )
 from picograd.errors import PassError
@@ -103,12 +107,28 @@ def outline(function: FuncOp) -> None:
                 hint="lower or remove the op first; the pass runs at tensor level",
             )
         if not is_free(op):
-            outlined[op.result] = _outline(op, op.result, label_of(op), outlined)
+            value = _as_read(op)
+            outlined[value] = _outline(op, value, label_of(op), outlined)
     terminator = ops[-1]
     assert isinstance(terminator, ReturnOp)
     _return_kernels(terminator, outlined)
     for op in reversed(ops[:-1]):
         Rewriter.erase_op(op)
+
+
+def _as_read(op: TensorOp) -> SSAValue:
+    """What the kernel of an op makes: its result, or that with the axes in another order.
+
+    A product writes its rows in any order as fast as in its own, but not every reader can read them
+    so: where all look at them through one permutation that leaves the rows themselves alone, they
+    are written in the order in which they are read.
+    """
+    if isinstance(op, MatmulOp):
+        uses = list(op.result.uses)
+        view = uses[0].operation if len(uses) == 1 else None
+        if isinstance(view, PermuteOp) and ints(view.permutation)[-1] == len(view.permutation) - 1:
+            return view.result
+    return op.result
 
 
 def label_of(op: TensorOp) -> str:

@@ -96,3 +96,37 @@ def test_foreign_ops_are_an_error() -> None:
     with pytest.raises(PassError, match="no tensor op") as error:
         OutlineKernels().apply(new_context(), module)
     assert "arith.constant" in str(error.value)
+
+
+HEADS = """
+func.func @main(%x: tensor<2x3x5x4xf32>, %w: tensor<2x3x4x6xf32>, %v: tensor<18x2xf32>)
+    -> (tensor<10x2xf32>, tensor<18xf32>, tensor<READ>) {
+  %p = pico.matmul %x, %w : tensor<2x3x5x4xf32>, tensor<2x3x4x6xf32> -> tensor<2x3x5x6xf32>
+  %t = pico.permute %p by [ORDER] : tensor<2x3x5x6xf32> -> tensor<SHAPE>
+  %r = pico.reshape %t to [10, 18] : tensor<SHAPE> -> tensor<10x18xf32>
+  %y = pico.matmul %r, %v : tensor<10x18xf32>, tensor<18x2xf32> -> tensor<10x2xf32>
+  %s = pico.reduce add %r axes [0] : tensor<10x18xf32> -> tensor<18xf32>
+  %e = pico.unary exp %OTHER : tensor<READ>
+  func.return %y, %s, %e : tensor<10x2xf32>, tensor<18xf32>, tensor<READ>
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("order", "shape", "other", "written"),
+    [
+        ("0, 2, 1, 3", "2x5x3x6xf32", "t", "2x5x3x6xf32"),  # rows in another order
+        ("2, 0, 1, 3", "5x2x3x6xf32", "t", "5x2x3x6xf32"),
+        ("0, 1, 3, 2", "2x3x6x5xf32", "t", "2x3x5x6xf32"),  # rows taken apart
+        ("3, 0, 2, 1", "6x2x5x3xf32", "t", "2x3x5x6xf32"),
+        ("0, 2, 1, 3", "2x5x3x6xf32", "p", "2x3x5x6xf32"),  # somebody reads them as they are
+    ],
+)
+def test_a_product_writes_its_rows_in_the_order_in_which_all_read_them(
+    order: str, shape: str, other: str, written: str
+) -> None:
+    read = shape if other == "t" else "2x3x5x6xf32"
+    text = HEADS.replace("ORDER", order).replace("SHAPE", shape)
+    product = outlined(text.replace("READ", read).replace("OTHER", other))[0]
+    assert product.label.data == "matmul"
+    assert str(product.outputs[0].type) == f"tensor<{written}>"
