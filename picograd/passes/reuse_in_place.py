@@ -75,7 +75,7 @@ bufferization.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -100,6 +100,7 @@ from picograd.passes.loops.in_place import updates_in_place
 from picograd.passes.lowering.kernel import lower_kernel
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.index_checks import first_checks
+from picograd.passes.rewriting.structure import structural_key
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ class _Function:
         self.taken = {function.args[number] for number in stored_in(function)}
         self.donated = _donations(function, self.outputs)
         self.checked = first_checks(kernels)
+        self.known: dict[Hashable, list[int]] = {}
+        """Which of the pairs tried were proved, of kernels that compute the same."""
 
     def reuse(self) -> None:
         """Merge what can be merged, kernel by kernel."""
@@ -143,7 +146,7 @@ class _Function:
             pairs = self._candidates(kernel) if has_legal_types(kernel) else []
             while pairs:
                 merged = _merge(kernel, pairs, guarded=self._needs_guard(kernel, pairs))
-                proved = _proved(merged, pairs)
+                proved = self._proved(merged, pairs)
                 if len(proved) == len(pairs):
                     if applies(_merge, kernel):
                         self._replace(kernel, merged, pairs)
@@ -187,6 +190,17 @@ class _Function:
         updates = kernel.guarded is not None or any(pair.read in self.donated for pair in pairs)
         return updates and bool(self.checked)
 
+    def _proved(self, merged: KernelOp, pairs: Sequence[_Pair]) -> list[_Pair]:
+        """The pairs that may be the same memory; equal kernels are looked at once."""
+        operands: list[SSAValue] = list(merged.operands)
+        key = (
+            structural_key(merged, without=frozenset({"label", "absorbed"})),
+            tuple(operands.index(pair.read) for pair in pairs),
+        )
+        if key not in self.known:
+            self.known[key] = _proved(merged, pairs)
+        return [pairs[number] for number in self.known[key]]
+
     def _replace(self, kernel: KernelOp, merged: KernelOp, pairs: Sequence[_Pair]) -> None:
         Rewriter.replace_op(kernel, merged)
         self.place[merged] = self.place.pop(kernel)
@@ -226,12 +240,12 @@ def _donations(function: FuncOp, outputs: Sequence[BlockArgument]) -> dict[SSAVa
     return found
 
 
-def _proved(merged: KernelOp, pairs: Sequence[_Pair]) -> list[_Pair]:
-    """The pairs whose elements the kernel's loops read only where they write them."""
+def _proved(merged: KernelOp, pairs: Sequence[_Pair]) -> list[int]:
+    """The numbers of the pairs whose elements the kernel's loops read only where they write."""
     lowered = lower_kernel(merged, "trial")
     operands: list[SSAValue] = list(merged.operands)
-    memrefs = {pair: lowered.body.block.args[operands.index(pair.read)] for pair in pairs}
-    return [pair for pair in pairs if updates_in_place(lowered, memrefs[pair])]
+    memrefs = [lowered.body.block.args[operands.index(pair.read)] for pair in pairs]
+    return [number for number, memref in enumerate(memrefs) if updates_in_place(lowered, memref)]
 
 
 def _merge(kernel: KernelOp, pairs: Sequence[_Pair], *, guarded: bool) -> KernelOp:

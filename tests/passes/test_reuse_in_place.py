@@ -10,9 +10,11 @@ from picograd.dialects import new_context
 from picograd.dialects.buffer import AllocOp, KernelOp, stored_in
 from picograd.dialects.loop import KernelOp as LoopKernelOp
 from picograd.errors import IndexOutOfRange
+from picograd.passes import reuse_in_place
 from picograd.passes.fuse import Fuse
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
 from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
+from picograd.passes.lowering.kernel import lower_kernel
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.semantics.evaluate import entry_of, evaluate
@@ -302,3 +304,24 @@ def test_a_kernel_with_indices_that_updates_a_buffer_comes_before_updates_of_arg
     ReuseInPlace().apply(new_context(), module)
     verify_module(module)
     assert updates(module) == ["picked", "sub"]
+
+
+def test_equal_kernels_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lowered: list[KernelOp] = []
+
+    def counting(kernel: KernelOp, name: str) -> LoopKernelOp:
+        lowered.append(kernel)
+        return lower_kernel(kernel, name)
+
+    monkeypatch.setattr(reuse_in_place, "lower_kernel", counting)
+    module = reused(f"""
+      func.func @main(%x: {V}) -> {V} {{
+        %a = pico.unary exp %x : {V}
+        %b = pico.unary neg %a : {V}
+        %c = pico.unary neg %b : {V}
+        %d = pico.unary neg %c : {V}
+        %e = pico.unary abs %d : {V}
+        func.return %e : {V}
+      }}""")
+    assert updates(module) == ["neg", "neg", "neg", "abs"]
+    assert len(lowered) == 2
