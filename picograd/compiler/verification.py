@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.switches import is_on
 from picograd.compiler.driver import ABOUT_THE_PROGRAM, run_pipeline
+from picograd.dialects.quick import clone
 from picograd.passes.base import Pass
 
 VARIABLE = "PICOGRAD_VERIFY"
@@ -42,4 +43,4 @@ def look_again(
     where the module was broken to begin with; else nothing, and `error` tells best what happened.
     """
     if not isinstance(error, ABOUT_THE_PROGRAM):
-        run_pipeline(module.clone(), steps, facts=facts)
+        run_pipeline(clone(module), steps, facts=facts)

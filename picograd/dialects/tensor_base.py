@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self, TypeAlias, cast
 
 from xdsl.dialects.builtin import (
     I64,
-    UNKNOWN_LOC,
     DenseArrayBase,
     IntegerAttr,
     StringAttr,
@@ -35,6 +34,7 @@ from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
 from picograd.dialects.dtypes import AnyTensor, DType, bfloat16, dtype_of, float16
+from picograd.dialects.quick import create
 from picograd.errors import AxisError, DTypeError, PicogradError, ShapeError
 
 Properties: TypeAlias = Mapping[str, Attribute]
@@ -371,13 +371,9 @@ class TensorOp(IRDLOperation):
         (`model.py:12`).
         """
         types = [cast(AnyTensor, operand.type) for operand in operands]
-        op = cls.create(
-            operands=operands,
-            result_types=(cls.infer(types, properties),),
-            properties=properties,
-            attributes={} if at is None else {"at": StringAttr(at)},
-            location=UNKNOWN_LOC,  # said here, it need not be looked for
-        )
+        type = cls.infer(types, properties)
+        notes = {} if at is None else {"at": StringAttr(at)}
+        op = create(cls, operands, [type], properties, notes)
         if name_hint is not None:
             op.results[0].name_hint = name_hint
         return op

@@ -60,6 +60,7 @@ from picograd.dialects.dtypes import (
     type_of,
 )
 from picograd.dialects.literals import array_of, literal, scalar_attr, scalar_type, scalar_value
+from picograd.dialects.quick import create
 from picograd.dialects.tensor import (
     BinaryKind,
     BinaryOp,
@@ -166,12 +167,7 @@ class _Legalizer:
         same = result == op.result.type and properties == op.properties
         if same and tuple(operands) == tuple(op.operands):
             return op.result
-        new = type(op).create(
-            operands=operands,
-            result_types=[result],
-            properties=properties,
-            attributes=op.attributes,
-        )
+        new = create(type(op), operands, [result], properties, op.attributes)
         Rewriter.insert_op(new, InsertPoint.before(op))
         return new.results[0]
 

@@ -62,6 +62,7 @@ from picograd.dialects import buffer
 from picograd.dialects.dtypes import AnyMemRef, AnyTensor, dtype_of, memref_type
 from picograd.dialects.kernel import FusedOp
 from picograd.dialects.literals import Literal, literal, splat_value
+from picograd.dialects.quick import clone
 from picograd.dialects.tensor import ConstantOp
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
@@ -199,7 +200,7 @@ class _Lowering:
                 memory = self._constant(inner)
                 body.inside[inner.result] = body.read(memory, memory.name_hint)
             else:
-                body.block.add_op(inner.clone(body.inside))
+                body.block.add_op(clone(inner, body.inside))
         reads = tuple(body.reads)
         for inner_value, outer in wanted:
             body.write(body.inside[inner_value], self.memory[outer], outer.name_hint)

@@ -52,6 +52,7 @@ from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from picograd.dialects.kernel import FusedOp, YieldOp
+from picograd.dialects.quick import clone
 from picograd.dialects.tensor import (
     BinaryOp,
     CompareOp,
@@ -195,6 +196,6 @@ class _Region:
 
     def _clone(self, op: Operation) -> SSAValue:
         operands: Sequence[SSAValue] = [self.compute(operand) for operand in op.operands]
-        copy = op.clone(dict(zip(op.operands, operands, strict=True)))
+        copy = clone(op, dict(zip(op.operands, operands, strict=True)))
         self.block.add_op(copy)
         return copy.results[0]

@@ -94,6 +94,7 @@ from picograd.dialects.buffer import (
     outputs_of,
     stored_in,
 )
+from picograd.dialects.quick import clone
 from picograd.passes.base import Level, Pass
 from picograd.passes.legalization.legal import has_legal_types
 from picograd.passes.loops.in_place import updates_in_place
@@ -264,7 +265,7 @@ def _merge(kernel: KernelOp, pairs: Sequence[_Pair], *, guarded: bool) -> Kernel
         values[old] = new
     # What is updated must be read before it is written.
     ops = sorted(kernel.block.ops, key=lambda op: not isinstance(op, ReadOp))
-    block.add_ops([op.clone(value_mapper=values) for op in ops])
+    block.add_ops([clone(op, values) for op in ops])
     merged = KernelOp(
         kernel.label,
         reads,

@@ -5,6 +5,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from picograd.dialects.bindings import absorbed_attr
 from picograd.dialects.kernel import FusedOp, YieldOp
+from picograd.dialects.quick import clone
 from picograd.passes.cse import merge_equal
 from picograd.passes.dce import erase_dead
 from picograd.passes.fusion.body import Body
@@ -44,7 +45,7 @@ def _kernel_of(body: Body, outside: dict[SSAValue, SSAValue]) -> FusedOp:
 
     for op in body.ops:
         operands = [operand(value) for value in body.operands(op)]
-        copy = op.clone(dict(zip(op.operands, operands, strict=True)))
+        copy = clone(op, dict(zip(op.operands, operands, strict=True)))
         block.add_op(copy)
         inside[op.result] = copy.results[0]
     block.add_op(YieldOp([operand(value) for value in body.results]))

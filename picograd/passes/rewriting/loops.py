@@ -25,6 +25,7 @@ from picograd.dialects.loop import (
     encode_dims,
     tile_rank,
 )
+from picograd.dialects.quick import clone_block
 from picograd.errors import OptionError
 
 OpT = TypeVar("OpT", bound=Operation)
@@ -53,7 +54,7 @@ def inner_first(root: Operation, kind: type[OpT]) -> list[OpT]:
 
 def clone_body(op: LoopOp) -> Block:
     """A copy of a loop's body, for another loop."""
-    return op.body.clone().detach_block(0)
+    return clone_block(op.body.block)
 
 
 def take_ops(block: Block) -> list[Operation]:

@@ -9,6 +9,7 @@ from xdsl.ir import Block
 
 from picograd.dialects.affine import Linear, floordiv
 from picograd.dialects.loop import Dim, ReduceOp, YieldOp
+from picograd.dialects.quick import clone_block
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.rewriting.loops import clone_body, copy_hint, replace_op
 
@@ -82,7 +83,7 @@ def tile_reduce(op: ReduceOp, sizes: Mapping[str, int], suffix: str) -> None:
     kind = op.kind.data if op.kind is not None else None
 
     def combiner() -> Block | None:
-        return None if op.combiner is None else op.combiner.clone().detach_block(0)
+        return None if op.combiner is None else clone_block(op.combiner.block)
 
     outer = ReduceOp(
         kind,

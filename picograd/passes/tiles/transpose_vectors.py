@@ -21,6 +21,7 @@ from xdsl.dialects.builtin import DenseArrayBase, FixedBitwidthType, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects.loop import ShuffleOp, element_type, tile_shape, tile_type
+from picograd.dialects.quick import create
 
 
 def transpose_vectors(rows: Sequence[SSAValue], new: list[Operation]) -> list[SSAValue]:
@@ -32,11 +33,8 @@ def transpose_vectors(rows: Sequence[SSAValue], new: list[Operation]) -> list[SS
 
     def shuffle(left: SSAValue, right: SSAValue, lanes: Sequence[int]) -> SSAValue:
         # `create` leaves out the checks of the constructor: there are hundreds of shuffles.
-        op = ShuffleOp.create(
-            operands=[left, right],
-            result_types=[tile_type(element_type(left.type), [len(lanes)])],
-            properties={"lanes": _lanes(tuple(lanes))},
-        )
+        type = tile_type(element_type(left.type), [len(lanes)])
+        op = create(ShuffleOp, [left, right], [type], {"lanes": _lanes(tuple(lanes))})
         new.append(op)
         return op.results[0]
 

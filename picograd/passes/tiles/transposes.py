@@ -10,6 +10,7 @@ from xdsl.ir import Operation, SSAValue
 from picograd.dialects.affine import FloorDiv, Lane, Leaf, Linear, LinearLike, Mod, encode
 from picograd.dialects.loop import LoadOp, StoreOp, element_type, tile_rank, tile_shape, tile_type
 from picograd.dialects.loop_syntax import memref_shape
+from picograd.dialects.quick import create
 from picograd.passes.rewriting.loops import copy_hint
 from picograd.passes.tiles.pieces import PieceWidths, chunks
 from picograd.passes.tiles.transpose_vectors import transpose_vectors
@@ -50,13 +51,9 @@ def transposed_store(op: StoreOp, parts: Parts, widths: PieceWidths, new: list[O
         lines = [parts[(row + n,), column] for n in range(height)]
         for number, vector in enumerate(transpose_vectors(lines, new)):
             values, map = _column_places(indices, row, column + number)
-            new.append(
-                StoreOp.create(
-                    operands=[vector, op.memref, *values],
-                    properties={**op.properties, "map": map},
-                    attributes=dict(op.attributes),
-                )
-            )
+            properties = {**op.properties, "map": map}
+            operands = [vector, op.memref, *values]
+            new.append(create(StoreOp, operands, [], properties, op.attributes))
 
 
 def transposed_load(op: LoadOp, widths: PieceWidths, new: list[Operation]) -> Parts:
@@ -67,12 +64,9 @@ def transposed_load(op: LoadOp, widths: PieceWidths, new: list[Operation]) -> Pa
         columns: list[SSAValue] = []
         for number in range(count):
             values, map = _column_places(indices, row, column + number)
-            load = LoadOp.create(
-                operands=[op.memref, *values],
-                result_types=[tile_type(element_type(op.result.type), [height])],
-                properties={**op.properties, "map": map},
-                attributes=dict(op.attributes),
-            )
+            properties = {**op.properties, "map": map}
+            type = tile_type(element_type(op.result.type), [height])
+            load = create(LoadOp, [op.memref, *values], [type], properties, op.attributes)
             new.append(load)
             columns.append(load.results[0])
         for number, line in enumerate(transpose_vectors(columns, new)):

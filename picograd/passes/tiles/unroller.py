@@ -29,6 +29,7 @@ from picograd.dialects.loop import (
     tile_type,
     yielded,
 )
+from picograd.dialects.quick import create
 from picograd.errors import PassError
 from picograd.passes.rewriting.loops import copy_hint, insert_before, take_ops
 from picograd.passes.tiles.order_depth_first import order_depth_first, sink_past_loops
@@ -148,12 +149,7 @@ class Unroller:
         if isinstance(op, ConvertOp) and not tile_rank(type):
             cls = CONVERSIONS[op.kind.data]
             del properties["kind"]
-        return cls.create(
-            operands=operands,
-            result_types=[type],
-            properties=properties,
-            attributes=dict(op.attributes),
-        )
+        return create(cls, operands, [type], properties, op.attributes)
 
     def places(
         self, indices: Sequence[Linear], tile: SSAValue, piece: Piece
@@ -200,9 +196,7 @@ class Unroller:
             if (element, lanes) in known:
                 return known[element, lanes]
         type = tile_type(element.type, [lanes])
-        op = BroadcastOp.create(
-            operands=[element], result_types=[type], properties=_along_first_axis()
-        )
+        op = create(BroadcastOp, [element], [type], _along_first_axis())
         new.append(op)
         self.splats[-1][element, lanes] = copy_hint(op.results[0], element)
         return op.results[0]
@@ -214,13 +208,8 @@ class Unroller:
         indices = op.indices
         for piece in self.widths.pieces(op.value):
             values, map = self.places(indices, op.value, piece)
-            new.append(
-                StoreOp.create(
-                    operands=[self.get(op.value, piece), op.memref, *values],
-                    properties={**op.properties, "map": map},
-                    attributes=dict(op.attributes),
-                )
-            )
+            operands = [self.get(op.value, piece), op.memref, *values]
+            new.append(create(StoreOp, operands, [], {**op.properties, "map": map}, op.attributes))
 
     def fold(self, op: FoldOp, new: list[Operation]) -> None:
         if tile_rank(op.value.type) != 1:

@@ -27,6 +27,7 @@ from picograd.dialects.loop import (
     tile_type,
     yielded,
 )
+from picograd.dialects.quick import clone, create
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.lane_analysis import FLOAT_PREDICATES, INTEGER_PREDICATES, Axes, LaneAxes
 from picograd.passes.rewriting.loops import copy_hint, dims_with
@@ -130,7 +131,7 @@ class Vectorizer:
             self.indices[op.result] = Linear.of(checked.result)
             return checked
         if isinstance(op, arith.ConstantOp):
-            return op.clone()
+            return clone(op)
         place = self.place(self.axes.of(op.results[0]))
         if isinstance(op, LoadOp):
             memref = self.values.get(op.memref, op.memref)
@@ -151,11 +152,8 @@ class Vectorizer:
             kind = SCALAR_CONVERSIONS[op.name]
             return ConvertOp(kind, operands[0], element_type(op.results[0].type))
         cls: type[Operation] = type(op)
-        return cls.create(
-            operands=operands,
-            result_types=[self.type(result.type, place) for result in op.results],
-            properties=dict(op.properties),
-        )
+        types = [self.type(result.type, place) for result in op.results]
+        return create(cls, operands, types, op.properties)
 
     def reduce(self, op: ReduceOp, into: Block) -> Sequence[SSAValue]:
         dims = dims_with(op.dims, self.indices)
