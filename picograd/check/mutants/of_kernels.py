@@ -13,7 +13,7 @@ _CHAINS = ("unary", "binary", "reduce", "broadcast", "permute")
 OF_KERNELS = (
     Mutant(
         "one_buffer_too_many",
-        f"{_PASSES}.fusion.decide:_Decision._judge",
+        f"{_PASSES}.fusion.decide:_Judgement.repeated",
         "kernels are fused until they bind a buffer more than the device has",
         "body.buffers() > most",
         "body.buffers() > most + 1",
@@ -22,10 +22,10 @@ OF_KERNELS = (
     ),
     Mutant(
         "second_use_dropped",
-        f"{_PASSES}.fusion.graph:Graph._is_read_outside",
+        f"{_PASSES}.fusion.graph:Graph._is_needed",
         "a fused kernel does not hand out a value that two other kernels read",
-        "return any(",
-        "return len(self._readers[kernel]) < 2 and any(",
+        "if holder not in groups and kernel not in holder.members:",
+        "if len(self._readers_of[kernel][number]) < 2 and holder not in groups:",
         Validation(_FUSED, Modules(80, _CHAINS)),
         Fault.CRASH,
         "fuse",

@@ -37,6 +37,10 @@ from picograd.passes.mapping.nests import (
 )
 from picograd.passes.mapping.own_parts import Astray, own_parts
 from picograd.passes.rewriting.loops import copy_hint, replace_op, set_dims, take_ops
+from picograd.targets import Target
+
+_PLAIN = Target("plain", "gpu", fma=False)
+"""Reductions that take turns are rare: they stay loops of simple operations."""
 
 
 def power_of_two(count: int) -> int:
@@ -110,7 +114,7 @@ def run_in_turn(block: Block) -> None:
 def _run_in_sequence(op: ParallelOp | ReduceOp) -> None:
     """Replace a loop by sequential ones inside one another."""
     if isinstance(op, ReduceOp):
-        lower(op, fma=False)
+        lower(op, _PLAIN, repeat=1)
         return
     nest = [ForOp(replace(dim, iv=None)) for dim in op.dims]
     for outer, inner in pairwise(nest):
