@@ -12,9 +12,9 @@ through one view is seen by all others. `detach()` starts a new history at the t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self, TypeAlias, cast
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
-from picograd.dialects.dtypes import DType, dtype_of
+from picograd.dialects.dtypes import AnyTensor, DType, dtype_of
 from picograd.dialects.tensor import ReshapeOp, int_array
 from picograd.errors import DTypeError, GradientError, ShapeError
 from picograd.frontend.autodiff.tape import CallNode, LeafNode, Node, Stamp, Tape, Var
@@ -310,7 +310,9 @@ class TensorCore:
 
     def detach(self) -> Self:
         """The same storage, through which no gradient flows."""
-        return self._make(self.cell, self.views, History(), len(self.views))
+        detached = self._make(self.cell, self.views, History(), len(self.views))
+        detached.signature, detached.shift = self.signature, self.shift
+        return detached
 
     @property
     def grad(self) -> Self | None:
@@ -342,6 +344,8 @@ class TensorCore:
 
         The backward pass calls this.
         """
+        if SETTINGS.planned and grad.node is None and self._accumulates_value(grad.value):
+            return
         mode = current(self.device)
         present = self.grad
         records = grad.node is not None or (present is not None and present.requires_grad)
@@ -354,6 +358,20 @@ class TensorCore:
             with set_recording(False):
                 present.write_(tape.add(present.read(), grad))
         mode.suggest_name(self, grad.value)
+
+    def _accumulates_value(self, value: Value) -> bool:
+        """The same for a value outside of traces, unless the sum is to be differentiated again."""
+        present = self.grad_slot
+        if present is not None and present.history.node is not None:
+            return False
+        cell = Cell(value, cast(AnyTensor, value.type), self.cell.device)
+        made = self._make(cell, (), History(), 0)
+        if present is None:
+            self.grad_slot = made
+            return True
+        with set_recording(False):
+            cast(Any, present).add_(made)
+        return True
 
 
 def not_a_leaf(ops: Tape, var: Var) -> Var:

@@ -113,7 +113,9 @@ def pull_back(
         if isinstance(node, FunctionNode):
             parts = _parts_of_function(node, gathered.pop(node), records)
         else:
-            grad = _hooked(node, pending.pop(node), records)
+            grad = pending.pop(node)
+            if node.hooks:
+                grad = _hooked(node, grad, records)
             if node in captured:
                 captured[node] = grad
             if isinstance(node, ResultNode):
@@ -155,11 +157,10 @@ def _order(node: Node) -> int:
 
 def _hooked(node: Node, grad: Var, records: bool) -> Var:
     """The gradient after the node's hooks have seen it."""
-    if node.hooks:
-        with set_recording(records):
-            for hook in node.hooks:
-                changed = hook(grad)
-                grad = grad if changed is None else changed
+    with set_recording(records):
+        for hook in node.hooks:
+            changed = hook(grad)
+            grad = grad if changed is None else changed
     return grad
 
 
@@ -167,6 +168,12 @@ def _parts(
     node: Node, grad: Var, wanted: _Wanted, records: bool, *, leaves: bool
 ) -> Sequence[tuple[Node, Var]]:
     """The nodes that a node's operands come from, with their gradients."""
+    if isinstance(node, PlannedNode):
+        if not leaves and not any(source in wanted for source in node.sources()):
+            return []
+        if SETTINGS.trace is not None:
+            _carrier(node)  # refuses a pass from where the call was not made
+        return node.pull(grad, records)
     if isinstance(node, LeafNode):
         if leaves:
             node.accumulate(grad)
@@ -176,8 +183,6 @@ def _parts(
     if not any(source in wanted for source in node.sources()):
         return []
     carry = _carrier(node)
-    if isinstance(node, PlannedNode):
-        return node.pull(grad, records)
     if isinstance(node, AliasNode):
         return [(source, grad) for source in node.sources()]
     if isinstance(node, MoveNode):

@@ -27,6 +27,8 @@ from picograd.semantics.builder import Array, Ops
 from picograd.semantics.gradients import GRADIENTS, NotDifferentiable
 
 _order = count(1)
+next_order = _order.__next__
+"""The order of the next node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +167,6 @@ class AliasNode(Node):
 
 class PlannedNode(Node):
     """A call whose gradient is one program. See `frontend.plans`."""
-
-    def __init__(self) -> None:
-        self.order = next(_order)
 
     @abstractmethod
     def pull(self, grad: Var, records: bool) -> Sequence[tuple[Node, Var]]:

@@ -20,7 +20,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from picograd.backends import runtime
 from picograd.compiler.executable import Executable, compile_module
 from picograd.compiler.trust import trusted_device
-from picograd.dialects.dtypes import AnyTensor
+from picograd.dialects.dtypes import AnyTensor, dtype_of
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.errors import PicogradError, TraceError
@@ -40,6 +40,7 @@ class EagerMode(Mode):
         self.device = device
         self._device = trusted_device(device)
         self._executables: dict[object, Executable] = {}
+        self._ones: dict[AnyTensor, Value] = {}
 
     def emit(
         self,
@@ -107,6 +108,12 @@ class EagerMode(Mode):
         except PicogradError as error:
             located(error)
             raise
+
+    def ones(self, type: AnyTensor) -> Value:
+        """The number 1 everywhere: where backward passes begin. Kept, for it never changes."""
+        if type not in self._ones:
+            self._ones[type] = self.full(type.get_shape(), 1, dtype_of(type))
+        return self._ones[type]
 
     def type_of(self, value: Value) -> AnyTensor:
         return value.type  # pyright: ignore[reportReturnType]

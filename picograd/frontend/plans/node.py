@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias, cast
 
 from picograd.dialects.dtypes import AnyTensor
 from picograd.frontend.autodiff.backward import pull_back
@@ -14,26 +14,21 @@ from picograd.frontend.autodiff.tape import (
     Stamp,
     Var,
     changed_since,
+    next_order,
     second_pass,
 )
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import SETTINGS, op_by_op, set_recording
 from picograd.frontend.plans.program import Given, PlanProgram
 from picograd.frontend.plans.tracing import DEVICE, GRAD, RESULT, Backward, NumberInput, Recipe
-from picograd.frontend.storage.cells import Cell, Value
+from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.views import View
 
-
-class Saved(NamedTuple):
-    """A tensor as a call saw it."""
-
-    value: Any
-    """The storage's contents."""
-    shift: int
-    """How many bytes behind them what the program reads begins."""
-    views: tuple[View, ...]
-    cell: Cell
-    version: int
+Saved: TypeAlias = "tuple[Any, int, tuple[View, ...], Cell, int]"
+"""A tensor as a call saw it: what its storage held, how many bytes behind that what the program
+reads begins, the views, the storage and its version. A plain tuple: one is made for each operand of
+each call that is recorded.
+"""
 
 
 class Gradient:
@@ -46,14 +41,26 @@ class Gradient:
         self.needs_result = RESULT in backward.uses
         self.name = f"{recipe.name.capitalize()}Backward"
         self._traced = backward.traced
-        self._program: PlanProgram | None = None
+        self.program: PlanProgram | None = None
+        """What computes it, once that has been asked for."""
 
-    @property
-    def program(self) -> PlanProgram | None:
-        """What computes it; None where the gradient of the result is all there is."""
-        if self._program is None and self._traced is not None:
-            self._program = PlanProgram(self._traced)
-        return self._program
+    def run(self, operands: Sequence[Saved | float], result: Saved | None, grad: Any) -> list[Any]:
+        """The gradients that are computed; `places` tells which are."""
+        program = self.program
+        if program is None:
+            if self._traced is None:
+                return []
+            program = self.program = PlanProgram(self._traced)
+        given: list[Given] = []
+        for what in program.inputs:
+            if what.__class__ is not int:
+                given.append(cast(float, operands[cast(NumberInput, what).operand]))
+            elif what == GRAD:
+                given.append((grad, 0))
+            else:
+                saved = cast(Saved, result if what == RESULT else operands[cast(int, what)])
+                given.append((saved[0], saved[1]))
+        return program.run(given)
 
 
 class PlanNode(PlannedNode):
@@ -69,7 +76,7 @@ class PlanNode(PlannedNode):
         operands: Sequence[Saved | float],
         result: Saved | None,
     ) -> None:
-        super().__init__()
+        self.order = next_order()
         self.name = gradient.name
         self.edges = edges
         self.gradient = gradient
@@ -95,38 +102,18 @@ class PlanNode(PlannedNode):
             raise second_pass(self.name)
         gradient = self.gradient
         for number in gradient.uses:
-            self._check(self._result if number == RESULT else operands[number])
+            saved = self._result if number == RESULT else operands[number]
+            if isinstance(saved, tuple) and saved[3].version != saved[4]:
+                raise changed_since(saved[3].type, Stamp(saved[3], saved[4]), self.name)
         if records or not SETTINGS.planned:
             return self._replayed(operands, grad, records)
-        program, value = gradient.program, grad.value
-        results: list[Any] = []
-        if program is not None:
-            given = [self._given(what, operands, value) for what in program.inputs]
-            results = program.run(given)
+        value = grad.value
+        results = gradient.run(operands, self._result, value)
         parts: list[tuple[Node, Var]] = []
         for edge, place in zip(self.edges, gradient.places, strict=True):
             if edge is not None and place is not None:
                 parts.append((edge, Var(value if place < 0 else results[place])))
         return parts
-
-    def _check(self, saved: Saved | float | None) -> None:
-        """Raise GradientError if a value that is needed was changed in place."""
-        if isinstance(saved, Saved) and saved.cell.version != saved.version:
-            stamp = Stamp(saved.cell, saved.version)
-            raise changed_since(saved.cell.type, stamp, self.name)
-
-    def _given(
-        self, what: int | NumberInput, operands: Sequence[Saved | float], grad: Value
-    ) -> Given:
-        if isinstance(what, NumberInput):
-            number = operands[what.operand]
-            assert not isinstance(number, Saved)
-            return number
-        if what == GRAD:
-            return grad, 0
-        saved = self._result if what == RESULT else operands[what]
-        assert isinstance(saved, Saved)
-        return saved.value, saved.shift
 
     def _replayed(
         self, operands: Sequence[Saved | float], grad: Var, records: bool
@@ -142,7 +129,7 @@ class PlanNode(PlannedNode):
         with op_by_op():
             with set_recording(True):
                 tensors = [
-                    _restored(saved, alias, recipe) if isinstance(saved, Saved) else saved
+                    _restored(saved, alias, recipe) if isinstance(saved, tuple) else saved
                     for saved, alias in zip(operands, aliases, strict=True)
                 ]
                 root = recipe.call(tensors).read().node
@@ -161,11 +148,12 @@ class PlanNode(PlannedNode):
 
 
 def _restored(saved: Saved, alias: AliasNode | None, recipe: Recipe) -> TensorCore:
-    cell = Cell(saved.value, saved.value.type, DEVICE)
+    """The operand as the call saw it; its gradient goes to the alias."""
+    value, _, views, _, _ = saved
     tracked = 0
     if recipe.through_views:
         (kind,) = recipe.kinds
         assert not isinstance(kind, type)
         tracked = len(kind.views)
-    untracked = len(saved.views) - tracked
-    return TensorCore.result_class(cell, saved.views, History(alias), untracked)
+    cell = Cell(value, value.type, DEVICE)
+    return TensorCore.result_class(cell, views, History(alias), len(views) - tracked)

@@ -57,7 +57,7 @@ class Plan:
                     mask |= bit
                 edges.append(edge)
                 held = operand.cell
-                saved.append(Saved(value, operand.shift, operand.views, held, held.version))
+                saved.append((value, operand.shift, operand.views, held, held.version))
             else:
                 edges.append(None)
                 saved.append(operand)
@@ -65,7 +65,7 @@ class Plan:
         gradient = self._gradients[mask] if mask in self._gradients else self.gradient(mask)
         if gradient is None:
             return None
-        kept = Saved(result, 0, (), cell, 0) if gradient.needs_result else None
+        kept = (result, 0, (), cell, 0) if gradient.needs_result else None
         return PlanNode(gradient, edges, saved, kept)
 
     # The functions that run it
@@ -223,7 +223,7 @@ def edge_of(tensor: TensorCore, base: Any) -> Node | None:
         backward = recipe.backward(1)
         assert backward is not None, "a view of floats passes gradients on"
         gradient = root.view_plans[views] = Gradient(recipe, backward)
-    saved = Saved(base, 0, tensor.views, tensor.cell, tensor.cell.version)
+    saved = (base, 0, tensor.views, tensor.cell, tensor.cell.version)
     made = PlanNode(cast(Gradient, gradient), (node,), (saved,), None)
     tensor.remember_node(base, made)
     return made

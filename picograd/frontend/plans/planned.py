@@ -12,7 +12,7 @@ from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.plan import Call, Plan, is_tracked
 from picograd.frontend.plans.program import PlanProgram
-from picograd.frontend.plans.signature import signature_through
+from picograd.frontend.plans.signature import new_table, signature_through
 from picograd.frontend.plans.tracing import DEVICE, Kind, Recipe
 
 P = ParamSpec("P")
@@ -35,7 +35,7 @@ class Plans:
         name = method.__name__.strip("_")
         self._name = _NAMES.get(name, name)
         self._in_place = in_place
-        self.known: dict[Hashable, Call | None] = {}
+        self.known: dict[Hashable, Call | None] = new_table()
         """By the kinds of the operands, and what else the method is given; None: there is none."""
 
     def run(
@@ -89,13 +89,13 @@ class Plans:
 
 
 def kind_of(operand: object) -> Kind | None:
-    """What plans tell an operand by; None for one that they do not take."""
+    """What plans tell an operand by, found anew; None for one that they do not take."""
     if not isinstance(operand, TensorCore):
         return type(operand) if type(operand) in _NUMBERS else None
-    if operand.signature is None:
-        cell = operand.cell
-        if cell.trace is not None or cell.device != DEVICE or operand.number is not None:
-            return None
+    cell = operand.cell
+    if cell.trace is not None or cell.device != DEVICE or operand.number is not None:
+        operand.signature = None
+    else:
         operand.signature, operand.shift = signature_through(cell.type, operand.views)
     return operand.signature
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.planned import key_of, kind_of
-from picograd.frontend.plans.signature import Signature
+from picograd.frontend.plans.signature import Signature, new_table
 from picograd.frontend.storage.views import View
 
 P = ParamSpec("P")
@@ -33,7 +33,7 @@ def planned_view(method: Callable[P, R]) -> Callable[P, R]:
 
     Where it gives something else, it runs each time.
     """
-    known: dict[Hashable, Step] = {}
+    known: dict[Hashable, Step] = new_table()
     plain = cast("Callable[..., Any]", method)
 
     @wraps(method)

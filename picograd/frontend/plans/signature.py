@@ -7,6 +7,8 @@ tensor at another address. Any other is a chain of views on the last dense one b
 
 from __future__ import annotations
 
+from typing import Any
+
 from picograd.dialects.dtypes import AnyTensor, dtype_of, tensor_type
 from picograd.frontend.storage.views import Layout, View, dense
 
@@ -50,6 +52,26 @@ class Signature:
             return Signature(self.type, (*self.views, view), layout), 0
         dtype = dtype_of(self.type)
         return signature_of_type(tensor_type(layout.shape, dtype)), layout.offset * dtype.itemsize
+
+
+_tables: list[dict[Any, Any]] = []
+
+
+def new_table() -> dict[Any, Any]:
+    """A dictionary by signatures, which `forget_signatures` empties."""
+    _tables.append({})
+    return _tables[-1]
+
+
+def forget_signatures() -> None:
+    """Let no signature that a tensor has kept match any more.
+
+    To be called when storage that has been met gets contents of another type: the tensors that show
+    it cannot be found. Whoever misses a table asks for the signature anew.
+    """
+    _by_type.clear()
+    for table in _tables:
+        table.clear()
 
 
 _by_type: dict[int, Signature] = {}

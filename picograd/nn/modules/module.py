@@ -10,6 +10,7 @@ from picograd.dialects.dtypes import DType, bfloat16, float16, float32, float64
 from picograd.errors import DTypeError, OptionError, StateError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS, set_recording
+from picograd.frontend.plans.signature import forget_signatures
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.tracing.watch import Watched
@@ -391,6 +392,7 @@ def move_storage(tensor: Tensor, dtype: DType | None, device: str | None) -> Non
     tensor.requires_grad_(False)
     cell = tensor.cell
     cell.value, cell.type, cell.device = moved.cell.value, moved.cell.type, moved.cell.device
+    forget_signatures()
     cell.version += 1
     tensor.requires_grad_(tracked)
     tensor.grad = moved_grad

@@ -60,12 +60,12 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "functions": lambda a, b: a.exp() * b.tanh() + a.sigmoid() - (b * b).sqrt() + a.relu(),
     "reductions": lambda a, b: (a * b).sum(-1) * a.mean(-1, keepdim=True) if a.ndim else a * b,
     "softmax": lambda a, b: a.softmax(-1) * b.log_softmax(-1) if a.ndim and b.ndim else a + b,
-    "the same twice": lambda a, b: a * a + b * b - b,
+    "the same twice": lambda a, b: a * b + a * 2.0 - b * b,
 }
 
 
 PAIRS = [(operation, "transposed") for operation in OPERATIONS]
-PAIRS += [(operation, view) for view in VIEWS for operation in ("mul", "reductions")]
+PAIRS += [("the same twice", view) for view in VIEWS]
 
 
 @pytest.mark.parametrize(("operation", "view"), dict.fromkeys(PAIRS))
@@ -162,8 +162,9 @@ def test_a_second_call_only_looks_up(
         ((x[3] * number).exp() * y[row] + x).sum().backward()
 
     step(3, 1.5)
+    step(4, 2.5)  # adds to the gradient
     first = (counted.traced, counted.made)
-    assert first[0] == 5
+    assert first[0] == 6
     for row in range(29):
         step(row, row / 7)
     assert (counted.traced, counted.made) == first
@@ -329,6 +330,29 @@ def test_nothing_is_recorded_without_need(rng: np.random.Generator) -> None:
 
 
 # In place
+
+
+def test_storage_that_changes_its_type_is_met_anew(rng: np.random.Generator) -> None:
+    """A module that moves to another dtype changes storages, which other tensors show as well."""
+    layer = torch.nn.Linear(3, 2)
+    x = normal(rng, 4, 3)
+    shown = layer.weight.detach()
+    first = shown[1]
+
+    def outputs(x: Tensor) -> list[Any]:
+        layer.zero_grad()
+        layer(x).exp().sum().backward()
+        assert layer.weight.grad is not None
+        return [shown * 2.0, first + 1.0, shown[0], layer.weight.grad]
+
+    for _ in range(2):
+        before = [one.numpy() for one in outputs(x)]
+    layer.double()
+    for _ in range(2):
+        for ours, old in zip(outputs(x.double()), before, strict=True):
+            assert ours.dtype is torch.float64
+            np.testing.assert_allclose(ours.numpy(), old, rtol=1e-5)
+    assert layer.weight.dtype is torch.float64
 
 
 def test_in_place_keeps_storage_views_and_versions(rng: np.random.Generator) -> None:
