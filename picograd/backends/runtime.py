@@ -51,6 +51,8 @@ class Program(ABC):
     """Kernels that one call launches."""
     launch: Callable[..., int | tuple[int, int]] | None = None
     """Where there is one, a faster way to run: see `backends.llvm.launcher`. It checks nothing."""
+    nbytes: int = 0
+    """About how many bytes of code and constants it holds."""
     fails_late: bool = False
     """Whether `run` may return before it is known that an index is out of range."""
 

@@ -1,7 +1,6 @@
 """Compiling a module for a device, and running what comes out."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from picograd.backends.switches import is_on
 from picograd.compiler.build import Asked, build, levels_of
 from picograd.compiler.driver import Instrument
 from picograd.compiler.kept.programs import LOG, Kept, Place, place_of
+from picograd.compiler.kept.recent import Recent
 from picograd.compiler.kept.sources import EXTENSIONS
 from picograd.compiler.kept.structure_digest import structure_digest
 from picograd.compiler.pass_list import Passes, as_passes
@@ -33,6 +33,9 @@ from picograd.targets import Target, lookup, names
 LEVELS = (*Level, "target")
 
 VARIABLE = "PICOGRAD_SANITIZE"
+
+_OWN_BYTES = 1 << 16
+"""About what an executable takes beside its code: the module that was compiled, and pages."""
 
 
 class Road:
@@ -201,6 +204,11 @@ class Executable:
             self.device.name, stepped.kernels, times, self._road.levels.get(Level.BUFFER)
         )
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes: machine code, constants, and what Python keeps of it."""
+        return self.program.nbytes + _OWN_BYTES
+
     def module(self, level: Level) -> ModuleOp | None:
         """The module as it left a level, not to be changed; None if it did not pass through it."""
         return self._road.levels.get(level)
@@ -268,8 +276,7 @@ def compile_module(
     key = (device, targets, spelled, tuple(map(type, steps)), structure, asked.sanitize)
     if not cached or asked.watched:
         return _compiled(module, found, steps, asked, structure, None)
-    with _lock:
-        known = _cache.get(key)
+    known = _recent.get(key)
     if known is not None and (not asked.validate or known.report.validation is not None):
         return known
     place: Place | None = None
@@ -279,10 +286,8 @@ def compile_module(
         place = place_of(structure, found, settings, defined, EXTENSIONS)
     kept = None if place is None else _restored(module, found, steps, structure, place)
     executable = kept or _compiled(module, found, steps, asked, structure, place)
-    with _lock:
-        if asked.validate:
-            _cache[key] = executable  # one that was validated also serves who does not ask for it
-        return _cache.setdefault(key, executable)
+    # One that was validated also serves who does not ask for it.
+    return _recent.add(key, executable, executable.nbytes, replace=asked.validate)
 
 
 def _compiled(
@@ -338,14 +343,12 @@ def sanitized() -> bool:
     return is_on(VARIABLE)
 
 
-_cache: dict[Hashable, Executable] = {}
-_lock = threading.Lock()
+_recent: Recent[Executable] = Recent()
 
 
 def clear_cache() -> None:
     """Forget all compiled modules, and what devices keep of them; what is on disk stays there."""
-    with _lock:
-        _cache.clear()
+    _recent.clear()
     for opened in opened_devices():
         opened.forget()
 

@@ -53,6 +53,7 @@ class CpuProgram(Program):
         imports = thread_pool.imports() if emitted.parallel else {}
         code = emitted.code or codegen.object_code(emitted.text)
         self._library = codegen.Library(code, (ENTRY,), imports)
+        self.nbytes = len(code) + sum(array.nbytes for array in emitted.constants)
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
         self._call: Callable[[int, int], None] = prototype(self._library.addresses[ENTRY])
         self._constants = [_aligned_copy(array.view(np.uint8)) for array in _flat(emitted)]
