@@ -37,6 +37,7 @@ from picograd.passes.loops.nest_shape import (
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
 from picograd.passes.schedule.operand_copies import extent_of, left_pays, right_pays
+from picograd.passes.schedule.row_blocks import even_blocks, row_blocks
 from picograd.targets import Target
 
 Sizes = Mapping[Operation, Mapping[str, int]]
@@ -76,11 +77,13 @@ def leaf_nests(kernel: KernelOp) -> list[Nest]:
 
 
 def block_sizes(kernel: KernelOp, target: Target) -> Sizes:
-    """The sizes of the blocks of each contraction; nothing else is worth blocking."""
+    """The sizes of the blocks of each contraction, and of sums over the rows of large matrices."""
     facts = LoopFacts()
     sizes: dict[Operation, Mapping[str, int]] = {}
     for nest in leaf_nests(kernel):
         contraction = contraction_of(nest, facts)
+        if contraction is None and target.kind == "cpu":
+            sizes |= row_blocks(nest, target, facts)
         if contraction is None or nest.loop.mapping is not None or _is_blocked(contraction):
             continue
         choose = _workgroup_blocks if target.kind == "gpu" else _cache_blocks
@@ -136,12 +139,6 @@ SHORTEST_STEP = 8
 """Depths of blocks are multiples of this and of a vector's lanes: a transposed operand is packed in
 square tiles, which must fit into the blocks. Column by column, rows whose length is a power of two
 would fall into the same few lines of the cache."""
-
-
-def even_blocks(extent: int, size: int, step: int) -> int:
-    """A block size near `size` that divides an extent into nearly equal multiples of `step`."""
-    blocks = max(1, round(extent / max(size, step)))
-    return max(step, ceil(ceil(extent / blocks) / step) * step)
 
 
 def _workgroup_blocks(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:

@@ -34,7 +34,11 @@ def repeats(loop: ForOp, target: Target) -> int:
     vectors = _vectors(loop, target)
     if target.kind != "cpu" or target.vector_registers < ENOUGH_REGISTERS or not vectors:
         return 1
-    trips = LoopFacts().trips(loop.dims[0])
+    (dim,) = loop.dims
+    trips = LoopFacts().trips(dim)
+    if trips is not None and trips * vectors <= ENOUGH_VECTORS:
+        exact = len(dim.uppers) == 1 and (dim.uppers[0] - dim.lower).is_constant
+        return trips if exact else 1
     times = 1
     while times < MOST_REPEATS and times * vectors < ENOUGH_VECTORS:
         times *= 2
