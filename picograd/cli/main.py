@@ -15,6 +15,7 @@ from types import TracebackType
 from picograd.cli import (
     bench,
     blame,
+    cache,
     demo,
     diff,
     doctor,
@@ -82,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     tools = (dump, diff, opt, blame, reduce, fuzz)
-    for command in (demo, *tools, profile, bench, new, exercise, doctor, explain):
+    for command in (demo, *tools, profile, bench, new, exercise, cache, doctor, explain):
         command.add_parser(commands)
     show_examples(
         parser,
@@ -96,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         "fuzz --minutes 30                        look for faults with random programs",
         "new pass my_pass                         write a pass of your own",
         "exercise list                            write passes as exercises",
+        "cache                                    show what was compiled and kept on disk",
         "explain PG103                            what the code of an error means",
         "COMMAND --help                           options and examples of a command",
     )

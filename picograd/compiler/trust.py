@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from picograd.backends import runtime
+from picograd.backends.disk.settings import cache_folder
 from picograd.backends.runtime import Device
 from picograd.compiler.self_test import Verdict, self_test
 from picograd.errors import DeviceError
@@ -64,14 +65,6 @@ def refusal(device: Device, failed: list[Verdict]) -> DeviceError:
         hint=f"update the driver, or use the device 'cpu'; {VARIABLE}=1 uses it all the same",
         where=f"{device.adapter}, {device.driver}",
     )
-
-
-def cache_folder() -> Path:
-    """Where picograd keeps what it remembers between runs: PICOGRAD_CACHE, or the user's cache."""
-    own = os.environ.get("PICOGRAD_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "picograd"
 
 
 def _fingerprint(device: Device) -> str:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import picograd.backends  # noqa: F401  (registers the devices)
+from picograd.backends.disk.settings import cache_folder
 from picograd.backends.runtime import Array, Buffer, device
 from picograd.compiler import trust
 from picograd.compiler.self_test import PROGRAMS, Verdict, self_test
-from picograd.compiler.trust import cache_folder, require_trust, trusted_device
+from picograd.compiler.trust import require_trust, trusted_device
 from picograd.errors import DeviceError
 
 DEVICES = ["reference", "cpu", pytest.param("gpu", marks=pytest.mark.gpu)]

@@ -58,8 +58,11 @@ class Store:
         self._unchecked = limit  # bytes written since the folder was last measured; at first, do
         self._warned: set[str] = set()
 
-    def get(self, key: str) -> bytes | None:
-        """What was put under the key; None where there is nothing, or nothing to rely on."""
+    def get(self, key: str, *, using: bool = True) -> bytes | None:
+        """What was put under the key; None where there is nothing, or nothing to rely on.
+
+        It counts as used now, unless it is only looked at.
+        """
         try:
             self._require_own_folder()
             file = os.open(self.folder / key, _READ)
@@ -70,8 +73,9 @@ class Store:
             return None
         try:
             _require_own(os.fstat(file), self.folder / key)
-            with suppress(OSError):  # a read-only disk: it only looks unused
-                os.utime(file if os.utime in os.supports_fd else self.folder / key)
+            if using:
+                with suppress(OSError):  # a read-only disk: it only looks unused
+                    os.utime(file if os.utime in os.supports_fd else self.folder / key)
             with os.fdopen(file, "rb", closefd=False) as stream:
                 payload = _payload(key, stream.read())
         except (OSError, _Refused) as error:

@@ -76,7 +76,7 @@ class Place:
         others = [held.key for held in self._store.held() if held.key.startswith(self._group)]
         if not others:
             return "no such program is on disk"
-        payload = self._store.get(others[-1])
+        payload = self._store.get(others[-1], using=False)
         theirs: dict[str, str] = {} if payload is None else _header(payload)["facts"]
         differ = [name for name, fact in self._facts.items() if theirs.get(name) != fact]
         return "since it was kept on disk, these changed: " + ", ".join(differ)
@@ -136,6 +136,34 @@ def _elsewhere(
         return digest_of_modules(passes), digest_of_modules(extensions)
     except Unreadable as error:
         return error
+
+
+@dataclass(frozen=True)
+class About:
+    """What a kept program is, for people."""
+
+    device: str
+    kernels: int
+    signature: str
+    """Types of inputs and results; of many alike, how many."""
+    seconds: float
+    """What compiling it took."""
+
+
+def facts_in(payload: bytes) -> About:
+    """What the bytes of an entry hold."""
+    header = _header(payload)
+    report = header["report"]
+    sides = [_listed(header[side]) for side in ("inputs", "outputs")]
+    signature = " -> ".join(sides)
+    return About(report["device"], report["kernels"], signature, report["compile_seconds"])
+
+
+def _listed(types: Sequence[tuple[Sequence[int], str]]) -> str:
+    """A few types in the way of IR; of more than that, how many."""
+    texts = ["x".join([*map(str, shape), dtype]) for shape, dtype in types]
+    more = [f"and {len(texts) - 3} more"] if len(texts) > 4 else []
+    return ", ".join([*(texts[:3] if more else texts), *more]) or "nothing"
 
 
 def _packed(kept: Kept, facts: Mapping[str, str]) -> bytes:
