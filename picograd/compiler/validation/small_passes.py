@@ -34,6 +34,7 @@ NAMED_SIZES = {"tile_loops": "sizes", "stage_operands": "layout", "vectorize_loo
 """The options that hold sizes by the names of loops."""
 
 MOST: Mapping[str, Mapping[str, int]] = {
+    "rematerialize": {"above": 0},
     "unroll_tiles": {"width": 4},
     "tree_reduce": {"threads": 8, "shortest": 16, "fan_in": 4},
     "map_to_grid": {"threads": 16},

@@ -187,7 +187,7 @@ def test_a_system_without_room_for_threads_says_so(native, monkeypatch):
         patched.setattr(threading.Thread, "start", refuse)
         with pytest.raises(DeviceError, match="start 4 threads") as raised:
             pool.enter()
-    assert "set_num_threads(3)" in raised.value.hint
+    assert raised.value.code == "PG313" and "set_num_threads(3)" in raised.value.hint
     assert pool.running == 0
     assert (count(native, pool, 50) == 1).all()  # there is room again
     assert pool.running == 3

@@ -52,8 +52,9 @@ WITHOUT_A_ROW = {
     ),
     "it is the tensor's own machinery, not PyTorch's interface": (
         "Tensor.accumulate_grad Tensor.builder Tensor.download Tensor.is_same_view "
-        "Tensor.known_value Tensor.read Tensor.reshaped Tensor.result_class Tensor.show_storage "
-        "Tensor.snapshot Tensor.with_views Tensor.wrap Tensor.write_ Tensor.check_in_place"
+        "Tensor.known_node Tensor.known_value Tensor.read Tensor.remember_node Tensor.reshaped "
+        "Tensor.result_class Tensor.show_storage Tensor.snapshot Tensor.with_views Tensor.wrap "
+        "Tensor.write_ Tensor.check_in_place"
     ),
 }
 REASONS = {name: why for why, names in WITHOUT_A_ROW.items() for name in names.split()}

@@ -42,6 +42,7 @@ from tests.check.test_properties import (
     GPU,
     MOST_ROUNDS,
     NO_DOUBLES,
+    NOTES,
     WORK,
     Tally,
     check_meaning,
@@ -302,9 +303,9 @@ def test_every_prefix_keeps_the_meaning(name: str) -> None:
     dtypes = NO_DOUBLES if GPU in machines else EVERYTHING
     for number in range(3 * MOST_ROUNDS):
         property_of(check, dtypes, WORK.get(name), examples=10, number=number)
-        if tally.changed >= 1 and partial >= (name not in FEW_STEPS):
-            break
-    assert tally.changed >= 1 and partial >= (name not in FEW_STEPS), (tally, partial)
+        if name in NOTES or (tally.changed >= 1 and partial >= (name not in FEW_STEPS)):
+            return
+    pytest.fail(f"too little was done: {tally}, {partial} in part")
 
 
 ROWS = """builtin.module {
