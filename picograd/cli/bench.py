@@ -6,7 +6,7 @@ Contenders take turns, so that a busy machine disturbs all alike; what counts is
 import argparse
 from collections.abc import Callable
 
-from picograd.cli import bench_accuracy, bench_cpu, bench_schedule, bench_study
+from picograd.cli import bench_accuracy, bench_cpu, bench_host, bench_schedule, bench_study
 from picograd.cli.bench_report import json_option, ratios, report, write_json
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
@@ -46,6 +46,7 @@ def add_parser(commands: Commands) -> None:
     bench_study.add_linear(benchmarks).set_defaults(run=_alone(bench_study.run_linear))
     bench_accuracy.add_accuracy(benchmarks).set_defaults(run=bench_accuracy.run_accuracy)
     bench_schedule.add_schedule(benchmarks).set_defaults(run=_alone(bench_schedule.run_schedule))
+    bench_host.add_host(benchmarks).set_defaults(run=_alone(bench_host.run_host))
     # Its contenders run in processes of their own.
     bench_cpu.add_cpu(benchmarks).set_defaults(run=bench_cpu.run_cpu)
     show_examples(

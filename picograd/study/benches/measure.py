@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Action = Callable[[], object]
+Clock = Callable[[], float]
 
 # What the contender is called that passes of the user's have compiled.
 OWN_PASSES = "with own passes"
@@ -58,9 +59,12 @@ class Spread:
         return self.median > other.median and self.low > other.high
 
 
-def interleave(contenders: Mapping[str, Action], rounds: int) -> dict[str, float]:
+def interleave(
+    contenders: Mapping[str, Action], rounds: int, *, clock: Clock = time.perf_counter
+) -> dict[str, float]:
     """Median seconds of one call of each contender; see `spreads`."""
-    return {name: spread.median for name, spread in spreads(contenders, rounds).items()}
+    found = spreads(contenders, rounds, clock=clock)
+    return {name: spread.median for name, spread in found.items()}
 
 
 def _nothing() -> None:
@@ -73,19 +77,21 @@ def spreads(
     *,
     finish: Callable[[], None] = _nothing,
     patience: float = float("inf"),
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Spread]:
     """How long one call of each contender takes.
 
     They take turns within a round, and every other round in the opposite order, so that neither
     warming up nor another process favours one of them. `finish` waits for what calls only
     submitted; it is called once a turn. Who has used up its `patience`, in seconds, sits out the
-    rounds that are left; everybody has one turn at least.
+    rounds that are left; everybody has one turn at least. A `clock` of processor time leaves out
+    what other processes take, and is right for work of this thread alone.
     """
     calls: dict[str, int] = {}
     times: dict[str, list[float]] = {}
     used: dict[str, float] = {}
     for name, action in contenders.items():
-        calls[name], seconds = _calls_a_turn(action, finish)
+        calls[name], seconds = _calls_a_turn(action, finish, clock)
         # What is this slow needs no warming up, and no second turn.
         slow = seconds > patience
         times[name], used[name] = ([seconds / calls[name]], seconds) if slow else ([], 0.0)
@@ -94,26 +100,28 @@ def spreads(
         for name in order:
             if used[name] > patience:
                 continue
-            seconds = _turn(contenders[name], calls[name], finish)
+            seconds = _turn(contenders[name], calls[name], finish, clock)
             used[name] += seconds
             times[name].append(seconds / calls[name])
         order.reverse()
     return {name: Spread.of(values) for name, values in times.items()}
 
 
-def _turn(action: Action, repeat: int, finish: Callable[[], None]) -> float:
+def _turn(action: Action, repeat: int, finish: Callable[[], None], clock: Clock) -> float:
     """Seconds of so many calls."""
-    start = time.perf_counter()
+    start = clock()
     for _ in range(repeat):
         action()
     finish()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def _calls_a_turn(action: Action, finish: Callable[[], None]) -> tuple[int, float]:
+def _calls_a_turn(
+    action: Action, finish: Callable[[], None], clock: Clock
+) -> tuple[int, float]:
     """How many calls fill a turn, and the seconds it took; calls made to find out are warm-up."""
-    _turn(action, 1, finish)
+    _turn(action, 1, finish, clock)
     repeat = 1
-    while (seconds := _turn(action, repeat, finish)) < SECONDS_A_TURN:
+    while (seconds := _turn(action, repeat, finish, clock)) < SECONDS_A_TURN:
         repeat *= 2
     return repeat, seconds
