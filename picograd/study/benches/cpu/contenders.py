@@ -75,6 +75,15 @@ def environment(contender: Contender, threads: int) -> dict[str, str]:
     return {**found, **contender.environment}
 
 
+CACHES = {OURS: "PICOGRAD_CACHE", "torch.compile": "TORCHINDUCTOR_CACHE_DIR"}
+"""Where libraries are told to keep what they have compiled."""
+
+
+def caches_in(folder: str, *libraries: str) -> dict[str, str]:
+    """Let what is compiled be kept in this folder, by these libraries or by all."""
+    return {CACHES[name]: f"{folder}/{name}" for name in libraries or CACHES}
+
+
 def _clang() -> str | None:
     """The C compiler that tinygrad asks for, by whichever name it is installed."""
     names = ["clang", *(f"clang-{number}" for number in range(30, 10, -1))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picograd.study.benches.cpu import limits
-from picograd.study.benches.cpu.contenders import OURS, PICOGRAD, Contender, environment
+from picograd.study.benches.cpu.contenders import (
+    OURS,
+    PICOGRAD,
+    Contender,
+    caches_in,
+    environment,
+)
 from picograd.study.benches.cpu.conversation import Conversation, LostError
 from picograd.study.benches.cpu.rows import Row
 from picograd.study.benches.cpu.turns import Reading, Times, ratio, take_turns
@@ -191,8 +198,9 @@ class Session:
         for one in self.contenders:
             talk = self._talks.get(one.name)
             if talk is not None and not talk.lost:
-                for name in (*(f"row {number}" for number in range(len(rows))), *limits.LIMITS):
-                    talk.ask("drop", effort.preparing, name=name)
+                with suppress(LostError):  # the next row starts it again
+                    for name in (*(f"row {n}" for n in range(len(rows))), *limits.LIMITS):
+                        talk.ask("drop", effort.preparing, name=name)
         results: list[Result] = []
         for number, row in enumerate(rows):
             found = {
@@ -223,7 +231,11 @@ class Session:
         log = Path(self._folder.name) / "log of memory.txt"
         start = environment(contender, self.threads)
         patience = self.effort.preparing
-        with Conversation(contender.words, start, log, patience) as talk:
+        with (
+            # Compiling is part of it, so nobody finds what an earlier process has compiled.
+            TemporaryDirectory(dir=self._folder.name) as empty,
+            Conversation(contender.words, start | caches_in(empty), log, patience) as talk,
+        ):
             talk.ask("watch memory", patience)
             self._prepare_in(talk, "row", row, files)
             return talk.ask("memory", patience)["peak"]
@@ -244,7 +256,7 @@ class Session:
             log = Path(self._folder.name) / f"log{len(self._talks)}.txt"
             talk = Conversation(
                 contender.words,
-                environment(contender, self.threads),
+                environment(contender, self.threads) | caches_in(self._folder.name, OURS),
                 log,
                 self.effort.preparing,
             )
