@@ -43,7 +43,7 @@ from picograd.dialects.loop_syntax import (
 SPACES = ("stack", "packed", "workgroup", "private")
 
 FETCH_L1 = "fetch_l1"
-"""A note on a load or store: fetch what lies so many elements further on into the first cache."""
+"""A note on a load: fetch what lies so many elements further on into the first cache."""
 
 FETCH_L2 = "fetch_l2"
 """The same into the second cache."""

@@ -47,7 +47,7 @@ builtin.module {
         %v_1 = loop.load %x[%i, %k + t0] {fetch_l1 = 64 : i64} : memref<9x64xf32> to vector<8xf32>
         %d = arith.subf %v_1, %all : vector<8xf32>
         %e = arith.mulf %d, %d : vector<8xf32>
-        loop.store %e, %y[%i, %k + t0] {fetch_l1 = 64 : i64} : vector<8xf32>, memref<9x64xf32>
+        loop.store %e, %y[%i, %k + t0] : vector<8xf32>, memref<9x64xf32>
       }
     }
   }
@@ -65,10 +65,11 @@ of loops that come back. See U. Drepper, "What Every Programmer Should Know Abou
 section 6.3, on software prefetching.
 
 Requires: nothing. Rows are fetched into the first cache if this row and the next of all buffers
-take at most half of it, else into the second (`fetch_l2`) if they fit there, else not at all.
-Neither are rows of buffers that stay in the second cache anyway.
+that are read take at most half of it, else into the second (`fetch_l2`) if they fit there, else not
+at all. Neither are rows of buffers that stay in the second cache anyway.
 
-Does not: fetch for loops that hold others, or for tiles whose elements lie apart in memory.
+Does not: fetch for loops that hold others, or for tiles whose elements lie apart in memory; nor
+what is only written, for which nobody waits.
 """
 
 from __future__ import annotations
@@ -153,7 +154,10 @@ def fetches(loop: ParallelOp | ForOp, target: Target) -> list[tuple[Access, str,
         rows.setdefault(visit.access.memref, []).append(visit)
     chosen: list[_Visit] = []
     total = 0
-    for memref, visits in rows.items():
+    for memref, all_visits in rows.items():
+        if isinstance(all_visits[0].access, StoreOp):
+            continue  # what is read of it has just been written
+        visits = [visit for visit in all_visits if isinstance(visit.access, LoadOp)]
         nbytes = max((visit.nbytes for visit in visits if visit.loop is not None), default=0)
         whole = prod(memref_shape(memref.type)) * _item_bytes(visits[0].access)
         if nbytes and whole > target.l2_bytes:
@@ -169,12 +173,8 @@ def _hidden_best(visits: list[_Visit]) -> Iterable[_Visit]:
     """One visit to each piece of a row: in the loop that computes most, and in the remainder."""
     loops = dict.fromkeys(visit.loop for visit in visits if visit.loop is not None)
     busiest = max(loops, key=_arithmetic)
-    once = {
-        tuple(visit.access.indices): visit
-        for visit in sorted(visits, key=lambda visit: isinstance(visit.access, StoreOp))
-        if visit.loop is None or visit.loop is busiest
-    }
-    return once.values()
+    here = [visit for visit in visits if visit.loop is None or visit.loop is busiest]
+    return {tuple(visit.access.indices): visit for visit in reversed(here)}.values()
 
 
 def _arithmetic(loop: Operation) -> int:

@@ -167,7 +167,7 @@ def _checked(
 
 
 def _fetch(f: Function, access: _Access, elements: Linear) -> None:
-    """Fetch ahead of a vector's access, if a note asks for it: once for each line of the cache."""
+    """Fetch ahead of a vector's load, if a note asks for it: once for each line of the cache."""
     line = max(1, _LINE // access.alignment)
     if f.sites is not None or elements.constant % line >= access.lanes:
         return  # checked code may not even look beyond a buffer
@@ -175,8 +175,7 @@ def _fetch(f: Function, access: _Access, elements: Linear) -> None:
         distance = access.op.attributes.get(note)
         if isinstance(distance, IntegerAttr):
             place = address(f, access.memref, elements + distance.value.data)
-            written = "1" if isinstance(access.op, StoreOp) else "0"
-            given = [("ptr", place), ("i32", written), ("i32", str(cache)), ("i32", "1")]
+            given = [("ptr", place), ("i32", "0"), ("i32", str(cache)), ("i32", "1")]
             f.emit(f.call("llvm.prefetch.p0", "void", given))
 
 
@@ -276,7 +275,6 @@ def _store(f: Function, op: Operation) -> None:
         _store_element(f, access, elements, checks, text)
     elif access.stride(elements) == 1:
         first = elements - Linear.of(_LANE)
-        _fetch(f, access, first)
         start = address(f, access.memref, first)
         mask = _mask(f, access, checks)
         if mask is None and f.sites is None and _streams(f, access, first):
