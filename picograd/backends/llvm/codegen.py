@@ -10,7 +10,8 @@ several times the compile time.
 
 from __future__ import annotations
 
-import itertools
+import os
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,16 @@ VERSION = ".".join(map(str, llvm.llvm_version_info))
 # Level 0 spills every value around every instruction; 1, 2 and 3 give the same code here.
 _OPTIMIZATION_LEVEL = 1
 
-_library_numbers = itertools.count()
+_LOCK = threading.RLock()
+"""Held by who calls LLVM, and by who forks: llvmlite has a lock of its own around each call, and a
+child of a process that another thread compiles in would wait for it for ever."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+    )
+
+_MOST_LIBRARIES = 128
+"""A linker remembers a few kilobytes of each library that it ever linked."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +83,34 @@ def object_code(text: str, processor: Processor | None = None) -> bytes:
     """
     processor = processor or host()
     machine = _target_machine(processor)
-    return machine.emit_object(_parse(text, processor, machine))
+    with _LOCK:
+        return machine.emit_object(_parse(text, processor, machine))
 
 
 def assembly(text: str, processor: Processor | None = None) -> str:
     """Assembly for a module of LLVM IR text; the processor need not be the host's."""
     processor = processor or host()
     machine = _target_machine(processor)
-    return machine.emit_assembly(_parse(text, processor, machine))
+    with _LOCK:
+        return machine.emit_assembly(_parse(text, processor, machine))
+
+
+class _Linker:
+    """LLVM's linker; a new one takes over now and then, and the old ends with its last library."""
+
+    def __init__(self) -> None:
+        self._jit: llvm.LLJIT | None = None
+        self._libraries = 0
+
+    def next(self) -> tuple[llvm.LLJIT, str]:
+        """The linker for another library, and a name for that."""
+        if self._jit is None or self._libraries == _MOST_LIBRARIES:
+            self._jit, self._libraries = llvm.create_lljit_compiler(_target_machine(host())), 0
+        self._libraries += 1
+        return self._jit, f"picograd.{self._libraries}"
+
+
+_LINKER = _Linker()
 
 
 class Library:
@@ -103,7 +133,8 @@ class Library:
         for name, address in (imports or {}).items():
             builder.import_symbol(name, address)
         try:
-            self._tracker = builder.link(_jit(), f"picograd.{next(_library_numbers)}")
+            with _LOCK:
+                self._tracker = builder.link(*_LINKER.next())
         except RuntimeError as error:
             raise CompileError(
                 "LLVM could not link the generated code",
@@ -113,6 +144,11 @@ class Library:
                 hint="report this with the .ll file of the dump",
             ) from error
         self.addresses: dict[str, int] = {name: self._tracker[name] for name in names}
+
+    def __del__(self, lock: threading.RLock = _LOCK) -> None:  # globals may be gone at exit
+        if hasattr(self, "_tracker"):
+            with lock:
+                del self._tracker
 
 
 @cache
@@ -149,12 +185,6 @@ def _target_machine(processor: Processor) -> llvm.TargetMachine:
         opt=_OPTIMIZATION_LEVEL,
         jit=True,
     )
-
-
-@cache
-def _jit() -> llvm.LLJIT:
-    """The one linker of the process; llvmlite holds a global lock around each of its calls."""
-    return llvm.create_lljit_compiler(_target_machine(host()))
 
 
 def _parse(text: str, processor: Processor, machine: llvm.TargetMachine) -> llvm.ModuleRef:

@@ -147,6 +147,10 @@ class ThreadPool:
                 worker.join()
             self._workers = []
 
+    def keep_state(self) -> None:
+        """Let the memory of the state be there until the process ends."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._memory))
+
     def after_fork(self) -> None:
         """Forget the parent's workers and locks, which do not exist in a forked child."""
         self._reset()
@@ -181,11 +185,18 @@ def _stop_all() -> None:
         pool.stop()
 
 
+def _stop_for_good() -> None:
+    """At exit: the state stays, for a daemon thread may be inside of a loop and go on with it."""
+    for pool in list(_pools):
+        pool.stop()
+        pool.keep_state()
+
+
 def _restart_all() -> None:
     for pool in list(_pools):
         pool.after_fork()
 
 
-atexit.register(_stop_all)
+atexit.register(_stop_for_good)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_stop_all, after_in_child=_restart_all)

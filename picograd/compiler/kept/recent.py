@@ -6,11 +6,12 @@ runs it is such a user. Who looks it up before that finds it as if it had never 
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
+
+from picograd.backends.locks import Lock
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class Recent(Generic[T]):
         """What those that nobody else needs to hold take together."""
         self._held: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
         self._alive: weakref.WeakValueDictionary[Hashable, T] = weakref.WeakValueDictionary()
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def get(self, key: Hashable) -> T | None:
         """The value, which counts as used now; None if it is gone."""

@@ -7,7 +7,6 @@ compiled function the counter is an input, taken anew at each call.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from math import pi
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from picograd.backends.locks import Lock
 from picograd.dialects.dtypes import DType, bfloat16, float16, float32, int32, int64
 from picograd.errors import OptionError
 from picograd.frontend.autodiff.tape import Tape, Var
@@ -30,7 +30,7 @@ class Generator:
     """A seed, and how many blocks have been drawn."""
 
     def __init__(self, seed: int = 0) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:

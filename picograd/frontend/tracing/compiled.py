@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import threading
 import time
 import warnings
 from collections import OrderedDict
@@ -24,6 +23,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from xdsl.dialects.builtin import ModuleOp
 
+from picograd.backends.locks import Lock
 from picograd.backends.runtime import Array
 from picograd.compiler.driver import without_garbage_collection
 from picograd.compiler.dump import folder_from_environment
@@ -108,7 +108,7 @@ class CompiledFunction(Watched, Generic[P, R]):
         self._positional = positional_names(self._signature)
         self._versions: dict[Key, list[Version]] = {}
         self._last: Version | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if SETTINGS.trace is not None:
