@@ -36,7 +36,7 @@ from picograd.passes.loops.nest_shape import (
 )
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
-from picograd.passes.schedule.operand_copies import extent_of, left_pays, right_pays
+from picograd.passes.schedule.operand_copies import extent_of, left_streams, room_of_panel
 from picograd.passes.schedule.row_blocks import even_blocks, row_blocks
 from picograd.targets import Target
 
@@ -108,23 +108,19 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     elements a step, which a processor fetches ahead: a block may be as large as the second cache,
     and the taller it is, the more rarely the right operand is read anew. The deeper the blocks are,
     the more rarely sums wait in memory. Less room is left where the block of the left operand is a
-    copy, just written, or where the panel is none: its pieces of rows share places of the cache.
+    copy, just written.
     """
     item = contraction.nest.bits // 8
     tile = register_tile(contraction, target, facts)
     rows, columns = tile
     depth_dim = max(contraction.reduction.dims, key=lambda dim: extent_of(dim, facts))
-    panels = right_pays(contraction.right, contraction, target, facts, tile)
-    streams = not any(
-        left_pays(load, contraction, target, facts, tile) for load in contraction.left
-    )
-    depth = even_blocks(
-        extent_of(depth_dim, facts),
-        target.l2_bytes // (8 if panels and streams else 16) // (columns * item),
-        max(SHORTEST_STEP, target.lanes(contraction.nest.bits)),
-    )
+    extent = extent_of(depth_dim, facts)
+    panel = max(1, room_of_panel(contraction, target, facts, tile) // (columns * item))
+    step = max(SHORTEST_STEP, target.lanes(contraction.nest.bits))
+    depth = even_blocks(extent, ceil(extent / ceil(extent / panel)), step)
+    streams = left_streams(contraction, target, facts, tile)
     room = target.l2_bytes if streams else target.l2_bytes // 2
-    height = room // (min(depth, extent_of(depth_dim, facts)) * item)
+    height = room // (min(depth, extent) * item)
     # The third cache is shared, and what a virtual machine tells about it is often too much.
     shared = min(target.l3_bytes // 16, 2 * target.l2_bytes) or 2 * target.l2_bytes
     width = shared // (depth * item)

@@ -8,7 +8,7 @@ the way in which a register tile walks through it is bad for caches.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import prod
+from math import gcd, prod
 
 from picograd.dialects.loop import Dim, LoadOp
 from picograd.passes.loops.facts import LoopFacts
@@ -20,6 +20,9 @@ MANY_USES = 32
 
 FEW_USES = 4
 """Below so many uses even an awkward operand is better read where it lies."""
+
+PAGE_BYTES = 4096
+"""Addresses so far apart differ in none of the bits that choose their place within a page."""
 
 LINE_BYTES = 64
 """What a cache holds and fetches at a time."""
@@ -86,6 +89,33 @@ def left_pays(
     uses = total_extent(contraction.lane, facts)
     lines = _depth(contraction, facts) * LINE_BYTES
     return uses >= FEW_USES * tile[1] and lines > target.l1_bytes // 2
+
+
+def room_of_panel(
+    contraction: Contraction, target: Target, facts: LoopFacts, tile: tuple[int, int]
+) -> int:
+    """The bytes of the second cache that a panel of the right operand may take.
+
+    An eighth as a copy, and half of that beside a copy of the left operand. Where it lies it is a
+    column of pieces of rows; with rows as long as a power of two, they share as many places as the
+    pieces of one page have.
+    """
+    if right_pays(contraction.right, contraction, target, facts, tile):
+        return target.l2_bytes // (8 if left_streams(contraction, target, facts, tile) else 16)
+    item = contraction.nest.bits // 8
+    apart = [
+        gcd(local_stride(load, dim.variable) * item, PAGE_BYTES)
+        for load in contraction.right
+        for dim in contraction.reduction.dims
+    ]
+    return target.l2_bytes // 2 // max(8, max(apart, default=0) // (tile[1] * item))
+
+
+def left_streams(
+    contraction: Contraction, target: Target, facts: LoopFacts, tile: tuple[int, int]
+) -> bool:
+    """Whether the left operand is read where it lies."""
+    return not any(left_pays(load, contraction, target, facts, tile) for load in contraction.left)
 
 
 def total_extent(dim: Dim, facts: LoopFacts) -> int:

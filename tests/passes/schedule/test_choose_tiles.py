@@ -130,3 +130,15 @@ def test_awkward_operands_are_copied_where_they_are_used_often() -> None:
     assert copied(SAMPLES["transposed_matmul"].text(2, 96, 96)) == []
     assert copied(convolution(2, 8, 16, 56, 56)) == ["x"]
     assert copied(linear_relu(64, 64, 64)) == []
+
+
+@pytest.mark.parametrize(("rows", "columns", "most"), [(128, 1024, 256), (128, 2048, 256)])
+def test_panels_that_are_no_copies_leave_room_in_the_places_they_share(
+    rows: int, columns: int, most: int
+) -> None:
+    """Rows a multiple of 4 KiB apart crowd in the places of a few lines of each page."""
+    target = lookup(f"{AVX512},l2_bytes=2097152")
+    nest = by_name(block_sizes(kernel_of(linear_relu(rows, columns, 784)), target))["i j"]
+    assert nest["k"] <= most < 784
+    apart = by_name(block_sizes(kernel_of(linear_relu(rows, columns + 4, 784)), target))["i j"]
+    assert apart["k"] > nest["k"]
