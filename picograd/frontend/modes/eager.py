@@ -8,7 +8,7 @@ device's place (`reference`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
@@ -132,13 +132,8 @@ class EagerMode(Mode):
         return cell.value
 
     def write(self, cell: Cell, value: Value) -> None:
-        self.write_each([(cell, value)])
-
-    def write_each(self, changes: Iterable[tuple[Cell, Value]]) -> None:
-        """Write to several cells: a compiled function changes dozens in a call."""
-        for cell, value in changes:
-            cell.value = value
-            cell.version += 1
+        cell.value = value
+        cell.version += 1
 
     def new_cell(self, value: Value) -> Cell:
         return Cell(value, self.type_of(value), self.device)

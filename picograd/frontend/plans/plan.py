@@ -74,10 +74,11 @@ class Plan:
         """The fastest function for the operands, of which all tensors go through plans."""
         program, kinds = self.program, self.recipe.kinds
         order = [what.operand if isinstance(what, NumberInput) else what for what in program.inputs]
+        tensors = [isinstance(kind, Signature) for kind in kinds]
+        simple = program.launch is not None and order == list(range(len(kinds)))
         if self.recipe.in_place:
-            return self._in_place()
-        if program.launch is not None and order == list(range(len(kinds))):
-            tensors = [isinstance(kind, Signature) for kind in kinds]
+            return self._pair_in_place() if simple and tensors == [True, True] else self._in_place()
+        if simple:
             if tensors == [True]:
                 return self._of_one()
             if tensors == [True, True]:
@@ -151,6 +152,23 @@ class Plan:
             if tracks and SETTINGS.recording and is_tracked(operands):
                 result.history.node = record(operands, values, out, result.cell)
             return result
+
+        return call
+
+    def _pair_in_place(self) -> Call:
+        """As `_in_place`, of two tensors."""
+        program, make, launch = self.program, self.program.makers[0], self.program.launch
+        assert launch is not None
+
+        def call(a: Any, b: Any) -> Any:
+            cell = a.cell
+            x, y, out = cell.value, b.cell.value, make()
+            failure = launch(x.address + a.shift, y.address + b.shift, out.address)
+            if failure:
+                raise program.failed(failure)
+            cell.value = out
+            cell.version += 1
+            return a
 
         return call
 

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from picograd.dialects.dtypes import DType
 from picograd.errors import PicogradError
-from picograd.frontend.core import TensorCore
+from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.plan import Call, Plan, is_tracked
 from picograd.frontend.plans.program import PlanProgram
@@ -22,6 +22,8 @@ MOST = 1024
 """Plans of one method; when there are more, those made first are dropped."""
 
 _NONE: Mapping[str, Any] = {}
+_NUMBER = History()
+"""What stands for the history of what has none."""
 _NUMBERS = (float, int, bool)
 _CONSTANTS = frozenset((int, bool, str, type(None), type(...), DType))
 _NAMES = {"radd": "add", "rmul": "mul", "rsub": "sub", "rtruediv": "div", "truediv": "div"}
@@ -179,7 +181,10 @@ def planned_in_place(method: Callable[P, R]) -> Callable[P, R]:
         run = known.get((tensor.signature, kind))
         if options:
             return plain(tensor, other, **options)
-        if run is None or not SETTINGS.planned or not may_be_replaced((tensor, other)):
+        tracked = SETTINGS.recording and (
+            tensor.history.node is not None or getattr(other, "history", _NUMBER).node is not None
+        )
+        if run is None or tracked or tensor.views or not SETTINGS.planned:
             return plans.run((tensor, other), (), _NONE)
         try:
             return run(tensor, other)

@@ -9,25 +9,21 @@ call runs comes too late: threads that share a tensor which one of them changes 
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from sys import getrefcount
 
 from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.storage.cells import Value
 
 
-def _holders(inputs: Sequence[object], place: int) -> int:
-    return sys.getrefcount(inputs[place])
-
-
 def _holders_of_own() -> int:
-    """What `_holders` counts for a value in a list that one cell holds as well.
+    """What Python counts for a value in a list that one cell holds as well.
 
-    Measured, because versions of Python differ in which references they count.
+    Measured as `own_inputs` counts, because versions of Python differ in which references count.
     """
     cell = [object()]
     inputs = [cell[0]]
-    return _holders(inputs, 0)
+    return getrefcount(inputs[0])
 
 
 _OWN = _holders_of_own()
@@ -36,5 +32,5 @@ _OWN = _holders_of_own()
 def own_inputs(inputs: list[Value], places: Iterable[int], mode: EagerMode) -> None:
     """Replace those inputs at `places` that somebody beside their cell holds by copies."""
     for place in places:
-        if _holders(inputs, place) > _OWN:
+        if getrefcount(inputs[place]) > _OWN:
             inputs[place] = mode.copy(inputs[place])

@@ -55,11 +55,12 @@ class Produced(Description):
     """What the tensor's own `.grad` is."""
 
     def build(self, run: _Run) -> TensorCore:
-        cell = run.fresh.get(self.output)
+        output, fresh = self.output, run.fresh
+        cell = fresh.get(output)
         if cell is None:
-            buffer = run.buffers[self.output]
-            cell = run.fresh[self.output] = Cell(buffer, buffer.type, run.mode.device)
-        result = TensorCore.result_class(cell, self.views)
+            buffer = run.buffers[output]
+            cell = fresh[output] = Cell(buffer, buffer.type, run.mode.device)
+        result = TensorCore.result_class(cell, self.views, History(), 0)
         if self.gradient:
             _track(result, self.gradient)
         if self.grad is not None:
@@ -182,8 +183,9 @@ class Effects:
     def replay(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> object:
         """Write the changes back and return the function's result."""
         run = _Run(call, buffers, mode)
-        if self._cells:
-            mode.write_each([(cell, buffers[output]) for cell, output in self._cells])
+        for cell, output in self._cells:  # dozens in a training step
+            cell.value = buffers[output]
+            cell.version += 1
         for argument, output in self._arguments:
             mode.write(call.tensors[argument].cell, buffers[output])
         for tensor, output in self._kept_grads:
