@@ -43,6 +43,7 @@ it: the kernel writes the rows in the order in which they are read.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -64,7 +65,6 @@ from picograd.dialects.tensor import (
     TensorOp,
     UnaryOp,
     ints,
-    is_view,
 )
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
@@ -86,7 +86,12 @@ class OutlineKernels(Pass):
 
 def is_free(op: Operation) -> bool:
     """Whether an op costs so little that every reader computes it anew: views, constants, iota."""
-    return is_view(op) or isinstance(op, ConstantOp | IotaOp)
+    return _is_free_kind(type(op))
+
+
+@cache
+def _is_free_kind(kind: type[Operation]) -> bool:
+    return issubclass(kind, ConstantOp | IotaOp) or (issubclass(kind, TensorOp) and kind.IS_VIEW)
 
 
 def outline(function: FuncOp) -> None:

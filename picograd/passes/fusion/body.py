@@ -5,9 +5,10 @@ made once for the same kernels and outputs, and keeps what it has found out abou
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from typing import cast
 
-from xdsl.ir import Block, BlockArgument, OpResult, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, OpResult, SSAValue
 
 from picograd.dialects.dtypes import type_of
 from picograd.dialects.kernel import FusedOp
@@ -32,6 +33,12 @@ class Shapes(dict[SSAValue, tuple[int, ...]]):
     def __missing__(self, value: SSAValue) -> tuple[int, ...]:
         shape = self[value] = type_of(value).get_shape()
         return shape
+
+
+@cache
+def _is_a(kind: type[Operation], *classes: type[Operation]) -> bool:
+    """What `isinstance` tells of an op of a kind; classes with abstract methods take long to."""
+    return issubclass(kind, classes)
 
 
 class Contents:
@@ -69,15 +76,15 @@ class Body:
         while True:
             if value in self._inside:
                 value = self._inside[value]
-            elif isinstance(value, BlockArgument) and value.block in self._inputs_of:
+            elif type(value) is BlockArgument and value.block in self._inputs_of:
                 value = self._inputs_of[value.block][value.index]
             else:
                 return value
 
     def defining(self, value: SSAValue) -> TensorOp | None:
         """The op in the region that computes a resolved value; None for values from outside."""
-        if isinstance(value, OpResult) and isinstance(value.op, TensorOp):
-            return value.op
+        if type(value) is OpResult and _is_a(type(value.op), TensorOp):
+            return cast(TensorOp, value.op)
         return None
 
     def operands(self, op: TensorOp) -> tuple[SSAValue, ...]:
@@ -117,15 +124,14 @@ class Body:
     def reductions(self) -> tuple[TensorOp, ...]:
         """Ops that read many elements for each that they make."""
         return tuple(
-            op
-            for op in self.ops
-            if isinstance(op, ReduceOp | ArgReduceOp | MatmulOp | ConvolutionOp)
+            op for op in self.ops if _is_a(type(op), ReduceOp, ArgReduceOp, MatmulOp, ConvolutionOp)
         )
 
     @cached_property
     def products(self) -> tuple[MatmulOp | ConvolutionOp, ...]:
         """Matmuls and convolutions: each element of their operands takes part in many products."""
-        return tuple(op for op in self.ops if isinstance(op, MatmulOp | ConvolutionOp))
+        found = (op for op in self.ops if _is_a(type(op), MatmulOp, ConvolutionOp))
+        return tuple(cast(MatmulOp | ConvolutionOp, op) for op in found)
 
     def count(self, op_class: type[TensorOp]) -> int:
         """How many ops of a class there are."""
@@ -134,7 +140,7 @@ class Body:
     @cached_property
     def is_sequential(self) -> bool:
         """Whether an op writes elements in sequence: its result is filled as a whole."""
-        return any(isinstance(op, ScatterOp | ScanOp | ArgSortOp) for op in self.ops)
+        return any(_is_a(type(op), ScatterOp, ScanOp, ArgSortOp) for op in self.ops)
 
     def buffers(self) -> int:
         """Storage buffers that the kernel binds: inputs, outputs, and constants that are no single

@@ -178,19 +178,17 @@ class _Decision:
     def _judged(self, part: Part) -> "_Judgement":
         """What is known of a part, and of all others of its form."""
         if part.form not in self._known:
-            body = self._graph.body_of(part)
-            inputs = [part.inputs.index(self._graph.place_of(value)) for value in body.inputs]
-            self._known[part.form] = _Judgement(body, inputs, self._limits)
+            self._known[part.form] = _Judgement(self._graph, part, self._limits)
         return self._known[part.form]
 
 
 class _Judgement:
-    """What is known of a body, each thing found out once."""
+    """What is known of a part's body, each thing found out once."""
 
-    def __init__(self, body: Body, inputs: Sequence[int], limits: Limits) -> None:
-        """`inputs` are the numbers that the part gives to what the body reads."""
-        self.body = body
-        self._inputs = inputs
+    def __init__(self, graph: Graph, part: Part, limits: Limits) -> None:
+        self.body = graph.body_of(part)
+        self._graph = graph
+        self._part = part
         self._limits = limits
 
     @cached_property
@@ -244,9 +242,12 @@ class _Judgement:
         """The numbers of those of its inputs that are worth reading together with others."""
         if self.rows is None or self.alignment is None or self.alignment.rows <= 1:
             return []
-        rows = self.alignment.rows
-        pairs = zip(self._inputs, self.body.inputs, strict=True)
-        return [number for number, value in pairs if elements(value) >= rows]
+        places = [
+            self._graph.place_of(value)
+            for value in self.body.inputs
+            if elements(value) >= self.alignment.rows
+        ]
+        return [self._part.inputs.index(place) for place in places]
 
     @cached_property
     def is_small(self) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from xdsl.dialects.builtin import AffineMapAttr, DenseArrayBase, i1, i64
+from xdsl.dialects.builtin import DenseArrayBase, i1, i64
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from picograd.dialects.affine import Lane, Leaf, Linear, LinearLike, encode
+from picograd.dialects.affine import Linear
 from picograd.dialects.loop import (
     CONVERSIONS,
     BroadcastOp,
@@ -34,6 +34,7 @@ from picograd.errors import PassError
 from picograd.passes.rewriting.loops import copy_hint, insert_before, take_ops
 from picograd.passes.tiles.order_depth_first import order_depth_first, sink_past_loops
 from picograd.passes.tiles.pieces import Piece, PieceWidths
+from picograd.passes.tiles.places import Places
 from picograd.passes.tiles.transposes import (
     Parts,
     is_transposed,
@@ -49,6 +50,7 @@ class Unroller:
         self.widths = widths
         self.parts: dict[SSAValue, Parts] = {}
         self.splats: list[dict[tuple[SSAValue, int], SSAValue]] = []
+        self.places: dict[tuple[Linear, ...], Places] = {}
 
     def block(self, block: Block) -> None:
         """Split the tiles of a block and of the bodies in it."""
@@ -121,54 +123,63 @@ class Unroller:
     def elementwise(self, op: Operation, new: list[Operation]) -> None:
         (result,) = op.results
         parts = self.parts[result] = {}
-        indices = op.indices if isinstance(op, LoadOp) else []
+        if isinstance(op, BroadcastOp):
+            axes = op.axes
+            for piece in self.widths.pieces(result):
+                parts[piece[0], piece[1]] = self.broadcast(op, axes, piece, new)
+            return
+        located = isinstance(op, LoadOp | IndexOp)
+        make = self.at_places(op) if located else self.on_pieces(op)
         for piece in self.widths.pieces(result):
-            if isinstance(op, BroadcastOp):
-                value = self.broadcast(op, piece, new)
-            else:
-                part = self.piece_of(op, piece, indices)
-                new.append(part)
-                value = copy_hint(part.results[0], result)
-            parts[piece[0], piece[1]] = value
+            part = make(piece)
+            new.append(part)
+            parts[piece[0], piece[1]] = copy_hint(part.results[0], result)
 
-    def piece_of(self, op: Operation, piece: Piece, indices: Sequence[Linear]) -> Operation:
-        """One piece of a load (from the given indices), an index, or an arithmetic operation."""
-        (result,) = op.results
-        type = self.piece_type_of(result, piece[2])
-        if isinstance(op, LoadOp):
-            values, map = self.places(indices, result, piece)
-            operands = [op.memref, *values]
+    def at_places(self, op: LoadOp | IndexOp) -> Callable[[Piece], Operation]:
+        """What makes a piece of a load or an index."""
+        single = self.widths.of(op.result) == 1
+        is_load = isinstance(op, LoadOp)
+        places = self.places_of(op.indices if is_load else [op.expression])
+        buffers = [op.memref] if is_load else []
+
+        def make(piece: Piece) -> Operation:
+            lead, offset, lanes = piece
+            values, map = places.at(lead, offset, single=single)
+            type = self.piece_type_of(op.result, lanes)
             properties = {**op.properties, "map": map}
-        elif isinstance(op, IndexOp):
-            operands, map = self.places([op.expression], result, piece)
-            properties = {"map": map}
-        else:
-            operands = [self.get(value, piece) for value in op.operands]
-            properties = dict(op.properties)
+            return create(op.__class__, [*buffers, *values], [type], properties, op.attributes)
+
+        return make
+
+    def on_pieces(self, op: Operation) -> Callable[[Piece], Operation]:
+        """What makes a piece of an arithmetic operation from those of its operands."""
+        (result,) = op.results
         cls: type[Operation] = op.__class__
-        if isinstance(op, ConvertOp) and not tile_rank(type):
-            cls = CONVERSIONS[op.kind.data]
+        properties = op.properties
+        if isinstance(op, ConvertOp) and self.widths.of(result) == 1:
+            cls, properties = CONVERSIONS[op.kind.data], dict(properties)
             del properties["kind"]
-        return create(cls, operands, [type], properties, op.attributes)
 
-    def places(
-        self, indices: Sequence[Linear], tile: SSAValue, piece: Piece
-    ) -> tuple[list[SSAValue], AffineMapAttr]:
-        """The places of one piece, as operands and map."""
-        lead, offset, _ = piece
-        last = len(lead)
-        single = self.widths.of(tile) == 1
-        lanes: dict[Leaf, LinearLike] = {Lane(axis): at for axis, at in enumerate(lead)}
-        lanes[Lane(last)] = offset if single else Linear({Lane(0): 1}, offset)
-        return encode((index.substitute(lanes) for index in indices), 0 if single else 1)
+        def make(piece: Piece) -> Operation:
+            operands = [self.get(value, piece) for value in op.operands]
+            type = self.piece_type_of(result, piece[2])
+            return create(cls, operands, [type], properties, op.attributes)
 
-    def broadcast(self, op: BroadcastOp, piece: Piece, new: list[Operation]) -> SSAValue:
+        return make
+
+    def places_of(self, indices: Sequence[Linear]) -> Places:
+        """The places of the pieces of a tile at indices."""
+        return self.places.setdefault(tuple(indices), Places(indices))
+
+    def broadcast(
+        self, op: BroadcastOp, axes: Sequence[int], piece: Piece, new: list[Operation]
+    ) -> SSAValue:
         """One piece of a repeated value: the value's own piece, or a splat of one element."""
         lead, offset, lanes = piece
         position = (*lead, offset)
-        kept = tuple(at for axis, at in enumerate(position) if axis not in op.axes)
+        kept = tuple(at for axis, at in enumerate(position) if axis not in axes)
         value = op.value
-        if tile_rank(op.result.type) - 1 not in op.axes:
+        if tile_rank(op.result.type) - 1 not in axes:
             return self.parts[value][kept[:-1], offset]
         if not tile_rank(value.type):
             return self.splat(value, op.result, lanes, new)
@@ -205,9 +216,9 @@ class Unroller:
         if is_transposed(op, op.value, self.widths):
             transposed_store(op, self.parts[op.value], self.widths, new)
             return
-        indices = op.indices
+        places, single = self.places_of(op.indices), self.widths.of(op.value) == 1
         for piece in self.widths.pieces(op.value):
-            values, map = self.places(indices, op.value, piece)
+            values, map = places.at(piece[0], piece[1], single=single)
             operands = [self.get(op.value, piece), op.memref, *values]
             new.append(create(StoreOp, operands, [], {**op.properties, "map": map}, op.attributes))
 
