@@ -6,7 +6,7 @@ device; each is created when it is first asked for and lives as long as the proc
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -86,6 +86,8 @@ class Image:
     facts: Mapping[str, Any]
     """What JSON can hold: numbers, texts, lists and dictionaries by texts."""
     blobs: tuple[bytes, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What making it took, step by step; this is not kept."""
 
 
 class SteppedProgram(ABC):

@@ -6,7 +6,14 @@ Contenders take turns, so that a busy machine disturbs all alike; what counts is
 import argparse
 from collections.abc import Callable
 
-from picograd.cli import bench_accuracy, bench_cpu, bench_host, bench_schedule, bench_study
+from picograd.cli import (
+    bench_accuracy,
+    bench_compile,
+    bench_cpu,
+    bench_host,
+    bench_schedule,
+    bench_study,
+)
 from picograd.cli.bench_report import json_option, ratios, report, write_json
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
@@ -49,6 +56,7 @@ def add_parser(commands: Commands) -> None:
     bench_host.add_host(benchmarks).set_defaults(run=_alone(bench_host.run_host))
     # Its contenders run in processes of their own.
     bench_cpu.add_cpu(benchmarks).set_defaults(run=bench_cpu.run_cpu)
+    bench_compile.add_compile(benchmarks).set_defaults(run=bench_compile.run_compile)
     show_examples(
         parser,
         "bench demo",

@@ -165,11 +165,13 @@ def _build(
         module, steps, instruments=watching, facts=_history(module), verify=not trusted
     )
     image = None if asked.sanitize or dump is not None else device.compile(module)
+    made = time.perf_counter()
     program = (
         device.load(module, cached=asked.cached, sanitize=asked.sanitize)
         if image is None
         else device.restore(image)
     )
+    back_end = {**(image.seconds if image else {}), "loading": time.perf_counter() - made}
     outcome = validation.outcome() if validation is not None else None
     if dump is not None:
         dump.finish(program.texts, "" if outcome is None else str(outcome))
@@ -185,6 +187,7 @@ def _build(
         bytes_planned=planned + program.scratch_bytes,
         compile_seconds=seconds,
         passes=records,
+        back_end=back_end,
         validation=outcome,
     )
     donated = {result - len(inputs): place for result, place in stored_in(entry_of(module)).items()}

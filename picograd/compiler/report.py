@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from picograd.compiler.records import PassRecord
@@ -28,6 +29,8 @@ class Report:
     compile_seconds: float
     """What compiling took, if it was in another process."""
     passes: tuple[PassRecord, ...]
+    back_end: Mapping[str, float] = field(default_factory=dict[str, float])
+    """The seconds of each step that followed the passes."""
     validation: Validation | None = None
     """How the passes were validated, where that was asked for."""
     load_seconds: float | None = None
@@ -52,6 +55,7 @@ class Report:
             ops = f"{step.ops_before:6d} -> {step.ops_after:6d} ops"
             line = f"  {step.name:26s}{step.seconds * 1e3:8.1f} ms  {verify}  {ops}"
             lines.append(line + (f"  {self.checks[number].share}" if self.checks else ""))
+        lines += [f"  {name:26s}{spent * 1e3:8.1f} ms" for name, spent in self.back_end.items()]
         if self.validation is not None:
             lines += self.validation.remarks
         return "\n".join(lines)

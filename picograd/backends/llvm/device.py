@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -118,8 +119,12 @@ class CpuDevice(Device):
         return f"LLVM {codegen.VERSION}, {codegen.host()}"
 
     def compile(self, module: ModuleOp) -> Image:
+        start = time.perf_counter()
         emitted = _emitted(module)
-        return image_of(replace(emitted, code=codegen.object_code(emitted.text)), _sizes(module))
+        written = time.perf_counter()
+        emitted = replace(emitted, code=codegen.object_code(emitted.text))
+        seconds = {"emission": written - start, "machine code": time.perf_counter() - written}
+        return replace(image_of(emitted, _sizes(module)), seconds=seconds)
 
     def restore(self, image: Image) -> CpuProgram:
         return CpuProgram(*emitted_of(image), self.pool, self._memory)
