@@ -28,10 +28,10 @@ builtin.module {
       %4 = loop.compare gt %v, %3 : f32
       %5 = loop.select %4, %3, %v : f32
       %6 = loop.select %2, %0, %5 : f32
-      %7 = arith.constant 1.44269502 : f32
-      %8 = arith.constant 0x4B400000 : f32
-      %9 = math.fma %6, %7, %8 : f32
-      %10 = arith.subf %9, %8 : f32
+      %7 = arith.constant 0x4B4000FE : f32
+      %8 = arith.constant 1.44269502 : f32
+      %9 = math.fma %6, %8, %7 : f32
+      %10 = arith.subf %9, %7 : f32
       %11 = arith.bitcast %9 : f32 to i32
       %12 = arith.constant -0.693359375 : f32
       %13 = math.fma %10, %12, %6 : f32
@@ -54,18 +54,15 @@ builtin.module {
       %30 = arith.addf %28, %29 : f32
       %31 = arith.constant 1 : i32
       %32 = arith.shrsi %11, %31 : i32
-      %33 = arith.constant 127 : i32
-      %34 = arith.addi %32, %33 : i32
-      %35 = arith.constant 23 : i32
-      %36 = arith.shli %34, %35 : i32
-      %37 = arith.bitcast %36 : i32 to f32
-      %38 = arith.mulf %30, %37 : f32
-      %39 = arith.subi %11, %32 : i32
-      %40 = arith.addi %39, %33 : i32
-      %41 = arith.shli %40, %35 : i32
-      %42 = arith.bitcast %41 : i32 to f32
-      %43 = arith.mulf %38, %42 : f32
-      %e = loop.select %2, %0, %43 : f32
+      %33 = arith.constant 23 : i32
+      %34 = arith.shli %32, %33 : i32
+      %35 = arith.bitcast %34 : i32 to f32
+      %36 = arith.mulf %30, %35 : f32
+      %37 = arith.subi %11, %32 : i32
+      %38 = arith.shli %37, %33 : i32
+      %39 = arith.bitcast %38 : i32 to f32
+      %40 = arith.mulf %36, %39 : f32
+      %e = loop.select %2, %0, %40 : f32
       loop.store %e, %y[%i] : f32, memref<8xf32>
     }
   }

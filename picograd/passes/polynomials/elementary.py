@@ -64,10 +64,11 @@ class Arithmetic(Protocol[V]):
     def shift_right_signed(self, a: V, b: V) -> V: ...
 
     def floor(self, a: V) -> V: ...
-    def nearest(self, a: V, factor: float) -> tuple[V, V]:
+    def nearest(self, a: V, factor: float, more: int = 0) -> tuple[V, V]:
         """The whole number nearest to a * factor, which is below 2**21; ties either way.
 
-        As a float, and as an integer that is equal to it modulo 2**22: its lowest bits are right.
+        As a float, and, with `more` added to it, as an integer that is equal to that modulo 2**22:
+        its lowest bits are right.
         """
         ...
 
@@ -138,9 +139,9 @@ def at_most(m: Arithmetic[V], x: V, bound: float) -> V:
     return m.select(m.compare("gt", x, limit), limit, x)
 
 
-def _reduced_exp(m: Arithmetic[V], x: V, tail: V | None = None) -> tuple[V, V]:
-    """exp(x + tail), the tail tiny, as a number from 0.7 to 1.5 and a power of two."""
-    n, power = m.nearest(x, _LOG2_E)
+def _reduced_exp(m: Arithmetic[V], x: V, tail: V | None = None, *, more: int = 0) -> tuple[V, V]:
+    """exp(x + tail), the tail tiny, as a number from 0.7 to 1.5 and a power of two, plus `more`."""
+    n, power = m.nearest(x, _LOG2_E, more)
     r = m.fma(n, m.number(-_LOG2_HIGH), x)
     r = m.fma(n, m.number(-_LOG2_LOW), r)
     if tail is not None:
@@ -169,10 +170,13 @@ def exp(m: Arithmetic[V], x: V, tail: V | None = None) -> V:
     """
     zero = m.number(0.0)
     gone = m.compare("lt", x, m.number(-104.0))
-    mantissa, power = _reduced_exp(m, m.select(gone, zero, at_most(m, x, 89.0)), tail)
-    half = m.shift_right_signed(power, m.integer(1))
-    scaled = m.mul(mantissa, _power_of_two(m, half))
-    return m.select(gone, zero, m.mul(scaled, _power_of_two(m, m.int_sub(power, half))))
+    clamped = m.select(gone, zero, at_most(m, x, 89.0))
+    # As a float's exponent both halves are 127 larger, which the sum of both is from the start.
+    mantissa, exponents = _reduced_exp(m, clamped, tail, more=2 * 127)
+    half, shift = m.shift_right_signed(exponents, m.integer(1)), m.integer(23)
+    scaled = m.mul(mantissa, m.from_bits(m.shift_left(half, shift)))
+    other = m.from_bits(m.shift_left(m.int_sub(exponents, half), shift))
+    return m.select(gone, zero, m.mul(scaled, other))
 
 
 def _mantissa_and_exponent(m: Arithmetic[V], x: V) -> tuple[V, V]:

@@ -138,13 +138,14 @@ class TileArithmetic(Arithmetic[SSAValue]):
     def floor(self, a: SSAValue) -> SSAValue:
         return self._put(math.FloorOp(a))
 
-    def nearest(self, a: SSAValue, factor: float) -> tuple[SSAValue, SSAValue]:
+    def nearest(self, a: SSAValue, factor: float, more: int = 0) -> tuple[SSAValue, SSAValue]:
+        magic = self.number(_MAGIC + more)
         if self._strict:
-            shifted = self.fma(a, self.number(factor), self._magic)
-            return self.sub(shifted, self._magic), self.bits(shifted)
+            shifted = self.fma(a, self.number(factor), magic)
+            return self.sub(shifted, magic), self.bits(shifted)
         # a driver may take (x + magic) - magic for x
         nearest = self.floor(self.fma(a, self.number(factor), self.number(0.5)))
-        return nearest, self.bits(self.add(nearest, self._magic))
+        return nearest, self.bits(self.add(nearest, magic))
 
     @property
     def _magic(self) -> SSAValue:

@@ -34,9 +34,9 @@ class _Arithmetic:
     def from_bits(self, a: Array) -> Array:
         return np.asarray(a, np.int32).view(np.float32)
 
-    def nearest(self, a: Array, factor: float) -> tuple[Array, Array]:
+    def nearest(self, a: Array, factor: float, more: int = 0) -> tuple[Array, Array]:
         whole = np.rint(np.float64(a) * factor)
-        return whole.astype(np.float32), whole.astype(np.int32)
+        return whole.astype(np.float32), whole.astype(np.int32) + np.int32(more)
 
 
 NUMBERS: Any = _Arithmetic()
