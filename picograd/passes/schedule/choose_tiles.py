@@ -265,6 +265,14 @@ def vectors_in_flight(loop: Operation, target: Target) -> int:
     return VECTORS_IN_FLIGHT
 
 
+def _is_light(op: ReduceOp) -> bool:
+    """Whether a reduction does so little that its accumulators and memory set the pace.
+
+    Twice the vectors then hide the latency of both; down columns they are longer runs of memory.
+    """
+    return op.kind is not None and len(op.body.block.ops) <= LIGHT_BODY
+
+
 def _is_contiguous(loads: Iterable[Access], dim: Dim) -> bool:
     return all(local_stride(load, dim.variable) in (0, 1) for load in loads)
 
@@ -286,7 +294,10 @@ def _elementwise_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str
     strided = [a for a in nest.accesses if local_stride(a, lane.variable) not in (0, 1)]
     other = _transposed_dim(nest, strided, lane) if not nest.reductions else None
     if other is None:
-        size = block or min(extent_of(lane, facts), vectors_in_flight(nest.loop, target) * lanes)
+        vectors = vectors_in_flight(nest.loop, target)
+        if nest.reductions and all(map(_is_light, nest.reductions)):
+            vectors = 2 * VECTORS_IN_FLIGHT
+        size = block or min(extent_of(lane, facts), vectors * lanes)
         return {lane.name: max(1, size)}
     # Panel by panel a copy into blocks reads and writes along memory; its rows are then streams
     # that the processor fetches ahead.
@@ -336,7 +347,7 @@ def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceO
             if not along or set(strides) - {0, 1} or extent < SMALL_EXTENT:
                 continue
             lanes = target.lanes(element_bits(op.outputs[0].type))
-            light = op.kind is not None and len(op.body.block.ops) <= LIGHT_BODY
+            light = _is_light(op)
             vectors = 2 * VECTORS_IN_FLIGHT if light else vectors_in_flight(op, target)
             sizes[op] = (dim.name, min(extent, vectors * lanes))
     return sizes

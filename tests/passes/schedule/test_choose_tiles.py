@@ -111,6 +111,25 @@ def test_reductions_that_run_along_memory_get_accumulators() -> None:
     assert [name for name, _ in found.values()] == ["b"], "columns are vectorized across, not along"
 
 
+@pytest.mark.parametrize(("value", "tile"), [("%v", 128), ("%t", 64)])
+def test_columns_are_reduced_in_long_runs_where_that_is_all(value: str, tile: int) -> None:
+    """Down a column each row is one run of memory: as long as there are registers to spare."""
+    x, y = "memref<4096x1024xf32>", "memref<1024xf32>"
+    kernel = kernel_of(f"""
+loop.kernel @columns(%x: {x}, %y: {y}) {{
+  loop.parallel %i = 0 to 1024 {{
+    %sum = loop.reduce add %j = 0 to 4096 : f32 {{
+      %v = loop.load %x[%j, %i] : {x}
+      {"%s = arith.mulf %v, %v : f32" if value == "%t" else ""}
+      {"%t = arith.addf %s, %v : f32" if value == "%t" else ""}
+      loop.yield {value} : f32
+    }}
+    loop.store %sum, %y[%i] : f32, {y}
+  }}
+}}""")
+    assert by_name(register_sizes(kernel, lookup(AVX512))) == {"i": {"i": tile}}
+
+
 def test_a_gpu_blocks_for_workgroups() -> None:
     target = lookup("gpu")
     blocks = by_name(block_sizes(kernel_of(linear_relu(512, 512, 512)), target))["i j"]
