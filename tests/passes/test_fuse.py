@@ -434,3 +434,29 @@ def test_equal_layers_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     few = len(fused(layers(4))), len(looked_at)
     looked_at.clear()
     assert (len(fused(layers(9))), len(looked_at)) == (9, few[1]) and few[0] == 4
+
+
+GELU_LIKE = """
+func.func @main(%g: tensor<40x8xf32>, %w: tensor<8x24xf32>, %h: tensor<5x8x24xf32>)
+    -> (tensor<5x8x24xf32>, tensor<24xf32>) {
+  %p = pico.matmul %g, %w : tensor<40x8xf32>, tensor<8x24xf32> -> tensor<40x24xf32>
+  %d = pico.reshape %p to [5, 8, 24] : tensor<40x24xf32> -> tensor<5x8x24xf32>
+  %t = pico.unary tanh %h : tensor<5x8x24xf32>
+  %a = pico.binary mul %d, %t : tensor<5x8x24xf32>
+  %b = pico.binary mul %d, %h : tensor<5x8x24xf32>
+  %c = pico.binary mul %b, %t : tensor<5x8x24xf32>
+  %e = pico.binary mul %b, %h : tensor<5x8x24xf32>
+  %f = pico.binary add %a, %e : tensor<5x8x24xf32>
+  %y = pico.binary add %f, %c : tensor<5x8x24xf32>
+  %s = pico.reduce add %y axes [0, 1] : tensor<5x8x24xf32> -> tensor<24xf32>
+  func.return %y, %s : tensor<5x8x24xf32>, tensor<24xf32>
+}
+"""
+
+
+def test_a_product_takes_what_follows_it_before_a_sum_over_columns_does() -> None:
+    """An activation's gradient: the sum, that of a bias, reads its end and nothing else."""
+    product, total = fused(GELU_LIKE)
+    assert len(product.outputs) == 1
+    assert len(total.inputs) == 1
+    assert [op.name for op in total.block.ops] == ["pico.reduce", "kernel.yield"]

@@ -55,6 +55,10 @@ class _Decision:
         """Join groups until nothing more is to be won."""
         while self._copy_cheap(only_free=True):
             pass
+        # A product takes what follows it first: a sum over columns that had taken some of it before
+        # would leave the rest in memory, in parts.
+        while self._join_chains(reducing=False):
+            pass
         changed = True
         while changed:
             changed = self._join_chains()
@@ -62,13 +66,18 @@ class _Decision:
                 changed |= self._join_siblings()
             changed |= self._copy_cheap()
 
-    def _join_chains(self) -> bool:
-        """Join kernels with those that read their results, producers first."""
+    def _join_chains(self, *, reducing: bool = True) -> bool:
+        """Join kernels with those that read their results, producers first.
+
+        If not `reducing`, readers that reduce are left for later.
+        """
         changed = False
         for producer in range(len(self._graph.kernels)):
             for reader in self._graph.readers(producer):
                 a, b = self._graph.home[producer], self._graph.home[reader]
-                if a is not b and producer not in b.members:
+                if a is b or producer in b.members:
+                    continue
+                if reducing or not self._judged(self._graph.part_of(b)).body.reductions:
                     changed |= self._join(a, b) is not None
         return changed
 
