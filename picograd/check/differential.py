@@ -83,7 +83,7 @@ def run_by_ops(
         assert isinstance(op, TensorOp)
         types = [cast(AnyTensor, operand.type) for operand in op.operands]
         single = single_op_module(type(op), types, op.properties)
-        executable = compile_module(single, device, sanitize=sanitize)
+        executable = compile_module(single, device, sanitize=sanitize, on_disk=False)
         buffers[op.result] = executable.run([buffers[operand] for operand in op.operands])[0]
         arrays[op.result] = place.download(buffers[op.result])
         operands = [arrays[operand] for operand in op.operands]
@@ -143,7 +143,7 @@ def _results_of(
     sanitize: bool | None,
 ) -> Comparison:
     place = find_device(device)
-    executable = compile_module(module, device, passes=passes, sanitize=sanitize)
+    executable = compile_module(module, device, passes=passes, sanitize=sanitize, on_disk=False)
     results = executable.run([place.upload(array) for array in inputs])
     types = [cast(AnyTensor, type) for type in entry_of(module).function_type.outputs]
     expected = analyse(module, inputs, ACCURACY[device])
@@ -184,7 +184,7 @@ def _judge_kernels(
     block = function.body.block
     # Types may have been legalized: a GPU without 64-bit integers takes its labels as i32.
     given = [_as_type(array, value) for array, value in zip(inputs, block.args, strict=True)]
-    executable = compile_module(module, device, passes=rest, sanitize=sanitize)
+    executable = compile_module(module, device, passes=rest, sanitize=sanitize, on_disk=False)
     outputs = executable.run([place.upload(array) for array in given])
     arrays: dict[SSAValue, Array] = dict(zip(block.args, given, strict=True))
     assert block.last_op is not None

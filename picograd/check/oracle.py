@@ -218,7 +218,9 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
     device = find_device(case.device)
     try:
         passes, sanitize = rest(module, case.device), case.sanitize or None
-        executable = compile_module(module, case.device, passes=passes, sanitize=sanitize)
+        executable = compile_module(
+            module, case.device, passes=passes, sanitize=sanitize, on_disk=False
+        )
         given = fitted(case.inputs, entry_of(module))
         buffers = [device.upload(array) for array in given]
         outputs = [device.download(result) for result in executable.run(buffers)]

@@ -245,6 +245,7 @@ def compile_module(
     dump: str | Path | None = None,
     instruments: Sequence[Instrument] = (),
     cached: bool = True,
+    on_disk: bool = True,
     sanitize: bool | None = None,
     check: bool | None = None,
 ) -> Executable:
@@ -253,10 +254,11 @@ def compile_module(
     `passes` replaces the device's pipeline. `dump` is a folder for the IR after every pass. A
     module that has been compiled before, with the same passes and device, is not compiled again,
     in this process or another one, unless its IR is to be dumped or watched. Without `cached` it is
-    compiled in any case, down to the backend's own caches, and forgotten. With `sanitize` its calls
-    are checked, as docs/guide/checked-execution.md tells; None asks the environment variable
-    PICOGRAD_SANITIZE. With `check` every pass is validated (docs/guide/validation.md), once for
-    each module and pipeline; None asks PICOGRAD_CHECK.
+    compiled in any case, down to the backend's own caches, and forgotten; without `on_disk` other
+    processes have no part in it. With `sanitize` its calls are checked, as
+    docs/guide/checked-execution.md tells; None asks the environment variable PICOGRAD_SANITIZE.
+    With `check` every pass is validated (docs/guide/validation.md), once for each module and
+    pipeline; None asks PICOGRAD_CHECK.
 
     Raises what the driver raises (PipelineError, PassError, of which ValidationError is one),
     LimitError and CompileError of the backend, and DeviceError where there is no such device.
@@ -280,7 +282,7 @@ def compile_module(
     if known is not None and (not asked.validate or known.report.validation is not None):
         return known
     place: Place | None = None
-    if isinstance(structure, bytes) and not asked.validate and not asked.sanitize:
+    if on_disk and isinstance(structure, bytes) and not asked.validate and not asked.sanitize:
         settings = {"passes": ",".join(spelled), "targets": str(targets)}
         defined = [kind.__module__ for step in steps for kind in type(step).__mro__[:-1]]
         place = place_of(structure, found, settings, defined, EXTENSIONS)

@@ -69,7 +69,7 @@ def _failure_of(part: Part, case: Case, failure: Failure) -> Failure | None:
     if failure.fault != Fault.VALUES:
         return None
     place = find_device(case.device)
-    executable = compile_module(part.module, case.device, passes=())
+    executable = compile_module(part.module, case.device, passes=(), on_disk=False)
     results = executable.run([place.upload(array) for array in part.inputs])
     outputs = [place.download(result) for result in results]
     bounds = expected(part.module, part.inputs, case.device)

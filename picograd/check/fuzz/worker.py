@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from picograd.backends.disk.settings import SWITCH
 from picograd.check.fuzz.counts import Counts
 from picograd.check.fuzz.examiner import ALL_THEMES, Examiner, Plan
 from picograd.check.fuzz.findings import Finding
@@ -103,6 +104,7 @@ def work(settings: Settings, connection: Connection, running: Path) -> None:
     # No file of a core: what is needed to repeat a crash is known.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
+    os.environ[SWITCH] = "0"  # programs that are never asked for again, and it is compiling we try
     with running.with_suffix(".log").open("w", encoding="utf-8") as log:
         os.dup2(log.fileno(), 2)
         faulthandler.enable(log)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from difflib import get_close_matches
 from types import CodeType, FunctionType
 from typing import Any, cast
 
+from picograd.backends.disk.settings import SWITCH
 from picograd.check.mutants.killer import Killer
 from picograd.compiler.validation.fault import Fault
 from picograd.errors import OptionError
@@ -62,6 +64,8 @@ def applied(mutant: Mutant) -> Generator[None]:
     function = _innermost(holder)
     wrong = mutated_code(mutant, function)
     right = function.__code__
+    kept = os.environ.get(SWITCH)
+    os.environ[SWITCH] = "0"  # programs on disk are told apart by sources, which say nothing of it
     function.__code__ = wrong
     _forget(holder)
     try:
@@ -69,6 +73,10 @@ def applied(mutant: Mutant) -> Generator[None]:
     finally:
         function.__code__ = right
         _forget(holder)
+        if kept is None:
+            del os.environ[SWITCH]
+        else:
+            os.environ[SWITCH] = kept
 
 
 def find(target: str) -> Any:

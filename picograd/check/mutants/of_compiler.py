@@ -8,10 +8,10 @@ from picograd.compiler.validation.fault import Fault
 OF_COMPILER = (
     Mutant(
         "stale_by_attributes",
-        "picograd.passes.rewriting.structure:_key_of",
+        "picograd.compiler.kept.structure_digest:_Writer.operation",
         "two modules that differ in a property share one executable",
-        "properties, blocks)",
-        "tuple(name for name, _ in properties), blocks)",
+        "words.append(self._attribute(op.properties[name]))",
+        "words.append(0)",
         Differential("cpu", Modules(40, ("slice", "reduce", "unary"), sizes=(3,)), "cached"),
         Fault.VALUES,
         "cpu",
