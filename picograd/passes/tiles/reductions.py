@@ -20,6 +20,7 @@ from picograd.dialects.loop import (
     BroadcastOp,
     Dim,
     FoldOp,
+    ForOp,
     LoopOp,
     ReduceKind,
     ReduceOp,
@@ -40,6 +41,7 @@ from picograd.passes.loops.lane_analysis import (
 )
 from picograd.passes.loops.scalar_loops import TAIL
 from picograd.passes.rewriting.loops import clone_body, copy_hint, replace_op, take_ops
+from picograd.passes.tiles.in_order import in_order
 from picograd.passes.tiles.vectorizer import Vectorizer
 
 _LANES = frozenset({0})
@@ -70,7 +72,13 @@ def tile_reduction(op: ReduceOp, name: str, size: int) -> None:
     extent = dim.extent
     if extent is not None:
         middle = upper - extent % size
-        if extent >= size:
+        copy = None
+        if op.combiner is not None and not others and extent >= 2 * size:
+            copy = in_order(op, dim.variable)
+        if copy is not None:
+            add(*_tiled_in_order(op, copy, replace(dim, uppers=(middle,), step=size), size))
+            copy.erase()
+        elif extent >= size:
             add(*_tiled(op, replace(dim, uppers=(middle,), step=size), others, size))
         if extent % size:
             last = Dim(middle, (upper,), extent % size, dim.name)
@@ -112,9 +120,9 @@ def _tiled(
     """Reduce tiles of `size` elements; a loop that runs once is straight-line code."""
     variables = {each.name: each.variable for each in op.dims}
     axes = analyze_lanes(op.body.block, {variables[dim.name]: _LANES})
-    before, identities, combiner = _tile_combiner(op, size, axes)
     once = dim.is_constant and dim.extent == dim.step
     dims = [*others, *([] if once else [dim])]
+    before, identities, combiner = _tile_combiner(op, size, axes if dims else None)
     types = [tile_type(result.type, [size]) for result in op.outputs]
     kind = op.kind.data if op.kind is not None else None
     loop = ReduceOp(kind, dims, types, identities=identities, combiner=combiner) if dims else None
@@ -132,14 +140,41 @@ def _tiled(
     return [*before, loop], loop.outputs
 
 
+def _tiled_in_order(
+    op: ReduceOp, copy: ReduceOp, dim: Dim, size: int
+) -> tuple[list[Operation], Values]:
+    """Start from the first tile, and go on with the others one after another.
+
+    `copy` is the reduction with a combiner for values that come in order.
+    """
+    variable = op.dims[0].variable
+    ops, first = _tiled(op, replace(dim, uppers=(dim.lower + size,)), [], size)
+    loop = ForOp(replace(dim, lower=dim.lower + size, iv=None), first)
+    block = loop.body.block
+    axes = analyze_lanes(op.body.block, {variable: _LANES})
+    indices = {variable: Linear.of(block.args[0]) + Lane(0)}
+    vectorizer = Vectorizer([size], indices, axes, LoopFacts())
+    vectorizer.block(op.body.block, block)
+    values = [vectorizer.get(value, (0,), block) for value in yielded(op.body.block)]
+    new: list[Operation] = []
+    combined = _combined(copy, loop.carried, values, new)
+    block.add_ops([*new, YieldOp(*combined)])
+    for argument in loop.carried:
+        argument.name_hint = "so_far"
+    return [*ops, loop], loop.outputs
+
+
 # Combiners: named ones are operations, others are bodies that are copied
 
 
 def _tile_combiner(
-    op: ReduceOp, size: int, axes: LaneAxes
+    op: ReduceOp, size: int, axes: LaneAxes | None
 ) -> tuple[list[Operation], Values, Block | None]:
-    """The identities and the combiner for tiles, and the operations that make the identities."""
-    if op.combiner is None:
+    """The identities and the combiner for tiles, and the operations that make the identities.
+
+    None of them for a named combiner, and without `axes`: where there is no loop.
+    """
+    if op.combiner is None or axes is None:
         return [], [], None
     analyze_combiner(op, axes, _LANES)
     spreads = [BroadcastOp(value, [0], [size]) for value in op.identities]

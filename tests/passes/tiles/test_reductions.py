@@ -4,12 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import i32
+from xdsl.ir import Operation
 
 from picograd.backends.runtime import device as find_device
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
 from picograd.compiler.pipelines import pipeline
-from picograd.dialects import loop
+from picograd.dialects import loop, new_context
 from picograd.dialects.dtypes import from_numpy
 from picograd.passes.loops.scalar_loops import scalar_hot_loops
 from tests.check.test_properties import narrowed
@@ -85,3 +87,18 @@ def test_nothing_is_scalar_but_the_end_of_a_row(rng) -> None:
         kernels = [op for op in lowered.ops if isinstance(op, loop.KernelOp)]
         assert len(kernels) == 1
         assert scalar_hot_loops(kernels[0]) == []
+
+
+def test_in_order_nobody_asks_which_was_first() -> None:
+    """Inside of a loop the new position is the later one; only the lanes at its end ask."""
+    module = parse_module(module_text("max", 4, 1024, "f32", 1))
+    for step in narrowed(pipeline("cpu"), "cpu:vector_bits=512"):
+        step.apply(new_context(), module)
+    loops = [op for op in module.walk() if isinstance(op, loop.ForOp)]
+    assert len(loops) == 1
+
+    def compares_positions(op: Operation) -> bool:
+        return isinstance(op, loop.CompareOp) and loop.element_type(op.left.type) == i32
+
+    assert not any(compares_positions(op) for op in loops[0].walk())
+    assert any(compares_positions(op) for op in module.walk())
