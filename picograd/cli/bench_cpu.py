@@ -109,7 +109,7 @@ def chosen_rows(arguments: argparse.Namespace) -> list[Row]:
         if not select([word], known):
             raise OptionError(
                 f"no row of the benchmark is called {word!r}",
-                code="PG819",
+                code="PG801",
                 expected="a part of one of: " + "; ".join(row.name for row in known),
                 found=repr(word),
                 hint="quote names that have spaces: --rows 'matmul 512'",
@@ -123,6 +123,14 @@ def run_cpu(arguments: argparse.Namespace) -> int:
     """`picograd bench cpu`."""
     if arguments.plot is not None:
         check_plot(arguments.plot)
+    if arguments.clock != CLOCKS[0] and max(arguments.threads) > 1:
+        raise OptionError(
+            "the processors' clock tells nothing of several threads",
+            code="PG817",
+            expected=f"--clock {CLOCKS[0]}, or --threads 1",
+            found=f"--clock {arguments.clock} --threads {','.join(map(str, arguments.threads))}",
+            hint="it adds up what they do at the same time",
+        )
     rows = chosen_rows(arguments)
     with_memory = bench_rows.MEMORY in rows and not arguments.off_grid
     rows = [row for row in rows if row != bench_rows.MEMORY]

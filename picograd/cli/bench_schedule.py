@@ -92,7 +92,7 @@ def chosen(names: Sequence[str]) -> list[str]:
         if name not in schedules.SCHEDULES:
             raise OptionError(
                 f"no schedule is shown of a program called {name!r}",
-                code="PG819",
+                code="PG801",
                 expected=" or ".join(schedules.SCHEDULES),
                 found=repr(name),
                 hint="`picograd bench schedule` without names measures all",

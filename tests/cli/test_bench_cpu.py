@@ -86,6 +86,7 @@ def test_who_is_wrong_or_fails_sits_out(
         (["--threads", "0"], "1 or more"),
         (["--rows", "convolution"], "a product; a softmax"),
         (["--plot", "cpu.pdf"], "SVG or as PNG"),
+        (["--threads", "1,2", "--clock", "processor"], "--threads 1"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_measured(

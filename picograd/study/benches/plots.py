@@ -96,7 +96,7 @@ def _write_dots(figure: Dots, file: Path) -> None:
     axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in figure.ticks()]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(figure.rows)), [row.label for row in figure.rows])
-    axes.invert_yaxis()
+    axes.set_ylim(len(figure.rows) - 0.5, -0.5)
     axes.set(title=f"{figure.title}\n{figure.subtitle}", xlabel=figure.x_label)
     axes.grid(color="#e4e4e4")
     axes.set_axisbelow(True)
