@@ -16,7 +16,7 @@ RUN_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint types unit samples fuzz mutants docs docs-update serve format bench clean
+.PHONY: help venv demo test check lint types unit samples fuzz mutants soak docs docs-update serve format bench clean
 
 help: ## show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -48,6 +48,9 @@ mutants: $(DEV_STAMP) ## wrong variants of our own passes: each must be found
 
 fuzz: $(DEV_STAMP) ## random programs, passes and devices in search of faults, for MINUTES (30)
 	BIN=$(BIN) JOBS=$(JOBS) scripts/fuzz.sh $(MINUTES)
+
+soak: $(DEV_STAMP) ## many calls and compilations, in which memory must not grow
+	$(BIN)/python -m picograd.check.soak
 
 docs: $(DEV_STAMP) ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

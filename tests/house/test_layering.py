@@ -70,7 +70,16 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("trust",),
     ),
     "check": (
-        ("array_ops", "functions", "generation", "loop_samples", "oracle", "outcome", "rules"),
+        (
+            "array_ops",
+            "functions",
+            "generation",
+            "loop_samples",
+            "oracle",
+            "outcome",
+            "rules",
+            "soak",
+        ),
         ("twins",),
         ("blame", "differential", "replay"),
         ("reduce",),
