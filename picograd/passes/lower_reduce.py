@@ -58,6 +58,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from picograd.dialects.loop import (
     BroadcastOp,
     ForOp,
+    ParallelOp,
     ReduceKind,
     ReduceOp,
     YieldOp,
@@ -71,9 +72,11 @@ from picograd.dialects.loop import (
 from picograd.dialects.loop_nests import REPEAT
 from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
+from picograd.passes.loops.jam import jam, only_loop
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import copy_hint, inner_first, kernels, replace_op, take_ops
 from picograd.passes.schedule.repeats import repeats
+from picograd.passes.schedule.row_blocks import rows_at_once
 from picograd.targets import Target, lookup
 
 
@@ -82,6 +85,7 @@ class LowerReduce(Pass):
     """`target` names the machine whose fused multiply-add, if it has one, is used.
 
     `repeat` is how often to write out the body of each loop; 0 chooses by the length of the body.
+    `rows` is how many iterations of a parallel loop share the one loop inside; 0 chooses.
     """
 
     name: ClassVar[str] = "lower_reduce"
@@ -90,15 +94,16 @@ class LowerReduce(Pass):
     establishes: ClassVar[frozenset[str]] = frozenset({"reductions_lowered"})
 
     repeat: int = 0
+    rows: int = 0
     target: str = "cpu"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        if self.repeat < 0:
+        if min(self.repeat, self.rows) < 0:
             raise OptionError(
                 "lower_reduce cannot repeat a body so often",
                 code="PG703",
                 expected="0 or more",
-                found=self.repeat,
+                found=min(self.repeat, self.rows),
                 hint="pass how often to write a loop's body out, or 0 to let the pass choose",
             )
         target = lookup(self.target)
@@ -106,6 +111,19 @@ class LowerReduce(Pass):
             for reduction in inner_first(kernel, ReduceOp):
                 if applies(lower, reduction):
                     lower(reduction, target, self.repeat)
+            for loop in inner_first(kernel, ParallelOp):
+                self.share(loop, target)
+
+    def share(self, loop: ParallelOp, target: Target) -> None:
+        """Let rows share the loop that reduces each of them, if it pays and can be."""
+        inner = only_loop(loop)
+        if inner is None:
+            return
+        rows = self.rows or rows_at_once(loop, inner, target)
+        if 1 < rows <= (loop.dims[-1].extent or 0) and applies(jam, loop):
+            shared = jam(loop, rows)
+            shared.attributes.pop(REPEAT, None)
+            note_repeats(shared, self.repeat or repeats(shared, target))
 
 
 def lower(op: ReduceOp, target: Target, repeat: int) -> None:
@@ -129,14 +147,19 @@ def lower(op: ReduceOp, target: Target, repeat: int) -> None:
     innermost.add_ops(body)
     combined = _combine(op, carried, values, innermost, fma=target.fma)
     innermost.add_op(YieldOp(*combined))
-    if (times := repeat or repeats(loops[-1], target)) > 1:
-        loops[-1].attributes[REPEAT] = IntegerAttr(times, i64)
+    note_repeats(loops[-1], repeat or repeats(loops[-1], target))
     for outer, inner in pairwise(loops):
         outer.body.block.add_ops([inner, YieldOp(*inner.outputs)])
     loops[0].attributes |= op.attributes
     for new, old in zip(loops[0].outputs, op.outputs, strict=True):
         copy_hint(new, old)
     replace_op(op, [*before, loops[0]], loops[0].outputs)
+
+
+def note_repeats(loop: ForOp, times: int) -> None:
+    """Ask the code generator to write out a loop's body so many times."""
+    if times > 1:
+        loop.attributes[REPEAT] = IntegerAttr(times, i64)
 
 
 def _start(op: ReduceOp) -> tuple[list[Operation], Sequence[SSAValue]]:

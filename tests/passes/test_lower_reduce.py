@@ -14,6 +14,7 @@ from picograd.check.loop_samples import (
 from picograd.dialects.loop import ForOp, ReduceOp
 from picograd.errors import OptionError
 from picograd.passes.lower_reduce import LowerReduce
+from picograd.passes.vectorize_loops import VectorizeLoops
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ loop.kernel @k(%x: memref<{depth}x{columns}xf32>, %y: memref<{columns}xf32>) {{
 
 @pytest.mark.parametrize(
     ("columns", "depth", "times"),
-    [(16 * 12, 40, 4), (16 * 24, 40, 2), (16 * 40, 40, 1), (16 * 24, 15, 1), (16 * 12, 16, 2)],
+    [(16 * 12, 40, 2), (16 * 24, 40, 2), (16 * 40, 40, 1), (16 * 24, 15, 1), (16 * 4, 10, 10)],
 )
 def test_short_bodies_are_repeated(columns: int, depth: int, times: int) -> None:
     wide = "cpu:fma=true,vector_bits=512,vector_registers=32"
@@ -115,3 +116,66 @@ def test_scalar_loops_are_not_repeated() -> None:
 def test_a_body_cannot_be_repeated_less_than_once() -> None:
     with pytest.raises(OptionError, match="PG703"):
         check_passes(linear_relu(3, 4, 5), [LowerReduce(repeat=-1)])
+
+
+def row_sums(rows: int, columns: int, body: str) -> str:
+    """One loop along each row: a matrix by a vector, a sum with what follows, two sums at once."""
+    return f"""
+loop.kernel @k(%x: memref<{rows}x{columns}xf32>, %v: memref<{columns}xf32>,
+               %b: memref<{rows}xf32>, %y: memref<{rows}xf32>) {{
+  loop.parallel %i = 0 to {rows} {{
+    %bias = loop.load %b[%i] : memref<{rows}xf32>
+    {body}
+  }}
+}}""".replace("ROWS", str(rows)).replace("COLUMNS", str(columns))
+
+
+BODIES = {
+    "matrix by vector": """
+    %s = loop.reduce add %k = 0 to COLUMNS : f32 {
+      %a = loop.load %x[%i, %k] : memref<ROWSxCOLUMNSxf32>
+      %w = loop.load %v[%k] : memref<COLUMNSxf32>
+      %p = arith.mulf %a, %w : f32
+      loop.yield %p : f32
+    }
+    %t = arith.addf %s, %bias : f32
+    loop.store %t, %y[%i] : f32, memref<ROWSxf32>""",
+    "greatest": """
+    %s = loop.reduce max %k = 0 to COLUMNS init %bias : f32 {
+      %a = loop.load %x[%i, %k] : memref<ROWSxCOLUMNSxf32>
+      loop.yield %a : f32
+    }
+    loop.store %s, %y[%i] : f32, memref<ROWSxf32>""",
+    "the same for all rows": """
+    %s = loop.reduce add %k = 0 to COLUMNS : f32 {
+      %w = loop.load %v[%k] : memref<COLUMNSxf32>
+      loop.yield %w : f32
+    }
+    loop.store %s, %y[%i] : f32, memref<ROWSxf32>""",
+    "a triangle": """
+    %s = loop.reduce add %k = 0 to min(%i + 1, COLUMNS) : f32 {
+      %a = loop.load %x[%i, %k] : memref<ROWSxCOLUMNSxf32>
+      loop.yield %a : f32
+    }
+    loop.store %s, %y[%i] : f32, memref<ROWSxf32>""",
+}
+
+
+@pytest.mark.parametrize("together", [2, 3, 4])
+@pytest.mark.parametrize("rows", [1, 3, 4, 7, 8])
+@pytest.mark.parametrize("body", BODIES)
+def test_rows_share_a_loop(body: str, rows: int, together: int) -> None:
+    module = check_passes(row_sums(rows, 5, BODIES[body]), [LowerReduce(rows=together)])
+    carried = [len(op.carried) for op in module.walk() if isinstance(op, ForOp)]
+    shared = body != "a triangle" and rows >= together
+    assert carried == ([together] if shared else []) + [1] * (rows % together > 0 or not shared)
+
+
+def test_rows_that_come_from_memory_share_a_loop() -> None:
+    wide = "cpu:vector_bits=512,vector_registers=32,l2_bytes=65536"
+    for rows, columns, together in ((64, 1000, 2), (8, 1000, 1), (15, 8000, 1)):
+        text = row_sums(rows, columns, BODIES["matrix by vector"])
+        steps = [VectorizeLoops(target=wide), LowerReduce(target=wide)]
+        module = check_passes(text, steps)
+        loops = [op for op in module.walk() if isinstance(op, ForOp)]
+        assert len(loops[0].carried) == together

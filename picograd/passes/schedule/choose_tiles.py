@@ -37,7 +37,12 @@ from picograd.passes.loops.nest_shape import (
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
 from picograd.passes.schedule.operand_copies import extent_of, left_streams, room_of_panel
-from picograd.passes.schedule.row_blocks import even_blocks, row_blocks
+from picograd.passes.schedule.row_blocks import (
+    VECTORS_OF_A_ROW,
+    even_blocks,
+    row_blocks,
+    streams_rows,
+)
 from picograd.targets import Target
 
 Sizes = Mapping[Operation, Mapping[str, int]]
@@ -349,6 +354,8 @@ def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceO
             lanes = target.lanes(element_bits(op.outputs[0].type))
             light = _is_light(op)
             vectors = 2 * VECTORS_IN_FLIGHT if light else vectors_in_flight(op, target)
+            if streams_rows(op, dim, target):
+                vectors = VECTORS_OF_A_ROW
             sizes[op] = (dim.name, min(extent, vectors * lanes))
     return sizes
 

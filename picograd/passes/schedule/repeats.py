@@ -22,8 +22,8 @@ ENOUGH_REGISTERS = 32
 """With fewer vector registers nothing is repeated: operands of one copy, loaded early to hide their
 latency, would push sums of another out of their registers."""
 
-MOST_REPEATS = 4
-"""The most copies of a body: more gain little, take longer to compile, and leave more over."""
+MOST_REPEATS = 2
+"""The most copies of a body with more to do: others gain little and take longer to compile."""
 
 SHORTEST_LOOP = 8
 """The fewest runs of the repeated body for which a second loop over what is left is worth it."""

@@ -1,4 +1,4 @@
-"""Blocks for reductions over the rows of a matrix that does not stay in the caches.
+"""How reductions go through a matrix that does not stay in the caches.
 
 The sum of a matrix's columns, or a vector times a matrix: each result is one sum down a column. A
 few columns at a time, every step leads to another page, and nothing is fetched ahead. A few rows
@@ -13,14 +13,32 @@ from math import ceil
 
 from xdsl.ir import Operation
 
-from picograd.dialects.loop import Dim, LoadOp
+from picograd.dialects.loop import (
+    Dim,
+    ForOp,
+    LoadOp,
+    ParallelOp,
+    ReduceOp,
+    tile_rank,
+    tile_shape,
+)
 from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.loops.nest_shape import Nest, local_stride
+from picograd.passes.loops.nest_shape import Nest, element_bits, local_stride
 from picograd.passes.schedule.operand_copies import extent_of
 from picograd.targets import Target
 
 ROWS_AT_ONCE = 8
 """The rows that are read side by side: their sums are loaded and stored once for all of them."""
+
+MOST_STREAMS = 2
+"""The rows that are summed along side by side: what comes from memory for one hides the wait for
+another, and a vector that all are multiplied with is loaded once."""
+
+SHORTEST = 8
+"""The least turns of a loop over rows that are summed together."""
+
+VECTORS_OF_A_ROW = 2
+"""Machine vectors of each row that are summed at a time, where several rows are."""
 
 PAGE_BYTES = 4096
 """Rows at least so far apart lie on pages of their own."""
@@ -71,3 +89,60 @@ def even_blocks(extent: int, size: int, step: int) -> int:
     """A block size near `size` that divides an extent into nearly equal multiples of `step`."""
     blocks = max(1, round(extent / max(size, step)))
     return max(step, ceil(ceil(extent / blocks) / step) * step)
+
+
+def rows_at_once(rows: ParallelOp, loop: ForOp, target: Target) -> int:
+    """How many rows of a matrix are to share the loop that reduces each along itself.
+
+    Several pay where the matrix comes from memory, and while the sums of all rows take at most half
+    of the vector registers.
+    """
+    row, facts = rows.dims[-1], LoopFacts()
+    trips = facts.trips(loop.dims[0])
+    if target.kind != "cpu" or trips is None or not row.is_constant:
+        return 1
+    tiles = [value.type for value in loop.carried]
+    if not all(tile_rank(type) == 1 for type in tiles):
+        return 1
+    vectors = sum(ceil(tile_shape(type)[0] / target.lanes(element_bits(type))) for type in tiles)
+    nbytes = max(
+        (
+            tile_shape(load.result.type)[0] * element_bits(load.result.type) // 8
+            for load in loop.body.block.ops
+            if isinstance(load, LoadOp)
+            and tile_rank(load.result.type) == 1
+            and local_stride(load, row.variable)
+        ),
+        default=0,
+    )
+    times = MOST_STREAMS
+    while times > 1 and (
+        times * vectors > target.vector_registers // 2 or (row.extent or 0) < SHORTEST * times
+    ):
+        times //= 2
+    return times if nbytes * trips * (row.extent or 0) > target.l2_bytes else 1
+
+
+def streams_rows(op: ReduceOp, dim: Dim, target: Target) -> bool:
+    """Whether a reduction along rows that come from memory stands alone in a loop over rows.
+
+    Several of them then share a loop, in which each needs fewer sums of its own.
+    """
+    rows = op.parent_op()
+    if not isinstance(rows, ParallelOp) or not dim.is_constant or not rows.dims[-1].is_constant:
+        return False
+    row = rows.dims[-1]
+    if any(each is not op and each.regions for each in rows.body.block.ops):
+        return False
+    items = [
+        element_bits(load.result.type) // 8
+        for load in op.body.block.ops
+        if isinstance(load, LoadOp)
+        and local_stride(load, dim.variable) == 1
+        and local_stride(load, row.variable)
+    ]
+    elements = (row.extent or 0) * (dim.extent or 0)
+    return (
+        max(items, default=0) * elements > target.l2_bytes
+        and (row.extent or 0) >= SHORTEST * MOST_STREAMS
+    )
