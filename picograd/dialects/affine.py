@@ -162,6 +162,17 @@ class Linear:
             else:
                 yield atom
 
+    @staticmethod
+    def total(parts: Iterable[tuple[Linear, int]]) -> Linear:
+        """The sum of expressions, each times a factor."""
+        terms: dict[Atom, int] = {}
+        constant = 0
+        for part, factor in parts:
+            constant += part.constant * factor
+            for atom, coefficient in part.terms.items():
+                _add_term(terms, atom, coefficient * factor)
+        return Linear(terms, constant)
+
     def values(self) -> set[SSAValue]:
         """The index values on which the expression depends."""
         return {leaf for leaf in self.leaves() if isinstance(leaf, SSAValue)}
@@ -302,25 +313,51 @@ def decode(operands: Sequence[SSAValue], affine_map: AffineMapAttr) -> list[Line
 
 
 def _from_affine(expression: AffineExpr, atoms: Sequence[SSAValue | Lane]) -> Linear:
+    terms: dict[Atom, int] = {}
+    constant = _add_affine(expression, 1, atoms, terms)
+    return Linear(terms, constant)
+
+
+def _add_affine(
+    expression: AffineExpr,
+    factor: int,
+    atoms: Sequence[SSAValue | Lane],
+    terms: dict[Atom, int],
+) -> int:
+    """Add `factor` times an expression to the terms of a sum; its constant is returned."""
     if isinstance(expression, AffineDimExpr):
-        return Linear({atoms[expression.position]: 1})
+        _add_term(terms, atoms[expression.position], factor)
+        return 0
     if isinstance(expression, AffineConstantExpr):
-        return Linear({}, expression.value)
+        return factor * expression.value
     if not isinstance(expression, AffineBinaryOpExpr):
         raise TypeError(f"not an expression of the loop level: {expression}")
-    left = _from_affine(expression.lhs, atoms)
-    right = _from_affine(expression.rhs, atoms)
-    if expression.kind is AffineBinaryOpKind.Add:
-        return left + right
-    if expression.kind is AffineBinaryOpKind.Mul:
-        if not right.is_constant:
-            left, right = right, left
-        return left * right.constant
-    if expression.kind is AffineBinaryOpKind.FloorDiv:
-        return floordiv(left, right.constant)
-    if expression.kind is AffineBinaryOpKind.Mod:
-        return mod(left, right.constant)
-    raise ValueError(f"not an expression of the loop level: {expression}")
+    kind, left, right = expression.kind, expression.lhs, expression.rhs
+    if kind is AffineBinaryOpKind.Add:
+        constant = _add_affine(left, factor, atoms, terms)
+        return constant + _add_affine(right, factor, atoms, terms)
+    if kind is AffineBinaryOpKind.Mul and isinstance(right, AffineConstantExpr):
+        return _add_affine(left, factor * right.value, atoms, terms)
+    x, y = _from_affine(left, atoms), _from_affine(right, atoms)
+    if kind is AffineBinaryOpKind.Mul:
+        whole = x * y.constant if y.is_constant else y * x.constant
+    elif kind is AffineBinaryOpKind.FloorDiv:
+        whole = floordiv(x, y.constant)
+    elif kind is AffineBinaryOpKind.Mod:
+        whole = mod(x, y.constant)
+    else:
+        raise ValueError(f"not an expression of the loop level: {expression}")
+    for atom, coefficient in whole.terms.items():
+        _add_term(terms, atom, coefficient * factor)
+    return whole.constant * factor
+
+
+def _add_term(terms: dict[Atom, int], atom: Atom, coefficient: int) -> None:
+    total = terms.get(atom, 0) + coefficient
+    if total:
+        terms[atom] = total
+    else:
+        terms.pop(atom, None)
 
 
 # Text

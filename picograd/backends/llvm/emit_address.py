@@ -27,10 +27,7 @@ def strides(shape: Sequence[int]) -> list[int]:
 
 def offset(memref: SSAValue, indices: Sequence[Linear]) -> Linear:
     """The element offset of indices into a row-major buffer."""
-    total = Linear.of(0)
-    for index, stride in zip(indices, strides(memref_type(memref).get_shape()), strict=True):
-        total = total + index * stride
-    return total
+    return Linear.total(zip(indices, strides(memref_type(memref).get_shape()), strict=True))
 
 
 def linear(f: Function, expression: Linear, assign: Assign | None = None) -> str:
@@ -90,12 +87,28 @@ def address(f: Function, memref: SSAValue, elements: Linear) -> str:
     and shared by all addresses that begin with the same parts.
     """
     element = types.in_memory(types.scalar(memref_type(memref).element_type))
+    # Pieces of one tile differ in the constant only.
+    starts = f.levels[-1].starts
+    start = (memref, *elements.terms.items())
+    if start not in starts:
+        starts[start] = _start(f, memref, element, elements)
+    pointer, here = starts[start]
+    if not here and not elements.constant:
+        return pointer
+    rest = linear(f, Linear(here, elements.constant))
+    return f.assign("p", f"getelementptr {element}, ptr {pointer}, i64 {rest}")
+
+
+def _start(
+    f: Function, memref: SSAValue, element: str, elements: Linear
+) -> tuple[str, dict[Atom, int]]:
+    """Where the parts of a sum lead that are known at the heads of loops, and the other parts."""
     parts: dict[int, dict[Atom, int]] = {}
     for atom, coefficient in elements.terms.items():
         parts.setdefault(_level(f, atom), {})[atom] = coefficient
     pointer = f.bases[memref]
     key: tuple[object, ...] = (memref,)
-    here = parts.pop(INNERMOST, None)
+    here = parts.pop(INNERMOST, {})
     for level in sorted(parts):
         part = Linear(parts[level])
         key = (*key, part)
@@ -103,10 +116,7 @@ def address(f: Function, memref: SSAValue, elements: Linear) -> str:
         if key not in known:
             known[key] = _advance(f, pointer, element, part, level)
         pointer = known[key]
-    rest = Linear(here or {}, elements.constant)
-    if not rest.terms and not rest.constant:
-        return pointer
-    return f.assign("p", f"getelementptr {element}, ptr {pointer}, i64 {linear(f, rest)}")
+    return pointer, here
 
 
 def _advance(f: Function, pointer: str, element: str, part: Linear, level: int) -> str:

@@ -50,14 +50,11 @@ class _Access:
     """What a load and a store have in common."""
 
     op: LoadOp | StoreOp
+    memref: SSAValue
     indices: list[Linear]
     scalar: str
     lanes: int
     guarded: bool
-
-    @property
-    def memref(self) -> SSAValue:
-        return self.op.memref
 
     @property
     def element(self) -> str:
@@ -75,7 +72,7 @@ class _Access:
     def at_lane(self, lane: int) -> _Access:
         """The access of one element of the tile."""
         indices = [index.substitute({_LANE: lane}) for index in self.indices]
-        return _Access(self.op, indices, self.scalar, 0, self.guarded)
+        return _Access(self.op, self.memref, indices, self.scalar, 0, self.guarded)
 
     def stride(self, elements: Linear) -> int | None:
         """Elements from lane to lane, if that is the same for all of them."""
@@ -154,9 +151,9 @@ def narrowed(f: Function, text: str, scalar: str) -> str:
 
 
 def _access_of(op: LoadOp | StoreOp) -> _Access:
-    value = op.result if isinstance(op, LoadOp) else op.value
+    type = (op.result if isinstance(op, LoadOp) else op.value).type
     guarded = (op.pad if isinstance(op, LoadOp) else op.clip) is not None
-    return _Access(op, op.indices, types.scalar(value.type), types.lanes(value.type), guarded)
+    return _Access(op, op.memref, op.indices, types.scalar(type), types.lanes(type), guarded)
 
 
 def _checked(

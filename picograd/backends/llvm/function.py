@@ -14,6 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from picograd.backends.llvm import types
 from picograd.backends.llvm.ranges import Ranges
+from picograd.dialects.affine import Atom
 from picograd.semantics.access import Site
 
 # What an address is computed from: the buffer and the parts of the levels so far.
@@ -41,6 +42,10 @@ class Level:
 
     head: list[str] = field(default_factory=list[str])
     pointers: dict[AddressKey, str] = field(default_factory=dict[AddressKey, str])
+    starts: dict[AddressKey, tuple[str, dict[Atom, int]]] = field(
+        default_factory=dict[AddressKey, tuple[str, dict[Atom, int]]]
+    )
+    """What addresses asked for inside begin with, and what of their sums is left to add."""
 
 
 class Function:

@@ -59,11 +59,12 @@ def width(lanes: int) -> int:
 def scalar(type: Attribute) -> str:
     """The LLVM type of one element: "float", "i64", "i1", …"""
     element = element_type(type)
+    kind = element.__class__
+    if kind in _FLOATS:
+        return _FLOATS[kind]
     if isinstance(element, IntegerType):
         return f"i{element.bitwidth}"
-    if element.__class__ in _FLOATS:
-        return _FLOATS[element.__class__]
-    if isinstance(element, IndexType):
+    if kind is IndexType:
         return "i64"
     raise CompileError(
         "there is no LLVM type for an element",

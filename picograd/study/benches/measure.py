@@ -116,9 +116,7 @@ def _turn(action: Action, repeat: int, finish: Callable[[], None], clock: Clock)
     return clock() - start
 
 
-def _calls_a_turn(
-    action: Action, finish: Callable[[], None], clock: Clock
-) -> tuple[int, float]:
+def _calls_a_turn(action: Action, finish: Callable[[], None], clock: Clock) -> tuple[int, float]:
     """How many calls fill a turn, and the seconds it took; calls made to find out are warm-up."""
     _turn(action, 1, finish, clock)
     repeat = 1
