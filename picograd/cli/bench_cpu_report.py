@@ -80,6 +80,9 @@ def report_near(found: Sequence[Neighbourhood], threads: int) -> None:
             rows.append([near.row.name, spell_rate(near.rate, is_flops), text, verdict])
     header = ["", "rate", "of the row's", f"at least {SAME_RATE:.0%}"]
     print_table(f"Off the grid, on {spell_threads(threads)}", header, rows)
+    all_shares = [share for one in found for share in one.shares().values()]
+    hold = sum(share >= SAME_RATE for share in all_shares)
+    print(f"{hold} of {len(all_shares)} neighbours keep {SAME_RATE:.0%} of their row's rate")
     for one in found:
         for near in (one.row, *one.around):
             for reason in near.lost.values():

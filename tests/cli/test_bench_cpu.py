@@ -57,6 +57,7 @@ def test_off_grid_and_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     words = ["bench", "cpu", "--quick", "--peers", "none", "--clock", "processor"]
     assert main([*words, "--off-grid", "--rows", "product", "--json", str(data)]) == 0
     shown = capsys.readouterr().out
+    assert "of 9 neighbours keep 85%" in shown
     assert "a product, rows 4" in shown and "a product, depth 6" in shown
     (row,) = json.loads(data.read_text("utf-8"))["cpu"]["rows"]
     assert len(row["shares of the rate"]) == 9
