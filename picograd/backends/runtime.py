@@ -127,6 +127,13 @@ class Device(ABC):
         """A function that allocates a buffer of this type, for those who do so over and over."""
         return lambda: self.allocate(type)
 
+    def reader(self, type: TensorType[Any]) -> Callable[[Any], bool | int | float] | None:
+        """A function that gives the first element of a buffer of this type as Python's number.
+
+        None where there is no faster way than `download`.
+        """
+        return None
+
     @abstractmethod
     def upload(self, array: Array) -> Buffer:
         """A copy of the array on the device. Raises DTypeError for a type it cannot hold."""

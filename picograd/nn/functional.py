@@ -10,6 +10,7 @@ from picograd.frontend.functions.joining import checked
 from picograd.frontend.functions.joining import embedding as _rows
 from picograd.frontend.functions.joining import where as _where
 from picograd.frontend.missing import missing_names
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 from picograd.nn.functions.activations import (
@@ -187,6 +188,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return product if bias is None else product + bias
 
 
+@planned_operands(tensors=("weight",))
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """Rows of `weight`, one for each index; no gradient reaches the row `padding_idx`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,14 @@ from picograd.dialects.loop import memref_type
 from picograd.targets import lookup
 
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512bw", "neon")
+
+_C_TYPES: dict[str, Any] = {
+    "float32": ctypes.c_float,
+    "float64": ctypes.c_double,
+    "int64": ctypes.c_int64,
+    "int32": ctypes.c_int32,
+    "bool": ctypes.c_bool,
+}
 
 # What begins a comment in a processor's assembly, where it is not "#".
 _COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
@@ -90,6 +99,13 @@ class CpuDevice(Device):
     def maker(self, type: TensorType[Any]) -> Callable[[], Buffer]:
         nbytes = nbytes_of(type)
         return partial(CpuBuffer, type, nbytes, self, self._memory.shelf(nbytes))
+
+    def reader(self, type: TensorType[Any]) -> Callable[[Any], bool | int | float] | None:
+        kind = _C_TYPES.get(dtype_of(type).name)
+        if kind is None:
+            return None
+        at = kind.from_address
+        return lambda buffer: at(buffer.address).value
 
     def upload(self, array: Array) -> CpuBuffer:
         array = np.asarray(array)  # NumPy's scalars too

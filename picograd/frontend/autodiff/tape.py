@@ -16,7 +16,7 @@ from typing import NoReturn, Protocol, TypeAlias
 
 from xdsl.ir import Attribute
 
-from picograd.dialects.dtypes import AnyTensor, dtype_of
+from picograd.dialects.dtypes import AnyTensor, DType, dtype_of
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import GradientError
 from picograd.frontend.modes.eager import eager
@@ -343,6 +343,9 @@ class Tape(Ops[Var]):
 
     def constant(self, array: Array) -> Var:
         return Var(self.mode.constant(array))
+
+    def full(self, shape: Sequence[int], number: bool | float, dtype: DType) -> Var:
+        return Var(self.mode.full(shape, number, dtype))
 
     def type_of(self, value: Var) -> AnyTensor:
         return self.mode.type_of(value.value)

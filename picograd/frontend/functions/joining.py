@@ -9,6 +9,7 @@ from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.methods.numpy_names import takes_numpy_names
 from picograd.frontend.methods.reductions import normalize_axis
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -35,6 +36,7 @@ def checked(x: object, name: str) -> Tensor:
     return x
 
 
+@planned_operands("input", "other")
 def where(
     condition: TensorCore, input: Operand | None = None, other: Operand | None = None
 ) -> Tensor:

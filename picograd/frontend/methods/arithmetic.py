@@ -14,6 +14,7 @@ from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.powers import integer_power
 from picograd.frontend.plans.planned import planned_in_place, planned_pair
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -104,11 +105,13 @@ class Arithmetic(TensorCore):
     # Named operations
 
     @planned_pair
+    @planned_operands("other", "alpha")
     def add(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """self + alpha * other."""
         return self._binary(BinaryKind.ADD, other, alpha=alpha)
 
     @planned_pair
+    @planned_operands("other", "alpha")
     def sub(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """self - alpha * other."""
         _require_no_bools(self, other)
@@ -157,14 +160,17 @@ class Arithmetic(TensorCore):
         """self % other, with the sign of `other`."""
         return self._binary(BinaryKind.REMAINDER, other)
 
+    @planned_operands("tensor1", "tensor2", "value")
     def addcmul(self, tensor1: Operand, tensor2: Operand, *, value: Operand = 1) -> Self:
         """self + value * tensor1 * tensor2."""
         return self._combined(BinaryKind.MUL, tensor1, tensor2, value)
 
+    @planned_operands("tensor1", "tensor2", "value")
     def addcdiv(self, tensor1: Operand, tensor2: Operand, *, value: Operand = 1) -> Self:
         """self + value * tensor1 / tensor2, of floats."""
         return self._combined(BinaryKind.DIV, tensor1, tensor2, value)
 
+    @planned_operands("end", "weight")
     def lerp(self, end: Operand, weight: Operand) -> Self:
         """The way towards `end` by this weight: self + weight * (end - self)."""
         common_device((self, end, weight))
@@ -188,6 +194,7 @@ class Arithmetic(TensorCore):
         """The smaller of two elements; NaN if either is."""
         return self._binary(BinaryKind.MINIMUM, other)
 
+    @planned_operands(tensors=("exponent",))
     def pow(self, exponent: Operand) -> Self:
         """self ** exponent. An integer tensor takes no negative number as exponent."""
         exponent = plain(exponent)
@@ -259,11 +266,13 @@ class Arithmetic(TensorCore):
     # In place
 
     @planned_in_place
+    @planned_operands("other", "alpha", in_place=True)
     def add_(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """Add alpha * other in place."""
         return self._binary_(BinaryKind.ADD, other, alpha=alpha)
 
     @planned_in_place
+    @planned_operands("other", "alpha", in_place=True)
     def sub_(self, other: Operand, *, alpha: Operand = 1) -> Self:
         """Subtract alpha * other in place."""
         _require_no_bools(self, other)
@@ -329,6 +338,7 @@ class Arithmetic(TensorCore):
     def __rmod__(self, other: Operand) -> Self:
         return self._binary(BinaryKind.REMAINDER, other, swap=True)
 
+    @planned_operands(tensors=("exponent",))
     def __pow__(self, exponent: Operand) -> Self:
         return self.pow(exponent)
 

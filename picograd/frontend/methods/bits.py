@@ -10,6 +10,7 @@ from picograd.errors import OperandError
 from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods.arithmetic import plain
+from picograd.frontend.plans.planned import planned, planned_pair
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import broadcast_vars, common_device, result_type
 
@@ -24,14 +25,17 @@ class Bits(TensorCore):
         a, b = broadcast_vars(ops, pair, result_type(*pair))
         return self.wrap(ops.binary(kind, ops.cast(a, bool_), ops.cast(b, bool_)))
 
+    @planned_pair
     def logical_and(self, other: Operand) -> Self:
         """Where both elements are other than 0."""
         return self._logical(BinaryKind.AND, other)
 
+    @planned_pair
     def logical_or(self, other: Operand) -> Self:
         """Where one element at least is other than 0."""
         return self._logical(BinaryKind.OR, other)
 
+    @planned_pair
     def logical_xor(self, other: Operand) -> Self:
         """Where one element, and one only, is other than 0."""
         return self._logical(BinaryKind.XOR, other)
@@ -56,18 +60,22 @@ class Bits(TensorCore):
     def _bitwise(self, what: str, kind: BinaryKind, other: Operand) -> Self:
         return self.wrap(self.builder().binary(kind, *self._bits_of(what, other)))
 
+    @planned_pair
     def bitwise_and(self, other: Operand) -> Self:
         """The bits that both have; of bools, whether both are true."""
         return self._bitwise("bitwise_and", BinaryKind.AND, other)
 
+    @planned_pair
     def bitwise_or(self, other: Operand) -> Self:
         """The bits that either has; of bools, whether either is true."""
         return self._bitwise("bitwise_or", BinaryKind.OR, other)
 
+    @planned_pair
     def bitwise_xor(self, other: Operand) -> Self:
         """The bits that one of the two has; of bools, whether they differ."""
         return self._bitwise("bitwise_xor", BinaryKind.XOR, other)
 
+    @planned
     def bitwise_not(self) -> Self:
         """All bits the other way round; of bools, `not`."""
         ops = self.builder()
@@ -89,12 +97,15 @@ class Bits(TensorCore):
         shifted = ops.binary(BinaryKind.SHR, bits, b)
         return self.wrap(ops.select(negative, ops.unary("not", shifted), shifted))
 
+    @planned_pair
     def __and__(self, other: Operand) -> Self:
         return self._bitwise("&", BinaryKind.AND, other)
 
+    @planned_pair
     def __or__(self, other: Operand) -> Self:
         return self._bitwise("|", BinaryKind.OR, other)
 
+    @planned_pair
     def __xor__(self, other: Operand) -> Self:
         return self._bitwise("^", BinaryKind.XOR, other)
 
@@ -107,6 +118,7 @@ class Bits(TensorCore):
     def __rxor__(self, other: Operand) -> Self:
         return self ^ other
 
+    @planned
     def __invert__(self) -> Self:
         return self.bitwise_not()
 

@@ -24,7 +24,7 @@ from picograd.frontend.autodiff.tape import MoveNode
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.methods.printing import tensor_text
 from picograd.frontend.modes.devices import default_device
-from picograd.frontend.modes.eager import current, eager
+from picograd.frontend.modes.eager import EagerMode, current, eager
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, require_tensor
@@ -112,6 +112,10 @@ class Conversions(TensorCore):
         return self._scalar("item()")
 
     def _scalar(self, what: str) -> Number:
+        if SETTINGS.planned and not self.views and self.cell.trace is None:
+            mode = current(self.device)
+            if isinstance(mode, EagerMode) and (read := mode.reader(self.cell.type)) is not None:
+                return read(self.cell.value)
         if any(size != 1 for size in self.shape):
             raise located(
                 ShapeError(

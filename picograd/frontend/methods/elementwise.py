@@ -12,6 +12,7 @@ from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.plans.planned import planned
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -132,6 +133,7 @@ class Elementwise(TensorCore):
 
     # Choices
 
+    @planned_operands("min", "max")
     def clamp(self, min: Operand | None = None, max: Operand | None = None) -> Self:
         """Elements below `min` become `min`, those above `max` become `max`; NaN stays.
 
@@ -188,21 +190,25 @@ class Elementwise(TensorCore):
 
     # In place
 
+    @planned_operands(in_place=True)
     def zero_(self) -> Self:
         """Fill with 0."""
         return self.fill_(0)
 
+    @planned_operands("value", in_place=True)
     def fill_(self, value: Operand) -> Self:
         """Fill with one number (or 0-d tensor)."""
         ops = self.builder()
         return self.write_(as_var(ops, plain(value), self.dtype, self.shape))
 
+    @planned_operands(tensors=("source",), in_place=True)
     def copy_(self, source: TensorCore) -> Self:
         """Overwrite with another tensor's elements, converted and broadcast."""
         common_device((self, source))
         ops = self.builder()
         return self.write_(as_var(ops, source, self.dtype, self.shape))
 
+    @planned_operands(in_place=True)
     def relu_(self) -> Self:
         """Replace negative elements by 0, in place."""
         return self.write_(compositions.relu(self.builder(), unstamped(self.read())))

@@ -6,12 +6,11 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from picograd.dialects.dtypes import tensor_type
 from picograd.errors import GradientError, ShapeError
 from picograd.frontend.autodiff.backward import pull_back
 from picograd.frontend.autodiff.tape import Hook, LeafNode, Node, Var
 from picograd.frontend.core import History, TensorCore
-from picograd.frontend.modes.eager import EagerMode, current
+from picograd.frontend.modes.eager import current
 from picograd.frontend.problems import located
 
 
@@ -176,10 +175,7 @@ def seeded(
                 hint=f"reduce it first (.sum(), .mean()), or pass {argument}=…",
             )
         )
-    mode, type = current(tensor.device), tensor_type(tensor.shape, tensor.dtype)
-    if isinstance(mode, EagerMode):
-        return node, Var(mode.ones(type))
-    return node, Var(mode.full(tensor.shape, 1, tensor.dtype))
+    return node, Var(current(tensor.device).full(tensor.shape, 1, tensor.dtype))
 
 
 def differentiated(tensor: TensorCore) -> Node:

@@ -25,6 +25,7 @@ from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.methods.index_parts import Index, Picker, select
 from picograd.frontend.methods.picking import check_writable
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.plans.planned_views import planned_view
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
@@ -35,6 +36,15 @@ class Indexing(TensorCore):
 
     @planned_view
     def __getitem__(self, index: Index) -> Self:
+        if isinstance(index, TensorCore):
+            return self._picked(index)
+        return self._item(index)
+
+    @planned_operands(tensors=("index",))
+    def _picked(self, index: TensorCore) -> Self:
+        return self._item(index)
+
+    def _item(self, index: Index) -> Self:
         selection = select(index, self.shape)
         if selection.mask is not None:
             raise located(
@@ -54,6 +64,7 @@ class Indexing(TensorCore):
         x = _merged(ops, viewed.read(), places)
         return self.wrap(compositions.taken(ops, x, places.index, places.axis))
 
+    @planned_operands("value", tensors=("index",), in_place=True)
     def __setitem__(self, index: Index, value: Operand) -> None:
         value = plain(value)
         common_device((self, value))

@@ -10,6 +10,7 @@ from picograd.errors import OptionError, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import Axes, normalize_axes
+from picograd.frontend.plans.planned import planned
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -25,6 +26,7 @@ INFINITY = float("inf")
 class Norms(TensorCore):
     """`p` is the power: 2 for lengths, 1 for sums of magnitudes, inf and -inf, 0 to count."""
 
+    @planned
     def norm(
         self,
         p: float | str | None = "fro",
@@ -38,6 +40,7 @@ class Norms(TensorCore):
         order = 2.0 if p is None or isinstance(p, str) else float(p)
         return self.vector_norm(order, dim, keepdim, dtype=dtype)
 
+    @planned
     def vector_norm(
         self,
         ord: float = 2,

@@ -16,6 +16,7 @@ from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.methods.reductions import normalize_axis
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
 from picograd.frontend.storage.views import SliceView
@@ -126,6 +127,7 @@ class Picking(TensorCore):
         var = ops.broadcast(as_var(ops, plain(value), self.dtype), shape)
         return self._by_slices("index_fill", ScatterKind.SET, dim, index, self.wrap(var), 1)
 
+    @planned_operands("value", tensors=("mask",))
     def masked_fill(self, mask: TensorCore, value: Operand) -> Self:
         """A copy with `value`, a number or 0-d tensor, where the bool `mask` is true."""
         value = plain(value)

@@ -10,6 +10,7 @@ from picograd.errors import ShapeError
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods.reductions import normalize_axis
 from picograd.frontend.methods.shape_ops import ShapeOps
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device, result_type
 
@@ -34,6 +35,7 @@ class Products(ShapeOps):
         """The inner product of two vectors."""
         return self._ranked_product("dot", tensor, 1, 1)
 
+    @planned_operands("beta", "alpha", tensors=("mat1", "mat2"))
     def addmm(
         self, mat1: TensorCore, mat2: TensorCore, *, beta: Operand = 1, alpha: Operand = 1
     ) -> Self:
@@ -53,6 +55,7 @@ class Products(ShapeOps):
         """beta * self + alpha * (mat @ vec)."""
         return self._added("addmv", mat, vec, (2, 1), beta, alpha)
 
+    @planned_operands(tensors=("vec2",))
     def outer(self, vec2: TensorCore) -> Self:
         """result[i][j] = self[i] * vec2[j]."""
         common_device((self, vec2))

@@ -12,6 +12,7 @@ from picograd.frontend.autodiff.tape import Tape, Var, detached
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.reductions import ValuesAndIndices, normalize_axis
+from picograd.frontend.plans.planned import planned
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import float_type
 from picograd.semantics.gradients_order import extremum_positions
@@ -22,6 +23,7 @@ class ScansAndSorts(TensorCore):
 
     # Running totals
 
+    @planned
     def cumsum(self, dim: int, *, dtype: DType | None = None) -> Self:
         """Sums of all elements up to each along `dim`; bools and integers are added in int64."""
         return self._total(ScanKind.ADD, dim, dtype)

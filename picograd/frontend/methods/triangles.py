@@ -9,6 +9,7 @@ from picograd.dialects.tensor import CompareKind
 from picograd.errors import AxisError, ShapeError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import normalize_axis
+from picograd.frontend.plans.planned import planned
 from picograd.frontend.problems import located
 from picograd.frontend.storage.views import DiagonalView, PermuteView, above_main
 
@@ -16,10 +17,12 @@ from picograd.frontend.storage.views import DiagonalView, PermuteView, above_mai
 class Triangles(TensorCore):
     """`diagonal` counts diagonals: 0 is the main one, those above it are positive."""
 
+    @planned
     def tril(self, diagonal: int = 0) -> Self:
         """The lower triangle of the last two axes, zeros above it."""
         return self._triangle("tril", CompareKind.LE, diagonal)
 
+    @planned
     def triu(self, diagonal: int = 0) -> Self:
         """The upper triangle of the last two axes, zeros below it."""
         return self._triangle("triu", CompareKind.GE, diagonal)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from math import prod
 from typing import Any, cast
 
 from xdsl.dialects.builtin import FunctionType, ModuleOp
@@ -20,7 +21,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from picograd.backends import runtime
 from picograd.compiler.executable import Executable, compile_module
 from picograd.compiler.trust import trusted_device
-from picograd.dialects.dtypes import AnyTensor, dtype_of
+from picograd.dialects.dtypes import AnyTensor, DType
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.errors import PicogradError, TraceError
@@ -31,6 +32,10 @@ from picograd.frontend.storage.cells import Cell, Value
 from picograd.semantics.builder import Array, Ops
 
 _REFERENCE = "reference"
+_SMALL = 4096
+"""Bytes of the constants that are kept."""
+_MOST_FILLED = 512
+"""Of them."""
 
 
 class EagerMode(Mode):
@@ -40,7 +45,8 @@ class EagerMode(Mode):
         self.device = device
         self._device = trusted_device(device)
         self._executables: dict[object, Executable] = {}
-        self._ones: dict[AnyTensor, Value] = {}
+        self._filled: dict[Hashable, Value] = {}
+        self._readers: dict[int, tuple[AnyTensor, Callable[[Any], Any] | None]] = {}
 
     def emit(
         self,
@@ -109,11 +115,27 @@ class EagerMode(Mode):
             located(error)
             raise
 
-    def ones(self, type: AnyTensor) -> Value:
-        """The number 1 everywhere: where backward passes begin. Kept, for it never changes."""
-        if type not in self._ones:
-            self._ones[type] = self.full(type.get_shape(), 1, dtype_of(type))
-        return self._ones[type]
+    def full(self, shape: Sequence[int], number: bool | float, dtype: DType) -> Value:
+        """A tensor of one number; small ones are kept, for values never change."""
+        if LADDER.rung is Rung.IMMEDIATE or prod(shape) * dtype.itemsize > _SMALL:
+            return super().full(shape, number, dtype)
+        key = (tuple(shape), type(number), repr(number), dtype)
+        known = self._filled.get(key)
+        if known is None:
+            if len(self._filled) >= _MOST_FILLED:
+                self._filled.clear()
+            known = self._filled[key] = super().full(shape, number, dtype)
+        return known
+
+    def reader(self, type: AnyTensor) -> Callable[[Any], bool | int | float] | None:
+        """What reads the number out of a buffer of one element, where the device offers it."""
+        known = self._readers.get(id(type))
+        if known is None:
+            if len(self._readers) >= _MOST_FILLED:
+                self._readers.clear()
+            read = self._device.reader(type) if prod(type.get_shape()) == 1 else None
+            known = self._readers[id(type)] = (type, read)  # whose identity stays taken
+        return known[1]
 
     def type_of(self, value: Value) -> AnyTensor:
         return value.type  # pyright: ignore[reportReturnType]

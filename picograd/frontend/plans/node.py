@@ -132,7 +132,7 @@ class PlanNode(PlannedNode):
                     _restored(saved, alias, recipe) if isinstance(saved, tuple) else saved
                     for saved, alias in zip(operands, aliases, strict=True)
                 ]
-                root = recipe.call(tensors).read().node
+                root = recipe.method(*tensors).read().node
             wanted = [alias for alias in aliases if alias is not None]
             found = pull_back([(root, grad)], wanted, retain_graph=records, create_graph=records)
         parts: list[tuple[Node, Var]] = []

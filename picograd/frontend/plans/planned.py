@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from functools import wraps
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from picograd.dialects.dtypes import DType
@@ -36,7 +36,7 @@ class Plans:
         self.method = method
         name = method.__name__.strip("_")
         self._name = _NAMES.get(name, name)
-        self._in_place = in_place
+        self.in_place = in_place
         self.known: dict[Hashable, Call | None] = new_table()
         """By the kinds of the operands, and what else the method is given; None: there is none."""
 
@@ -48,14 +48,14 @@ class Plans:
         if call is not None:
             try:
                 return call(*operands)
-            except OverflowError:  # a number that does not fit, of which the method tells
+            except (OverflowError, TypeError):  # a number that does not fit: the method tells
                 pass
         return self.method(*operands, *rest, **options)
 
     def _find(
         self, operands: tuple[Any, ...], rest: tuple[Any, ...], options: Mapping[str, Any]
     ) -> Call | None:
-        if self._in_place and not may_be_replaced(operands):
+        if self.in_place and not may_be_replaced(operands):
             return None
         kinds = [kind_of(operand) for operand in operands]
         key: Hashable = tuple(kinds) if len(kinds) > 1 else kinds[0]
@@ -67,19 +67,16 @@ class Plans:
         if None in kinds:
             return None
         if key not in self.known:
-            self._plan(key, cast("tuple[Kind, ...]", tuple(kinds)), rest, options)
+            method = partial(_with, self.method, rest, dict(options)) if rest or options else None
+            self.plan(key, cast("tuple[Kind, ...]", tuple(kinds)), method or self.method)
         return self.known.get(key)
 
-    def _plan(
-        self,
-        key: Hashable,
-        kinds: tuple[Kind, ...],
-        rest: tuple[Any, ...],
-        options: Mapping[str, Any],
-    ) -> None:
-        """Make a plan. What is wrong with the operands the call itself will raise."""
-        given = tuple(options.items())
-        recipe = Recipe(self.method, self._name, kinds, rest, given, self._in_place)
+    def plan(self, key: Hashable, kinds: tuple[Kind, ...], method: Callable[..., Any]) -> None:
+        """Make a plan for a method of operands alone.
+
+        What is wrong with the operands the call itself will raise.
+        """
+        recipe = Recipe(method, self._name, kinds, self.in_place)
         try:
             traced = recipe.forward()
         except (PicogradError, TypeError, ValueError, OverflowError):
@@ -88,6 +85,12 @@ class Plans:
         while len(self.known) >= MOST:
             self.known.pop(next(iter(self.known)), None)
         self.known[key] = call
+
+
+def _with(
+    method: Callable[..., Any], rest: tuple[Any, ...], options: Mapping[str, Any], *operands: Any
+) -> Any:
+    return method(*operands, *rest, **options)
 
 
 def kind_of(operand: object) -> Kind | None:
@@ -110,6 +113,8 @@ def key_of(values: tuple[Any, ...]) -> Hashable:
         if kind in _CONSTANTS:
             parts.append(kind)
             parts.append(value)
+        elif kind is float:
+            parts.append((float, value.hex()))
         elif kind is slice:
             ends = key_of((value.start, value.stop, value.step))
             if ends is None:
@@ -122,7 +127,7 @@ def key_of(values: tuple[Any, ...]) -> Hashable:
     return tuple(parts)
 
 
-def may_be_replaced(operands: tuple[Any, ...]) -> bool:
+def may_be_replaced(operands: Sequence[Any]) -> bool:
     """Whether the contents of the first operand's storage may be replaced, without a record."""
     target = operands[0]
     return not target.views and not (SETTINGS.recording and is_tracked(operands))
@@ -161,7 +166,7 @@ def planned_pair(method: Callable[P, R]) -> Callable[P, R]:
             return plans.run((tensor, other), (), _NONE)
         try:
             return run(tensor, other)
-        except OverflowError:
+        except (OverflowError, TypeError):
             return plain(tensor, other)
 
     return cast("Callable[P, R]", call)
@@ -188,7 +193,7 @@ def planned_in_place(method: Callable[P, R]) -> Callable[P, R]:
             return plans.run((tensor, other), (), _NONE)
         try:
             return run(tensor, other)
-        except OverflowError:
+        except (OverflowError, TypeError):
             return plain(tensor, other)
 
     return cast("Callable[P, R]", call)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Attribute, Block, SSAValue
+from xdsl.ir import Attribute, OpResult, SSAValue
 
 from picograd.dialects.dtypes import AnyTensor, DType, tensor_type
 from picograd.dialects.literals import literal
@@ -59,29 +59,26 @@ class Traced:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method and the kinds of its operands; it takes them first, then `rest` and `options`."""
+    """A method that takes operands and nothing else, and their kinds."""
 
     method: Callable[..., Any]
     name: str
     kinds: tuple[Kind, ...]
-    rest: tuple[object, ...] = ()
-    options: tuple[tuple[str, object], ...] = ()
     in_place: bool = False
     through_views: bool = False
     """Whether gradients go to what the operand views, and not to the operand."""
-
-    def call(self, operands: Sequence[object]) -> Any:
-        """What the method returns."""
-        return self.method(*operands, *self.rest, **dict(self.options))
 
     def forward(self) -> Traced | None:
         """The graph of the result; None if that is not a new tensor, computed by ops."""
         trace = _PlanTrace()
         with set_trace(trace), set_recording(False):
             operands = trace.stand_ins(self, (None,) * len(self.kinds))
-            result = self.call(operands)
-        value = _value_of(operands[0] if self.in_place else result, trace)
-        if value is None or isinstance(value.owner, Block):
+            result = self.method(*operands)
+            value: object = operands[0].cell.value
+            if not self.in_place:
+                var = _var_of(result, operands)
+                value = None if var is None else var.value
+        if not isinstance(value, OpResult):
             return None
         return trace.traced([value])
 
@@ -94,11 +91,12 @@ class Recipe:
                 for place in range(len(self.kinds))
             ]
             operands = trace.stand_ins(self, nodes)
-            result: TensorCore = self.call(operands)
-            root, value = result.history.node, _value_of(result, trace)
-            if root is None or value is None:
+            var = _var_of(self.method(*operands), operands)
+            root = None if var is None else var.node
+            if root is None or var is None:
                 return None
-            type = cast(AnyTensor, value.type)
+            value = cast(SSAValue, var.value)
+            type = trace.type_of(value)
             given, computed = trace.argument(type, _GRAD), trace.argument(type, _RESULT)
             wanted = [node for node in nodes if node is not None]
             found = pull_back([(root, Var(given))], wanted, create_graph=False)
@@ -127,10 +125,13 @@ RESULT: Input = _RESULT
 """The input that is the result."""
 
 
-def _value_of(result: object, trace: Mode) -> SSAValue | None:
-    if not isinstance(result, TensorCore) or result.views or result.cell.trace is not trace:
+def _var_of(result: object, operands: Sequence[TensorCore]) -> Var | None:
+    """The value of a result with storage of its own that lies there densely; else None."""
+    if not isinstance(result, TensorCore) or not result.is_contiguous():
         return None
-    return cast(SSAValue, result.cell.value)
+    if any(result.cell is operand.cell for operand in operands):
+        return None
+    return result.read()
 
 
 class _PlanTrace(Mode):

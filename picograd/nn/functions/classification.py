@@ -5,12 +5,14 @@ from __future__ import annotations
 from picograd.errors import DTypeError, OptionError, ShapeError
 from picograd.frontend.functions.joining import where
 from picograd.frontend.methods import compositions
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import common_device, require_float
 from picograd.frontend.tensor import Tensor
 from picograd.nn.functions.losses import reduced
 
 
+@planned_operands(tensors=("target", "weight"))
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -26,6 +28,7 @@ def nll_loss(
     return _classes_loss(input, target, weight, ignore_index, reduction, 0.0)
 
 
+@planned_operands(tensors=("target", "weight"))
 def cross_entropy(
     input: Tensor,
     target: Tensor,

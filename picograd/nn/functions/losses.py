@@ -10,6 +10,7 @@ from math import log, pi
 from picograd.errors import OptionError, ShapeError
 from picograd.frontend.functions.joining import where
 from picograd.frontend.methods import activations
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import broadcast_shapes, common_device, require_float
 from picograd.frontend.tensor import Tensor
@@ -61,6 +62,7 @@ def _difference(input: Tensor, target: Tensor, name: str) -> Tensor:
     return difference
 
 
+@planned_operands(tensors=("target",))
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The squared difference, averaged by default; both have one shape."""
     return reduced(_difference(input, target, "mse_loss").square(), reduction)

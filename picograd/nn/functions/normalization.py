@@ -8,6 +8,7 @@ from picograd.errors import OptionError, ShapeError
 from picograd.frontend.core import Operand
 from picograd.frontend.methods import compositions
 from picograd.frontend.modes.mode import set_recording
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import common_device, require_float
 from picograd.frontend.tensor import Tensor
@@ -31,6 +32,7 @@ def _last_axes(input: Tensor, normalized_shape: Sequence[int], name: str) -> ran
     return range(input.ndim - count, input.ndim)
 
 
+@planned_operands(tensors=("weight", "bias"))
 def layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -47,6 +49,7 @@ def layer_norm(
     return result if bias is None else result + bias
 
 
+@planned_operands(tensors=("weight",))
 def rms_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
