@@ -13,7 +13,17 @@ from math import gcd
 
 from xdsl.ir import Attribute, Block, SSAValue
 
-from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, LinearLike, Mod
+from picograd.dialects.affine import (
+    Atom,
+    Counter,
+    FloorDiv,
+    Lane,
+    Linear,
+    LinearLike,
+    Mod,
+    floordiv,
+    mod,
+)
 from picograd.dialects.loop import CheckedIndexOp, Dim, LoopOp
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loops.intervals import Interval, interval_of, quotient_of, remainder_of
@@ -189,9 +199,14 @@ class LoopFacts:
         for atom, coefficient in expression.terms.items():
             part = Linear({atom: 1})
             if isinstance(atom, FloorDiv | Mod):
-                parts = self.split(atom.expression, atom.by, lanes)
+                inner = self.simplify(atom.expression, lanes)
+                parts = self.split(inner, atom.by, lanes)
                 if parts is not None:
                     part = parts[1] if isinstance(atom, Mod) else parts[0]
+                elif inner is not atom.expression:
+                    part = (
+                        mod(inner, atom.by) if isinstance(atom, Mod) else floordiv(inner, atom.by)
+                    )
             result = result + part * coefficient
         return result
 

@@ -7,8 +7,9 @@ is what blocking, packing and two-dimensional register tiles pay for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from xdsl.dialects.builtin import FixedBitwidthType
 from xdsl.ir import Attribute, SSAValue
@@ -66,13 +67,26 @@ def _local_coefficient(expression: Linear, variable: SSAValue) -> int:
 
 
 def layout_block(accesses: Sequence[Access], variable: SSAValue) -> int | None:
-    """The block size of a blocked layout in which a loop walks; None without one."""
-    for access in accesses:
-        for index in access.indices:
-            for atom in index.terms:
-                if isinstance(atom, Mod | FloorDiv) and variable in atom.expression.values():
-                    return atom.by
-    return None
+    """The block size of a blocked layout in which a loop walks; None without one.
+
+    Where there are several, the largest that all are made of: inside of it nobody meets an end.
+    """
+    sizes = [
+        size
+        for access in accesses
+        for index in access.indices
+        for size in _blocks_of(index, variable)
+    ]
+    return gcd(*sizes) if sizes else None
+
+
+def _blocks_of(expression: Linear, variable: SSAValue) -> Iterator[int]:
+    """What a loop's variable itself is divided by; quotients may be divided further."""
+    for atom in expression.terms:
+        if isinstance(atom, Mod | FloorDiv):
+            if variable in atom.expression.terms:
+                yield atom.by
+            yield from _blocks_of(atom.expression, variable)
 
 
 def element_bits(type: Attribute) -> int:

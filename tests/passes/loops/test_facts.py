@@ -107,6 +107,9 @@ def test_packed_layouts_lose_their_divisions() -> None:
     assert facts.simplify(mod(inside, 8), [8]) == Linear.of(Lane(0))
     assert facts.simplify(floordiv(inside, 8), [8]) == floordiv(b - a, 8)
     assert facts.simplify(mod(inside, 16), [8]) == mod(inside, 16), "b may be an odd multiple of 8"
+    # What is divided again loses the first division all the same.
+    again = mod(floordiv(inside, 8), 6)
+    assert facts.simplify(again, [8]) == mod(floordiv(b - a, 8), 6)
 
 
 @pytest.mark.parametrize(
