@@ -9,7 +9,7 @@ from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.methods.numpy_names import takes_numpy_names
 from picograd.frontend.methods.reductions import normalize_axis
-from picograd.frontend.plans.planned_operands import planned_operands
+from picograd.frontend.plans.planned_operands import planned_list, planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
     as_var,
@@ -67,6 +67,7 @@ def where(
     return chosen.wrap(ops.select(ops.broadcast(chosen.read(), shape), a, b))
 
 
+@planned_list
 @takes_numpy_names
 def cat(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
     """Tensors one after another along an existing axis, in their common dtype."""
@@ -88,6 +89,7 @@ def cat(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
     return first.wrap(ops.concat([as_var(ops, x, dtype) for x in tensors], axis))
 
 
+@planned_list
 @takes_numpy_names
 def stack(tensors: Sequence[TensorCore], dim: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""

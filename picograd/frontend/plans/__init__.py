@@ -9,11 +9,14 @@ out. Its gradient is one program too, made of the same rules, when a backward pa
 What an operation means stands in its method alone. In the modes of the ladder below `compiled`, on
 other devices, and inside of traces and transformations, the method runs op by op as it stands.
 
-| file           | what it holds                                                    |
-|----------------|------------------------------------------------------------------|
-| `signature.py` | the kinds of tensors that plans are told apart by                |
-| `tracing.py`   | a method's graph, forward and backward                           |
-| `node.py`      | a planned call in the history of gradients                       |
-| `plan.py`      | a plan: its programs, and the functions that call them           |
-| `planned.py`   | the decorators that let methods be planned                       |
+| file                  | what it holds                                                     |
+|-----------------------|-------------------------------------------------------------------|
+| `signature.py`        | the kinds of tensors that plans are told apart by                 |
+| `tracing.py`          | a method's graph, forward and backward                            |
+| `program.py`          | a graph compiled, and the ways to enter it                        |
+| `node.py`             | a planned call in the history of gradients                        |
+| `plan.py`             | a plan, and the functions that run it                             |
+| `planned.py`          | decorators for methods of one operand or two, and their tables    |
+| `planned_views.py`    | the decorator for methods that give views                         |
+| `planned_operands.py` | decorators for methods and functions of any operands              |
 """

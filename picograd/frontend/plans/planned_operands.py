@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.planned import Plans, key_of, kind_of, may_be_replaced
+from picograd.frontend.plans.signature import Signature
 from picograd.frontend.plans.tracing import Kind
 
 P = ParamSpec("P")
@@ -64,6 +65,36 @@ def planned_operands(
         return cast("Callable[P, R]", call)
 
     return decorate
+
+
+def planned_list(function: Callable[P, R]) -> Callable[P, R]:
+    """Plan a function of a list of tensors and an axis."""
+    plans = Plans(cast("Callable[..., Any]", function))
+    known, plain = plans.known, plans.method
+
+    @wraps(function)
+    def call(tensors: Any, *rest: Any, **options: Any) -> Any:
+        if not SETTINGS.planned or type(tensors) not in (list, tuple) or not tensors:
+            return plain(tensors, *rest, **options)
+        constants = key_of((*rest, *options.items()))
+        kinds = [getattr(tensor, "signature", None) for tensor in tensors]
+        run = known.get((constants, *kinds))
+        if run is not None:
+            return run(*tensors)
+        kinds = [kind_of(tensor) for tensor in tensors]
+        key = (constants, *kinds)
+        if constants is None or not all(isinstance(kind, Signature) for kind in kinds):
+            return plain(tensors, *rest, **options)
+        if key not in known:
+            plans.plan(
+                key,
+                cast("tuple[Kind, ...]", tuple(kinds)),
+                lambda *stand_ins: plain(list(stand_ins), *rest, **options),
+            )
+        run = known.get(key)
+        return plain(tensors, *rest, **options) if run is None else run(*tensors)
+
+    return cast("Callable[P, R]", call)
 
 
 class _Plans(Plans):

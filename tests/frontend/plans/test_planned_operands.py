@@ -60,6 +60,9 @@ OPERATIONS: dict[str, Callable[[T, T, T], T]] = {
     "cross_entropy": lambda x, y, i: F.cross_entropy(x, i, label_smoothing=0.1) * y,
     "losses": lambda x, y, i: F.mse_loss(x, y) + F.nll_loss(x, i, weight=y[0].detach()),
     "embedding": lambda x, y, i: F.embedding(i, x) * F.embedding(i, y, padding_idx=2),
+    "joined": lambda x, y, i: (
+        torch.cat([x, y], 1)[:, 2:6] * torch.stack((x, y, x[0:4].T), -1)[..., 2]
+    ),
     "bits": lambda x, y, i: ((x > 0) & (y > 0) | ~(x < y)) * x + (i & 1) * y,
 }
 
