@@ -108,6 +108,7 @@ from picograd.frontend.functions.einsum import (
 )
 from picograd.frontend.functions.from_methods import *
 from picograd.frontend.functions.global_settings import (
+    empty_cache,
     get_default_dtype,
     initial_seed,
     set_default_dtype,
@@ -268,6 +269,7 @@ __all__ = [
     "einsum",
     "embedding",
     "empty",
+    "empty_cache",
     "empty_like",
     "enable_grad",
     "errors",

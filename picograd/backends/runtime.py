@@ -182,6 +182,9 @@ class Device(ABC):
     def synchronize(self) -> None:  # noqa: B027, optional
         """Wait until all programs have finished. Default: they have when `run` returns."""
 
+    def empty_cache(self) -> None:  # noqa: B027, optional
+        """Give back the memory that waits for the next buffer. Default: none is kept."""
+
     def forget(self) -> None:  # noqa: B027, optional
         """Drop what was kept of compiled kernels for the next program. Default: nothing is."""
 

@@ -107,6 +107,9 @@ class CpuDevice(Device):
         at = kind.from_address
         return lambda buffer: at(buffer.address).value
 
+    def empty_cache(self) -> None:
+        self._memory.trim(0)
+
     def upload(self, array: Array) -> CpuBuffer:
         array = np.asarray(array)  # NumPy's scalars too
         dtype = from_numpy(array.dtype)

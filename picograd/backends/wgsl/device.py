@@ -88,6 +88,9 @@ class GpuDevice(Device):
         weakref.finalize(buffer, self.pool.give_back, memory)
         return buffer
 
+    def empty_cache(self) -> None:
+        self.pool.empty()
+
     def upload(self, array: Array) -> GpuBuffer:
         stored = pack(array)
         buffer = self.allocate(dtypes.tensor_type(array.shape, dtypes.from_numpy(array.dtype)))

@@ -43,6 +43,16 @@ class MemoryPool:
         """Let a later `take` have the memory."""
         self._returned.append(memory)
 
+    def empty(self) -> None:
+        """Destroy the memory that waits for the next `take`."""
+        with self._lock:
+            self._collect()
+            for memories in self._free.values():
+                for memory in memories:
+                    self._gpu.destroy(memory)
+            self._free.clear()
+            self._free_bytes = 0
+
     def _collect(self) -> None:
         while self._returned:
             memory = self._returned.popleft()

@@ -5,6 +5,7 @@ Those that picograd has one way of doing are checked and change nothing, which e
 
 from __future__ import annotations
 
+from picograd.backends.runtime import opened_devices
 from picograd.dialects.dtypes import DType
 from picograd.errors import OptionError
 from picograd.frontend.functions.random import default_generator
@@ -52,3 +53,11 @@ def set_float32_matmul_precision(precision: str) -> None:
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Every kernel is deterministic: it gives the same bits for the same operands each time."""
+
+
+def empty_cache() -> None:
+    """Give memory back to the system that waits for the next tensor or call, as
+    `torch.cuda.empty_cache` does. A device keeps 1 GiB at most.
+    """
+    for device in opened_devices():
+        device.empty_cache()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from xdsl.parser import Parser
 
+import picograd
 from picograd.backends.llvm.device import CpuDevice
 from picograd.backends.llvm.memory import ALIGNMENT, BlockPool, rounded
 from picograd.backends.llvm.thread_pool import ThreadPool
@@ -142,3 +143,29 @@ def test_blocks_are_reused_and_aligned():
         shelf.give(block)
         assert pool.shelf(nbytes).take() is block
         assert pool.shelf(nbytes).take() is not block
+
+
+def test_memory_that_waits_is_given_back_when_asked(rng):
+    own = CpuDevice()
+    array = rng.standard_normal((700, 800)).astype(np.float32)
+    buffer = own.upload(array)
+    del buffer
+    kept = own._memory.kept
+    assert kept == rounded(array.nbytes)
+    buffer = own.upload(array)
+    assert own._memory.kept == 0
+    other = own.upload(array)
+    del other
+    own.empty_cache()
+    assert own._memory.kept == 0
+    np.testing.assert_array_equal(own.download(buffer), array)  # what is used stays
+
+
+def test_all_devices_are_asked():
+    shared = device("cpu")
+    assert isinstance(shared, CpuDevice)
+    buffer = shared.upload(np.zeros(1 << 20))
+    del buffer
+    assert shared._memory.kept > 0
+    picograd.empty_cache()
+    assert shared._memory.kept == 0

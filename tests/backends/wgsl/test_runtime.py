@@ -159,6 +159,17 @@ def test_the_pool_hands_memory_out_again(gpu: Gpu) -> None:
 
 
 @pytest.mark.gpu
+def test_a_pool_is_emptied_when_asked(gpu: Gpu) -> None:
+    pool = MemoryPool(gpu)
+    memory = pool.take(4096)
+    pool.give_back(memory)
+    pool.empty()
+    again = pool.take(4096)
+    assert again is not memory
+    assert pool.created == 2
+
+
+@pytest.mark.gpu
 def test_many_threads_may_use_the_gpu_at_once(gpu: Gpu, rng: np.random.Generator) -> None:
     arrays = [rng.standard_normal(64).astype(np.float32) for _ in range(4)]
     results: dict[int, list[np.ndarray]] = {}

@@ -39,7 +39,8 @@ WITHOUT_A_ROW = {
         "torch.compile torch.default_device torch.set_default_device torch.get_mode torch.set_mode "
         "torch.is_grad_enabled torch.explain torch.name torch.pipeline torch.initial_seed "
         "torch.get_default_dtype torch.set_default_dtype torch.set_float32_matmul_precision "
-        "torch.use_deterministic_algorithms torch.get_num_threads torch.set_num_threads"
+        "torch.use_deterministic_algorithms torch.get_num_threads torch.set_num_threads "
+        "torch.empty_cache"
     ),
     "it reads or writes files": "torch.load torch.save",
     "it drives gradients; tests/frontend/autodiff/test_autograd.py": (
