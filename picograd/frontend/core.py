@@ -21,10 +21,10 @@ from picograd.frontend.autodiff.tape import CallNode, LeafNode, Node, Stamp, Tap
 from picograd.frontend.modes.device_names import Device, device_named
 from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, RuntimeValue, set_recording
-from picograd.frontend.plans.signature import Signature
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.storage.chains import layout_of, read_chain, repeats, write_chain
+from picograd.frontend.storage.signature import Signature
 from picograd.frontend.storage.views import (
     Layout,
     ReshapeView,

@@ -9,9 +9,10 @@ out. Its gradient is one program too, made of the same rules, when a backward pa
 What an operation means stands in its method alone. In the modes of the ladder below `compiled`, on
 other devices, and inside of traces and transformations, the method runs op by op as it stands.
 
+Kinds of tensors are told apart by `frontend.storage.signature`.
+
 | file                  | what it holds                                                     |
 |-----------------------|-------------------------------------------------------------------|
-| `signature.py`        | the kinds of tensors that plans are told apart by                 |
 | `tracing.py`          | a method's graph, forward and backward                            |
 | `program.py`          | a graph compiled, and the ways to enter it                        |
 | `node.py`             | a planned call in the history of gradients                        |

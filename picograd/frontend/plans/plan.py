@@ -15,10 +15,10 @@ from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.node import Gradient, PlanNode, Saved
 from picograd.frontend.plans.program import Given, PlanProgram
-from picograd.frontend.plans.signature import Signature, signature_of_type
 from picograd.frontend.plans.tracing import DEVICE, NumberInput, Recipe, through
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.chains import layout_through
+from picograd.frontend.storage.signature import Signature, signature_of_type
 
 Call: TypeAlias = Callable[..., Any]
 """Runs a plan: takes the operands, gives the result."""

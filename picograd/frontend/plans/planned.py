@@ -12,8 +12,8 @@ from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.plan import Call, Plan, is_tracked
 from picograd.frontend.plans.program import PlanProgram
-from picograd.frontend.plans.signature import new_table, signature_through
 from picograd.frontend.plans.tracing import DEVICE, Kind, Recipe
+from picograd.frontend.storage.signature import new_table, signature_through
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,8 +10,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.planned import Plans, key_of, kind_of, may_be_replaced
-from picograd.frontend.plans.signature import Signature
 from picograd.frontend.plans.tracing import Kind
+from picograd.frontend.storage.signature import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")

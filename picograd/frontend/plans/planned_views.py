@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.planned import key_of, kind_of
-from picograd.frontend.plans.signature import Signature, new_table
+from picograd.frontend.storage.signature import Signature, new_table
 from picograd.frontend.storage.views import View
 
 P = ParamSpec("P")

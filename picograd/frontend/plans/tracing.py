@@ -22,10 +22,10 @@ from picograd.frontend.autodiff.tape import AliasNode, Node, Var
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.eager import BlockOps, escaped
 from picograd.frontend.modes.mode import Mode, RuntimeValue, set_recording, set_trace
-from picograd.frontend.plans.signature import Signature
 from picograd.frontend.promotion import number_dtype
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.storage.chains import layout_through
+from picograd.frontend.storage.signature import Signature
 from picograd.frontend.storage.views import View
 from picograd.semantics.builder import Array
 

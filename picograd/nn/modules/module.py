@@ -10,8 +10,8 @@ from picograd.dialects.dtypes import DType, bfloat16, float16, float32, float64
 from picograd.errors import DTypeError, OptionError, StateError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS, set_recording
-from picograd.frontend.plans.signature import forget_signatures
 from picograd.frontend.problems import located
+from picograd.frontend.storage.signature import forget_signatures
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.tracing.watch import Watched
 
