@@ -12,7 +12,10 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 
 @pytest.mark.parametrize(
     "page",
-    ["tensors", "dtypes", "autograd", "training", "transforms", "compile", "modes", "profile"],
+    [
+        *("tensors", "dtypes", "autograd", "training", "transforms", "compile", "modes", "profile"),
+        "threads-and-memory",
+    ],
 )
 def test_page(page: str) -> None:
     text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")
