@@ -116,7 +116,7 @@ def _array(data: object, dtype: DType | None) -> NDArray[Any]:
         _check_range(array, dtype)
     try:
         with np.errstate(over="ignore"):  # float16 ends at 65504; beyond lies infinity
-            return array.astype((dtype or from_numpy(array.dtype)).numpy)
+            return array.astype((dtype or from_numpy(array.dtype)).numpy, copy=False)
     except PicogradError as error:
         located(error)
         raise

@@ -164,3 +164,27 @@ def test_sizes_that_are_no_whole_numbers(wrong: Any) -> None:
         with pytest.raises(OperandError, match="no whole number"):
             make(wrong)
     assert torch.zeros(np.ones((2, 3)).shape).shape == (2, 3)
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+@pytest.mark.parametrize("make", [torch.tensor, torch.from_numpy, torch.as_tensor])
+def test_what_happens_to_an_array_later_changes_no_tensor_of_it(
+    device: str, make: Any, rng: np.random.Generator
+) -> None:
+    torch.set_default_device(device)
+    try:
+        for array in (
+            rng.standard_normal((5, 7)).astype(np.float32),
+            rng.standard_normal((5, 7)).astype(np.float32).T,
+            rng.integers(0, 9, 11)[::2],
+            # at odd addresses
+            np.frombuffer(bytearray(b"\0" + rng.bytes(40)), np.uint8)[1:].view(np.float32),
+        ):
+            x = make(array)
+            kept = array.copy()
+            array[...] = 0
+            np.testing.assert_array_equal(x.numpy(), kept)
+            x.numpy()[...] = 1
+            np.testing.assert_array_equal(x.numpy(), kept)
+    finally:
+        torch.set_default_device(None)
