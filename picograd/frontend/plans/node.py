@@ -46,11 +46,9 @@ class Gradient:
 
     def run(self, operands: Sequence[Saved | float], result: Saved | None, grad: Any) -> list[Any]:
         """The gradients that are computed; `places` tells which are."""
-        program = self.program
+        program = self.program or self._made()
         if program is None:
-            if self._traced is None:
-                return []
-            program = self.program = PlanProgram(self._traced)
+            return []
         given: list[Given] = []
         for what in program.inputs:
             if what.__class__ is not int:
@@ -61,6 +59,14 @@ class Gradient:
                 saved = cast(Saved, result if what == RESULT else operands[cast(int, what)])
                 given.append((saved[0], saved[1]))
         return program.run(given)
+
+    def _made(self) -> PlanProgram | None:
+        """The program, compiled now; None where the gradient of the result is all there is."""
+        traced = self._traced
+        if traced is not None:
+            self.program = PlanProgram(traced)
+            self._traced = None  # a module is large, and nobody needs it any more
+        return self.program
 
 
 class PlanNode(PlannedNode):

@@ -82,9 +82,15 @@ class Plans:
         except (PicogradError, TypeError, ValueError, OverflowError):
             return
         call = None if traced is None else Plan(recipe, PlanProgram(traced)).caller()
-        while len(self.known) >= MOST:
-            self.known.pop(next(iter(self.known)), None)
+        make_room(self.known, MOST)
         self.known[key] = call
+
+
+def make_room(table: dict[Any, Any], most: int) -> None:
+    """Drop what was put first into a table that is full; other threads may do the same."""
+    while len(table) >= most:
+        for old in list(table)[: max(1, most // 8)]:
+            table.pop(old, None)
 
 
 def _with(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.mode import SETTINGS
-from picograd.frontend.plans.planned import key_of, kind_of
+from picograd.frontend.plans.planned import key_of, kind_of, make_room
 from picograd.frontend.storage.signature import Signature, new_table
 from picograd.frontend.storage.views import View
 
@@ -47,8 +47,7 @@ def planned_view(method: Callable[P, R]) -> Callable[P, R]:
         result = plain(tensor, *rest, **options)
         found = _step(tensor, result) if None not in key[1:] else None
         if found is not None:
-            while len(known) >= MOST:
-                known.pop(next(iter(known)), None)
+            make_room(known, MOST)
             known[(tensor.signature, *key[1:])] = found
         return result
 
