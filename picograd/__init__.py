@@ -4,7 +4,7 @@ Use it as `import picograd as torch`: names, defaults and semantics are PyTorch'
 imported when a tensor is first put on their device.
 """
 
-from importlib.metadata import version as _version
+from importlib import import_module as _import_module
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -25,8 +25,6 @@ from picograd.backends.thread_count import (
     get_num_threads,
     set_num_threads,
 )
-from picograd.compiler.pass_list import Pipeline
-from picograd.compiler.pipelines import pipeline
 from picograd.dialects.dtypes import (
     DType as dtype,
 )
@@ -170,10 +168,6 @@ from picograd.frontend.tensor import (
 from picograd.frontend.tracing.compiled import (
     CompiledFunction,
     compile,
-)
-from picograd.frontend.tracing.explain import (
-    Explanation,
-    explain,
 )
 from picograd.frontend.tracing.labels import (
     name,
@@ -367,9 +361,31 @@ __all__ = [
 ]
 __all__ += _functions.__all__
 
-__version__ = _version("picograd")
 Size = tuple
 """A shape is a tuple."""
 
-if not _TYPE_CHECKING:
-    __getattr__ = _missing_names("torch", globals())
+_LATE = {
+    "Pipeline": "picograd.compiler.pass_list",
+    "pipeline": "picograd.compiler.pipelines",
+    "Explanation": "picograd.frontend.tracing.explain",
+    "explain": "picograd.frontend.tracing.explain",
+}
+"""Names whose modules load when they are first used: they need the passes."""
+
+if _TYPE_CHECKING:
+    from picograd.compiler.pass_list import Pipeline
+    from picograd.compiler.pipelines import pipeline
+    from picograd.frontend.tracing.explain import Explanation, explain
+
+    __version__: str
+else:
+    _missing = _missing_names("torch", globals())
+
+    def __getattr__(name: str) -> object:
+        """A name that loads late; or the error for one that does not exist."""
+        if name in _LATE:
+            globals()[name] = getattr(_import_module(_LATE[name]), name)
+            return globals()[name]
+        if name == "__version__":
+            return _import_module("importlib.metadata").version("picograd")
+        return _missing(name)

@@ -7,14 +7,15 @@ the IR on the way to a program.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
 
 from picograd.backends.runtime import Device, Image, Program
-from picograd.compiler.driver import Instrument, run_pipeline, without_garbage_collection
+from picograd.compiler.asked import Asked
+from picograd.compiler.driver import Instrument, run_pipeline
 from picograd.compiler.dump import Dump
+from picograd.compiler.garbage import without_garbage_collection
 from picograd.compiler.records import PassRecord
 from picograd.compiler.report import Report
 from picograd.compiler.validation.validation import ValidationRun, folder_for_failures
@@ -28,22 +29,6 @@ from picograd.passes.plan_buffers import PlanBuffers, plan
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.semantics.evaluate import entry_of
 from picograd.targets import names
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a compilation is asked to do beside compiling."""
-
-    dump: Path | None = None
-    instruments: tuple[Instrument, ...] = ()
-    cached: bool = True
-    sanitize: bool = False
-    validate: bool = False
-
-    @property
-    def watched(self) -> bool:
-        """Whether somebody sees the IR while it is compiled."""
-        return bool(self.instruments) or self.dump is not None
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ established? After it: does the module verify, are values defined before their u
 the level the pass promises? A failure becomes one error that names pass and op and shows the IR.
 """
 
-import gc
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Protocol
@@ -19,6 +18,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass, PassPipeline
 
 from picograd.compiler.diagnostics import excerpt, kind_and_message, verify_module
+from picograd.compiler.garbage import collect_much, without_garbage_collection
 from picograd.compiler.records import PassRecord
 from picograd.compiler.verifier import Verifier
 from picograd.dialects import new_context
@@ -166,6 +166,7 @@ class _Guarded(ModulePass):
         run.ops = count_ops(op)
         record = PassRecord(step.name, str(step), seconds, verifying, before, run.ops)
         run.records.append(record)
+        collect_much()
         for instrument in run.instruments:
             instrument.after(step, op, record)
 
@@ -278,15 +279,3 @@ def _within(op: Operation, module: ModuleOp) -> bool:
     while parent is not None and parent is not module:
         parent = parent.parent_op()
     return parent is module
-
-
-@contextmanager
-def without_garbage_collection() -> Generator[None]:
-    """Compiling makes many objects that stay alive: collecting in between takes a third longer."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

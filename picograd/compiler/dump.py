@@ -1,6 +1,5 @@
 """Writing the module after every pass to numbered files, for people to read."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,6 @@ from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.semantics.counters import Counters, count
 from picograd.semantics.evaluate import entry_of
 
-VARIABLE = "PICOGRAD_DUMP"
 UNCHANGED = "// unchanged by this pass\n"
 INDEX = "index.md"
 PICTURE = "memory.svg"
@@ -140,16 +138,3 @@ class Dump:
         if self._unplanned is not None and self._unplanned.buffers:
             picture = memory_svg(self._unplanned, plan(module, self.target), kernels)
             (self.folder / PICTURE).write_text(picture, encoding="utf-8")
-
-
-_dumps = 0
-
-
-def folder_from_environment(label: str) -> Path | None:
-    """A folder of one compilation's own below the one that PICOGRAD_DUMP names; or None."""
-    global _dumps
-    folder = os.environ.get(VARIABLE)
-    if not folder:
-        return None
-    _dumps += 1
-    return Path(folder) / f"{_dumps:03d}-{label}"

@@ -1,36 +1,38 @@
 """Compiling a module for a device, and running what comes out."""
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.runtime import Buffer, Device, Program, opened_devices
 from picograd.backends.runtime import device as find_device
-from picograd.backends.switches import is_on
-from picograd.compiler.build import Asked, build, levels_of
-from picograd.compiler.driver import Instrument
+from picograd.backends.switches import is_on, is_on_or_folder
+from picograd.compiler.asked import CHECK, Asked
 from picograd.compiler.kept.programs import LOG, Kept, Place, place_of
 from picograd.compiler.kept.recent import Recent
 from picograd.compiler.kept.sources import EXTENSIONS
 from picograd.compiler.kept.structure_digest import structure_digest
-from picograd.compiler.pass_list import Passes, as_passes
-from picograd.compiler.pipelines import pipeline
-from picograd.compiler.profile import Profile, profile_of
+from picograd.compiler.late import compiler
 from picograd.compiler.report import Report
-from picograd.compiler.validation.validation import asked_for
 from picograd.dialects.dtypes import DType
 from picograd.errors import IndexOutOfRange, OptionError, ShapeError
-from picograd.passes.base import Level, Pass
-from picograd.passes.rewriting.structure import structural_key
 from picograd.targets import Target, lookup, names
 
-LEVELS = (*Level, "target")
+if TYPE_CHECKING:
+    from picograd.compiler.driver import Instrument
+    from picograd.compiler.pass_list import Passes
+    from picograd.compiler.profile import Profile
+    from picograd.passes.base import Level, Pass
+
+LEVELS = ("tensor", "kernel", "buffer", "loop", "target")
 
 VARIABLE = "PICOGRAD_SANITIZE"
 
@@ -38,10 +40,50 @@ _OWN_BYTES = 1 << 16
 """About what an executable takes beside its code: the module that was compiled, and pages."""
 
 
+class Steps:
+    """The passes of a compilation: a device's own, which are not loaded to be named, or others."""
+
+    def __init__(self, device: str, given: Passes | None) -> None:
+        """Raises OptionError for names of passes that nobody knows."""
+        self._device = device
+        self._given = None if given is None else compiler().as_passes(given)
+        if self._given is not None and self._given == compiler().pipeline(device):
+            self._given = None
+
+    @property
+    def passes(self) -> Sequence[Pass]:
+        """The passes, in order."""
+        return compiler().pipeline(self._device) if self._given is None else self._given
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for equal passes. Two classes of one name differ: a file may be loaded anew."""
+        return self._given and tuple((type(step), str(step)) for step in self._given)
+
+    @property
+    def spelled(self) -> str:
+        """The passes as a text; that of a device's own is told by picograd's sources."""
+        return "its own" if self._given is None else ",".join(map(str, self._given))
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules of Python that define the passes."""
+        kinds = [kind for step in self._given or () for kind in type(step).__mro__[:-1]]
+        return [kind.__module__ for kind in kinds]
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The machines whose facts are read: the device's, and those that passes name."""
+        known = names()
+        named = [str(getattr(step, "target", "")) for step in self._given or ()]
+        wanted = [name for name in (self._device, *named) if name.partition(":")[0] in known]
+        return tuple(lookup(name) for name in dict.fromkeys(wanted))
+
+
 class Road:
     """A module's way through the passes, which is walked again when its IR is asked for."""
 
-    def __init__(self, module: ModuleOp, steps: Sequence[Pass], structure: Hashable) -> None:
+    def __init__(self, module: ModuleOp, steps: Steps, structure: Hashable) -> None:
         """`structure` tells what the module meant when it was compiled."""
         self._module = module
         self._steps = steps
@@ -58,7 +100,7 @@ class Road:
                 found="one that means something else",
                 hint="compile a clone(), or ask for the IR before changing the module",
             )
-        return levels_of(self._module, self._steps)
+        return compiler().levels_of(self._module, self._steps.passes)
 
     @property
     def last(self) -> ModuleOp:
@@ -200,18 +242,17 @@ class Executable:
         times: list[Sequence[float]] = []
         while not times or (len(times) < runs and time.perf_counter() < end):
             times.append(stepped.run(own, self._outputs_for(own)))
-        return profile_of(
-            self.device.name, stepped.kernels, times, self._road.levels.get(Level.BUFFER)
-        )
+        of = compiler().profile_of
+        return of(self.device.name, stepped.kernels, times, self.module("buffer"))
 
     @property
     def nbytes(self) -> int:
         """About how many bytes it takes: machine code, constants, and what Python keeps of it."""
         return self.program.nbytes + _OWN_BYTES
 
-    def module(self, level: Level) -> ModuleOp | None:
+    def module(self, level: str) -> ModuleOp | None:
         """The module as it left a level, not to be changed; None if it did not pass through it."""
-        return self._road.levels.get(level)
+        return self._road.levels.get(cast("Level", level))
 
     def ir(self, level: str) -> str:
         """The module's text as it left a level: tensor, kernel, buffer, loop; or target.
@@ -222,9 +263,9 @@ class Executable:
         """
         if level == "target":
             return "\n".join(self.program.texts.values())
-        levels = self._road.levels if level in list(Level) else {}
-        if level in list(Level) and Level(level) in levels:
-            return str(levels[Level(level)])
+        module = self.module(level) if level in LEVELS else None
+        if module is not None:
+            return str(module)
         known = [*self._road.levels, "target"]
         raise OptionError(
             f"there is no IR of level {level!r}",
@@ -264,18 +305,17 @@ def compile_module(
     LimitError and CompileError of the backend, and DeviceError where there is no such device.
     """
     found = find_device(device)
-    steps = pipeline(device) if passes is None else as_passes(passes)
+    steps = Steps(device, passes)
     asked = Asked(
         dump=None if dump is None else Path(dump),
         instruments=tuple(instruments),
         cached=cached,
         sanitize=sanitized() if sanitize is None else sanitize,
-        validate=asked_for() if check is None else check,
+        validate=is_on_or_folder(CHECK) if check is None else check,
     )
     structure = _structure_of(module)
-    spelled = tuple(str(step) for step in steps)
-    targets = _targets(device, steps)
-    key = (device, targets, spelled, tuple(map(type, steps)), structure, asked.sanitize)
+    targets, passes_key = steps.targets, steps.key
+    key = (device, targets, passes_key, structure, asked.sanitize)
     if not cached or asked.watched:
         return _compiled(module, found, steps, asked, structure, None)
     known = _recent.get(key)
@@ -283,9 +323,8 @@ def compile_module(
         return known
     place: Place | None = None
     if on_disk and isinstance(structure, bytes) and not asked.validate and not asked.sanitize:
-        settings = {"passes": ",".join(spelled), "targets": str(targets)}
-        defined = [kind.__module__ for step in steps for kind in type(step).__mro__[:-1]]
-        place = place_of(structure, found, settings, defined, EXTENSIONS)
+        settings = {"passes": steps.spelled, "targets": str(targets)}
+        place = place_of(structure, found, settings, steps.modules, EXTENSIONS)
     kept = None if place is None else _restored(module, found, steps, structure, place)
     executable = kept or _compiled(module, found, steps, asked, structure, place)
     # One that was validated also serves who does not ask for it.
@@ -295,7 +334,7 @@ def compile_module(
 def _compiled(
     module: ModuleOp,
     device: Device,
-    steps: Sequence[Pass],
+    steps: Steps,
     asked: Asked,
     structure: Hashable,
     place: Place | None,
@@ -303,7 +342,7 @@ def _compiled(
     """Compile, and keep the program on disk where there is a place for it."""
     if place is not None and LOG.isEnabledFor(logging.INFO):
         LOG.info("compiling for %s: %s", device.name, place.why_missing())
-    built = build(module, device, steps, asked)
+    built = compiler().build(module, device, steps.passes, asked)
     program, report = built.program, built.report
     if place is not None and built.image is not None:
         kept = _without(program.scratch_bytes, report)
@@ -313,7 +352,7 @@ def _compiled(
 
 
 def _restored(
-    module: ModuleOp, device: Device, steps: Sequence[Pass], structure: Hashable, place: Place
+    module: ModuleOp, device: Device, steps: Steps, structure: Hashable, place: Place
 ) -> Executable | None:
     """The program that an earlier process kept; None if there is none."""
     start = time.perf_counter()
@@ -360,12 +399,4 @@ def _structure_of(module: ModuleOp) -> Hashable:
     try:
         return structure_digest(module)
     except TypeError:  # an attribute that only this process can compare
-        return structural_key(module)
-
-
-def _targets(device: str, steps: Sequence[Pass]) -> tuple[Target, ...]:
-    """The machines that a compilation reads facts of: the device's, and those that passes name."""
-    known = names()
-    named = [str(getattr(step, "target", "")) for step in steps]
-    wanted = [name for name in (device, *named) if name.partition(":")[0] in known]
-    return tuple(lookup(name) for name in dict.fromkeys(wanted))
+        return compiler().structural_key(module)

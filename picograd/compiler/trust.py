@@ -14,12 +14,15 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from picograd.backends import runtime
 from picograd.backends.disk.settings import cache_folder
 from picograd.backends.runtime import Device
-from picograd.compiler.self_test import Verdict, self_test
 from picograd.errors import DeviceError
+
+if TYPE_CHECKING:
+    from picograd.compiler.self_test import Verdict
 
 VARIABLE = "PICOGRAD_TRUST_DRIVER"
 """Set to 1, this environment variable lets drivers pass untried, for those who mend one."""
@@ -38,6 +41,8 @@ def trusted_device(name: str) -> Device:
 
 @cache
 def _require_trust(device: Device) -> None:
+    from picograd.compiler.self_test import self_test  # the reference's tables, for GPUs only
+
     require_trust(device, cache_folder(), self_test)
 
 

@@ -48,6 +48,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import BlockArgument, Dialect
 
+from picograd.dialects.argument_notes import DONATED, NAME
 from picograd.dialects.buffer_kernel import KernelOp, ReadOp, WriteOp
 from picograd.dialects.buffer_memory import AllocOp, ArenaOp, ConstantOp, PlaceOp
 
@@ -73,13 +74,6 @@ OUTPUT = "buffer.output"
 
 STORED_IN = "buffer.stored_in"
 """The attribute of a result that is stored in another argument, whose number it is."""
-
-DONATED = "pico.donated"
-"""The attribute of an argument that may be overwritten, at any level: the number of the result that
-may be stored in it."""
-
-NAME = "pico.name"
-"""The attribute of an argument that holds the user's name for it."""
 
 
 def outputs_of(function: FuncOp) -> tuple[BlockArgument, ...]:

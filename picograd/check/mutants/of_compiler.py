@@ -20,7 +20,7 @@ OF_COMPILER = (
         "stale_by_passes",
         "picograd.compiler.executable:compile_module",
         "a module compiled with other passes is taken for compiled",
-        "key = (device, targets, spelled, tuple(map(type, steps)), structure, asked.sanitize)",
+        "key = (device, targets, passes_key, structure, asked.sanitize)",
         "key = (device, targets, structure, asked.sanitize)",
         Tests("tests/compiler/test_executable.py", "compiled_once", asserts=Fault.RULE),
         Fault.RULE,

@@ -18,6 +18,7 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.switches import folder_of, is_on_or_folder
+from picograd.compiler.asked import CHECK
 from picograd.compiler.driver import Instrument, run_pipeline
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.signature import signature_of
@@ -28,7 +29,7 @@ from picograd.semantics.bounds import CAP
 from picograd.semantics.counters import count
 from picograd.semantics.evaluate import entry_of
 
-VARIABLE = "PICOGRAD_CHECK"
+VARIABLE = CHECK
 """The environment variable that asks for validation of all that is compiled: 1, or a folder, which
 modules are saved in that a pass spoils."""
 

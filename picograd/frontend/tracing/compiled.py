@@ -19,18 +19,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.locks import Lock
 from picograd.backends.runtime import Array
-from picograd.compiler.driver import without_garbage_collection
-from picograd.compiler.dump import folder_from_environment
+from picograd.compiler.asked import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
-from picograd.compiler.pass_list import Passes, Pipeline, as_passes
-from picograd.compiler.pipelines import pipeline, unfused
-from picograd.compiler.profile import Profile
+from picograd.compiler.garbage import without_garbage_collection
+from picograd.compiler.late import compiler
 from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
 from picograd.frontend.autodiff.tape import BarrierNode
 from picograd.frontend.core import History, TensorCore
@@ -54,6 +52,10 @@ from picograd.frontend.tracing.sources import Inputs
 from picograd.frontend.tracing.trace import Trace
 from picograd.frontend.tracing.version import Key, Making, Version
 from picograd.frontend.tracing.watch import Watched, Watcher, positional_names, signature_of
+
+if TYPE_CHECKING:
+    from picograd.compiler.pass_list import Passes, Pipeline
+    from picograd.compiler.profile import Profile
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -189,9 +191,9 @@ class CompiledFunction(Watched, Generic[P, R]):
         start = time.perf_counter()
         graph = self._graph(call, bound)
         device = graph.trace.device
-        passes = pipeline(device) if self._passes is None else self._passes
+        passes = self._passes
         if key.rung is Rung.GRAPH:
-            passes = unfused(passes)
+            passes = compiler().unfused(passes or compiler().pipeline(device))
         dump = self._dump if self._dump is not None else folder_from_environment(device)
         executable = compile_module(
             graph.module,
@@ -331,7 +333,7 @@ class CompiledFunction(Watched, Generic[P, R]):
 def _passes_of(passes: Passes) -> Pipeline:
     """The passes asked for; a name that nobody knows is a mistake in the line that asks."""
     try:
-        return as_passes(passes)
+        return compiler().as_passes(passes)
     except PicogradError as error:
         located(error)
         raise

@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, Modul
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, OpResult, Region, SSAValue
 
-from picograd.dialects.buffer import DONATED, NAME
+from picograd.dialects.argument_notes import DONATED, NAME
 from picograd.dialects.dtypes import AnyTensor, tensor_type
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp, int_attr

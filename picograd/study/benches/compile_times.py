@@ -141,7 +141,7 @@ def tell(importing: float, step: tuple[str, tuple[int, ...]], way: str) -> None:
     version, report = functions[-1].versions[-1], functions[-1].report
     parts = {"import": importing}
     taken = version.making.seconds
-    if way == WAYS[0]:
+    if way == WAYS[0] or (way == WAYS[1] and report.load_seconds is None):  # sources have changed
         taken -= report.compile_seconds
         parts |= {"tracing, and looking it up": taken}
         for record in report.passes:

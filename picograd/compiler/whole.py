@@ -1,0 +1,20 @@
+"""All that compiles: passes, pipelines, what runs and watches them. `late` loads it."""
+
+from picograd.compiler.build import build, levels_of
+from picograd.compiler.pass_list import Pipeline, as_passes
+from picograd.compiler.pipelines import pipeline, unfused
+from picograd.compiler.profile import profile_of
+from picograd.compiler.validation.validation import asked_for
+from picograd.passes.rewriting.structure import structural_key
+
+__all__ = [
+    "Pipeline",
+    "as_passes",
+    "asked_for",
+    "build",
+    "levels_of",
+    "pipeline",
+    "profile_of",
+    "structural_key",
+    "unfused",
+]
