@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects.builtin import ArrayAttr, StringAttr
-from xdsl.ir import Block, Dialect, Region, SSAValue
+from xdsl.ir import Attribute, Block, Dialect, Operation, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
@@ -67,7 +67,7 @@ class YieldOp(IRDLOperation):
     assembly_format = "$values attr-dict `:` type($values)"
 
     def __init__(self, values: Sequence[SSAValue]):
-        super().__init__(operands=[list(values)])
+        Operation.__init__(self, operands=values)
 
 
 @irdl_op_definition
@@ -96,13 +96,18 @@ class FusedOp(IRDLOperation):
         """Result types are those of the body's `kernel.yield`, which must be there already."""
         terminator = body.block.last_op
         assert isinstance(terminator, YieldOp), "the body of kernel.fused ends in kernel.yield"
-        super().__init__(
-            operands=[list(inputs)],
-            result_types=[list(terminator.operand_types)],
-            properties={
-                "label": StringAttr(label) if isinstance(label, str) else label,
-                "absorbed": absorbed_attr(absorbed),
-            },
+        properties: dict[str, Attribute] = {
+            "label": StringAttr(label) if isinstance(label, str) else label
+        }
+        names = absorbed_attr(absorbed)
+        if names is not None:
+            properties["absorbed"] = names
+        # There is one kernel for each op at first: what IRDL's constructor asks takes long.
+        Operation.__init__(
+            self,
+            operands=inputs,
+            result_types=terminator.operand_types,
+            properties=properties,
             regions=[body],
         )
 

@@ -39,7 +39,7 @@ class YieldOp(IRDLOperation):
     assembly_format = "attr-dict ($values^ `:` type($values))?"
 
     def __init__(self, *values: SSAValue):
-        super().__init__(operands=[values])
+        Operation.__init__(self, operands=values)
 
 
 def yielded(block: Block) -> tuple[SSAValue, ...]:

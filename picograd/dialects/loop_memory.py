@@ -80,7 +80,9 @@ class LoadOp(IRDLOperation):
         properties: dict[str, Attribute] = {"map": affine_map}
         if pad:
             properties["pad"] = UnitAttr()
-        super().__init__(operands=[memref, values], properties=properties, result_types=[type])
+        Operation.__init__(
+            self, operands=[memref, *values], properties=properties, result_types=[type]
+        )
 
     @property
     def indices(self) -> list[Linear]:
@@ -144,7 +146,7 @@ class StoreOp(IRDLOperation):
         properties: dict[str, Attribute] = {"map": affine_map}
         if clip:
             properties["clip"] = UnitAttr()
-        super().__init__(operands=[value, memref, values], properties=properties)
+        Operation.__init__(self, operands=[value, memref, *values], properties=properties)
 
     @property
     def indices(self) -> list[Linear]:

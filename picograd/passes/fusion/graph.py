@@ -60,6 +60,7 @@ class Graph:
         self._contents = [Contents(kernel) for kernel in self.kernels]
         self._shapes = Shapes()
         self._bodies: dict[tuple[tuple[int, ...], tuple[Place, ...]], Body] = {}
+        self._parts: dict[Group, Part] = {}
         self._outputs: dict[Group, list[Place]] = {}
         returned = frozenset(terminator.operands)
         self._place: dict[SSAValue, Place] = {
@@ -141,10 +142,14 @@ class Graph:
 
     def part_of(self, *groups: Group) -> Part:
         """The kernels of groups as one region, which provides what other groups read of them."""
+        if len(groups) == 1:
+            (group,) = groups
+            if group not in self._parts:
+                self._parts[group] = self._part(group.members, self._outputs_of(group))
+            return self._parts[group]
         members = frozenset[int]().union(*(group.members for group in groups))
         outputs = [output for group in groups for output in self._outputs_of(group)]
-        if len(groups) > 1:
-            outputs = [output for output in outputs if self._is_needed(output, groups)]
+        outputs = [output for output in outputs if self._is_needed(output, groups)]
         return self._part(members, sorted(outputs))
 
     def part_with_copy(self, group: Group, source: Group) -> Part:
@@ -179,6 +184,10 @@ class Graph:
                 if self._is_needed((kernel, number), (group,))
             ]
         return self._outputs[group]
+
+    def _forget(self) -> None:
+        self._outputs.clear()
+        self._parts.clear()
 
     def _is_needed(self, output: Place, groups: Sequence[Group]) -> bool:
         """Whether a result is returned, or read by another group that has no copy of it."""
@@ -228,7 +237,7 @@ class Graph:
         merged = Group(a.number, a.members | b.members)
         for kernel in merged.members:
             if len(self._holders[kernel]) > 1:
-                self._outputs.clear()  # who has a copy now may have read the original before
+                self._forget()  # who has a copy now may have read the original before
             self._holders[kernel] -= {a, b}
             self._holders[kernel].add(merged)
             if self.home[kernel] in (a, b):
@@ -257,7 +266,7 @@ class Graph:
 
     def copy_into(self, source: Group, readers: Sequence[Group]) -> None:
         """Give each reader of a group a copy of its kernels; the group itself is gone."""
-        self._outputs.clear()
+        self._forget()
         for reader in readers:
             grown = Group(reader.number, reader.members | source.members)
             for kernel in grown.members:
