@@ -96,12 +96,13 @@ def room_of_panel(
 ) -> int:
     """The bytes of the second cache that a panel of the right operand may take.
 
-    An eighth as a copy, and half of that beside a copy of the left operand. Where it lies it is a
+    An eighth as a copy, a quarter less beside a copy of the left operand. Where it lies it is a
     column of pieces of rows; with rows as long as a power of two, they share as many places as the
     pieces of one page have.
     """
     if right_pays(contraction.right, contraction, target, facts, tile):
-        return target.l2_bytes // (8 if left_streams(contraction, target, facts, tile) else 16)
+        alone = left_streams(contraction, target, facts, tile)
+        return target.l2_bytes // 8 if alone else 3 * target.l2_bytes // 32
     item = contraction.nest.bits // 8
     apart = [
         gcd(local_stride(load, dim.variable) * item, PAGE_BYTES)
