@@ -8,6 +8,7 @@ import pytest
 import picograd.backends  # noqa: F401  (registers the devices)
 from picograd.backends.disk.settings import cache_folder
 from picograd.backends.runtime import Array, Buffer, device
+from picograd.compiler import self_test as self_test_module
 from picograd.compiler import trust
 from picograd.compiler.self_test import PROGRAMS, Verdict, self_test
 from picograd.compiler.trust import require_trust, trusted_device
@@ -76,7 +77,7 @@ def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path) -> None
 def test_the_front_end_refuses_a_wrong_driver(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(trust, "self_test", failing)
+    monkeypatch.setattr(self_test_module, "self_test", failing)
     monkeypatch.setenv("PICOGRAD_CACHE", str(tmp_path))
     trust._require_trust.cache_clear()  # pyright: ignore[reportPrivateUsage]
     try:

@@ -61,7 +61,7 @@ def applied(mutant: Mutant) -> Generator[None]:
     Raises OptionError where there is no such function, or no such passage in it.
     """
     holder = find(mutant.target)
-    function = _innermost(holder)
+    function = innermost(holder)
     wrong = mutated_code(mutant, function)
     right = function.__code__
     kept = os.environ.get(SWITCH)
@@ -107,7 +107,7 @@ def find(target: str) -> Any:
     return found
 
 
-def _innermost(holder: Any) -> FunctionType:
+def innermost(holder: Any) -> FunctionType:
     """The function inside of properties, caches and decorators."""
     for name in ("fget", "func", "__func__", "__wrapped__"):
         while (inner := getattr(holder, name, None)) is not None:

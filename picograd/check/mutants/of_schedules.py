@@ -70,7 +70,7 @@ OF_SCHEDULES = (
     ),
     Mutant(
         "wrong_lane",
-        f"{_PASSES}.tiles.unroller:Unroller.places",
+        f"{_PASSES}.tiles.places:Places.at",
         "every piece of a tile is read and written where the first one lies",
         "offset if single else Linear({Lane(0): 1}, offset)",
         "offset if single else Linear({Lane(0): 1}, 0)",

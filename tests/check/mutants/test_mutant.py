@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from picograd.check.mutants.killer import Verdict
-from picograd.check.mutants.mutant import Mutant, applied, find, mutated_code
+from picograd.check.mutants.mutant import Mutant, applied, find, innermost, mutated_code
 from picograd.check.mutants.table import MUTANTS
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
@@ -105,8 +105,7 @@ def test_what_does_not_fit_is_refused(change: Callable[[Mutant], Mutant], said: 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_every_mutant_fits_its_function(name: str) -> None:
     one = MUTANTS[name]
-    holder = find(one.target)
-    function = getattr(holder, "fget", None) or getattr(holder, "__wrapped__", holder)
+    function = innermost(find(one.target))
     assert mutated_code(one, function) != function.__code__
     assert one.old != one.new
     assert one.wrong

@@ -136,6 +136,13 @@ func.func @main(%a: tensor<2048xf32>) -> tensor<2048xf32> {
 }"""
 
 
+ROW_SUMS = """
+func.func @main(%a: tensor<40x300xf32>) -> tensor<40xf32> {
+  %y = pico.reduce add %a axes [1] : tensor<40x300xf32> -> tensor<40xf32>
+  func.return %y : tensor<40xf32>
+}"""
+
+
 def large(name: str, text: str) -> Iterator[tuple[Sample, ModuleOp, Pass]]:
     """A module larger than the caches of a machine, into which some rows of a softmax fit."""
     machine = "cpu:vector_bits=128,fma=true,l1_bytes=1024,l2_bytes=4096,l3_bytes=4096"
@@ -150,6 +157,7 @@ def large(name: str, text: str) -> Iterator[tuple[Sample, ModuleOp, Pass]]:
 
 MORE = {
     "expand_math": lambda: chain(halves(), large("expand_math", SOFTMAX)),
+    "lower_reduce": lambda: large("lower_reduce", ROW_SUMS),
     "prefetch_rows": lambda: large("prefetch_rows", SOFTMAX),
     "stream_stores": lambda: large("stream_stores", DOUBLE),
 }
