@@ -99,6 +99,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
 # The files that may import inside a function, and what for.
 LAZY = {
     "backends/__init__.py": "llvmlite and wgpu load slowly, and one of them may be absent",
+    "backends/llvm/device.py": "who finds programs on disk needs no emitter",
     "backends/wgsl/runtime.py": "wgpu starts native code when it is imported",
     "compiler/late.py": "who finds programs on disk needs no pass; they take a third of an import",
     "compiler/trust.py": "only GPUs are tried, with programs whose results the reference computes",

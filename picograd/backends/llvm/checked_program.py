@@ -19,7 +19,8 @@ from picograd.backends.checked.zones import (
     unwritten,
 )
 from picograd.backends.llvm.checks import POISON_BYTE, SPARE_START, VIOLATION_BYTES
-from picograd.backends.llvm.emit import Emitted, main_of
+from picograd.backends.llvm.emit import main_of
+from picograd.backends.llvm.emitted import Emitted
 from picograd.backends.llvm.memory import BlockPool
 from picograd.backends.llvm.program import CpuProgram, signed
 from picograd.backends.llvm.thread_pool import ThreadPool

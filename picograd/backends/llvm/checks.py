@@ -19,7 +19,8 @@ from xdsl.ir import SSAValue
 
 from picograd.backends.llvm import types
 from picograd.backends.llvm.emit_address import linear
-from picograd.backends.llvm.function import VIOLATION, Function
+from picograd.backends.llvm.emitted import VIOLATION
+from picograd.backends.llvm.function import Function
 from picograd.dialects.affine import Lane, Linear
 from picograd.dialects.loop import LoadOp, StoreOp, memref_type
 from picograd.semantics.access import WHOLE, site_of

@@ -13,19 +13,13 @@ from typing import Any
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.backends.checked.places import check_places, kernels_of
 from picograd.backends.llvm import codegen
-from picograd.backends.llvm.checked_program import CheckedCpuProgram
-from picograd.backends.llvm.emit import Emitted, emit, main_of
 from picograd.backends.llvm.image import emitted_of, image_of
 from picograd.backends.llvm.memory import BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
-from picograd.backends.llvm.stepped_program import SteppedCpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
 from picograd.backends.runtime import Array, Buffer, Device, Image, SteppedProgram, own_buffer
 from picograd.dialects.dtypes import dtype_of, from_numpy, nbytes_of, tensor_type
-from picograd.dialects.loop import memref_type
-from picograd.targets import lookup
 
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512bw", "neon")
 
@@ -36,9 +30,6 @@ _C_TYPES: dict[str, Any] = {
     "int32": ctypes.c_int32,
     "bool": ctypes.c_bool,
 }
-
-# What begins a comment in a processor's assembly, where it is not "#".
-_COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
 
 
 class CpuBuffer(CpuMemory):
@@ -126,39 +117,37 @@ class CpuDevice(Device):
         Raises CompileError for operations that the passes of the CPU's pipeline should have
         lowered, and with `sanitize` SanitizerError for a plan of memory that cannot be right.
         """
-        main = main_of(module)
+        emitter = _emitter()
         if sanitize:
-            check_places(main, kernels_of(module), nbytes_of)
-            checked = _emitted(module, sanitize=True)
-            return CheckedCpuProgram(checked, module, self.pool, self._memory)
-        return CpuProgram(_emitted(module), _sizes(module), self.pool, self._memory)
+            return emitter.checked(module, self.pool, self._memory)
+        sizes = emitter.sizes(module)
+        return CpuProgram(emitter.emitted(module), sizes, self.pool, self._memory)
 
     @property
     def makes_code_for(self) -> str:
         return f"LLVM {codegen.VERSION}, {codegen.host()}"
 
     def compile(self, module: ModuleOp) -> Image:
+        emitter = _emitter()
         start = time.perf_counter()
-        emitted = _emitted(module)
+        emitted = emitter.emitted(module)
         written = time.perf_counter()
         emitted = replace(emitted, code=codegen.object_code(emitted.text))
         seconds = {"emission": written - start, "machine code": time.perf_counter() - written}
-        return replace(image_of(emitted, _sizes(module)), seconds=seconds)
+        return replace(image_of(emitted, emitter.sizes(module)), seconds=seconds)
 
     def restore(self, image: Image) -> CpuProgram:
         return CpuProgram(*emitted_of(image), self.pool, self._memory)
 
     def step_through(self, module: ModuleOp) -> SteppedProgram:
-        return SteppedCpuProgram(module, self.load)
+        return _emitter().SteppedCpuProgram(module, self.load)
 
 
-def _emitted(module: ModuleOp, *, sanitize: bool = False) -> Emitted:
-    sign = _COMMENT_SIGNS.get(codegen.host().architecture, "#")
-    return emit(module, vector_bits=lookup("cpu").vector_bits, comment=sign, sanitize=sanitize)
+def _emitter():
+    """What reads IR, loaded when a program is compiled: those on disk are linked without."""
+    from picograd.backends.llvm import whole
 
-
-def _sizes(module: ModuleOp) -> list[int]:
-    return [nbytes_of(memref_type(argument)) for argument in main_of(module).body.block.args]
+    return whole
 
 
 def _processor_name() -> str:

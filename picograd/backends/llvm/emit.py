@@ -10,7 +10,6 @@ the text, and as comments in the assembly made from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,37 +21,16 @@ from xdsl.ir import Operation, SSAValue
 from picograd.backends.checked.places import argument_name, dead_after
 from picograd.backends.llvm import checks, types
 from picograd.backends.llvm.emit_control import Kernel, symbol
-from picograd.backends.llvm.function import ARENA, STATUS, Function
+from picograd.backends.llvm.emitted import ARENA, ENTRY, STATUS, Emitted
+from picograd.backends.llvm.function import Function
 from picograd.dialects import buffer
 from picograd.dialects.literals import array_of
 from picograd.dialects.loop import KernelOp, LaunchOp, memref_type
 from picograd.errors import CompileError
 from picograd.semantics.access import Site
 
-ENTRY = "picograd_main"
-"""The symbol of the native function that runs a whole graph."""
-
 ALIGNMENT = 64
 """Bytes to which buffers outside a plan are aligned."""
-
-
-@dataclass(frozen=True)
-class Emitted:
-    """LLVM IR text, and what a caller must provide."""
-
-    text: str
-    constants: tuple[NDArray[Any], ...]
-    arena_bytes: int
-    scratch_bytes: int
-    thread_scratch_bytes: int
-    launches: int
-    parallel: bool
-    names: tuple[str, ...] = ()
-    """What the arguments, then the constants, are called."""
-    sites: tuple[Site, ...] = ()
-    """The accesses that the code checks, by the number that it reports."""
-    code: bytes = b""
-    """The machine code of the text, where it has been made already; the text may be left out."""
 
 
 def emit(

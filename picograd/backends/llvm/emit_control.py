@@ -11,7 +11,8 @@ from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
 from picograd.backends.llvm import emit_elements, emit_memory, emit_tiles, types
 from picograd.backends.llvm.emit_address import linear
-from picograd.backends.llvm.function import POOL, THREADS, Function, Level
+from picograd.backends.llvm.emitted import POOL, THREADS
+from picograd.backends.llvm.function import Function, Level
 from picograd.dialects.affine import Linear
 from picograd.dialects.loop import (
     Dim,

@@ -17,13 +17,8 @@ from xdsl.ir import Operation, SSAValue
 from picograd.backends.llvm import types
 from picograd.backends.llvm.checks import checked, poison
 from picograd.backends.llvm.emit_address import address, linear, offset
-from picograd.backends.llvm.function import (
-    SCRATCH,
-    STATUS,
-    THREAD_SCRATCH,
-    THREAD_STRIDE,
-    Function,
-)
+from picograd.backends.llvm.emitted import SCRATCH, STATUS, THREAD_SCRATCH, THREAD_STRIDE
+from picograd.backends.llvm.function import Function
 from picograd.dialects.affine import Lane, Linear
 from picograd.dialects.loop import (
     FETCH_L1,

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from xdsl.ir import Attribute, SSAValue
 
 from picograd.backends.llvm import types
+from picograd.backends.llvm.emitted import (
+    CONTEXT_FIELDS,
+    CONTEXT_NUMBERS,
+)
 from picograd.backends.llvm.ranges import Ranges
 from picograd.dialects.affine import Atom
 from picograd.semantics.access import Site
@@ -171,18 +175,6 @@ class Function:
 
 
 # The context of a call: eight-byte slots that hold pointers and numbers.
-CONTEXT_FIELDS = (
-    "arena",  # intermediates
-    "scratch",  # local buffers of kernels, outside their threads' loops
-    "thread_scratch",  # local buffers inside threads' loops: a block for each thread
-    "thread_stride",  # bytes from one thread's block to the next
-    "pool",  # the thread pool's state
-    "threads",  # how many threads may take part
-    "status",  # failure, offending index, size of the axis
-    "violation",  # of checked execution: what left its memory, and spare memory
-)
-CONTEXT_NUMBERS = tuple(CONTEXT_FIELDS.index(name) for name in ("thread_stride", "threads"))
-ARENA, SCRATCH, THREAD_SCRATCH, THREAD_STRIDE, POOL, THREADS, STATUS, VIOLATION = range(8)
 
 
 def joined(items: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from picograd.backends.llvm.emit import Emitted
+from picograd.backends.llvm.emitted import Emitted
 from picograd.backends.runtime import Image
 
 

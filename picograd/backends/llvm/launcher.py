@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from picograd.backends.llvm import codegen
-from picograd.backends.llvm.function import CONTEXT_FIELDS
+from picograd.backends.llvm.emitted import CONTEXT_FIELDS
 from picograd.dialects.dtypes import DType
 
 Launch: TypeAlias = Callable[..., "int | tuple[int, int]"]

@@ -11,8 +11,7 @@ from typing import cast
 import numpy as np
 
 from picograd.backends.llvm import codegen, thread_pool
-from picograd.backends.llvm.emit import ENTRY, Emitted
-from picograd.backends.llvm.function import CONTEXT_FIELDS, STATUS
+from picograd.backends.llvm.emitted import CONTEXT_FIELDS, ENTRY, STATUS, Emitted
 from picograd.backends.llvm.launcher import (
     MOST_ARGUMENTS,
     MOST_ON_STACK,

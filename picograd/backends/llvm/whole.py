@@ -1,0 +1,39 @@
+"""All that reads IR on the way to a program for the CPU. `device` loads it late."""
+
+from __future__ import annotations
+
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.backends.checked.places import check_places, kernels_of
+from picograd.backends.llvm import codegen
+from picograd.backends.llvm.checked_program import CheckedCpuProgram
+from picograd.backends.llvm.emit import emit, main_of
+from picograd.backends.llvm.emitted import Emitted
+from picograd.backends.llvm.memory import BlockPool
+from picograd.backends.llvm.stepped_program import SteppedCpuProgram
+from picograd.backends.llvm.thread_pool import ThreadPool
+from picograd.dialects.dtypes import nbytes_of
+from picograd.dialects.loop import memref_type
+from picograd.targets import lookup
+
+__all__ = ["SteppedCpuProgram", "checked", "emitted", "sizes"]
+
+# What begins a comment in a processor's assembly, where it is not "#".
+_COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
+
+
+def emitted(module: ModuleOp, *, sanitize: bool = False) -> Emitted:
+    """LLVM IR text of a module for this processor, and what a caller must provide."""
+    sign = _COMMENT_SIGNS.get(codegen.host().architecture, "#")
+    return emit(module, vector_bits=lookup("cpu").vector_bits, comment=sign, sanitize=sanitize)
+
+
+def sizes(module: ModuleOp) -> list[int]:
+    """The bytes of `@main`'s arguments."""
+    return [nbytes_of(memref_type(argument)) for argument in main_of(module).body.block.args]
+
+
+def checked(module: ModuleOp, pool: ThreadPool, memory: BlockPool) -> CheckedCpuProgram:
+    """A program that watches itself. Raises SanitizerError for a plan that cannot be right."""
+    check_places(main_of(module), kernels_of(module), nbytes_of)
+    return CheckedCpuProgram(emitted(module, sanitize=True), module, pool, memory)
