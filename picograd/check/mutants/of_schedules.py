@@ -89,6 +89,16 @@ OF_SCHEDULES = (
         "unroll_tiles",
     ),
     Mutant(
+        "merged_by_any_stride",
+        f"{_PASSES}.loops.merging:Merging._fits",
+        "two loops are made one where the outer one's stride is not the inner one's extent",
+        "return expression.coefficient(outer) == n * expression.coefficient(inner) and all(",
+        "return expression.coefficient(outer) >= n * expression.coefficient(inner) and all(",
+        _towards("merge_axes"),
+        Fault.VALUES,
+        "merge_axes",
+    ),
+    Mutant(
         "running_total_forgotten",
         f"{_PASSES}.hoist_reduce:_start",
         "each block of a hoisted reduction starts anew",
