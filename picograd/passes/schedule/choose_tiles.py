@@ -231,7 +231,7 @@ def _tile_time(height: int, vectors: int) -> float:
     """
     if height == 0 or vectors == 0:
         return 0.0
-    return max(height * vectors, height + vectors, 8) + 0.05 * height + 0.2 * vectors + 2.5
+    return max(height * vectors, height + vectors, 8) + 0.1 * height + 0.2 * vectors + 2.5
 
 
 def register_sizes(kernel: KernelOp, target: Target) -> Sizes:
