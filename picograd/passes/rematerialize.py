@@ -3,7 +3,7 @@
 Before:
 
 ```mlir
-func.func @main(%w: tensor<8x8xf32>, %u: tensor<8x32xf32>, %v: tensor<32x8xf32>) -> tensor<8x8xf32> {
+func.func @f(%w: tensor<8x8xf32>, %u: tensor<8x32xf32>, %v: tensor<32x8xf32>) -> tensor<8x8xf32> {
   %h = pico.matmul %w, %w : tensor<8x8xf32>, tensor<8x8xf32> -> tensor<8x8xf32>
   %y = pico.unary exp %h : tensor<8x8xf32>
   %a = pico.matmul %y, %u : tensor<8x8xf32>, tensor<8x32xf32> -> tensor<8x32xf32>
@@ -20,7 +20,7 @@ Options: rematerialize{above=0}
 After:
 
 ```mlir
-func.func @main(%w: tensor<8x8xf32>, %u: tensor<8x32xf32>, %v: tensor<32x8xf32>) -> tensor<8x8xf32> {
+func.func @f(%w: tensor<8x8xf32>, %u: tensor<8x32xf32>, %v: tensor<32x8xf32>) -> tensor<8x8xf32> {
   %h = pico.matmul %w, %w : tensor<8x8xf32>, tensor<8x8xf32> -> tensor<8x8xf32>
   %y = pico.unary exp %h : tensor<8x8xf32>
   %a = pico.matmul %y, %u : tensor<8x8xf32>, tensor<8x32xf32> -> tensor<8x32xf32>

@@ -120,8 +120,9 @@ class CpuDevice(Device):
         emitter = _emitter()
         if sanitize:
             return emitter.checked(module, self.pool, self._memory)
-        sizes = emitter.sizes(module)
-        return CpuProgram(emitter.emitted(module), sizes, self.pool, self._memory)
+        # First the emitter, which says what is wrong with a module of another level.
+        emitted = emitter.emitted(module)
+        return CpuProgram(emitted, emitter.sizes(module), self.pool, self._memory)
 
     @property
     def makes_code_for(self) -> str:

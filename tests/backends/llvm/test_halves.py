@@ -22,6 +22,7 @@ NARROW = [*HALVES, dtypes.int8, dtypes.int16, dtypes.uint8]
 
 NATIVE = lookup("cpu").float16_conversions
 
+
 def program(element: str) -> str:
     return f"""
 func.func @main(%x: tensor<37x19x{element}>, %w: tensor<19x21x{element}>, %b: tensor<21x{element}>)
