@@ -10,6 +10,9 @@ so that threads that spin on one do not slow down writers of another:
   itself, which gives the same result, because chunks are cut by shape and not by thread count.
 - `parked` counts workers that gave up spinning and sleep on the condition variable.
 - `body`, `data`, `count`, `threads` describe the job; `workers` is how many threads serve.
+- `joined` counts workers that took part in the present job, `missed` is 1 when some did not in the
+  last one; with `apart`, `allowed` and `ids` they keep workers off the caller's processor
+  (`pool_placement`).
 
 Why nothing is lost or read too late (every access that matters is sequentially consistent):
 
@@ -26,20 +29,25 @@ a worker whose core was taken by another process costs nothing.
 
 from __future__ import annotations
 
+from picograd.backends.llvm import pool_placement
 from picograd.backends.llvm.codegen import Processor
+from picograd.backends.thread_count import MAX_THREADS
 
 # A cache line is 64 bytes on x86 and 128 on some Arm cores; prefetchers pair lines on x86.
 _LINE = 128
-_FIELDS = ("sequence", "open", "next", "active", "parked", "busy")
-_JOB = ("body", "data", "count", "threads", "workers", "stop")
+_FIELDS = ("sequence", "open", "next", "active", "parked", "busy", "joined")
+_JOB = ("body", "data", "count", "threads", "workers", "stop", "apart", "missed")
+_ID_BYTES = 8 * MAX_THREADS
 _OFFSETS = {
     **{name: number * _LINE for number, name in enumerate(_FIELDS)},
     **{name: len(_FIELDS) * _LINE + 8 * number for number, name in enumerate(_JOB)},
     "mutex": (len(_FIELDS) + 1) * _LINE,
     "condition": (len(_FIELDS) + 2) * _LINE,
+    "allowed": (len(_FIELDS) + 3) * _LINE,
+    "ids": (len(_FIELDS) + 3) * _LINE + pool_placement.MASK_BYTES,
 }
 
-STATE_BYTES = (len(_FIELDS) + 3) * _LINE
+STATE_BYTES = _OFFSETS["ids"] + _ID_BYTES
 """Bytes of the shared state; it must be zero and aligned to STATE_ALIGNMENT at first."""
 STATE_ALIGNMENT = _LINE
 
@@ -71,6 +79,7 @@ declare i32 @pthread_cond_init(ptr, ptr)
 declare i32 @pthread_cond_wait(ptr, ptr)
 declare i32 @pthread_cond_broadcast(ptr)
 declare i32 @sched_yield()
+declare i64 @llvm.smin.i64(i64, i64)
 
 define void @picograd_pool_initialize(ptr %pool) nounwind {{
   %mutex = getelementptr i8, ptr %pool, i64 {mutex}
@@ -84,6 +93,7 @@ define void @picograd_pool_initialize(ptr %pool) nounwind {{
 define void @picograd_pool_start(ptr %pool, i64 %count) nounwind {{
   %workers = getelementptr i8, ptr %pool, i64 {workers}
   %stop = getelementptr i8, ptr %pool, i64 {stop}
+  call void @forget_places(ptr %pool)
   store atomic i64 0, ptr %stop seq_cst, align 8
   store atomic i64 %count, ptr %workers seq_cst, align 8
   ret void
@@ -152,11 +162,20 @@ acquire:
   %busy = getelementptr i8, ptr %pool, i64 {busy}
   %exchange = cmpxchg ptr %busy, i64 0, i64 1 seq_cst seq_cst
   %mine = extractvalue {{ i64, i1 }} %exchange, 1
-  br i1 %mine, label %post, label %serial
+  %missed = getelementptr i8, ptr %pool, i64 {missed}
+  br i1 %mine, label %prepare, label %serial
+prepare:
+  %anybody = load i64, ptr %missed, align 8
+  %all = icmp eq i64 %anybody, 0
+  br i1 %all, label %post, label %place
+place:
+  call void @keep_apart(ptr %pool)
+  br label %post
 post:
   %open = getelementptr i8, ptr %pool, i64 {open}
   %next = getelementptr i8, ptr %pool, i64 {next}
   %active = getelementptr i8, ptr %pool, i64 {active}
+  %joined = getelementptr i8, ptr %pool, i64 {joined}
   %body.p = getelementptr i8, ptr %pool, i64 {body}
   %data.p = getelementptr i8, ptr %pool, i64 {data}
   %count.p = getelementptr i8, ptr %pool, i64 {count}
@@ -166,6 +185,7 @@ post:
   store i64 %count, ptr %count.p, align 8
   store i64 %threads, ptr %threads.p, align 8
   store atomic i64 0, ptr %next seq_cst, align 8
+  store atomic i64 0, ptr %joined seq_cst, align 8
   store atomic i64 1, ptr %open seq_cst, align 8
   call void @announce(ptr %pool)
   call void @claim(ptr %pool, ptr %body, ptr %data, i64 %count, i64 0)
@@ -187,6 +207,15 @@ yield:
 again:
   br label %wait
 release:
+  ; No more workers than chunks beside the caller's first one are missed.
+  %there = load atomic i64, ptr %joined seq_cst, align 8
+  %besides = sub i64 %threads, 1
+  %chunks = sub i64 %count, 1
+  %a = call i64 @llvm.smin.i64(i64 %besides, i64 %chunks)
+  %useful = call i64 @llvm.smin.i64(i64 %a, i64 %workers)
+  %fewer = icmp slt i64 %there, %useful
+  %some.missed = zext i1 %fewer to i64
+  store i64 %some.missed, ptr %missed, align 8
   store atomic i64 0, ptr %busy seq_cst, align 8
   ret void
 serial:
@@ -203,9 +232,11 @@ end:
 }}
 
 ; What a worker thread does from its start to the end of the pool: wait for a job, spinning at most
-; %spins times before it sleeps, and take part in it.
-define void @picograd_pool_work(ptr %pool, i64 %worker, i64 %spins) nounwind {{
+; %spins times before it sleeps, and take part in it. The system knows the thread as %id.
+define void @picograd_pool_work(ptr %pool, i64 %worker, i64 %spins, i64 %id) nounwind {{
 entry:
+  call void @introduce(ptr %pool, i64 %worker, i64 %id)
+  %joined = getelementptr i8, ptr %pool, i64 {joined}
   %sequence = getelementptr i8, ptr %pool, i64 {sequence}
   %open = getelementptr i8, ptr %pool, i64 {open}
   %active = getelementptr i8, ptr %pool, i64 {active}
@@ -261,6 +292,7 @@ admitted:
   %wanted = icmp slt i64 %worker, %threads
   br i1 %wanted, label %work, label %leave
 work:
+  %j = atomicrmw add ptr %joined, i64 1 seq_cst
   %body = load ptr, ptr %body.p, align 8
   %data = load ptr, ptr %data.p, align 8
   %count = load i64, ptr %count.p, align 8
@@ -270,6 +302,7 @@ leave:
   %f = atomicrmw sub ptr %active, i64 1 seq_cst
   br label %listen
 quit:
+  call void @introduce(ptr %pool, i64 %worker, i64 0)
   ret void
 }}
 """
@@ -279,4 +312,5 @@ def text(processor: Processor) -> str:
     """LLVM IR of the pool's functions for a processor."""
     architecture = processor.architecture
     body = _TEXT.format(pause=_PAUSE.get(architecture, "; this processor has no pause"), **_OFFSETS)
-    return body + _PAUSE_DECLARATION.get(architecture, "") + "\n"
+    places = pool_placement.text(_OFFSETS, _ID_BYTES)
+    return body + places + _PAUSE_DECLARATION.get(architecture, "") + "\n"

@@ -44,7 +44,9 @@ class _Native:
         self.initialize = one(at["picograd_pool_initialize"])
         self.stop = one(at["picograd_pool_stop"])
         self.start = ctypes.CFUNCTYPE(None, pointer, number)(at["picograd_pool_start"])
-        self.work = ctypes.CFUNCTYPE(None, pointer, number, number)(at["picograd_pool_work"])
+        self.work = ctypes.CFUNCTYPE(None, pointer, number, number, number)(
+            at["picograd_pool_work"]
+        )
 
 
 @cache
@@ -119,8 +121,8 @@ class ThreadPool:
             native = _native()
             workers = [
                 threading.Thread(
-                    target=native.work,
-                    args=(self._address, number, _SPINS),
+                    target=_serve,
+                    args=(native, self._address, number),
                     name=f"picograd-{number}",
                     daemon=True,
                 )
@@ -154,6 +156,11 @@ class ThreadPool:
     def after_fork(self) -> None:
         """Forget the parent's workers and locks, which do not exist in a forked child."""
         self._reset()
+
+
+def _serve(native: _Native, state: int, number: int) -> None:
+    """All that a worker thread does."""
+    native.work(state, number, _SPINS, threading.get_native_id())
 
 
 def _too_many(threads: int, possible: int) -> DeviceError:

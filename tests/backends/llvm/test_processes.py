@@ -119,7 +119,8 @@ def test_an_interrupt_in_a_call_is_raised_after_it_and_leaves_all_sound():
             optimizer.step()
             return loss
         x = given()
-        step(x), step(x)
+        initial = float(step(x))
+        step(x)
         signal.signal(signal.SIGALRM, signal.default_int_handler)
         interrupts = 0
         for number in range(12):
@@ -134,7 +135,8 @@ def test_an_interrupt_in_a_call_is_raised_after_it_and_leaves_all_sound():
             assert np.isfinite(float(step(x)))
             assert np.isfinite(weight.detach().numpy()).all()
         last = [float(step(x)) for _ in range(5)]
-        print(interrupts, last == sorted(last, reverse=True))
+        # How many steps were made depends on the machine: near the end losses go up and down.
+        print(interrupts, max(last) < initial)
     """)
     assert found == ["12", "True"]
 

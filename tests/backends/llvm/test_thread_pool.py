@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import picograd
+from picograd.backends.llvm import pool_placement
 from picograd.backends.llvm.codegen import Library, object_code
 from picograd.backends.llvm.thread_pool import ThreadPool, imports, shared_pool
 from picograd.errors import DeviceError
@@ -192,3 +193,28 @@ def test_a_system_without_room_for_threads_says_so(native, monkeypatch):
     assert (count(native, pool, 50) == 1).all()  # there is room again
     assert pool.running == 3
     pool.stop()
+
+
+@pytest.mark.skipif(not pool_placement.SUPPORTED, reason="the system places threads as it likes")
+def test_workers_that_miss_a_job_are_kept_off_the_callers_processor(native):
+    """As a scheduler that puts both on one processor makes of it: the caller finds nobody came."""
+    everywhere = os.sched_getaffinity(0)
+    if len(everywhere) < 2:
+        pytest.skip("the process may use one processor only")
+    here = min(everywhere)
+    pool = ThreadPool(2)
+    try:
+        count(native, pool, 4)  # starts the worker, which inherits all processors
+        [worker] = [one for one in threading.enumerate() if one.name == "picograd-1"]
+        known = worker.native_id
+        assert known is not None
+        os.sched_setaffinity(0, {here})
+        os.sched_setaffinity(known, {here})  # behind the caller, who runs all chunks meanwhile
+        for _ in range(1000):
+            assert (count(native, pool, 4) == 1).all()
+            if here not in os.sched_getaffinity(known):
+                break
+        assert os.sched_getaffinity(known) == everywhere - {here}
+    finally:
+        os.sched_setaffinity(0, everywhere)
+        pool.stop()
