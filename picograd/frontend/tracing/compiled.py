@@ -13,7 +13,6 @@ import inspect
 import logging
 import time
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,29 +28,16 @@ from picograd.compiler.asked import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.compiler.garbage import without_garbage_collection
 from picograd.compiler.late import compiler
-from picograd.errors import DeviceError, OptionError, PicogradError, TraceError
-from picograd.frontend.autodiff.tape import BarrierNode
-from picograd.frontend.core import History, TensorCore
-from picograd.frontend.modes.devices import default_device
+from picograd.errors import OptionError, PicogradError, TraceError
 from picograd.frontend.modes.eager import eager
 from picograd.frontend.modes.ladder import LADDER, Rung, running_on
-from picograd.frontend.modes.mode import SETTINGS, set_trace
+from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.problems import located
-from picograd.frontend.storage.cells import Cell
-from picograd.frontend.tensor import Tensor
-from picograd.frontend.tracing.arguments import (
-    Call,
-    is_number,
-    is_parameter,
-    map_leaves,
-    take_apart,
-)
-from picograd.frontend.tracing.numbers import live_number
-from picograd.frontend.tracing.results import Effects
+from picograd.frontend.tracing.arguments import Call, map_leaves, take_apart
+from picograd.frontend.tracing.graph import check_device, device_of, graph_of, watcher_of
 from picograd.frontend.tracing.sources import Inputs
-from picograd.frontend.tracing.trace import Trace
 from picograd.frontend.tracing.version import Key, Making, Version
-from picograd.frontend.tracing.watch import Watched, Watcher, positional_names, signature_of
+from picograd.frontend.tracing.watch import Watched, positional_names, signature_of
 
 if TYPE_CHECKING:
     from picograd.compiler.pass_list import Passes, Pipeline
@@ -73,16 +59,6 @@ class Traced:
     inputs: tuple[Array, ...]
     device: str
     """Where the call would run."""
-
-
-@dataclass(frozen=True)
-class _Graph:
-    """What tracing a call gave: the module, and what replays its effects on Python's objects."""
-
-    module: ModuleOp
-    trace: Trace
-    effects: Effects
-    watcher: Watcher
 
 
 class CompiledFunction(Watched, Generic[P, R]):
@@ -189,7 +165,7 @@ class CompiledFunction(Watched, Generic[P, R]):
 
     def _trace(self, key: Key, call: Call, bound: inspect.BoundArguments, reason: str) -> Version:
         start = time.perf_counter()
-        graph = self._graph(call, bound)
+        graph = graph_of(self.function, self._device, call, bound)
         device = graph.trace.device
         passes = self._passes
         if key.rung is Rung.GRAPH:
@@ -205,29 +181,6 @@ class CompiledFunction(Watched, Generic[P, R]):
         )
         making = Making(reason, datetime.now().astimezone(), time.perf_counter() - start, dump)
         return Version(key, executable, graph.trace, graph.effects, graph.watcher, call, making)
-
-    def _graph(self, call: Call, bound: inspect.BoundArguments) -> _Graph:
-        """Run the function on stand-ins, and keep the ops that it asks for."""
-        watcher = self._watcher(bound.arguments)
-        for tensor in watcher.tensors:
-            if tensor.cell.name is None:
-                tensor.cell.name = _readable(watcher.labels[id(tensor)], self.function)
-        device = self._device or self._find_device(call, watcher)
-        trace = Trace(device, watcher.labels, inspect.currentframe())
-        effects = Effects(trace)
-        try:
-            with set_trace(trace):
-                arguments = _stand_ins(trace, call, bound.arguments)
-                positional, named = _as_passed(bound, arguments)
-                result = cast(Any, self.function)(*positional, **named)
-            effects.collect(result)
-            trace.apply_names()
-            trace.check_histories()
-        finally:
-            trace.restore()
-        module = trace.module(effects.outputs, effects.donations())
-        effects.release()
-        return _Graph(module, trace, effects, watcher)
 
     def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced:
         """The graph that a call with these arguments would compile, and its inputs; nothing runs.
@@ -245,7 +198,7 @@ class CompiledFunction(Watched, Generic[P, R]):
                 )
             )
         call = take_apart(self._arguments(args, kwargs))
-        graph = self._graph(call, self._bind(args, kwargs))
+        graph = graph_of(self.function, self._device, call, self._bind(args, kwargs))
         mode = eager(graph.trace.device)
         inputs = Inputs(graph.trace.sources).fetch(call, mode)
         arrays = tuple(mode.download(value) for value in inputs)
@@ -263,28 +216,16 @@ class CompiledFunction(Watched, Generic[P, R]):
         upload = executable.device.upload
         return executable.profile([upload(array) for array in traced.inputs])
 
-    def _watcher(self, arguments: Mapping[str, object]) -> Watcher:
-        """What the function depends on beside the tensors and numbers among its arguments."""
-        watcher = Watcher()
-        watcher.function(self.function)
-        for name, argument in arguments.items():
-            map_leaves(argument, lambda leaf, path, name=name: _watch(watcher, name + path, leaf))
-        return watcher
-
     def _place(self, call: Call, arguments: Mapping[str, object]) -> str:
         """Where a call that is not traced runs: where it would run if it were."""
         device = self._device
         if device is None and call.tensors:
             device = call.tensors[0].device
         if device is None:
-            device = self._find_device(call, self._watcher(arguments))
+            device = device_of(call, watcher_of(self.function, arguments))
         for name, argument in arguments.items():
-            map_leaves(argument, partial(_check_device, device, name))
+            map_leaves(argument, partial(check_device, device, name))
         return device
-
-    def _find_device(self, call: Call, watcher: Watcher) -> str:
-        tensors = [*call.tensors, *watcher.tensors]
-        return tensors[0].device if tensors else default_device()
 
     def __getattr__(self, name: str) -> Any:
         """The attributes of a compiled module: `compiled.parameters()`, `compiled.eval()`."""
@@ -337,75 +278,6 @@ def _passes_of(passes: Passes) -> Pipeline:
     except PicogradError as error:
         located(error)
         raise
-
-
-def _watch(watcher: Watcher, label: str, leaf: object) -> object:
-    """Name an argument's tensors and guard a module's numbers."""
-    is_input = is_number(leaf) or (isinstance(leaf, TensorCore) and not is_parameter(leaf))
-    if not is_input:
-        watcher.value(label, leaf, None)
-    return leaf
-
-
-def _readable(label: str, function: object) -> str:
-    """A label that begins with no digit: parts of a compiled Sequential get its class's name."""
-    return f"{type(function).__name__.lower()}.{label}" if label[:1].isdigit() else label
-
-
-def _stand_ins(trace: Trace, call: Call, arguments: Mapping[str, object]) -> dict[str, object]:
-    """The arguments as the traced function sees them: tensors and numbers without values."""
-    cells: dict[Cell, Cell] = {}
-    tensors = iter(range(len(call.tensors)))
-    numbers = iter(range(len(call.numbers)))
-
-    def stand_in(leaf: object, path: str) -> object:
-        if isinstance(leaf, TensorCore) and not is_parameter(leaf):
-            index = next(tensors)
-            _check_device(trace.device, path, leaf)
-            if leaf.cell not in cells:
-                cells[leaf.cell] = trace.argument(index, leaf.cell.type, path)
-            history = History(_outside_node(leaf, path) if leaf.requires_grad else None)
-            return Tensor(cells[leaf.cell], leaf.views, history, leaf.tracked_from)
-        if is_number(leaf):
-            index = next(numbers)
-            return live_number(path, cast(float, leaf), lambda given: given[index], index)
-        return leaf
-
-    return {
-        name: map_leaves(value, lambda leaf, path, name=name: stand_in(leaf, name + path))
-        for name, value in arguments.items()
-    }
-
-
-def _check_device(device: str, name: str, leaf: object, path: str = "") -> object:
-    """Raise DeviceError for a tensor among the arguments that is elsewhere."""
-    if isinstance(leaf, TensorCore) and not is_parameter(leaf) and leaf.device != device:
-        raise located(
-            DeviceError(
-                "an argument is on another device than the compiled function",
-                code="PG302",
-                expected=f"tensors on {device!r}",
-                found=f"`{name}{path}` on {leaf.device!r}",
-                hint=f"move it with .to({device!r})",
-            )
-        )
-    return leaf
-
-
-def _outside_node(leaf: TensorCore, path: str) -> BarrierNode:
-    return BarrierNode(
-        "backward() inside a compiled function reaches ops that ran outside of it",
-        f"compute `{path}` inside the compiled function, or detach() it",
-        leaf.device,
-    )
-
-
-def _as_passed(
-    bound: inspect.BoundArguments, arguments: Mapping[str, object]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The stand-ins, split into positional and keyword arguments as the function takes them."""
-    copy = inspect.BoundArguments(bound.signature, OrderedDict(arguments))
-    return copy.args, copy.kwargs
 
 
 @overload
