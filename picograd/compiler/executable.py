@@ -19,10 +19,10 @@ from picograd.compiler.asked import CHECK, Asked
 from picograd.compiler.kept.programs import LOG, Kept, Place, place_of
 from picograd.compiler.kept.recent import Recent
 from picograd.compiler.kept.sources import EXTENSIONS
-from picograd.compiler.kept.structure_digest import structure_digest
 from picograd.compiler.late import compiler
 from picograd.compiler.report import Report
 from picograd.dialects.dtypes import DType
+from picograd.dialects.structure_digest import structure_digest
 from picograd.errors import IndexOutOfRange, OptionError, ShapeError
 from picograd.targets import Target, lookup, names
 

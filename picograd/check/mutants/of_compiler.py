@@ -8,7 +8,7 @@ from picograd.compiler.validation.fault import Fault
 OF_COMPILER = (
     Mutant(
         "stale_by_attributes",
-        "picograd.compiler.kept.structure_digest:_Writer.operation",
+        "picograd.dialects.structure_digest:_Writer.operation",
         "two modules that differ in a property share one executable",
         "words.append(self._attribute(op.properties[name]))",
         "words.append(0)",

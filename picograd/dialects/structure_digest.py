@@ -31,11 +31,16 @@ def structure_digest(module: ModuleOp) -> bytes:
     """
     writer = _Writer()
     writer.operation(module)
-    state = blake2b(writer.words.tobytes(), digest_size=DIGEST_BYTES)
-    for part in writer.parts:
-        state.update(struct.pack("=Q", len(part)))
-        state.update(part)
-    return state.digest()
+    return writer.digest()
+
+
+def body_digest(op: Operation) -> bytes:
+    """The digest of what stands in an op, whatever the op is called. Raises TypeError as above."""
+    writer = _Writer()
+    for region in op.regions:
+        for block in region.blocks:
+            writer.block(block)
+    return writer.digest()
 
 
 class _Writer:
@@ -48,6 +53,13 @@ class _Writer:
         self._names: dict[str, int] = {}
         self._attributes: dict[int, int] = {}  # by identity: the module keeps them alive
         self._values: dict[SSAValue, int] = {}
+
+    def digest(self) -> bytes:
+        state = blake2b(self.words.tobytes(), digest_size=DIGEST_BYTES)
+        for part in self.parts:
+            state.update(struct.pack("=Q", len(part)))
+            state.update(part)
+        return state.digest()
 
     def operation(self, op: Operation) -> None:
         values, words = self._values, self.words
@@ -69,9 +81,9 @@ class _Writer:
         for region in op.regions:
             words.append(len(region.blocks))
             for block in region.blocks:
-                self._block(block)
+                self.block(block)
 
-    def _block(self, block: Block) -> None:
+    def block(self, block: Block) -> None:
         self.words.append(len(block.args))
         for argument in block.args:
             self._values[argument] = len(self._values)

@@ -11,11 +11,11 @@ from xdsl.printer import Printer
 
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
-from picograd.compiler.kept.structure_digest import structure_digest
+from picograd.dialects.structure_digest import structure_digest
 from picograd.passes.base import Level
 from picograd.passes.rewriting.structure import structural_key
 
-MODEL = (Path(__file__).parents[3] / "docs" / "examples" / "model.mlir").read_text()
+MODEL = (Path(__file__).parents[2] / "docs" / "examples" / "model.mlir").read_text()
 PAD = """func.func @main(%x: tensor<2xf32>, %z: tensor<2xf32>) -> tensor<4xf32> {
   %c = pico.constant dense<FIRST> : tensor<2xf32>
   %a = pico.binary sub %x, %c : tensor<2xf32>
