@@ -19,7 +19,7 @@ from picograd.compiler.asked import CHECK, Asked
 from picograd.compiler.kept.programs import LOG, Kept, Place, place_of
 from picograd.compiler.kept.recent import Recent
 from picograd.compiler.kept.sources import EXTENSIONS
-from picograd.compiler.late import compiler
+from picograd.compiler.load_toolchain import toolchain
 from picograd.compiler.report import Report
 from picograd.dialects.dtypes import DType
 from picograd.dialects.structure_digest import structure_digest
@@ -46,14 +46,14 @@ class Steps:
     def __init__(self, device: str, given: Passes | None) -> None:
         """Raises OptionError for names of passes that nobody knows."""
         self._device = device
-        self._given = None if given is None else compiler().as_passes(given)
-        if self._given is not None and self._given == compiler().pipeline(device):
+        self._given = None if given is None else toolchain().as_passes(given)
+        if self._given is not None and self._given == toolchain().pipeline(device):
             self._given = None
 
     @property
     def passes(self) -> Sequence[Pass]:
         """The passes, in order."""
-        return compiler().pipeline(self._device) if self._given is None else self._given
+        return toolchain().pipeline(self._device) if self._given is None else self._given
 
     @property
     def key(self) -> Hashable:
@@ -100,7 +100,7 @@ class Road:
                 found="one that means something else",
                 hint="compile a clone(), or ask for the IR before changing the module",
             )
-        return compiler().levels_of(self._module, self._steps.passes)
+        return toolchain().levels_of(self._module, self._steps.passes)
 
     @property
     def last(self) -> ModuleOp:
@@ -242,7 +242,7 @@ class Executable:
         times: list[Sequence[float]] = []
         while not times or (len(times) < runs and time.perf_counter() < end):
             times.append(stepped.run(own, self._outputs_for(own)))
-        of = compiler().profile_of
+        of = toolchain().profile_of
         return of(self.device.name, stepped.kernels, times, self.module("buffer"))
 
     @property
@@ -342,7 +342,7 @@ def _compiled(
     """Compile, and keep the program on disk where there is a place for it."""
     if place is not None and LOG.isEnabledFor(logging.INFO):
         LOG.info("compiling for %s: %s", device.name, place.why_missing())
-    built = compiler().build(module, device, steps.passes, asked)
+    built = toolchain().build(module, device, steps.passes, asked)
     program, report = built.program, built.report
     if place is not None and built.image is not None:
         kept = _without(program.scratch_bytes, report)
@@ -399,4 +399,4 @@ def _structure_of(module: ModuleOp) -> Hashable:
     try:
         return structure_digest(module)
     except TypeError:  # an attribute that only this process can compare
-        return compiler().structural_key(module)
+        return toolchain().structural_key(module)

@@ -16,7 +16,7 @@ from typing import Any
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
-from picograd.compiler.words import lines_of, name_ops
+from picograd.compiler.kernel_descriptions import lines_of, name_ops
 from picograd.dialects import buffer
 from picograd.dialects.dtypes import type_of
 from picograd.semantics.counters import Counters, count_each

@@ -146,9 +146,9 @@ class CpuDevice(Device):
 
 def _emitter():
     """What reads IR, loaded when a program is compiled: those on disk are linked without."""
-    from picograd.backends.llvm import whole
+    from picograd.backends.llvm import from_ir
 
-    return whole
+    return from_ir
 
 
 def _processor_name() -> str:

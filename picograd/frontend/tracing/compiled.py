@@ -27,7 +27,7 @@ from picograd.backends.runtime import Array
 from picograd.compiler.asked import folder_from_environment
 from picograd.compiler.executable import Executable, Report, compile_module
 from picograd.compiler.garbage import without_garbage_collection
-from picograd.compiler.late import compiler
+from picograd.compiler.load_toolchain import toolchain
 from picograd.errors import OptionError, PicogradError, TraceError
 from picograd.frontend.modes.eager import eager
 from picograd.frontend.modes.ladder import LADDER, Rung, running_on
@@ -169,7 +169,7 @@ class CompiledFunction(Watched, Generic[P, R]):
         device = graph.trace.device
         passes = self._passes
         if key.rung is Rung.GRAPH:
-            passes = compiler().unfused(passes or compiler().pipeline(device))
+            passes = toolchain().unfused(passes or toolchain().pipeline(device))
         dump = self._dump if self._dump is not None else folder_from_environment(device)
         executable = compile_module(
             graph.module,
@@ -274,7 +274,7 @@ class CompiledFunction(Watched, Generic[P, R]):
 def _passes_of(passes: Passes) -> Pipeline:
     """The passes asked for; a name that nobody knows is a mistake in the line that asks."""
     try:
-        return compiler().as_passes(passes)
+        return toolchain().as_passes(passes)
     except PicogradError as error:
         located(error)
         raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from picograd.backends.runtime import device as find_device
-from picograd.compiler.words import lines_of, name_ops
+from picograd.compiler.kernel_descriptions import lines_of, name_ops
 from picograd.dialects.dtypes import AnyTensor, dtype_of
 from picograd.dialects.kernel import FusedOp
 from picograd.errors import OptionError

@@ -1,4 +1,4 @@
-"""All that reads IR on the way to a program for the CPU. `device` loads it late."""
+"""What the CPU makes of IR: text, sizes, programs that watch themselves. `device` loads it late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that compiles: passes, pipelines, what runs and watches them. `late` loads it."""
+"""The toolchain: passes, pipelines, what runs and watches them. `load_toolchain` brings it in."""
 
 from picograd.compiler.build import build, levels_of
 from picograd.compiler.pass_list import Pipeline, as_passes

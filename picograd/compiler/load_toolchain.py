@@ -1,0 +1,14 @@
+"""The toolchain, which loads when something has to be compiled.
+
+Passes and their like take a third of the time of an import, and a process that finds its programs
+on disk never needs them.
+"""
+
+# pyright: reportUnknownParameterType=false
+
+
+def toolchain():
+    """`picograd.compiler.toolchain`."""
+    from picograd.compiler import toolchain
+
+    return toolchain
