@@ -32,6 +32,7 @@ from picograd.passes.prefetch_rows import PrefetchRows
 from picograd.passes.rematerialize import Rematerialize
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
+from picograd.passes.split_reduce import SplitReduce
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.stream_stores import StreamStores
 from picograd.passes.tile_loops import TileLoops
@@ -59,6 +60,7 @@ PASSES: dict[str, type[Pass]] = {
         LowerBuffersToLoops,
         # Loop level.
         MergeAxes,
+        SplitReduce,
         TileLoops,
         HoistReduce,
         StageOperands,

@@ -15,6 +15,7 @@ from xdsl.ir import BlockArgument, Operation
 
 from picograd.dialects.loop import KernelOp, LoadOp, LoopOp, ParallelOp, ReduceOp
 from picograd.passes import Pass
+from picograd.passes.schedule.choices import MENU, Choices
 from picograd.targets import lookup
 
 Options: TypeAlias = dict[str, Any]
@@ -112,11 +113,26 @@ def _parallelize_loops(module: ModuleOp, rng: Random) -> Options:
     return {"grain": rng.choice((0, 1)), "serial_below": 0}
 
 
+def _split_reduce(module: ModuleOp, rng: Random) -> Options:
+    return {"chunk": rng.choice((1, 2, 5)), "shortest": 2}
+
+
+def _choose_schedules(module: ModuleOp, rng: Random) -> Options:
+    return {"choices": f"*: {random_choices(rng)}"}
+
+
+def random_choices(rng: Random) -> Choices:
+    """Up to four choices for the schedule of a kernel."""
+    drawn = rng.sample(fields(Choices), rng.randint(1, 4))
+    return Choices(**{each.name: rng.choice(each.metadata[MENU]) for each in drawn})
+
+
 def _unroll_tiles(module: ModuleOp, rng: Random) -> Options:
     return {"width": rng.choice((1, 1, 2))}
 
 
 _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
+    "choose_schedules": _choose_schedules,
     "rematerialize": _rematerialize,
     "fuse": _fuse,
     "tile_loops": _tile_loops,
@@ -125,6 +141,7 @@ _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
     "vectorize_loops": _vectorize_loops,
     "tree_reduce": _tree_reduce,
     "parallelize_loops": _parallelize_loops,
+    "split_reduce": _split_reduce,
     "unroll_tiles": _unroll_tiles,
 }
 

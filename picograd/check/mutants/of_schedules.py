@@ -23,6 +23,8 @@ _MODULES = Modules(150, _LOOPS, NO_DOUBLES, (7, 5, 8, 3, 13))
 _FEWER = replace(_MODULES, count=60)
 # Sums that wait between their blocks are those of products, most of the time.
 _PRODUCTS = replace(_MODULES, kinds=("matmul", "matmul", "reduce"), count=60, seed=7)
+# Windows reach behind the edges of what they read, so nearly all copies of it are filled with zeros.
+_WINDOWS = replace(_MODULES, kinds=("pooling", "convolution"), count=60)
 
 
 def _towards(step: str, machine: str = SMALL_CPU, modules: Modules = _MODULES) -> Orders:
@@ -101,6 +103,16 @@ OF_SCHEDULES = (
         "merge_axes",
     ),
     Mutant(
+        "rest_of_chunks_dropped",
+        f"{_PASSES}.split_reduce:split",
+        "what is left over when a reduction is cut into chunks is not reduced",
+        "last = _part(reduction, Linear.of(chunks * rows), rest)",
+        "last = _part(reduction, Linear.of(chunks * rows), rest - 1)",
+        _towards("split_reduce"),
+        Fault.VALUES,
+        "split_reduce",
+    ),
+    Mutant(
         "running_total_forgotten",
         f"{_PASSES}.hoist_reduce:_start",
         "each block of a hoisted reduction starts anew",
@@ -116,7 +128,7 @@ OF_SCHEDULES = (
         "a copy of an operand reads behind its end instead of filling up with zeros",
         "pad=load.pad is not None,",
         "pad=False,",
-        _towards("stage_operands", "gpu"),
+        _towards("stage_operands", "gpu", _WINDOWS),
         Fault.MEMORY,
         "stage_operands",
     ),

@@ -1,0 +1,156 @@
+"""split_reduce: chunks of a long reduction, cut by its shape, and the same values."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+
+import picograd
+from picograd.check.loop_samples import check_passes
+from picograd.dialects.loop import ParallelOp, ReduceOp
+from picograd.passes.lower_reduce import LowerReduce
+from picograd.passes.merge_axes import MergeAxes
+from picograd.passes.parallelize_loops import ParallelizeLoops
+from picograd.passes.split_reduce import MOST_PARTS, SplitReduce
+from picograd.passes.vectorize_loops import VectorizeLoops
+
+
+def total(rows: int, columns: int, kind: str = "add") -> str:
+    """A reduction of a whole matrix, by rows that lie apart."""
+    return f"""
+loop.kernel @total(%x: memref<{rows}x{columns}xf32>, %y: memref<1xf32>) {{
+  %s = loop.reduce {kind} (%i, %j) = (0, 0) to ({rows}, {columns}) : f32 {{
+    %v = loop.load %x[%i, %j] : memref<{rows}x{columns}xf32>
+    loop.yield %v : f32
+  }}
+  loop.store %s, %y[0] : f32, memref<1xf32>
+}}"""
+
+
+FIRST_MINIMUM = """
+loop.kernel @argmin(%x: memref<{n}xf32>, %y: memref<1xi32>) {{
+  %inf = arith.constant 0x7F800000 : f32
+  %far = arith.constant 2147483647 : i32
+  %v, %at = loop.reduce combine %i = 0 to {n} identity (%inf, %far) : f32, i32 {{
+    %value = loop.load %x[%i] : memref<{n}xf32>
+    %place = loop.index %i : i32
+    loop.yield %value, %place : f32, i32
+  }} combiner (%a, %at_a, %b, %at_b) {{
+    %less = loop.compare lt %b, %a : f32
+    %same = loop.compare eq %a, %b : f32
+    %earlier = loop.compare lt %at_b, %at_a : i32
+    %tie = arith.andi %same, %earlier : i1
+    %take = arith.ori %less, %tie : i1
+    %c = loop.select %take, %b, %a : f32
+    %at_c = loop.select %take, %at_b, %at_a : i32
+    loop.yield %c, %at_c : f32, i32
+  }}
+  loop.store %at, %y[0] : i32, memref<1xi32>
+}}"""
+
+
+def stages(module: ModuleOp) -> tuple[list[int], list[int]]:
+    """How many chunks each parallel loop has, and how long each reduction is."""
+    chunks = [op.dims[0].extent or 0 for op in module.walk() if isinstance(op, ParallelOp)]
+    lengths = [
+        int(np.prod([dim.extent or 0 for dim in op.dims]))
+        for op in module.walk()
+        if isinstance(op, ReduceOp)
+    ]
+    return chunks, lengths
+
+
+@pytest.mark.parametrize("kind", ["add", "max", "min", "mul"])
+@pytest.mark.parametrize(
+    ("rows", "columns", "chunk", "chunks", "lengths"),
+    [
+        (11, 64, 256, [2], [256, 192, 3]),
+        (10, 64, 256, [2], [320, 2]),
+        (8, 64, 256, [2], [256, 2]),
+        (7, 3, 6, [3], [6, 3, 4]),
+        (7, 3, 1, [7], [3, 7]),
+        (7, 3, 100, [], [21]),
+        (1, 21, 4, [], [21]),
+        (0, 5, 4, [], [0]),
+        (5, 0, 4, [], [0]),
+    ],
+)
+def test_chunks_and_what_is_left(
+    kind: str, rows: int, columns: int, chunk: int, chunks: list[int], lengths: list[int]
+) -> None:
+    text = total(rows, columns, kind)
+    module = check_passes(text, [SplitReduce(chunk=chunk, shortest=2)])
+    assert stages(module) == (chunks, lengths)
+
+
+@pytest.mark.parametrize("n", [63, 64, 65, 127, 130])
+def test_later_passes_make_vectors_and_threads_of_it(n: int) -> None:
+    passes = [
+        MergeAxes(),
+        SplitReduce(chunk=32, shortest=64),
+        VectorizeLoops(reduce="i=8"),
+        LowerReduce(),
+        ParallelizeLoops(grain=0, serial_below=0),
+    ]
+    module = check_passes(total(1, n), passes)
+    mapped = [op for op in module.walk() if isinstance(op, ParallelOp) and op.mapping]
+    assert bool(mapped) == (n >= 64)
+
+
+@pytest.mark.parametrize("n", [6, 7, 64])
+def test_a_tie_between_chunks_goes_to_the_first(n: int) -> None:
+    module = check_passes(FIRST_MINIMUM.format(n=n), [SplitReduce(chunk=3, shortest=2)])
+    assert len(stages(module)[0]) == 1
+
+
+def test_short_reductions_and_kernels_with_threads_stay() -> None:
+    text = total(10, 64)
+    assert stages(check_passes(text, [SplitReduce()])) == ([], [640])
+    twice = check_passes(
+        text,
+        [
+            SplitReduce(chunk=64, shortest=2),
+            ParallelizeLoops(grain=0, serial_below=0),
+            SplitReduce(chunk=2, shortest=2),
+        ],
+    )
+    assert sum(isinstance(op, ReduceOp) for op in twice.walk()) == 2
+
+
+def test_there_are_never_more_parts_than_the_stack_holds() -> None:
+    module = check_passes(total(1009, 2), [SplitReduce(chunk=1, shortest=2)])
+    [chunks], (part, *_) = stages(module)
+    assert chunks < MOST_PARTS
+    assert part == 2 * -(-1009 // (MOST_PARTS - 1))
+
+
+@pytest.mark.parametrize("shape", [(1 << 17,), (1 << 18,), (131_101,), (1, 400_003), (601, 499)])
+def test_results_do_not_depend_on_threads(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(shape) + shape[0])
+    array = rng.standard_normal(shape).astype(np.float32)
+    array.flat[array.size // 2] = array.max()  # ties
+    x = picograd.tensor(array)
+
+    @picograd.compile
+    def everything(x: picograd.Tensor) -> tuple[picograd.Tensor, ...]:
+        return x.sum(), x.mean(), x.max(), x.argmax(), x.var(), (x * x).sum()
+
+    before = picograd.get_num_threads()
+    found: list[list[NDArray[Any]]] = []
+    try:
+        for threads in (1, 2, 3):
+            picograd.set_num_threads(threads)
+            found.append([value.numpy() for value in everything(x)])
+    finally:
+        picograd.set_num_threads(before)
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+    wide = array.astype(np.float64)
+    exact = [wide.sum(), wide.mean(), wide.max(), wide.argmax(), wide.var(ddof=1), (wide**2).sum()]
+    bound = 1e-6 * np.abs(wide).sum()
+    for value, wanted in zip(found[0], exact, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=bound)
+    assert found[0][3] == array.argmax()
