@@ -60,22 +60,28 @@ further on: of the next row. It goes with the loop over the row that computes mo
 best. A fetch changes nothing but the contents of caches: it may lead beyond the buffer, and a
 machine without it leaves the note alone.
 
+The same holds for a tile of several rows that a sum is combined with: the loop that computes the
+sum leaves memory idle, and the tile is waited for. While the loop runs for this tile, the next is
+fetched.
+
 Hardware fetches ahead of a single loop by itself, but stops at the end of a page and knows nothing
 of loops that come back. See U. Drepper, "What Every Programmer Should Know About Memory" (2007),
 section 6.3, on software prefetching.
 
 Requires: nothing. Rows are fetched into the first cache if this row and the next of all buffers
 that are read take at most half of it, else into the second (`fetch_l2`) if they fit there, else not
-at all. Neither are rows of buffers that stay in the second cache anyway.
+at all. Neither are rows of buffers that stay in the second cache anyway. Tiles beside a sum go to
+the second cache: what the sum reads flows through the first.
 
-Does not: fetch for loops that hold others, or for tiles whose elements lie apart in memory; nor
-what is only written, for which nobody waits.
+Does not: fetch for loops that hold deeper ones, or for tiles whose elements lie apart in memory;
+nor what is only written, for which nobody waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 from typing import ClassVar
 
@@ -103,6 +109,7 @@ from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.nest_shape import Access, element_bits, place_in
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
+from picograd.passes.schedule.choices import choices_for
 from picograd.targets import Target, lookup
 
 
@@ -121,9 +128,13 @@ class PrefetchRows(Pass):
         if target.kind != "cpu":
             return
         for kernel in kernels(op):
+            if choices_for(kernel).prefetch == "off":
+                continue
             for loop in kernel.walk():
                 if isinstance(loop, ParallelOp | ForOp):
-                    for access, cache, ahead in fetches(loop, target):
+                    for access, cache, ahead in chain(
+                        fetches(loop, target), beside_sums(loop, target)
+                    ):
                         if cache not in access.attributes and applies(_note, access):
                             _note(access, cache, ahead)
 
@@ -167,6 +178,28 @@ def fetches(loop: ParallelOp | ForOp, target: Target) -> list[tuple[Access, str,
         return []
     cache = FETCH_L1 if 4 * total <= target.l1_bytes else FETCH_L2
     return [(visit.access, cache, visit.ahead) for visit in chosen]
+
+
+def beside_sums(loop: ParallelOp | ForOp, target: Target) -> Iterator[tuple[Access, str, int]]:
+    """The tiles of several rows that are read beside a loop with running values, one for each turn
+    of the outer loop: which cache is to get the next one, and how far away that is.
+    """
+    inner = [op for op in loop.body.block.ops if isinstance(op, LoopOp)]
+    if len(inner) != 1 or not isinstance(inner[0], ForOp) or not inner[0].results:
+        return
+    if any(isinstance(op, LoopOp) for op in inner[0].body.walk()):
+        return
+    row = loop.dims[-1]
+    for access in loop.body.block.ops:
+        if not isinstance(access, LoadOp) or not _is_of_kernel(access.memref):
+            continue
+        place, shape = place_in(access), tile_shape(access.result.type)
+        if len(shape) != 2 or place is None or place.coefficient(Lane(1)) != 1:
+            continue
+        whole = prod(memref_shape(access.memref.type)) * _item_bytes(access)
+        ahead = place.coefficient(row.variable) * row.step
+        if ahead >= shape[1] and whole > target.l2_bytes:
+            yield access, FETCH_L2, ahead
 
 
 def _hidden_best(visits: list[_Visit]) -> Iterable[_Visit]:

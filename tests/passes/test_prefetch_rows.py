@@ -163,3 +163,51 @@ def test_functions_of_rows_are_one_kernel_that_fetches_ahead(name: str) -> None:
     assert text.count("loop.launch") == launches
     assert "fetch_l" in text
     assert "llvm.prefetch" in compiled.ir("target")
+
+
+def product_text(inner: str = "", tile: str = "[%i + t0, %k + t1]") -> str:
+    """A product whose tiles are added to tiles of another matrix, and maybe more."""
+    x, y = "memref<1000x64xf32>", "memref<1000x512xf32>"
+    return f"""
+loop.kernel @k(%x: {x}, %w: memref<64x512xf32>, %y: {y}) {{
+  %zero = arith.constant 0.0 : f32
+  %start = loop.broadcast %zero along [0, 1] : f32 to vector<8x32xf32>
+  loop.parallel %k = 0 to 512 step 32 {{
+    loop.parallel %i = 0 to 1000 step 8 {{
+      %sums = loop.for %l = 0 to 64 carry (%s = %start : vector<8x32xf32>) {{
+        %a = loop.load %x[%i + t0, %l] : {x} to vector<8xf32>
+        %b = loop.load %w[%l, %k + t0] : memref<64x512xf32> to vector<32xf32>
+        %a_1 = loop.broadcast %a along [1] : vector<8xf32> to vector<8x32xf32>
+        %b_1 = loop.broadcast %b along [0] : vector<32xf32> to vector<8x32xf32>
+        %t = math.fma %a_1, %b_1, %s : vector<8x32xf32>
+        {inner}
+        loop.yield %t : vector<8x32xf32>
+      }}
+      %old = loop.load %y{tile} : {y} to vector<8x32xf32>
+      %new = arith.addf %old, %sums : vector<8x32xf32>
+      loop.store %new, %y[%i + t0, %k + t1] : vector<8x32xf32>, {y}
+    }}
+  }}
+}}
+func.func @main(%x: {x}, %w: memref<64x512xf32>, %y: {y} {{buffer.output}}) {{
+  loop.launch @k(%x, %w, %y) : {x}, memref<64x512xf32>, {y}
+  func.return
+}}"""
+
+
+def test_the_next_tile_beside_a_sum_is_fetched() -> None:
+    (load,) = noted(product_text())
+    assert load.startswith("%old = loop.load %y[%i + t0, %k + t1] {fetch_l2 = 4096 : i64}")
+    whole = 1000 * 512 * 4
+    assert len(noted(product_text(), f"cpu:l2_bytes={whole - 1}")) == 1
+    assert noted(product_text(), f"cpu:l2_bytes={whole}") == []
+
+
+def test_tiles_that_stay_lie_apart_or_wait_for_deeper_loops_are_left_alone() -> None:
+    assert noted(product_text(tile="[t0, %k + t1]")) == []
+    assert noted(product_text(tile="[%i + t0, t1 * 2]")) == []
+    deeper = """loop.parallel %m = 0 to 1 {
+          %u = loop.load %x[%m, %l] : memref<1000x64xf32>
+          loop.store %u, %x[%m, %l] : f32, memref<1000x64xf32>
+        }"""
+    assert noted(product_text(deeper)) == []
