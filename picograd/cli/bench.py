@@ -14,7 +14,8 @@ from picograd.cli import (
     bench_schedule,
     bench_study,
 )
-from picograd.cli.bench_report import json_option, ratios, report, write_json
+from picograd.cli.bench_options import json_option, rounds_option
+from picograd.cli.bench_report import ratios, report, write_json
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
 from picograd.study.benches import digits as digits_bench
@@ -35,9 +36,7 @@ def add_parser(commands: Commands) -> None:
         ("gemm", run_gemm, "relu(x @ w + b): derived by passes, scheduled by hand, in NumPy"),
     ):
         one = benchmarks.add_parser(name, help=help_text, description=help_text)
-        one.add_argument(
-            "--rounds", type=int, default=25, help="turns of each contender (%(default)s)"
-        )
+        rounds_option(one, 25)
         add_pipeline_options(one)
         json_option(one)
         one.set_defaults(run=_alone(run))

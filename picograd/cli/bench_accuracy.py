@@ -2,8 +2,8 @@
 
 import argparse
 
-from picograd.cli.bench_report import Benchmarks, json_option, write_json
-from picograd.cli.bench_study import device_option, size_number
+from picograd.cli.bench_options import Benchmarks, device_option, json_option, size_number
+from picograd.cli.bench_report import write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import print_table, progress
 from picograd.study.benches import accuracy

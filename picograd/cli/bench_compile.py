@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from picograd.cli.bench_report import Benchmarks, json_option, write_json
+from picograd.cli.bench_options import Benchmarks, json_option, peers_option
+from picograd.cli.bench_report import write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import print_table
 from picograd.study.benches.compile_times import STEPS, WAYS, FirstCalls, first_calls, parts_of
@@ -19,27 +20,13 @@ def add_compile(benchmarks: Benchmarks) -> argparse.ArgumentParser:
     """Add `bench compile`."""
     help_text = "where the time of compiling goes: cold, from disk, from memory; beside others"
     parser = benchmarks.add_parser("compile", help=help_text, description=help_text)
-    parser.add_argument(
-        "--peers",
-        type=_peer_names,
-        default=_PEERS,
-        metavar="NAMES",
-        help=f"some of {','.join(_PEERS)}, or none (all that are installed)",
-    )
+    peers_option(parser, _PEERS)
     parser.add_argument(
         "--steps", nargs="+", default=(), metavar="NAME", help="those whose names contain one (all)"
     )
     json_option(parser)
     show_examples(parser, "bench compile", "bench compile --steps MLP --peers none --json c.json")
     return parser
-
-
-def _peer_names(text: str) -> tuple[str, ...]:
-    names = tuple(part for part in text.split(",") if part and part != "none")
-    for name in names:
-        if name not in _PEERS:
-            raise argparse.ArgumentTypeError(f"expected some of {_PEERS}, found {name!r}")
-    return names
 
 
 def run_compile(arguments: argparse.Namespace) -> int:

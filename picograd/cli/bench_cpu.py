@@ -19,11 +19,18 @@ from picograd.cli.bench_cpu_report import (
     report_near,
     spell_threads,
 )
-from picograd.cli.bench_report import Benchmarks, json_option, write_json
-from picograd.cli.bench_study import size_number
+from picograd.cli.bench_options import (
+    Benchmarks,
+    clock_option,
+    json_option,
+    peers_option,
+    plot_option,
+    rounds_option,
+    size_number,
+)
+from picograd.cli.bench_report import write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import progress
-from picograd.cli.values import new_file
 from picograd.errors import OptionError
 from picograd.study.benches.cpu import rows as bench_rows
 from picograd.study.benches.cpu.contenders import PEERS, PICOGRAD, Contender, chosen
@@ -37,13 +44,7 @@ def add_cpu(benchmarks: Benchmarks) -> argparse.ArgumentParser:
     """Add `bench cpu`."""
     help_text = "the CPU beside other libraries and beside the machine's limits"
     parser = benchmarks.add_parser("cpu", help=help_text, description=help_text)
-    parser.add_argument(
-        "--peers",
-        type=peer_names,
-        default=PEERS,
-        metavar="NAMES",
-        help=f"some of {','.join(PEERS)}, or none (all that are installed)",
-    )
+    peers_option(parser, PEERS)
     parser.add_argument(
         "--threads",
         type=thread_counts,
@@ -54,9 +55,7 @@ def add_cpu(benchmarks: Benchmarks) -> argparse.ArgumentParser:
     parser.add_argument(
         "--rows", nargs="+", default=(), metavar="NAME", help="rows whose names contain one (all)"
     )
-    parser.add_argument(
-        "--rounds", type=size_number, help=f"turns of each contender ({Effort.rounds})"
-    )
+    rounds_option(parser, Effort.rounds, quick=True)
     clock_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the operands (%(default)s)")
     parser.add_argument(
@@ -66,7 +65,7 @@ def add_cpu(benchmarks: Benchmarks) -> argparse.ArgumentParser:
         "--quick", action="store_true", help=f"a look: fewer rows, {QUICK.rounds} rounds"
     )
     json_option(parser)
-    parser.add_argument("--plot", type=new_file, metavar="FILE", help="draw it: .svg or .png")
+    plot_option(parser)
     show_examples(
         parser,
         "bench cpu --quick --peers numpy",
@@ -74,27 +73,6 @@ def add_cpu(benchmarks: Benchmarks) -> argparse.ArgumentParser:
         "bench cpu --rows softmax 'matmul 1024' --off-grid",
     )
     return parser
-
-
-def clock_option(parser: argparse.ArgumentParser) -> None:
-    """Let the time of processors be taken instead of the wall's."""
-    parser.add_argument(
-        "--clock",
-        choices=CLOCKS,
-        default=CLOCKS[0],
-        help="the wall's, or the time that a contender kept processors busy: it tells more where "
-        "others use the machine (%(default)s)",
-    )
-
-
-def peer_names(text: str) -> tuple[str, ...]:
-    """Peers on the command line. Raises ArgumentTypeError for one that nobody knows."""
-    names = tuple(part for part in text.split(",") if part and part != "none")
-    for name in names:
-        if name not in PEERS:
-            expected = ", ".join(PEERS)
-            raise argparse.ArgumentTypeError(f"expected some of {expected}, found {name!r}")
-    return names
 
 
 def thread_counts(text: str) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 import argparse
 
-from picograd.cli.bench_report import Benchmarks, json_option, write_json
+from picograd.cli.bench_options import Benchmarks, json_option, rounds_option
+from picograd.cli.bench_report import write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import print_table, progress
 from picograd.study.benches import host
@@ -12,9 +13,7 @@ def add_host(benchmarks: Benchmarks) -> argparse.ArgumentParser:
     """Add `bench host`."""
     help_text = "eager operations on small tensors beside PyTorch's, and what a compiled call costs"
     parser = benchmarks.add_parser("host", help=help_text, description=help_text)
-    parser.add_argument(
-        "--rounds", type=int, default=15, help="turns of each contender (%(default)s)"
-    )
+    rounds_option(parser, 15)
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="WORD", help="rows whose name holds a word"
     )

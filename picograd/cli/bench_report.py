@@ -1,28 +1,12 @@
-"""What all benchmarks of the command share: their options, tables and files."""
+"""What all benchmarks of the command share: their tables and files."""
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from picograd.cli.display import print_table
-from picograd.cli.values import new_file
 
 Measured = Mapping[str, float]
-
-
-class Benchmarks(Protocol):
-    """The place where benchmarks are added; argparse gives its own class no public name."""
-
-    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser:
-        """A parser for a new benchmark."""
-        ...
-
-
-def json_option(parser: argparse.ArgumentParser) -> None:
-    """Let the numbers be written to a file."""
-    parser.add_argument("--json", type=new_file, metavar="FILE", help="write the numbers as data")
 
 
 def ratios(seconds: Measured, of: str) -> dict[str, dict[str, float]]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from picograd.backends.runtime import device as find_device
-from picograd.cli.bench_cpu import clock_option
 from picograd.cli.bench_cpu_report import spell_times, times_data
-from picograd.cli.bench_report import Benchmarks, json_option, write_json
+from picograd.cli.bench_options import Benchmarks, clock_option, json_option, rounds_option
+from picograd.cli.bench_report import write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import print_table
 from picograd.errors import OptionError
@@ -35,7 +35,7 @@ def add_schedule(benchmarks: Benchmarks) -> argparse.ArgumentParser:
         metavar="PROGRAM",
         help=f"some of {', '.join(schedules.SCHEDULES)} (all)",
     )
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each step (%(default)s)")
+    rounds_option(parser, 9, "step")
     parser.add_argument(
         "--docs",
         type=Path,

@@ -1,15 +1,24 @@
 """`picograd bench modes`, `reductions` and `linear`: what a decision of the compiler is worth."""
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 
 from picograd.backends.runtime import device as find_device
-from picograd.cli.bench_report import Benchmarks, json_option, write_json
+from picograd.cli.bench_options import (
+    Benchmarks,
+    device_option,
+    json_option,
+    numbers_option,
+    plot_option,
+    rounds_option,
+    size_number,
+    spell,
+)
+from picograd.cli.bench_report import write_json
 from picograd.cli.commands import show_examples
 from picograd.cli.display import print_table, progress
-from picograd.cli.values import new_file
 from picograd.study.benches import ladder as ladder_bench
 from picograd.study.benches import linear as linear_bench
 from picograd.study.benches import reductions as reductions_bench
@@ -18,6 +27,9 @@ from picograd.study.benches.linear import Shape
 from picograd.study.benches.measure import Spread
 from picograd.study.benches.pass_lists import Comparison
 from picograd.study.benches.plots import check_plot, write_plot
+
+_ROUNDS = 15
+_QUICK_ROUNDS = 3
 
 
 def add_modes(benchmarks: Benchmarks) -> argparse.ArgumentParser:
@@ -36,16 +48,15 @@ def add_modes(benchmarks: Benchmarks) -> argparse.ArgumentParser:
         metavar="MODE",
         help="modes to compare (all)",
     )
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each mode (%(default)s)")
+    rounds_option(parser, _ROUNDS, "mode", quick=True)
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"a look: widths {spell(quick.widths)}, depths {spell(quick.depths)}, 3 rounds",
+        help=f"a look: widths {spell(quick.widths)}, depths {spell(quick.depths)}, "
+        f"{_QUICK_ROUNDS} rounds",
     )
     json_option(parser)
-    parser.add_argument(
-        "--plot", type=new_file, metavar="FILE", help="draw the graphs: .svg or .png"
-    )
+    plot_option(parser)
     show_examples(
         parser,
         "bench modes --quick",
@@ -62,7 +73,7 @@ def add_reductions(benchmarks: Benchmarks) -> argparse.ArgumentParser:
     device_option(parser)
     numbers_option(parser, "--rows", (512,), "rows of the operand")
     numbers_option(parser, "--columns", (64, 512, 4096), "columns of the operand")
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each (%(default)s)")
+    rounds_option(parser, _ROUNDS)
     json_option(parser)
     show_examples(
         parser,
@@ -85,7 +96,7 @@ def add_linear(benchmarks: Benchmarks) -> argparse.ArgumentParser:
         metavar="SIZE",
         help="N, or rows x inputs x outputs (128 512 64x784x512)",
     )
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each (%(default)s)")
+    rounds_option(parser, _ROUNDS)
     json_option(parser)
     show_examples(
         parser,
@@ -106,50 +117,15 @@ def layer_shape(text: str) -> Shape:
     return Shape(rows, columns, depth)
 
 
-def device_option(parser: argparse.ArgumentParser) -> None:
-    """Let the benchmark run on one of the devices."""
-    parser.add_argument(
-        "--device",
-        choices=("cpu", "gpu"),  # the reference has no passes to compare
-        default="cpu",
-        help="where to measure (%(default)s)",
-    )
-
-
-def numbers_option(
-    parser: argparse.ArgumentParser, name: str, default: Sequence[int], help_text: str
-) -> None:
-    """An option that takes sizes."""
-    parser.add_argument(
-        name,
-        type=size_number,
-        nargs="+",
-        default=tuple(default),
-        metavar="N",
-        help=f"{help_text} ({spell(default)})",
-    )
-
-
-def size_number(text: str) -> int:
-    """A size on the command line. Raises ArgumentTypeError unless it is 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a size of 1 or more, found {text!r}")
-    return int(text)
-
-
-def spell(numbers: Iterable[int]) -> str:
-    """The numbers as they are typed."""
-    return " ".join(map(str, numbers))
-
-
 def run_modes(arguments: argparse.Namespace) -> int:
     """`picograd bench modes`."""
     if arguments.plot is not None:
         check_plot(arguments.plot)
     adapter = find_device(arguments.device).adapter
-    sweep, rounds = Sweep(arguments.widths, arguments.depths), arguments.rounds
+    sweep, rounds = Sweep(arguments.widths, arguments.depths), _ROUNDS
     if arguments.quick:
-        sweep, rounds = ladder_bench.QUICK, 3
+        sweep, rounds = ladder_bench.QUICK, _QUICK_ROUNDS
+    rounds = arguments.rounds or rounds
     with progress("sizes", len(sweep.sizes())) as bar:
         points = ladder_bench.measure(
             arguments.device,

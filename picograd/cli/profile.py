@@ -7,7 +7,8 @@ from pathlib import Path
 import picograd
 from picograd.backends.runtime import Array
 from picograd.backends.runtime import device as find_device
-from picograd.cli.bench_report import json_option, write_json
+from picograd.cli.bench_options import json_option
+from picograd.cli.bench_report import write_json
 from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table
 from picograd.cli.dump import default_device, find_target

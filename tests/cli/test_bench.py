@@ -75,3 +75,10 @@ def test_bench_compares_passes_of_the_users_own(capsys: pytest.CaptureFixture[st
     assert "with own passes" in prepare(512, pipeline("cpu").after("canonicalize", "dce"))[1]
     assert main(["bench", "gemm", "--rounds", "1", "--passes", "fuze"]) == 2
     assert "did you mean 'fuse'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("benchmark", ["demo", "modes", "linear", "schedule", "host", "cpu"])
+def test_there_is_one_round_at_least(benchmark: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", benchmark, "--rounds", "0"])
+    assert "1 or more" in capsys.readouterr().err

@@ -24,4 +24,4 @@ def test_the_functions_asked_for_are_shown_and_written(
 def test_numbers_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["bench", "accuracy", "--every", "0"])
-    assert "expected a size of 1 or more" in capsys.readouterr().err
+    assert "expected a number of 1 or more" in capsys.readouterr().err
