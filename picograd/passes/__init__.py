@@ -12,6 +12,7 @@ if __name__ != "picograd.passes":
 
 from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.canonicalize import Canonicalize
+from picograd.passes.choose_schedules import ChooseSchedules
 from picograd.passes.cse import CSE
 from picograd.passes.dce import DCE
 from picograd.passes.differentiate import Differentiate
@@ -60,6 +61,7 @@ PASSES: dict[str, type[Pass]] = {
         LowerBuffersToLoops,
         # Loop level.
         MergeAxes,
+        ChooseSchedules,
         SplitReduce,
         TileLoops,
         HoistReduce,

@@ -75,6 +75,7 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.loops.jam import jam, only_loop
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import copy_hint, inner_first, kernels, replace_op, take_ops
+from picograd.passes.schedule.choices import choices_for
 from picograd.passes.schedule.repeats import repeats
 from picograd.passes.schedule.row_blocks import rows_at_once
 from picograd.targets import Target, lookup
@@ -110,7 +111,7 @@ class LowerReduce(Pass):
         for kernel in kernels(op):
             for reduction in inner_first(kernel, ReduceOp):
                 if applies(lower, reduction):
-                    lower(reduction, target, self.repeat)
+                    lower(reduction, target, self.repeat or choices_for(kernel).repeat)
             for loop in inner_first(kernel, ParallelOp):
                 self.share(loop, target)
 
@@ -119,11 +120,12 @@ class LowerReduce(Pass):
         inner = only_loop(loop)
         if inner is None:
             return
-        rows = self.rows or rows_at_once(loop, inner, target)
+        chosen = choices_for(loop)
+        rows = self.rows or chosen.streams or rows_at_once(loop, inner, target)
         if 1 < rows <= (loop.dims[-1].extent or 0) and applies(jam, loop):
             shared = jam(loop, rows)
             shared.attributes.pop(REPEAT, None)
-            note_repeats(shared, self.repeat or repeats(shared, target))
+            note_repeats(shared, self.repeat or chosen.repeat or repeats(shared, target))
 
 
 def lower(op: ReduceOp, target: Target, repeat: int) -> None:

@@ -66,6 +66,7 @@ from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels, replace_op, substitute_indices, take_ops
+from picograd.passes.schedule.choices import choices_for
 from picograd.targets import Target, lookup
 
 # Nanoseconds of one machine operation: two or so are done in a cycle, but a vector may come from
@@ -103,9 +104,10 @@ class ParallelizeLoops(Pass):
         for kernel in kernels(op):
             if not any(_is_shared(inner) for inner in kernel.walk()):
                 work = Work(target)
+                grain = 1000.0 * (choices_for(kernel).grain or self.grain)
                 for loop in list(self._worth_sharing(kernel.body.block, work)):
                     if applies(_share, loop):
-                        _share(loop, work, 1000.0 * self.grain)
+                        _share(loop, work, grain)
 
     def _worth_sharing(self, block: Block, work: Work) -> Iterable[ParallelOp]:
         """The loops of a body that threads are to share, outermost where that gives enough."""

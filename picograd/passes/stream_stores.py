@@ -71,6 +71,7 @@ from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.nest_shape import place_in
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
+from picograd.passes.schedule.choices import choices_for
 from picograd.targets import Target, lookup
 
 LINE = 64
@@ -106,7 +107,10 @@ class StreamStores(Pass):
         if target.kind != "cpu" or not beyond:
             return
         for kernel in kernels(op):
-            large = _written_only(kernel, beyond)
+            chosen = choices_for(kernel).stores
+            if chosen == "cached":
+                continue
+            large = _written_only(kernel, 0 if chosen == "streamed" else beyond)
             for store in kernel.walk():
                 if isinstance(store, StoreOp) and store.memref in large and _fills_lines(store):
                     _note(store)

@@ -29,6 +29,8 @@ _KIND_OF_MACHINE: Mapping[str, str] = {
     "tree_reduce": "gpu",
     "insert_barriers": "gpu",
 }
+# A pass that writes notes for others, of which `tests/passes/test_choose_schedules.py` draws some.
+_BY_NAME = ("choose_schedules",)
 # What prepares the ground for a pass, though it is legal without, and with which options.
 _PREPARES: Mapping[str, Sequence[tuple[str, Options]]] = {
     "hoist_reduce": (("tile_loops", {"exact": False}),),
@@ -202,4 +204,5 @@ class Walk:
             and step.requires <= self._facts
             and suits(step, self._machine)
             and not step.adds_results
+            and step.name not in _BY_NAME
         ]

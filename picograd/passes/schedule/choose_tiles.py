@@ -36,6 +36,7 @@ from picograd.passes.loops.nest_shape import (
 )
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
+from picograd.passes.schedule.choices import choices_for
 from picograd.passes.schedule.operand_copies import extent_of, left_streams, room_of_panel
 from picograd.passes.schedule.row_blocks import (
     VECTORS_OF_A_ROW,
@@ -122,13 +123,14 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     extent = extent_of(depth_dim, facts)
     panel = max(1, room_of_panel(contraction, target, facts, tile) // (columns * item))
     step = max(SHORTEST_STEP, target.lanes(contraction.nest.bits))
-    depth = even_blocks(extent, ceil(extent / ceil(extent / panel)), step)
+    chosen = choices_for(contraction.nest.loop)
+    depth = even_blocks(extent, chosen.depth or ceil(extent / ceil(extent / panel)), step)
     streams = left_streams(contraction, target, facts, tile)
     room = target.l2_bytes if streams else target.l2_bytes // 2
-    height = room // (min(depth, extent) * item)
+    height = chosen.height or room // (min(depth, extent) * item)
     # The third cache is shared, and what a virtual machine tells about it is often too much.
     shared = min(target.l3_bytes // 16, 2 * target.l2_bytes) or 2 * target.l2_bytes
-    width = shared // (depth * item)
+    width = chosen.width or shared // (depth * item)
     return {
         contraction.lane.name: even_blocks(extent_of(contraction.lane, facts), width, columns),
         contraction.row.name: even_blocks(extent_of(contraction.row, facts), height, rows),
@@ -184,9 +186,13 @@ def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) ->
         )
         return row_block or rows, lane_block or columns
     lanes = target.lanes(contraction.nest.bits)
-    rows, columns = best_tile(
-        extent_of(contraction.row, facts), extent_of(contraction.lane, facts), lanes, target
-    )
+    height, width = extent_of(contraction.row, facts), extent_of(contraction.lane, facts)
+    rows, columns = best_tile(height, width, lanes, target)
+    chosen = choices_for(contraction.nest.loop)
+    if chosen.rows:
+        rows = max(1, min(chosen.rows, height))
+    if chosen.vectors:
+        columns = max(1, min(chosen.vectors * lanes, width))
     return row_block or rows, lane_block or columns
 
 
@@ -265,6 +271,8 @@ def vectors_in_flight(loop: Operation, target: Target) -> int:
     Polynomials keep a dozen coefficients in registers, which leaves room for few vectors; and they
     are so long that a processor overlaps one turn of the loop with the next by itself.
     """
+    if chosen := choices_for(loop).vectors:
+        return chosen
     if any(type(op) in FORMULAS for op in loop.walk()):
         return max(1, min(VECTORS_IN_FLIGHT, target.vector_registers // 16))
     return VECTORS_IN_FLIGHT
@@ -300,7 +308,8 @@ def _elementwise_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str
     other = _transposed_dim(nest, strided, lane) if not nest.reductions else None
     if other is None:
         vectors = vectors_in_flight(nest.loop, target)
-        if nest.reductions and all(map(_is_light, nest.reductions)):
+        light = nest.reductions and all(map(_is_light, nest.reductions))
+        if light and not choices_for(nest.loop).vectors:
             vectors = 2 * VECTORS_IN_FLIGHT
         size = block or min(extent_of(lane, facts), vectors * lanes)
         return {lane.name: max(1, size)}
@@ -356,6 +365,7 @@ def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceO
             vectors = 2 * VECTORS_IN_FLIGHT if light else vectors_in_flight(op, target)
             if streams_rows(op, dim, target):
                 vectors = VECTORS_OF_A_ROW
+            vectors = choices_for(op).accumulators or vectors
             sizes[op] = (dim.name, min(extent, vectors * lanes))
     return sizes
 

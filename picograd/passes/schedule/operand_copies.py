@@ -13,6 +13,7 @@ from math import gcd, prod
 from picograd.dialects.loop import Dim, LoadOp
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.nest_shape import Contraction, local_stride
+from picograd.passes.schedule.choices import choices_for
 from picograd.targets import Target
 
 MANY_USES = 32
@@ -54,6 +55,9 @@ def right_pays(
     and large or else so spread that a panel does not stay in the first cache, for which it is
     small enough.
     """
+    chosen = choices_for(contraction.nest.loop).packs("right")
+    if chosen is not None:
+        return chosen
     rows, columns = tile
     uses = total_extent(contraction.row, facts)
     loads = list(loads)
@@ -84,6 +88,9 @@ def left_pays(
     Rows along which the reduction walks are streams, which need no copy. Otherwise each step leads
     to another line, of which the first cache should hold a panel's until the next panel has come.
     """
+    chosen = choices_for(contraction.nest.loop).packs("left")
+    if chosen is not None:
+        return chosen
     if any(local_stride(load, dim.variable) == 1 for dim in contraction.reduction.dims):
         return False
     uses = total_extent(contraction.lane, facts)

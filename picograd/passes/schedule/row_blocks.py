@@ -24,6 +24,7 @@ from picograd.dialects.loop import (
 )
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.nest_shape import Nest, element_bits, local_stride
+from picograd.passes.schedule.choices import choices_for
 from picograd.passes.schedule.operand_copies import extent_of
 from picograd.targets import Target
 
@@ -67,7 +68,7 @@ def row_blocks(nest: Nest, target: Target, facts: LoopFacts) -> dict[Operation, 
             outer = {dim.name: 1 for dim in nest.dims if extent_of(dim, facts) > 1}
             return {
                 nest.loop: outer | {lane.name: width},
-                reduction: {depth.name: ROWS_AT_ONCE},
+                reduction: {depth.name: choices_for(nest.loop).rows or ROWS_AT_ONCE},
             }
     return {}
 

@@ -14,6 +14,9 @@ A page holds pairs of markers; what stands between them is generated, the rest i
     <!-- task: begin -->         on docs/exercises/NAME.md: what the exercise's stub asks for
     <!-- task: end -->
 
+    <!-- choices: begin -->      on docs/passes/choose_schedules.md: what may be chosen
+    <!-- choices: end -->
+
     <!-- passes: begin -->       on docs/passes/index.md: a table of all passes
     <!-- passes: end -->
 
@@ -40,6 +43,7 @@ import re
 import runpy
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -55,6 +59,7 @@ from picograd.compiler.spelling import describe_options
 from picograd.dialects import buffer, kernel, loop, tensor
 from picograd.errors import PicogradError
 from picograd.passes import PASSES, Pass
+from picograd.passes.schedule.choices import MENU, SAYS, Choices
 from picograd.study.documentation import error_docs, schedule_pages
 from picograd.study.documentation.follow_value import excerpts_of, folded
 from picograd.study.documentation.function_docs import function_tables
@@ -87,6 +92,8 @@ def updated_pages(root: Path) -> Iterator[tuple[Path, str]]:
         page = docs / "passes" / f"{name}.md"
         text = fill(page, _read(page), "example", fold_lines(read_pass_docs(step).example()))
         yield page, fill(page, text, "card", card_of(step))
+    page = docs / "passes" / "choose_schedules.md"
+    yield page, fill(page, _read(page), "choices", _table_of_choices())
     for name, dialect in LEVELS.items():
         page = docs / "levels" / f"{name}.md"
         content = fence_code(inspect.getdoc(dialect) or "")
@@ -156,6 +163,14 @@ def _pipelines_with(step: type[Pass]) -> Iterator[str]:
 
 def _in_one_cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;") if "`" not in text else text
+
+
+def _table_of_choices() -> str:
+    rows = ["| choice | what it is | what `picograd tune` tries |", "|---|---|---|"]
+    for each in fields(Choices):
+        tried = ", ".join(str(value) for value in each.metadata[MENU])
+        rows.append(f"| `{each.name}` | {each.metadata[SAYS]} | {tried} |")
+    return "\n".join(rows)
 
 
 def _table_of_passes() -> str:
