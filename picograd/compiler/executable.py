@@ -12,25 +12,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.backends.runtime import Buffer, Device, Program, opened_devices
+from picograd.backends.runtime import Buffer, Device, KeepingDevice, Program, opened_devices
 from picograd.backends.runtime import device as find_device
 from picograd.backends.switches import is_on, is_on_or_folder
 from picograd.compiler.asked import CHECK, Asked
 from picograd.compiler.kept.programs import LOG, Kept, Place, place_of
 from picograd.compiler.kept.recent import Recent
 from picograd.compiler.kept.sources import EXTENSIONS
+from picograd.compiler.kept.tuned import choices_for_device
 from picograd.compiler.load_toolchain import toolchain
 from picograd.compiler.report import Report
+from picograd.compiler.steps import Steps
 from picograd.dialects.dtypes import DType
 from picograd.dialects.structure_digest import structure_digest
 from picograd.errors import IndexOutOfRange, OptionError, ShapeError
-from picograd.targets import Target, lookup, names
 
 if TYPE_CHECKING:
     from picograd.compiler.driver import Instrument
     from picograd.compiler.pass_list import Passes
     from picograd.compiler.profile import Profile
-    from picograd.passes.base import Level, Pass
+    from picograd.passes.base import Level
 
 LEVELS = ("tensor", "kernel", "buffer", "loop", "target")
 
@@ -38,46 +39,6 @@ VARIABLE = "PICOGRAD_SANITIZE"
 
 _OWN_BYTES = 1 << 16
 """About what an executable takes beside its code: the module that was compiled, and pages."""
-
-
-class Steps:
-    """The passes of a compilation: a device's own, which are not loaded to be named, or others."""
-
-    def __init__(self, device: str, given: Passes | None) -> None:
-        """Raises OptionError for names of passes that nobody knows."""
-        self._device = device
-        self._given = None if given is None else toolchain().as_passes(given)
-        if self._given is not None and self._given == toolchain().pipeline(device):
-            self._given = None
-
-    @property
-    def passes(self) -> Sequence[Pass]:
-        """The passes, in order."""
-        return toolchain().pipeline(self._device) if self._given is None else self._given
-
-    @property
-    def key(self) -> Hashable:
-        """Equal for equal passes. Two classes of one name differ: a file may be loaded anew."""
-        return self._given and tuple((type(step), str(step)) for step in self._given)
-
-    @property
-    def spelled(self) -> str:
-        """The passes as a text; that of a device's own is told by picograd's sources."""
-        return "its own" if self._given is None else ",".join(map(str, self._given))
-
-    @property
-    def modules(self) -> list[str]:
-        """The modules of Python that define the passes."""
-        kinds = [kind for step in self._given or () for kind in type(step).__mro__[:-1]]
-        return [kind.__module__ for kind in kinds]
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The machines whose facts are read: the device's, and those that passes name."""
-        known = names()
-        named = [str(getattr(step, "target", "")) for step in self._given or ()]
-        wanted = [name for name in (self._device, *named) if name.partition(":")[0] in known]
-        return tuple(lookup(name) for name in dict.fromkeys(wanted))
 
 
 class Road:
@@ -289,6 +250,7 @@ def compile_module(
     on_disk: bool = True,
     sanitize: bool | None = None,
     check: bool | None = None,
+    tuned: bool = True,
 ) -> Executable:
     """Compile a module for the device "reference", "cpu" or "gpu". The module is left as it is.
 
@@ -299,13 +261,15 @@ def compile_module(
     processes have no part in it. With `sanitize` its calls are checked, as
     docs/guide/checked-execution.md tells; None asks the environment variable PICOGRAD_SANITIZE.
     With `check` every pass is validated (docs/guide/validation.md), once for each module and
-    pipeline; None asks PICOGRAD_CHECK.
+    pipeline; None asks PICOGRAD_CHECK. The device's own pipeline follows what `picograd tune` has
+    found for the kernels at hand, but not without `tuned`, or `on_disk`, or with PICOGRAD_TUNED=0.
 
     Raises what the driver raises (PipelineError, PassError, of which ValidationError is one),
     LimitError and CompileError of the backend, and DeviceError where there is no such device.
     """
     found = find_device(device)
-    steps = Steps(device, passes)
+    choices = choices_for_device(found) if tuned and on_disk else ""
+    steps = Steps(device, passes, choices)
     asked = Asked(
         dump=None if dump is None else Path(dump),
         instruments=tuple(instruments),
@@ -322,7 +286,8 @@ def compile_module(
     if known is not None and (not asked.validate or known.report.validation is not None):
         return known
     place: Place | None = None
-    if on_disk and isinstance(structure, bytes) and not asked.validate and not asked.sanitize:
+    keep = on_disk and not asked.validate and not asked.sanitize
+    if keep and isinstance(found, KeepingDevice) and isinstance(structure, bytes):
         settings = {"passes": steps.spelled, "targets": str(targets)}
         place = place_of(structure, found, settings, steps.modules, EXTENSIONS)
     kept = None if place is None else _restored(module, found, steps, structure, place)
@@ -357,7 +322,7 @@ def _restored(
     """The program that an earlier process kept; None if there is none."""
     start = time.perf_counter()
     kept = place.get()
-    if kept is None:
+    if kept is None or not isinstance(device, KeepingDevice):
         return None
     program = device.restore(kept.image)
     seconds = time.perf_counter() - start

@@ -9,6 +9,7 @@ from picograd.compiler.pass_list import Pipeline
 from picograd.errors import DeviceError
 from picograd.passes.base import Pass
 from picograd.passes.canonicalize import Canonicalize
+from picograd.passes.choose_schedules import ChooseSchedules
 from picograd.passes.cse import CSE
 from picograd.passes.dce import DCE
 from picograd.passes.expand_math import ExpandMath
@@ -132,6 +133,19 @@ def pipeline(device: str) -> Pipeline:
             hint="name one of these devices",
         )
     return Pipeline(_PIPELINES[device]())
+
+
+def tuned_pipeline(device: str, choices: str) -> Pipeline:
+    """The passes for a device, with choices for the schedules of kernels if there are any.
+
+    The CPU's only. They are noted where the loops of a kernel are still what it computes.
+    """
+    steps = pipeline(device)
+    return steps.after(BEFORE_SCHEDULES, ChooseSchedules(choices)) if choices else steps
+
+
+BEFORE_SCHEDULES = "merge_axes"
+"""The last pass of the CPU's pipeline to which the cost model has nothing to say."""
 
 
 def unfused(passes: Pipeline) -> Pipeline:

@@ -2,7 +2,7 @@
 
 from picograd.compiler.build import build, levels_of
 from picograd.compiler.pass_list import Pipeline, as_passes
-from picograd.compiler.pipelines import pipeline, unfused
+from picograd.compiler.pipelines import pipeline, tuned_pipeline, unfused
 from picograd.compiler.profile import profile_of
 from picograd.compiler.validation.validation import asked_for
 from picograd.passes.rewriting.structure import structural_key
@@ -16,5 +16,6 @@ __all__ = [
     "pipeline",
     "profile_of",
     "structural_key",
+    "tuned_pipeline",
     "unfused",
 ]

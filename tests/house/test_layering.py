@@ -76,6 +76,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("build",),
         ("toolchain",),
         ("load_toolchain",),
+        ("steps",),
         ("executable",),
         ("extension", "self_test"),
         ("trust",),

@@ -22,6 +22,9 @@ LIMIT = "PICOGRAD_CACHE_LIMIT"
 
 DEFAULT_LIMIT = 1 << 30
 
+SCHEDULES_LIMIT = 16 << 20
+"""Bytes that tuned schedules may take together: a kernel's take a few hundred."""
+
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -43,9 +46,14 @@ def program_store() -> Store | None:
     return _store(cache_folder() / "programs", limit())
 
 
+def schedule_store() -> Store:
+    """Where schedules are kept that `picograd tune` has found."""
+    return _store(cache_folder() / "tuned", SCHEDULES_LIMIT, "tuned schedules")
+
+
 @cache
-def _store(folder: Path, limit: int) -> Store:
-    return Store(folder, limit)
+def _store(folder: Path, limit: int, holds: str = "compiled programs") -> Store:
+    return Store(folder, limit, holds)
 
 
 def limit() -> int:

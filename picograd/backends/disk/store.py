@@ -52,8 +52,10 @@ class Held:
 class Store:
     """Entries in one folder, of at most `limit` bytes together: the longest unused go first."""
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int, holds: str = "compiled programs") -> None:
+        """`holds` says what the entries are, for people."""
         self.folder = folder
+        self.holds = holds
         self.limit = limit
         self._unchecked = limit  # bytes written since the folder was last measured; at first, do
         self._warned: set[str] = set()
@@ -164,14 +166,14 @@ class Store:
             self._warn("removing", error)
 
     def _warn(self, doing: str, error: Exception) -> None:
-        """Say once what is wrong; programs are compiled anew for as long as it is."""
+        """Say once what is wrong; things are made anew for as long as it is."""
         told = f"{type(error).__name__} {getattr(error, 'errno', '')}"
         if told in self._warned:
             return
         self._warned.add(told)
         warnings.warn(
-            f"picograd does not keep compiled programs in {self.folder}: {doing}: {error}. "
-            "They are compiled again in every process; set PICOGRAD_CACHE to another folder, or "
+            f"picograd does not keep {self.holds} in {self.folder}: {doing}: {error}. "
+            "They are made again in every process; set PICOGRAD_CACHE to another folder, or "
             "PICOGRAD_DISK_CACHE=0 to keep nothing and hear nothing of it.",
             stacklevel=4,
         )

@@ -97,7 +97,7 @@ def place_of(
     store = program_store()
     if store is None:
         return None
-    sources = _own_sources()
+    sources = own_sources()
     elsewhere = _elsewhere(tuple(passes), tuple(extensions))
     for found in (sources, elsewhere):
         if isinstance(found, Unreadable):
@@ -117,7 +117,8 @@ def place_of(
 
 
 @lru_cache(maxsize=1)
-def _own_sources() -> OwnSources | Unreadable:
+def own_sources() -> OwnSources | Unreadable:
+    """picograd's own sources as this process found them, or why they have no digest."""
     try:
         return OwnSources()
     except Unreadable as error:

@@ -60,10 +60,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     # Whoever edits picograd while tests run is not what is tested here.
     monkeypatch.setattr(sources, "_STARTED", 2**63)
     monkeypatch.setattr(sources.OwnSources, "unchanged", lambda _: True)
-    programs._own_sources.cache_clear()
+    programs.own_sources.cache_clear()
     clear_cache()
     yield tmp_path / "programs"
-    programs._own_sources.cache_clear()
+    programs.own_sources.cache_clear()
     clear_cache()
 
 
@@ -258,11 +258,11 @@ def test_sources_that_change_while_running_are_not_trusted(
     monkeypatch.setattr(sources, "_STARTED", 0)
     assert not was_on_disk(with_idle(loaded(idle, PASS)))
     assert not folder.exists()
-    programs._own_sources.cache_clear()
+    programs.own_sources.cache_clear()
     compiled()
     assert not folder.exists()
     monkeypatch.setattr(sources, "_STARTED", 2**63)
-    programs._own_sources.cache_clear()
+    programs.own_sources.cache_clear()
     monkeypatch.setattr(sources.OwnSources, "unchanged", lambda _: False)
     compiled()
     assert not folder.exists()
