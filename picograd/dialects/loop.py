@@ -26,6 +26,7 @@ Grammar (linear expressions and lanes: see `affine`; T is an element type or a r
     compare  ::= %c "=" "loop.compare" predicate %a "," %b ":" T
     select   ::= %v "=" "loop.select" %c "," %a "," %b ":" T
     convert  ::= %v "=" "loop.convert" conversion %a ":" tile "to" tile
+    scale    ::= %v "=" "loop.scale" %a "," %n ":" T "," T
     spread   ::= %v "=" "loop.broadcast" %a "along" "[" axis,+ "]" ":" T "to" tile
     fold     ::= %v "=" "loop.fold" kind %a ":" tile "to" T
     shuffle  ::= %v "=" "loop.shuffle" %a "," %b "[" lane,+ "]" ":" tile "," tile "to" tile
@@ -105,6 +106,7 @@ from picograd.dialects.loop_tiles import (
     ConvertOp,
     FoldOp,
     IndexOp,
+    ScaleOp,
     SelectOp,
     ShuffleOp,
 )
@@ -232,6 +234,7 @@ __all__ = [
     "ParallelOp",
     "ReduceKind",
     "ReduceOp",
+    "ScaleOp",
     "SelectOp",
     "ShuffleOp",
     "StoreOp",

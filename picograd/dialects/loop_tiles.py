@@ -7,6 +7,7 @@ has no affine iota, so tiles need operations of their own for these.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
@@ -17,11 +18,14 @@ from xdsl.dialects.builtin import (
     StringAttr,
     VectorType,
     i1,
+    i32,
     i64,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import (
+    AnyAttr,
     IRDLOperation,
+    VarConstraint,
     irdl_op_definition,
     operand_def,
     prop_def,
@@ -288,6 +292,35 @@ class ConvertOp(IRDLOperation):
 
 
 @irdl_op_definition
+class ScaleOp(IRDLOperation):
+    """Multiplies floats by powers of two, rounding once: `a * 2**n` for int32 n of any size.
+
+    `%y = loop.scale %a, %n : vector<16xf32>, vector<16xi32>`. Some processors have an instruction
+    for it, for which LLVM's `ldexp` stands; on others it is slow, and passes multiply instead.
+    """
+
+    name = "loop.scale"
+    T: ClassVar = VarConstraint("T", AnyAttr())
+    value = operand_def(T)
+    power = operand_def()
+    result = result_def(T)
+    traits = traits_def(Pure())
+    assembly_format = "$value `,` $power attr-dict `:` type($value) `,` type($power)"
+
+    def __init__(self, value: SSAValue, power: SSAValue):
+        super().__init__(operands=[value, power], result_types=[value.type])
+
+    def verify_(self) -> None:
+        if not isinstance(element_type(self.value.type), AnyFloat):
+            raise VerifyException(f"loop.scale: expected floats, found {self.value.type}")
+        expected = tile_type(i32, tile_shape(self.value.type))
+        if self.power.type != expected:
+            raise VerifyException(
+                f"loop.scale: the powers must be {expected}, found {self.power.type}"
+            )
+
+
+@irdl_op_definition
 class BroadcastOp(IRDLOperation):
     """Repeats an element or a tile along new axes of the result.
 
@@ -417,6 +450,7 @@ TILE_OPS: tuple[type[Operation], ...] = (
     CompareOp,
     SelectOp,
     ConvertOp,
+    ScaleOp,
     BroadcastOp,
     FoldOp,
     ShuffleOp,

@@ -14,6 +14,8 @@ builtin.module {
 }
 ```
 
+Options: expand_math{target="cpu:fma=true,scales=false"}
+
 After:
 
 ```mlir
@@ -71,7 +73,8 @@ builtin.module {
 
 Requires: nothing; works on elements and on tiles of any rank. `target` says for whom: the GPU gets
 forms that survive drivers which regroup sums and split fused operations. The polynomials and their
-coefficients are the same for both. On a CPU with fused multiply-add, a tile of two machine vectors
+coefficients are the same for both. A machine that `scales` multiplies by powers of two at once,
+with `loop.scale`. On a CPU with fused multiply-add, a tile of two machine vectors
 or more that is divided by one number is multiplied by its reciprocal and corrected instead.
 
 Does not: touch other element types, or square roots, rounding and what else machines have.
@@ -208,4 +211,4 @@ def _divide(op: arith.DivfOp, target: Target, divisors: dict[SSAValue, divisions
 
 def _arithmetic(like: Attribute, target: Target) -> TileArithmetic:
     """The arithmetic of a target, for values of one shape."""
-    return TileArithmetic(like, strict=target.kind != "gpu", fused=target.fma)
+    return TileArithmetic(like, strict=target.kind != "gpu", fused=target.fma, scales=target.scales)

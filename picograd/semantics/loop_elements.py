@@ -223,6 +223,7 @@ ELEMENT_RULES: dict[str, Rule] = {
     "arith.shrui": _on_bits(_shift(np.right_shift)),
     "arith.shrsi": _arithmetic_shift,
     "arith.select": np.where,
+    "loop.scale": np.ldexp,
     "math.absf": np.abs,
     "math.absi": np.abs,
     "math.ceil": np.ceil,

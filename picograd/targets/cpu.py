@@ -24,6 +24,7 @@ def host_target() -> Target:
         vector_bits=bits,
         vector_registers=registers,
         fma=fma,
+        scales="avx512vl" in flags,
         memory_operands=machine not in ARM,
         cores=usable_cores(),
         l1_bytes=caches.get(1, Target.l1_bytes),

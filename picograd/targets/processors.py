@@ -19,6 +19,7 @@ def _processor(
     caches: tuple[int, int, int],
     *,
     fma: bool = True,
+    scales: bool = False,
     float16_conversions: bool = True,
 ) -> Target:
     l1_bytes, l2_bytes, l3_bytes = caches
@@ -29,6 +30,7 @@ def _processor(
         vector_bits=vector_bits,
         vector_registers=vector_registers,
         fma=fma,
+        scales=scales,
         memory_operands=architecture == "x86_64",
         l1_bytes=l1_bytes,
         l2_bytes=l2_bytes,
@@ -39,8 +41,8 @@ def _processor(
 
 
 PROCESSORS = (
-    _processor("znver5", "x86_64", 512, 32, (48 * _KIB, _MIB, 32 * _MIB)),
-    _processor("x86-64-v4", "x86_64", 512, 32, (32 * _KIB, _MIB, 16 * _MIB)),
+    _processor("znver5", "x86_64", 512, 32, (48 * _KIB, _MIB, 32 * _MIB), scales=True),
+    _processor("x86-64-v4", "x86_64", 512, 32, (32 * _KIB, _MIB, 16 * _MIB), scales=True),
     _processor("x86-64-v3", "x86_64", 256, 16, (32 * _KIB, 256 * _KIB, 8 * _MIB)),
     _processor(
         "x86-64-v2",

@@ -29,6 +29,8 @@ class Target:
     vector_bits: int = 128
     vector_registers: int = 16
     fma: bool = True
+    # Whether one instruction multiplies floats by powers of two, whatever comes out.
+    scales: bool = False
     # Whether arithmetic can take an operand from memory. Where it cannot, each row of a register
     # tile keeps its element of the left operand in a register.
     memory_operands: bool = True

@@ -50,7 +50,10 @@ builtin.module {
       %less = loop.compare lt %rows, %w : vector<4x8xf32>
       %pick = loop.select %less, %rows, %w : vector<4x8xf32>
       %ones = loop.convert uitofp %less : vector<4x8xi1> to vector<4x8xf32>
-      %folded = loop.fold max %ones : vector<4x8xf32> to vector<4xf32>
+      %one = arith.constant 1 : i32
+      %exponents = loop.broadcast %one along [0, 1] : i32 to vector<4x8xi32>
+      %twos = loop.scale %ones, %exponents : vector<4x8xf32>, vector<4x8xi32>
+      %folded = loop.fold max %twos : vector<4x8xf32> to vector<4xf32>
       %mixed = loop.shuffle %folded, %folded [0, 7, -1, 2]
           : vector<4xf32>, vector<4xf32> to vector<4xf32>
       loop.store %mixed, %y[%i, t0] : vector<4xf32>, memref<16x16xf32>
@@ -126,6 +129,8 @@ def kernel_with(body: str) -> str:
         ("%f = loop.fold or %v : vector<4xf32> to f32", "does not combine"),
         ("%s = loop.shuffle %v, %v [0, 9] : vector<4xf32>, vector<4xf32> to vector<2xf32>",
          "lanes from -1 to 7"),
+        ("%s = loop.scale %v, %v : vector<4xf32>, vector<4xf32>", "must be vector<4xi32>"),
+        ("%o = arith.constant 1 : i32 %s = loop.scale %o, %o : i32, i32", "expected floats"),
         ("%k = loop.index %i : index", "must be an integer or a float"),
     ],
 )  # fmt: skip

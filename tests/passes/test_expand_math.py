@@ -100,8 +100,11 @@ FUNCTIONS = {
 
 
 TARGETS = pytest.mark.parametrize(
-    "target", ["cpu", "gpu", "cpu:fma=false"], ids=["exact", "regrouping", "unfused"]
+    "target",
+    ["cpu:scales=false", "cpu:scales=true", "gpu", "cpu:fma=false,scales=false"],
+    ids=["exact", "scaling", "regrouping", "unfused"],
 )
+SCALING = pytest.mark.parametrize("target", ["cpu:scales=false", "cpu:scales=true"])
 
 
 @TARGETS
@@ -113,19 +116,21 @@ def test_polynomials_are_within_a_few_units_of_the_last_place(op, target):
     assert ulps(found, exact(x.astype(np.float64))).max() < limit
 
 
+@SCALING
 @pytest.mark.parametrize("op", FUNCTIONS)
-def test_special_values(op):
+def test_special_values(op, target):
     exact = FUNCTIONS[op][0]
     with np.errstate(all="ignore"):
         wanted = exact(SPECIALS.astype(np.float64)).astype(np.float32)
-    found = run(expanded(op, SPECIALS.size), SPECIALS)
+    found = run(expanded(op, SPECIALS.size, target=target), SPECIALS)
     np.testing.assert_allclose(found, wanted, rtol=5e-7)
     assert (np.signbit(found) == np.signbit(wanted))[~np.isnan(wanted)].all()
 
 
-def test_exp_overflows_to_infinity_and_underflows_gradually():
+@SCALING
+def test_exp_overflows_to_infinity_and_underflows_gradually(target):
     x = np.array([88.72, 88.73, 89.5, 1e4, -87.4, -100.0, -103.9, -104.1, -1e4], np.float32)
-    found = run(expanded("math.exp", x.size), x)
+    found = run(expanded("math.exp", x.size, target=target), x)
     assert np.isfinite(found[0])
     assert np.isinf(found[1:4]).all()
     np.testing.assert_allclose(found[4:7], np.exp(x[4:7].astype(np.float64)), atol=1.5e-45)

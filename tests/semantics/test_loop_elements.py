@@ -11,6 +11,7 @@ from xdsl.dialects.builtin import f32, i1, i32, i64
 from xdsl.ir import Attribute, Block, Operation
 from xdsl.irdl import IRDLOperation
 
+from picograd.dialects.loop import ScaleOp
 from picograd.errors import VerificationError
 from picograd.semantics.loop_elements import ELEMENT_RULES, evaluate_element_op
 
@@ -90,6 +91,17 @@ def test_fma_rounds_once() -> None:
 def test_conversions(cls, source, result, values, expected) -> None:
     found = evaluate(cls, result, source, np.array(values, NUMPY[source]))
     assert found.dtype == NUMPY[result] and found.tolist() == expected
+
+
+def test_scaling_by_powers_of_two() -> None:
+    tiny = np.float32(1e-40)
+    a = np.array([1.5, -0.75, 0.0, np.inf, np.nan, tiny, 1.0, 1.0], np.float32)
+    n = np.array([-1, 3, 5000, -5000, 1, 1, -149, -(2**31)], np.int32)
+    block = Block(arg_types=[f32, i32])
+    found = evaluate_element_op(ScaleOp(*block.args), [a, n], widen=False)
+    assert found.dtype == np.float32
+    exact = np.array([0.75, -6.0, 0.0, np.inf, np.nan, 2 * tiny, 2.0**-149, 0.0], np.float32)
+    np.testing.assert_array_equal(found, exact)
 
 
 def test_float_comparisons_with_nan() -> None:

@@ -27,6 +27,7 @@ from picograd.dialects.loop import (
     CONVERSIONS,
     CompareOp,
     ConvertOp,
+    ScaleOp,
     SelectOp,
 )
 
@@ -80,6 +81,7 @@ _LIBRARY: dict[type[Operation], str] = {
     math.PowFOp: "pow",
 }
 _ORDERED = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
+_OPPOSITES = {"eq": "une", "ne": "oeq", "lt": "uge", "le": "ugt", "gt": "ule", "ge": "ult"}
 _SIGNED = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
 _UNSIGNED = {"eq": "eq", "ne": "ne", "lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge"}
 # Upstream numbers its predicates.
@@ -190,6 +192,16 @@ def _reciprocal_root(f: Function, op: Operation) -> None:
     f.set(op.results[0], f"fdiv {types.value(type)} {f.constant(1.0, type)}, {root}")
 
 
+def _scale(f: Function, op: Operation) -> None:
+    value = op.operands[0]
+    lanes = types.lanes(value.type)
+    name = (
+        f"llvm.ldexp.{types.suffix(types.scalar(value.type), lanes)}.{types.suffix('i32', lanes)}"
+    )
+    arguments = [(types.value(each.type), f.names[each]) for each in op.operands]
+    f.set(op.results[0], f.call(name, types.value(value.type), arguments))
+
+
 def _absolute_integer(f: Function, op: Operation) -> None:
     operand = op.operands[0]
     name = f"llvm.abs.{types.suffix(types.scalar(operand.type), types.lanes(operand.type))}"
@@ -260,6 +272,23 @@ def _compare_integers(f: Function, op: Operation) -> None:
 
 
 def _select(f: Function, op: Operation) -> None:
+    """A choice. Zeros where a comparison of floats holds are zeros where its opposite does not.
+
+    That way round the choice is no instruction of its own with AVX-512: a mask of what is kept goes
+    with the instruction that computes the other value.
+    """
+    condition, zeros, others = op.operands
+    compared = condition.owner
+    if (
+        isinstance(compared, CompareOp)
+        and types.is_float(types.scalar(compared.left.type))
+        and f.names[zeros] == f.constant(0.0, zeros.type)
+    ):
+        opposite = _OPPOSITES[compared.predicate.data]
+        kept = f.assign("kept", f"fcmp {opposite} {_operands(f, compared)}")
+        mask = types.value(condition.type)
+        f.set(op.results[0], f"select {mask} {kept}, {f.typed(others)}, {f.typed(zeros)}")
+        return
     f.set(op.results[0], "select " + ", ".join(f.typed(operand) for operand in op.operands))
 
 
@@ -354,6 +383,7 @@ RULES: dict[type[Operation], Rule] = {
     arith.FPToUIOp: _to_integer,
     math.RsqrtOp: _reciprocal_root,
     math.AbsIOp: _absolute_integer,
+    ScaleOp: _scale,
     CompareOp: _compare,
     SelectOp: _select,
 }

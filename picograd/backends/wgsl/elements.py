@@ -273,6 +273,7 @@ _ROWS: Mapping[str, Row] = {
     arith.SelectOp.name: _form("select({2}, {1}, {0})"),
     loop_tiles.SelectOp.name: _form("select({2}, {1}, {0})"),
     loop_tiles.CompareOp.name: _loop_compare,
+    loop_tiles.ScaleOp.name: _form("ldexp({0}, {1})"),
     # casts
     arith.SIToFPOp.name: _from_integer,
     arith.UIToFPOp.name: _from_integer,

@@ -72,6 +72,19 @@ class Arithmetic(Protocol[V]):
         """
         ...
 
+    @property
+    def scales(self) -> bool:
+        """Whether `scale` and `nearest_exactly` take an instruction or two."""
+        ...
+
+    def scale(self, a: V, n: V) -> V:
+        """a * 2**n for any integer n, rounded once."""
+        ...
+
+    def nearest_exactly(self, a: V, factor: float) -> tuple[V, V]:
+        """As `nearest`, all bits of the integer right."""
+        ...
+
     def product_error(self, a: V, b: V, product: V) -> V:
         """a * b - product without rounding, where `product` is a * b rounded."""
         ...
@@ -140,8 +153,12 @@ def at_most(m: Arithmetic[V], x: V, bound: float) -> V:
 
 
 def _reduced_exp(m: Arithmetic[V], x: V, tail: V | None = None, *, more: int = 0) -> tuple[V, V]:
-    """exp(x + tail), the tail tiny, as a number from 0.7 to 1.5 and a power of two, plus `more`."""
-    n, power = m.nearest(x, _LOG2_E, more)
+    """exp(x + tail), the tail tiny, as a number from 0.7 to 1.5 and a power of two.
+
+    The power is for `scale`, where there is that; else it is larger by `more`, and only its lowest
+    bits count.
+    """
+    n, power = m.nearest_exactly(x, _LOG2_E) if m.scales else m.nearest(x, _LOG2_E, more)
     r = m.fma(n, m.number(-_LOG2_HIGH), x)
     r = m.fma(n, m.number(-_LOG2_LOW), r)
     if tail is not None:
@@ -153,6 +170,8 @@ def _reduced_exp(m: Arithmetic[V], x: V, tail: V | None = None, *, more: int = 0
 def _near_exp(m: Arithmetic[V], x: V) -> V:
     """exp(x) for |x| < 87, where neither the result nor its scale overflows."""
     mantissa, power = _reduced_exp(m, x)
+    if m.scales:
+        return m.scale(mantissa, power)
     return m.mul(mantissa, _power_of_two(m, power))
 
 
@@ -164,13 +183,16 @@ def _power_of_two(m: Arithmetic[V], power: V) -> V:
 def exp(m: Arithmetic[V], x: V, tail: V | None = None) -> V:
     """e**x: infinity above 88.72, subnormal or 0 below -87.34. `tail` is a tiny addend to x.
 
-    The power of two is multiplied in by two halves, because 2**128 and 2**-149 are no normal
-    numbers: the products then overflow and underflow by themselves. What is 0 is not computed by
-    underflow, which costs a processor about 150 cycles: masked scores are -infinity.
+    Without an instruction that scales, the power of two is multiplied in by two halves, because
+    2**128 and 2**-149 are no normal numbers: the products then overflow and underflow by
+    themselves. What is 0 is not computed by underflow, which costs a processor about 150 cycles:
+    masked scores are -infinity.
     """
     zero = m.number(0.0)
     gone = m.compare("lt", x, m.number(-104.0))
     clamped = m.select(gone, zero, at_most(m, x, 89.0))
+    if m.scales:
+        return m.select(gone, zero, m.scale(*_reduced_exp(m, clamped, tail)))
     # As a float's exponent both halves are 127 larger, which the sum of both is from the start.
     mantissa, exponents = _reduced_exp(m, clamped, tail, more=2 * 127)
     half, shift = m.shift_right_signed(exponents, m.integer(1)), m.integer(23)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, i16, i32
+from xdsl.dialects.builtin import Float32Type, FloatAttr, IntegerAttr, IntegerType, f32, i16, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects.loop import (
+    CONVERSIONS,
     BroadcastOp,
     CompareOp,
     ConvertOp,
+    ScaleOp,
     SelectOp,
     tile_shape,
     tile_type,
@@ -27,10 +29,13 @@ class TileArithmetic(Arithmetic[SSAValue]):
 
     `strict` says that the target computes float operations as they are written: rounded to
     nearest one by one. Without it (WGSL lets drivers regroup sums and split fused operations)
-    forms are chosen that do not depend on it. `fused` says that it has fused multiply-add.
+    forms are chosen that do not depend on it. `fused` says that it has fused multiply-add,
+    `scales` that one instruction multiplies by powers of two.
     """
 
-    def __init__(self, like: Attribute, *, strict: bool, fused: bool = True) -> None:
+    def __init__(
+        self, like: Attribute, *, strict: bool, fused: bool = True, scales: bool = False
+    ) -> None:
         """`like` is the float32 type, element or tile, of the values to come."""
         self.ops: list[Operation] = []
         self._shape = tile_shape(like)
@@ -38,6 +43,7 @@ class TileArithmetic(Arithmetic[SSAValue]):
         self._integer = tile_type(i32, self._shape)
         self._strict = strict
         self._fused = fused
+        self._scales = scales
         self._constants: dict[tuple[str, bool], SSAValue] = {}
 
     def _put(self, op: Operation) -> SSAValue:
@@ -130,10 +136,10 @@ class TileArithmetic(Arithmetic[SSAValue]):
             "extui", self._put(arith.BitcastOp(a, tile_type(i16, self._shape))), i32
         )
 
-    def _convert(self, kind: str, a: SSAValue, type: IntegerType) -> SSAValue:
+    def _convert(self, kind: str, a: SSAValue, type: IntegerType | Float32Type) -> SSAValue:
         if self._shape:
             return self._put(ConvertOp(kind, a, type))
-        return self._put(arith.TruncIOp(a, type) if kind == "trunci" else arith.ExtUIOp(a, type))
+        return self._put(CONVERSIONS[kind].create(operands=[a], result_types=[type]))
 
     def floor(self, a: SSAValue) -> SSAValue:
         return self._put(math.FloorOp(a))
@@ -146,6 +152,18 @@ class TileArithmetic(Arithmetic[SSAValue]):
         # a driver may take (x + magic) - magic for x
         nearest = self.floor(self.fma(a, self.number(factor), self.number(0.5)))
         return nearest, self.bits(self.add(nearest, magic))
+
+    @property
+    def scales(self) -> bool:
+        return self._scales
+
+    def scale(self, a: SSAValue, n: SSAValue) -> SSAValue:
+        return self._put(ScaleOp(a, n))
+
+    def nearest_exactly(self, a: SSAValue, factor: float) -> tuple[SSAValue, SSAValue]:
+        shifted = self.fma(a, self.number(factor), self._magic)
+        whole = self.int_sub(self.bits(shifted), self.integer(_MAGIC_BITS))
+        return self._convert("sitofp", whole, f32), whole
 
     @property
     def _magic(self) -> SSAValue:

@@ -131,6 +131,55 @@ def test_integer_operations(element, lanes, rng):
         check(module, pairs(element, rng, count), [((count,), np.bool_)])
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("lanes", [0, 1, 4, 5, 8, 16])
+@pytest.mark.parametrize("element", ["f32", "f64"])
+def test_scaling_rounds_once(element, lanes, rng):
+    """Down to subnormal numbers and zeros, up to infinity."""
+    count = 80
+    module = elementwise("loop.scale %v0, %v1 : RESULT, SOURCE", [element, "i32"], element, count,
+                         lanes)  # fmt: skip
+    powers = np.where(rng.random(count) < 0.3, values("i32", count, rng),
+                      rng.integers(-1200, 1200, count) // rng.integers(1, 9, count))  # fmt: skip
+    inputs = [values(element, count, rng), powers.astype(np.int32)]
+    check(module, inputs, [((count,), DTYPES[element])])
+
+
+ZEROS = """
+  loop.kernel @k(%x: memref<80xELEMENT>, %z: memref<80xELEMENT>, %y: memref<80xELEMENT>) {
+    loop.parallel %i = 0 to 80 step 16 {
+      %a = loop.load %x[%i + t0] : memref<80xELEMENT> to TILE
+      %b = loop.load %z[%i + t0] : memref<80xELEMENT> to TILE
+      %zero = arith.constant ZERO : ELEMENT
+      %zeros = loop.broadcast %zero along [0] : ELEMENT to TILE
+      %found = loop.compare PREDICATE %a, %b : TILE
+      %r = loop.select %found, %zeros, %b : TILE
+      loop.store %r, %y[%i + t0] : TILE, memref<80xELEMENT>
+    }
+  }
+  func.func @main(%x: memref<80xELEMENT>, %z: memref<80xELEMENT>,
+      %y: memref<80xELEMENT> {buffer.output}) {
+    loop.launch @k(%x, %z, %y) : memref<80xELEMENT>, memref<80xELEMENT>, memref<80xELEMENT>
+    func.return
+  }"""
+
+
+@pytest.mark.parametrize(
+    ("element", "zero"), [("f32", "0.0"), ("f32", "-0.0"), ("f64", "0.0"), ("i32", "0")]
+)
+@pytest.mark.parametrize("predicate", PREDICATES)
+def test_zeros_where_a_comparison_holds(predicate, element, zero, rng):
+    """The opposite of a comparison holds of NaN, and the sign of the zero stays."""
+    text = ZEROS.replace("TILE", "vector<16xELEMENT>").replace("ZERO", zero)
+    module = parse(text.replace("ELEMENT", element).replace("PREDICATE", predicate))
+    inputs = pairs(element, rng, 80)
+    (wanted,) = evaluate(module, inputs)
+    (found,) = run(module, inputs, [((80,), DTYPES[element])])
+    np.testing.assert_array_equal(found, wanted)
+    signs = np.signbit(found.astype(np.float64)) == np.signbit(wanted.astype(np.float64))
+    assert signs[~np.isnan(wanted.astype(np.float64))].all()
+
+
 @pytest.mark.parametrize("lanes", [0, 16, 5])
 def test_bools_are_bytes_in_memory(lanes, rng):
     count = 80

@@ -102,6 +102,14 @@ def test_polynomials_are_fused_multiply_adds(processor: str) -> None:
     assert loop.fused >= 8 and loop.scalar_fused == 0
 
 
+@pytest.mark.parametrize("processor", NAMES)
+def test_powers_of_two_are_scaled_by_where_there_is_an_instruction(processor: str) -> None:
+    """An exponential is then shorter by six: and what is masked out costs none."""
+    assembly = compiled("softmax", processor).assembly
+    assert ("vscalefps" in assembly) == lookup(processor).scales
+    assert ("{z}" in assembly) == (lookup(processor).vector_bits == 512)
+
+
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("lanes", [4, 8, 16])
 def test_every_width_of_vectors_gives_the_right_numbers(name: str, lanes: int) -> None:

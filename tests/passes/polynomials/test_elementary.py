@@ -13,10 +13,14 @@ Array = np.ndarray[Any, Any]
 class _Arithmetic:
     """The operations of the formulas on float32 and int32 arrays."""
 
+    def __init__(self, *, scales: bool) -> None:
+        self.scales = scales
+
     def __getattr__(self, name: str) -> Any:
         return {"mul": np.multiply, "add": np.add, "sub": np.subtract, "select": np.where,
                 "int_add": np.add, "int_sub": np.subtract, "shift_left": np.left_shift,
-                "shift_right_signed": np.right_shift}[name]  # fmt: skip
+                "shift_right_signed": np.right_shift, "scale": np.ldexp,
+                "nearest_exactly": self.nearest}[name]  # fmt: skip
 
     def number(self, value: float) -> np.float32:
         return np.float32(value)
@@ -39,24 +43,27 @@ class _Arithmetic:
         return whole.astype(np.float32), whole.astype(np.int32) + np.int32(more)
 
 
-NUMBERS: Any = _Arithmetic()
+ARITHMETICS: list[Any] = [_Arithmetic(scales=False), _Arithmetic(scales=True)]
+BOTH = pytest.mark.parametrize("numbers", ARITHMETICS, ids=["halves", "scales"])
 
 
+@BOTH
 @pytest.mark.parametrize("x", [-np.inf, -3e38, -1e9, -150.0, -104.5])
-def test_exp_of_what_is_masked_away_meets_no_underflow(x: float) -> None:
+def test_exp_of_what_is_masked_away_meets_no_underflow(x: float, numbers: Any) -> None:
     """Each would take as long as dozens of exponentials."""
     operand = np.full(4, x, np.float32)
     with np.errstate(under="raise", over="raise", invalid="raise"):
-        found = exp(NUMBERS, operand)
+        found = exp(numbers, operand)
     assert (found == 0).all()
     assert not np.signbit(found).any()
 
 
-def test_exp_is_what_it_was_beside_that(rng: np.random.Generator) -> None:
+@BOTH
+def test_exp_is_what_it_was_beside_that(rng: np.random.Generator, numbers: Any) -> None:
     x = rng.uniform(-104, 89, 10000).astype(np.float32)
     with np.errstate(all="ignore"):
-        found = exp(NUMBERS, x)
+        found = exp(numbers, x)
         exact = np.exp(x.astype(np.float64)).astype(np.float32)
-        unknown = exp(NUMBERS, np.full(1, np.nan, np.float32))
+        unknown = exp(numbers, np.full(1, np.nan, np.float32))
     np.testing.assert_allclose(found, exact, rtol=2e-7, atol=1.5e-45)
     assert np.isnan(unknown).all()
