@@ -155,17 +155,6 @@ class Device(ABC):
         """All beside a module that decides what the device makes of it, in words."""
         return f"{self.adapter}, {self.driver}"
 
-    def compile(self, module: ModuleOp) -> Image | None:
-        """What `restore` makes a program of, from a lowered module; None where the device has none.
-
-        Raises what `load` raises.
-        """
-        return None
-
-    def restore(self, image: Image) -> Program:
-        """A program from what `compile` made of a module, here or in another process."""
-        raise NotImplementedError(f"the device {self.name!r} makes no images")
-
     def step_through(self, module: ModuleOp) -> SteppedProgram:
         """A program from a lowered module whose launches are run and timed one by one.
 
@@ -187,6 +176,21 @@ class Device(ABC):
 
     def forget(self) -> None:  # noqa: B027, optional
         """Drop what was kept of compiled kernels for the next program. Default: nothing is."""
+
+
+class KeepingDevice(Device):
+    """A device whose programs can be kept on disk, between what compiles them and what runs."""
+
+    @abstractmethod
+    def compile(self, module: ModuleOp) -> Image:
+        """What `restore` makes a program of, from a lowered module. Raises what `load` raises."""
+
+    @abstractmethod
+    def restore(self, image: Image, *, cached: bool = True) -> Program:
+        """A program from what `compile` made of a module, here or in another process.
+
+        Without `cached`, kernels that the device knows from other programs are made anew.
+        """
 
 
 def own_buffer(buffer: Buffer, kind: type[B], device: str) -> B:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
 
-from picograd.backends.runtime import Device, Image, Program
+from picograd.backends.runtime import Device, Image, KeepingDevice, Program
 from picograd.compiler.asked import Asked
 from picograd.compiler.driver import Instrument, run_pipeline
 from picograd.compiler.dump import Dump
@@ -149,13 +149,14 @@ def _build(
     records = run_pipeline(
         module, steps, instruments=watching, facts=_history(module), verify=not trusted
     )
-    image = None if asked.sanitize or dump is not None else device.compile(module)
+    image: Image | None = None
     made = time.perf_counter()
-    program = (
-        device.load(module, cached=asked.cached, sanitize=asked.sanitize)
-        if image is None
-        else device.restore(image)
-    )
+    if isinstance(device, KeepingDevice) and not asked.sanitize and dump is None:
+        image = device.compile(module)
+        made = time.perf_counter()
+        program = device.restore(image, cached=asked.cached)
+    else:
+        program = device.load(module, cached=asked.cached, sanitize=asked.sanitize)
     back_end = {**(image.seconds if image else {}), "loading": time.perf_counter() - made}
     outcome = validation.outcome() if validation is not None else None
     if dump is not None:

@@ -18,7 +18,15 @@ from picograd.backends.llvm.image import emitted_of, image_of
 from picograd.backends.llvm.memory import BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
-from picograd.backends.runtime import Array, Buffer, Device, Image, SteppedProgram, own_buffer
+from picograd.backends.runtime import (
+    Array,
+    Buffer,
+    Device,
+    Image,
+    KeepingDevice,
+    SteppedProgram,
+    own_buffer,
+)
 from picograd.dialects.dtypes import dtype_of, from_numpy, nbytes_of, tensor_type
 
 FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512bw", "neon")
@@ -57,7 +65,7 @@ class CpuBuffer(CpuMemory):
             self._shelf.give(self._block)
 
 
-class CpuDevice(Device):
+class CpuDevice(KeepingDevice):
     """The processor that this process runs on."""
 
     name = "cpu"
@@ -137,7 +145,7 @@ class CpuDevice(Device):
         seconds = {"emission": written - start, "machine code": time.perf_counter() - written}
         return replace(image_of(emitted, emitter.sizes(module)), seconds=seconds)
 
-    def restore(self, image: Image) -> CpuProgram:
+    def restore(self, image: Image, *, cached: bool = True) -> CpuProgram:
         return CpuProgram(*emitted_of(image), self.pool, self._memory)
 
     def step_through(self, module: ModuleOp) -> SteppedProgram:
