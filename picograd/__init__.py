@@ -74,6 +74,12 @@ from picograd.frontend.autodiff.grad_mode import (
     no_grad as inference_mode,
 )
 from picograd.frontend.functions import from_methods as _functions
+from picograd.frontend.functions.arrays import (
+    as_tensor,
+)
+from picograd.frontend.functions.arrays import (
+    from_array as from_numpy,
+)
 from picograd.frontend.functions.combining import (
     atleast_1d,
     atleast_2d,
@@ -84,7 +90,6 @@ from picograd.frontend.functions.combining import (
 )
 from picograd.frontend.functions.creation import (
     arange,
-    as_tensor,
     empty,
     empty_like,
     eye,
@@ -97,9 +102,6 @@ from picograd.frontend.functions.creation import (
     tensor,
     zeros,
     zeros_like,
-)
-from picograd.frontend.functions.creation import (
-    from_array as from_numpy,
 )
 from picograd.frontend.functions.einsum import (
     einsum,

@@ -5,9 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.backends.runtime import Array, Buffer, Device, Program, own_buffer, poison
+from picograd.backends.loans import lent_bytes
+from picograd.backends.runtime import (
+    Array,
+    Buffer,
+    Device,
+    Program,
+    SharingDevice,
+    own_buffer,
+    poison,
+)
 from picograd.dialects.dtypes import from_ir, from_numpy, tensor_type
 from picograd.semantics.evaluate import evaluate
 
@@ -52,7 +62,7 @@ class ReferenceProgram(Program):
             np.copyto(_array(output), result, casting="no")
 
 
-class ReferenceDevice(Device):
+class ReferenceDevice(SharingDevice):
     """NumPy: slow, and the meaning of everything else."""
 
     name = "reference"
@@ -69,6 +79,16 @@ class ReferenceDevice(Device):
 
     def download(self, buffer: Buffer) -> Array:
         return _array(buffer).copy()
+
+    def lend(self, buffer: Buffer) -> NDArray[np.uint8]:
+        array = _array(buffer)
+        return lent_bytes(buffer, array.ctypes.data, array.nbytes, array.flags.writeable)
+
+    def borrow(self, array: Array) -> ReferenceBuffer | None:
+        return ReferenceBuffer(array, self) if array.flags.c_contiguous else None
+
+    def overwrite(self, buffer: Buffer, value: Buffer) -> None:
+        np.copyto(_array(buffer), _array(value))
 
     def load(
         self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False

@@ -193,6 +193,26 @@ class KeepingDevice(Device):
         """
 
 
+class SharingDevice(Device):
+    """A device whose memory NumPy reaches."""
+
+    @abstractmethod
+    def lend(self, buffer: Buffer) -> NDArray[np.uint8]:
+        """The bytes of a buffer as an array over the same memory, which it keeps."""
+
+    @abstractmethod
+    def borrow(self, array: Array) -> Buffer | None:
+        """A buffer over the memory of an array, which it keeps.
+
+        None where programs cannot read that: there are gaps between the elements, or they do not
+        begin where elements of this size may.
+        """
+
+    @abstractmethod
+    def overwrite(self, buffer: Buffer, value: Buffer) -> None:
+        """Copy contents of the same type into a buffer."""
+
+
 def own_buffer(buffer: Buffer, kind: type[B], device: str) -> B:
     """The buffer as one of the device's own kind. Raises DeviceError if it is on another device."""
     if not isinstance(buffer, kind):

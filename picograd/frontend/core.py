@@ -24,6 +24,7 @@ from picograd.frontend.modes.mode import SETTINGS, RuntimeValue, set_recording
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.storage.chains import layout_of, read_chain, repeats, write_chain
+from picograd.frontend.storage.shared import SharedCell
 from picograd.frontend.storage.signature import Signature
 from picograd.frontend.storage.views import (
     Layout,
@@ -59,7 +60,7 @@ class TensorCore:
     shift: int = 0
     """How many bytes behind the start of the storage the dense tensor of the signature lies."""
     _known_layout: Layout | None = None
-    _memo: tuple[Value, Node | None, bool, Value | None, Node | None] | None = None
+    _memo: tuple[object, Node | None, bool, Value | None, Node | None] | None = None
 
     def __init__(
         self,
@@ -138,17 +139,20 @@ class TensorCore:
         stamp = Stamp(self.cell, self.cell.version)
         if not self.views:
             return Var(base, node, stamp)
-        memo = self._memo
+        memo, key, keeps = self._memo, base, True
+        if isinstance(self.cell, SharedCell) and mode.scope is None:
+            # The value may change without notice: only its node is the same at the next reading.
+            key, keeps = self.cell.place, False
         # What was recorded serves under no_grad too, and is what later reads must give again.
-        if memo is not None and memo[0] is base and memo[1] is node and memo[2] >= recording:
+        if memo is not None and memo[0] is key and memo[1] is node and memo[2] >= recording:
             value = memo[3]
             if value is None:
                 value = read_chain(mode, self.views, base)[-1]
-                self._memo = (base, node, memo[2], value, memo[4])
+                self._memo = (key, node, memo[2], value if keeps else None, memo[4])
             return Var(value, memo[4], stamp)
         root = read_chain(mode, self.views[: self.tracked_from], base)[-1]
         var = read_chain(Tape(mode), self.views[self.tracked_from :], Var(root, node))[-1]
-        self._memo = (base, node, recording, var.value, var.node)
+        self._memo = (key, node, recording, var.value if keeps else None, var.node)
         return Var(var.value, var.node, stamp)
 
     def known_value(self, base: Value) -> Value | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.llvm import codegen
@@ -18,12 +19,14 @@ from picograd.backends.llvm.image import emitted_of, image_of
 from picograd.backends.llvm.memory import BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
+from picograd.backends.loans import lent_bytes
 from picograd.backends.runtime import (
     Array,
     Buffer,
     Device,
     Image,
     KeepingDevice,
+    SharingDevice,
     SteppedProgram,
     own_buffer,
 )
@@ -65,7 +68,24 @@ class CpuBuffer(CpuMemory):
             self._shelf.give(self._block)
 
 
-class CpuDevice(KeepingDevice):
+class BorrowedBuffer(CpuBuffer):
+    """Memory of a NumPy array, which the buffer keeps."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: Array, device: Device) -> None:
+        self._array = array
+        self.type = tensor_type(array.shape, from_numpy(array.dtype))
+        self.nbytes = array.nbytes
+        self.device = device
+        self.address = array.ctypes.data
+
+    @property
+    def array(self) -> Array:
+        return self._array
+
+
+class CpuDevice(KeepingDevice, SharingDevice):
     """The processor that this process runs on."""
 
     name = "cpu"
@@ -117,7 +137,19 @@ class CpuDevice(KeepingDevice):
         return buffer
 
     def download(self, buffer: Buffer) -> Array:
-        return own_buffer(buffer, CpuBuffer, self.name).array.copy()
+        return _own(buffer).array.copy()
+
+    def lend(self, buffer: Buffer) -> NDArray[np.uint8]:
+        own = _own(buffer)
+        writable = not isinstance(own, BorrowedBuffer) or own.array.flags.writeable
+        return lent_bytes(own, own.address, own.nbytes, writable)
+
+    def borrow(self, array: Array) -> CpuBuffer | None:
+        fits = array.flags.c_contiguous and array.ctypes.data % array.itemsize == 0
+        return BorrowedBuffer(array, self) if fits else None
+
+    def overwrite(self, buffer: Buffer, value: Buffer) -> None:
+        np.copyto(_own(buffer).array, _own(value).array)
 
     def load(self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False) -> CpuProgram:
         """Machine code for a module of loop level, which is made anew in any case.
@@ -150,6 +182,10 @@ class CpuDevice(KeepingDevice):
 
     def step_through(self, module: ModuleOp) -> SteppedProgram:
         return _emitter().SteppedCpuProgram(module, self.load)
+
+
+def _own(buffer: Buffer) -> CpuBuffer:
+    return own_buffer(buffer, CpuBuffer, CpuDevice.name)
 
 
 def _emitter():

@@ -74,18 +74,6 @@ def tensor(
     return finish(ops, ops.constant(_array(data, dtype)), requires_grad)
 
 
-def as_tensor(data: object, *, dtype: DType | None = None, device: str | None = None) -> Tensor:
-    """The tensor itself, converted when it must be, or a new one from other data."""
-    if isinstance(data, Tensor):
-        return data.to(dtype=dtype, device=device)
-    return tensor(data, dtype=dtype, device=device)
-
-
-def from_array(array: NDArray[Any]) -> Tensor:
-    """A copy of a NumPy array on the default device (PyTorch's `from_numpy` would share memory)."""
-    return tensor(array)
-
-
 def _array(data: object, dtype: DType | None) -> NDArray[Any]:
     require_dtype(dtype)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, Self, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from picograd.dialects.dtypes import (
@@ -49,9 +50,11 @@ class Conversions(TensorCore):
     # Out of the tensor world
 
     def numpy(self) -> NDArray[Any]:
-        """The elements as a fresh array; of bfloat16, in the dtype of that name of `ml_dtypes`.
+        """The elements as an array, which shares the tensor's memory where NumPy can reach it.
 
-        Raises GradientError when a gradient is required.
+        On the devices "cpu" and "reference" what is written to either is seen through both. Of
+        bfloat16 it has the dtype of that name of `ml_dtypes`. Raises GradientError when a gradient
+        is required.
         """
         if self.requires_grad:
             raise located(
@@ -63,7 +66,9 @@ class Conversions(TensorCore):
                     hint="use .detach().numpy()",
                 )
             )
-        return self.download("numpy()")
+        mode = current(self.device)
+        array = mode.shared(self.cell, self.views) if isinstance(mode, EagerMode) else None
+        return self.download("numpy()") if array is None else array
 
     def download(self, what: str) -> NDArray[Any]:
         """The elements as a fresh array; `what` names the caller in errors. Raises TraceError."""
@@ -102,7 +107,7 @@ class Conversions(TensorCore):
 
     def __array__(self, dtype: Any = None, copy: Bool | None = None) -> NDArray[Any]:
         array = self.numpy()
-        return array if dtype is None else array.astype(dtype)
+        return array if dtype is None and copy is None else np.array(array, dtype, copy=copy)
 
     __array_ufunc__ = None
     """NumPy leaves `array + tensor` to the tensor, which refuses it with an error that says why."""

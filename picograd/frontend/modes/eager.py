@@ -29,6 +29,8 @@ from picograd.frontend.modes.ladder import LADDER, Rung
 from picograd.frontend.modes.mode import SETTINGS, Mode, RuntimeValue
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell, Value
+from picograd.frontend.storage.shared import SharedCell, borrowed_cell, shared_array
+from picograd.frontend.storage.views import View
 from picograd.semantics.builder import Array, Ops
 
 _REFERENCE = "reference"
@@ -151,7 +153,21 @@ class EagerMode(Mode):
     def read(self, cell: Cell) -> Value:
         if cell.trace is not None:
             raise escaped(cell)
-        return cell.value
+        return cell.snapshot() if isinstance(cell, SharedCell) else cell.value
+
+    def shared(self, cell: Cell, views: tuple[View, ...]) -> Array | None:
+        """An array over the memory of what views show; None where NumPy does not reach it."""
+        device = self._device
+        if cell.trace is not None or not isinstance(device, runtime.SharingDevice):
+            return None
+        return shared_array(cell, views, device)
+
+    def borrowed(self, array: Array) -> tuple[Cell, tuple[View, ...]] | None:
+        """Storage over the memory of an array, and how to look at it; None on devices with memory
+        of their own.
+        """
+        device = self._device
+        return borrowed_cell(array, device) if isinstance(device, runtime.SharingDevice) else None
 
     def write(self, cell: Cell, value: Value) -> None:
         cell.value = value

@@ -3,6 +3,7 @@
 Values never change: an SSA value cannot, and a device buffer is not written again as long as
 anybody but one cell holds it (`donation` tells when compiled code may write over the one that it
 replaces). Mutation puts another value into the cell, and every tensor that views the cell sees it.
+Cells that share their memory with NumPy arrays are another kind: see `shared`.
 """
 
 from __future__ import annotations
@@ -48,3 +49,7 @@ class Cell:
         self.version = 0
         self.trace = trace
         self.name: str | None = None
+
+    def rehouse(self, value: Value) -> None:
+        """Hold a value, perhaps of another type, that arrays over the old one do not share."""
+        self.value = value

@@ -30,7 +30,8 @@ class FromArgument(Source):
     index: int
 
     def fetch(self, call: Call, mode: EagerMode) -> Value:
-        return mode.read(call.tensors[self.index].cell)
+        cell = call.tensors[self.index].cell
+        return cell.value if cell.trace is None else mode.read(cell)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class FromCell(Source):
     cell: Cell
 
     def fetch(self, call: Call, mode: EagerMode) -> Value:
-        return mode.read(self.cell)
+        return self.cell.value
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def test_numbers_and_indices_change_without_a_new_plan(
     y = torch.tensor(rng.standard_normal((3, 7)).astype(np.float32))
 
     def step(number: float) -> None:
-        kept, row = x.numpy(), int(number) % 3
+        kept, row = x.numpy().copy(), int(number) % 3
         clamped = x.clamp(-number, number).numpy()
         np.testing.assert_array_equal(clamped, kept.clip(-number, np.float32(number)))
         picked = x[torch.tensor([row, row])].numpy()

@@ -347,7 +347,7 @@ def test_storage_that_changes_its_type_is_met_anew(rng: np.random.Generator) -> 
         return [shown * 2.0, first + 1.0, shown[0], layer.weight.grad]
 
     for _ in range(2):
-        before = [one.numpy() for one in outputs(x)]
+        before = [one.numpy().copy() for one in outputs(x)]
     layer.double()
     for _ in range(2):
         for ours, old in zip(outputs(x.double()), before, strict=True):
@@ -359,7 +359,7 @@ def test_storage_that_changes_its_type_is_met_anew(rng: np.random.Generator) -> 
 def test_in_place_keeps_storage_views_and_versions(rng: np.random.Generator) -> None:
     for _ in range(2):
         x = normal(rng, 2, 3)
-        row, before = x[1], x.numpy()
+        row, before = x[1], x.numpy().copy()
         assert x.add_(1.0) is x
         x *= x
         x -= torch.ones(3)
@@ -387,14 +387,14 @@ def test_what_a_compiled_function_overwrites_is_not_what_was_saved(
     rng: np.random.Generator,
 ) -> None:
     w, x = normal(rng, 4).requires_grad_(), normal(rng, 4)
-    before = x.numpy()
+    before = x.numpy().copy()
 
     @torch.compile
     def double() -> None:
         x.mul_(2.0)
 
     for _ in range(3):
-        kept = x.numpy()
+        kept = x.numpy().copy()
         y = w + x
         y.sum().backward()
         product = (w * x).sum()

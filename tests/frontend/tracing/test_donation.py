@@ -31,7 +31,7 @@ def test_captured_and_passed_storage_keeps_its_memory(place: str) -> None:
         x.mul_(2)
         return w + 1
 
-    expected_w, expected_x = w.numpy(), x.numpy()
+    expected_w, expected_x = w.numpy().copy(), x.numpy().copy()
     for _ in range(3):
         held = w.cell.value, x.cell.value
         numbers = [id(value) for value in held]
@@ -50,7 +50,7 @@ def test_what_somebody_else_holds_is_copied(place: str) -> None:
     w, x = fresh(4), fresh(4)
     update = torch.compile(lambda x: w.add_(x))
     update(x)
-    before = w.numpy()
+    before = w.numpy().copy()
     other = torch.zeros(4)
     other.copy_(w)  # may share the buffer: it is the same contents
     kept = w.cell.value
@@ -84,7 +84,7 @@ def test_a_result_beside_the_change_shows_the_old_value(place: str) -> None:
         return old
 
     first, second = fresh(6), fresh(6)
-    start = w.numpy()
+    start = w.numpy().copy()
     np.testing.assert_array_equal(swap(first).numpy(), start)
     np.testing.assert_array_equal(swap(second).numpy(), first.numpy())
     np.testing.assert_array_equal(w.numpy(), second.numpy())
@@ -104,7 +104,7 @@ def test_an_index_out_of_range_leaves_parameters_alone(place: str) -> None:
         return loss
 
     good = step(torch.tensor([0, 3])).item()
-    before = [parameter.detach().numpy() for parameter in net.parameters()]
+    before = [parameter.detach().numpy().copy() for parameter in net.parameters()]
     with pytest.raises(IndexError, match="index 9"):
         step(torch.tensor([0, 9])).item()
     for parameter, array in zip(net.parameters(), before, strict=True):
@@ -129,7 +129,7 @@ def test_an_index_out_of_range_leaves_alone_what_is_not_updated_in_place(
         return x[index]
 
     update(torch.tensor([0, 1, 2, 3]))
-    before = w.numpy()
+    before = w.numpy().copy()
     with pytest.raises(IndexError, match="index 9"):
         update(torch.tensor([0, 9, 2, 3])).numpy()
     np.testing.assert_array_equal(w.numpy(), before)
@@ -158,7 +158,7 @@ def test_tensors_that_change_places_in_one_kernel(place: str) -> None:
         a.copy_(b)
         b.copy_(kept)
 
-    first, second = a.numpy(), b.numpy()
+    first, second = a.numpy().copy(), b.numpy().copy()
     for _ in range(3):
         swap()
         first, second = second, first
@@ -190,11 +190,11 @@ def test_one_value_in_several_tensors_is_several_afterwards(place: str) -> None:
 def test_an_argument_passed_twice(place: str) -> None:
     update = torch.compile(lambda a, b: a.add_(b * b))
     x, other = fresh(4), torch.zeros(4)
-    start = x.numpy()
+    start = x.numpy().copy()
     update(x, x)
     np.testing.assert_allclose(x.numpy(), start + start * start, rtol=1e-5)
     other.copy_(x)  # another cell, which may hold the same buffer
-    start = x.numpy()
+    start = x.numpy().copy()
     update(x, other)
     np.testing.assert_allclose(x.numpy(), start + start * start, rtol=1e-5)
     np.testing.assert_array_equal(other.numpy(), start)
@@ -204,7 +204,7 @@ def test_an_argument_passed_twice(place: str) -> None:
 def test_arguments_that_are_views_of_one_storage(place: str, overlapping: bool) -> None:
     base = fresh(6)
     update = torch.compile(lambda a, b: a.add_(b))
-    expected = base.numpy()
+    expected = base.numpy().copy()
     if overlapping:
         update(base[1:], base[:-1])
         expected[1:] = expected[1:] + expected[:-1]
@@ -214,7 +214,7 @@ def test_arguments_that_are_views_of_one_storage(place: str, overlapping: bool) 
     np.testing.assert_allclose(base.numpy(), expected, rtol=1e-6)
 
 
-def test_what_shares_storage_sees_the_change_and_arrays_do_not(place: str) -> None:
+def test_what_shares_storage_sees_the_change(place: str) -> None:
     w = fresh(4).requires_grad_()
     data, detached, array = w.data, w.detach(), w.detach().numpy()
     start = array.copy()
@@ -223,7 +223,7 @@ def test_what_shares_storage_sees_the_change_and_arrays_do_not(place: str) -> No
         double()
     for tensor in (w.detach(), data, detached):
         np.testing.assert_array_equal(tensor.numpy(), start * 4)
-    np.testing.assert_array_equal(array, start)
+    np.testing.assert_array_equal(array, start * 4 if place == "cpu" else start)
 
 
 def test_gradients_that_somebody_kept_stay(place: str) -> None:
@@ -269,7 +269,7 @@ def test_a_failed_program_leaves_the_next_one_its_updates(place: str) -> None:
     update(good)
     with pytest.raises(IndexError, match="index 9"):
         pick(torch.tensor([0, 9, 2, 3])).numpy()
-    before = w.numpy()
+    before = w.numpy().copy()
     update(good)
     np.testing.assert_allclose(w.numpy(), before + x.numpy(), rtol=1e-6)
 
@@ -319,7 +319,7 @@ def test_threads_that_update_tensors_of_their_own(place: str) -> None:
     tensors = [fresh(64, 8) for _ in range(3)]
     one = torch.ones(64, 8)
     update = torch.compile(lambda w, x: w.add_(x))
-    expected = [w.numpy() + 20 for w in tensors]
+    expected = [w.numpy().copy() + 20 for w in tensors]
 
     def work(w: torch.Tensor) -> None:
         for _ in range(20):

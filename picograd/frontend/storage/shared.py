@@ -1,0 +1,234 @@
+"""Storage that shares its memory with NumPy arrays.
+
+Writing in place puts another value into a storage cell, and the old one stays as it was for whoever
+holds it. An array cannot follow that. So while an array shares a cell's memory the cell has a home:
+what is written to it is copied there, and what is there is its value, whoever wrote it. That holds
+from `x.numpy()` until the last array over the memory is gone, and for all time after
+`from_numpy(array)`. Cells become `SharedCell`, and cells again, by a change of their class, so that
+others pay nothing for this.
+
+A value that can change must be kept by nobody who counts on the old one. Programs read it where it
+lies; who keeps values gets a copy from `SharedCell.snapshot`, but for what is saved for a backward
+pass, which the cell's version watches as PyTorch does.
+"""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+from sys import getrefcount
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picograd.backends.runtime import Array, Buffer, SharingDevice
+from picograd.dialects.dtypes import dtype_of, from_numpy, tensor_type
+from picograd.frontend.storage.cells import Cell, Value
+from picograd.frontend.storage.chains import layout_through
+from picograd.frontend.storage.views import PermuteView, View, dense
+
+Bytes = NDArray[np.uint8]
+
+
+class Lent:
+    """A buffer of the device's own, over which there are arrays."""
+
+    __slots__ = ("buffer", "bytes", "device")
+
+    def __init__(self, cell: Cell, buffer: Buffer, lent: Bytes, device: SharingDevice) -> None:
+        self.buffer = buffer
+        self.device = device
+        # A cell that is gone before the arrays takes this with it, and is not called.
+        self.bytes = weakref.ref(lent, partial(_end, weakref.ref(cell)))
+
+    def value(self) -> Buffer:
+        """What programs read."""
+        return self.buffer
+
+    def snapshot(self) -> Buffer:
+        """A copy of the contents."""
+        return _copy(self.device, self.buffer)
+
+    def write(self, value: Buffer) -> bool:
+        """Take new contents; False where that is not possible."""
+        if value is not self.buffer:
+            self.device.overwrite(self.buffer, value)
+        return True
+
+    def array(self, views: tuple[View, ...]) -> Array | None:
+        """An array over what the views show; None once all arrays are gone."""
+        lent = self.bytes()
+        return None if lent is None else _shown(self.buffer, lent, views)
+
+
+class Borrowed:
+    """The memory of an array, which programs read where it lies."""
+
+    __slots__ = ("_bytes", "_device", "_writable", "buffer")
+
+    def __init__(self, buffer: Buffer, lent: Bytes, device: SharingDevice) -> None:
+        self.buffer = buffer
+        # It holds the buffer as well: compiled functions write over what one cell alone holds.
+        self._bytes = lent
+        self._device = device
+        self._writable = lent.flags.writeable
+
+    def value(self) -> Buffer:
+        return self.buffer
+
+    def snapshot(self) -> Buffer:
+        return _copy(self._device, self.buffer)
+
+    def write(self, value: Buffer) -> bool:
+        if self._writable and value is not self.buffer:
+            self._device.overwrite(self.buffer, value)
+        return self._writable
+
+    def array(self, views: tuple[View, ...]) -> Array:
+        return _shown(self.buffer, self._bytes, views)
+
+
+class Scattered:
+    """An array that programs cannot read where it lies: each time they get a copy."""
+
+    __slots__ = ("_array", "_device")
+
+    buffer = None
+
+    def __init__(self, array: Array, device: SharingDevice) -> None:
+        self._array = array
+        self._device = device
+
+    def value(self) -> Buffer:
+        return self._device.upload(self._array)
+
+    snapshot = value
+
+    def write(self, value: Buffer) -> bool:
+        if self._array.flags.writeable:
+            np.copyto(self._array, self._device.download(value))
+        return self._array.flags.writeable
+
+    def array(self, views: tuple[View, ...]) -> Array | None:
+        return None if views else self._array.view()
+
+
+Home: TypeAlias = Lent | Borrowed | Scattered
+
+
+class SharedCell(Cell):
+    """A cell with a home."""
+
+    __slots__ = ()
+
+    # The slot of a plain cell holds the home here. In the moment in which arrays end there may be a
+    # value in it already, which another thread sees.
+
+    @property
+    def value(self) -> Value:  # pyright: ignore[reportIncompatibleVariableOverride]
+        held = _get(self)
+        return held.value() if isinstance(held, _HOMES) else held
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        held = _get(self)
+        if not isinstance(held, _HOMES) or not held.write(cast(Buffer, value)):
+            self.rehouse(value)  # memory that cannot be written is left
+
+    def snapshot(self) -> Value:
+        """The present contents, as a value that never changes."""
+        held = _get(self)
+        return held.snapshot() if isinstance(held, _HOMES) else held
+
+    @property
+    def place(self) -> object:
+        """What stays the same as long as the home does, for those who remember values by it."""
+        held = _get(self)
+        return (held.buffer or held) if isinstance(held, _HOMES) else held
+
+    def array(self, views: tuple[View, ...]) -> Array | None:
+        """An array over what the views show, if there is a home that lets them."""
+        held = _get(self)
+        return held.array(views) if isinstance(held, _HOMES) else None
+
+    def rehouse(self, value: Value) -> None:
+        _set(self, value)
+        cast(Cell, self).__class__ = Cell
+
+
+_HOMES = (Lent, Borrowed, Scattered)
+_SLOT: Any = vars(Cell)["value"]
+_get, _set = _SLOT.__get__, _SLOT.__set__
+
+
+def _end(found: weakref.ref[Cell], _: object) -> None:
+    """There are no arrays any more: the cell is one like others."""
+    cell = found()
+    if isinstance(cell, SharedCell):
+        cell.rehouse(cell.value)
+
+
+def _holders_of_own() -> int:
+    """What Python counts for a value that one cell holds, measured as `shared_array` counts."""
+    cell = [object()]
+    value = cell[0]
+    return getrefcount(value)
+
+
+_OWN = _holders_of_own()
+
+
+def shared_array(cell: Cell, views: tuple[View, ...], device: SharingDevice) -> Array | None:
+    """An array over the memory of what the views show.
+
+    None for views of an array that programs do not read where it lies.
+    """
+    if isinstance(cell, SharedCell):
+        array = cell.array(views)
+        if array is not None or isinstance(_get(cell), Scattered):
+            return array
+    buffer = cast(Buffer, cell.value)
+    if getrefcount(buffer) > _OWN:  # others count on these contents
+        buffer = _copy(device, buffer)
+    lent = device.lend(buffer)
+    home = Lent(cell, buffer, lent, device)
+    cell.__class__ = SharedCell
+    _set(cell, home)
+    return _shown(buffer, lent, views)
+
+
+def borrowed_cell(array: Array, device: SharingDevice) -> tuple[Cell, tuple[View, ...]]:
+    """Storage over an array's memory, and how to look at it.
+
+    Arrays whose axes lie densely in another order are read where they lie as well.
+    """
+    order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+    dense_array = array.transpose(order)
+    views: tuple[View, ...] = ()
+    buffer = device.borrow(array)
+    if buffer is None and (buffer := device.borrow(dense_array)) is not None:
+        views = (PermuteView(tuple(order.index(axis) for axis in range(array.ndim))),)
+    home: Home = Scattered(array, device)
+    if buffer is not None:
+        home = Borrowed(buffer, device.lend(buffer), device)
+    shape = array.shape if buffer is None else buffer.type.get_shape()
+    cell = Cell(cast(Any, home), tensor_type(shape, from_numpy(array.dtype)), device.name)
+    cell.__class__ = SharedCell
+    return cell, views
+
+
+def _shown(buffer: Buffer, lent: Bytes, views: tuple[View, ...]) -> Array:
+    """An array over what views show of a buffer, whose bytes are lent."""
+    dtype = dtype_of(buffer.type).numpy
+    layout = layout_through(dense(buffer.type.get_shape()), views)
+    if 0 in layout.shape:
+        return np.ndarray(layout.shape, dtype, lent)
+    strides = [stride * dtype.itemsize for stride in layout.strides]
+    return np.ndarray(layout.shape, dtype, lent, layout.offset * dtype.itemsize, strides)
+
+
+def _copy(device: SharingDevice, buffer: Buffer) -> Buffer:
+    copy = device.allocate(buffer.type)
+    device.overwrite(copy, buffer)
+    return copy
