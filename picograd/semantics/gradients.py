@@ -168,7 +168,7 @@ def _div(ops: Ops[V], call: Call[V], grad: V) -> Sequence[V | None]:
     if not call.needs(1):
         return by, None
     quotient = ops.div(call.operand(0), call.operand(1))
-    return by, ops.neg(ops.mul(by, quotient))
+    return by, ops.mul(by, ops.neg(quotient))
 
 
 def _remainder(ops: Ops[V], call: Call[V], grad: V) -> Sequence[V | None]:

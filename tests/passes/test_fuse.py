@@ -460,3 +460,42 @@ def test_a_product_takes_what_follows_it_before_a_sum_over_columns_does() -> Non
     assert len(product.outputs) == 1
     assert len(total.inputs) == 1
     assert [op.name for op in total.block.ops] == ["pico.reduce", "kernel.yield"]
+
+
+SOFTMAX_BACK = """
+func.func @main(%g: tensor<40x8xf32>, %w: tensor<8x24xf32>, %p: tensor<40x24xf32>)
+    -> (tensor<40x24xf32>) {
+  %d = pico.matmul %g, %w : tensor<40x8xf32>, tensor<8x24xf32> -> tensor<40x24xf32>
+  %n = pico.unary neg %p : tensor<40x24xf32>
+  %m = pico.binary mul %d, %n : tensor<40x24xf32>
+  %s = pico.reduce add %m axes [1] : tensor<40x24xf32> -> tensor<40xf32>
+  %r = pico.reshape %s to [40, 1] : tensor<40xf32> -> tensor<40x1xf32>
+  %b = pico.broadcast %r to [40, 24] : tensor<40x1xf32> -> tensor<40x24xf32>
+  %t = pico.binary add %d, %b : tensor<40x24xf32>
+  %y = pico.binary mul %t, %p : tensor<40x24xf32>
+  func.return %y : tensor<40x24xf32>
+}
+"""
+
+
+def test_a_product_writes_nothing_that_the_sum_behind_it_can_compute() -> None:
+    """A softmax's gradient: what is summed follows from what the sum's kernel reads anyway."""
+    product, total = fused(SOFTMAX_BACK)
+    assert [op.name for op in product.block.ops] == ["pico.matmul", "kernel.yield"]
+    assert len(product.outputs) == len(total.outputs) == 1
+    assert len(total.inputs) == 2
+
+
+def test_a_product_writes_another_value_where_no_sum_wants_it() -> None:
+    """What an activation's gradient needs lies beside the activation: a second loop costs more."""
+    (kernel,) = fused(
+        """
+func.func @main(%x: tensor<40x8xf32>, %w: tensor<8x24xf32>)
+    -> (tensor<40x24xf32>, tensor<40x24xf32>) {
+  %h = pico.matmul %x, %w : tensor<40x8xf32>, tensor<8x24xf32> -> tensor<40x24xf32>
+  %y = pico.unary tanh %h : tensor<40x24xf32>
+  func.return %h, %y : tensor<40x24xf32>, tensor<40x24xf32>
+}
+"""
+    )
+    assert len(kernel.outputs) == 2

@@ -135,10 +135,11 @@ def test_random_bits_are_drawn_once() -> None:
     assert count(again(program(middle, late, "%f")), "random_bits") == 1
 
 
-def layers(number: int) -> str:
+def layers(number: int, slope: str = "s") -> str:
     """A perceptron's forward pass and the gradient of its input: each layer keeps a value.
 
-    They are too large to be joined for a launch alone.
+    They are too large to be joined for a launch alone. `slope` is what the gradient is multiplied
+    with: what a layer computes again is read by a product alone if that is `h`, which is kept.
     """
     lines: list[str] = []
     for n in range(number):
@@ -150,7 +151,7 @@ def layers(number: int) -> str:
     lines.append(f"%g{number} = pico.unary neg %x{number} : {T}")
     for n in reversed(range(number)):
         lines += [
-            f"%a{n} = pico.binary mul %g{n + 1}, %s{n} : {T}",
+            f"%a{n} = pico.binary mul %g{n + 1}, %{slope}{n} : {T}",
             f"%b{n} = pico.binary mul %a{n}, %h{n} : {T}",
             f"%c{n} = pico.matmul %b{n}, %w : {M}",
             f"%d{n} = pico.matmul %x{n + 1}, %c{n} : {M}",
@@ -161,17 +162,21 @@ def layers(number: int) -> str:
     return text.replace(T, f"tensor<{SIZE}x{SIZE}xf32>")
 
 
-def test_fusion_leaves_what_is_computed_again_where_it_is() -> None:
+@pytest.mark.parametrize("slope", ["s", "h"])
+def test_fusion_leaves_what_is_computed_again_where_it_is(slope: str) -> None:
     """Of what each layer keeps, one value is left, in the plan of memory too."""
     kept: list[int] = []
     for steps in ([], [Rematerialize(above=0)]):
-        module = parse_module(layers(6))
+        module = parse_module(layers(6, slope))
         for step in (*steps, OutlineKernels(), Fuse(keep=0), LowerKernelsToBuffers()):
             step.apply(new_context(), module)
             verify_module(module)
         kept.append(plan(module).bytes_planned // (4 * SIZE * SIZE))
     assert kept[0] >= 2 * 6 and kept[1] <= 6 + 4
-    module = parse_module(layers(6))
+
+
+def test_fusion_moves_what_is_computed_again_where_little_is_kept() -> None:
+    module = parse_module(layers(6, "h"))
     for step in (Rematerialize(above=0), OutlineKernels(), Fuse(), LowerKernelsToBuffers()):
         step.apply(new_context(), module)
     assert (

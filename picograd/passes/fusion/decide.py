@@ -56,8 +56,11 @@ class _Decision:
         while self._copy_cheap(only_free=True):
             pass
         # A product takes what follows it first: a sum over columns that had taken some of it before
-        # would leave the rest in memory, in parts.
-        while self._join_chains(reducing=False):
+        # would leave the rest in memory, in parts. It does not take what it would have to write as
+        # well, until it is clear that no reader computes that for itself.
+        while self._join_chains(reducing=False, growing=False):
+            pass
+        while self._join_chains(growing=False):
             pass
         changed = True
         while changed:
@@ -66,10 +69,11 @@ class _Decision:
                 changed |= self._join_siblings()
             changed |= self._copy_cheap()
 
-    def _join_chains(self, *, reducing: bool = True) -> bool:
+    def _join_chains(self, *, reducing: bool = True, growing: bool = True) -> bool:
         """Join kernels with those that read their results, producers first.
 
-        If not `reducing`, readers that reduce are left for later.
+        If not `reducing`, readers that reduce are left for later; if not `growing`, those of a
+        product that spare it no result.
         """
         changed = False
         for producer in range(len(self._graph.kernels)):
@@ -78,7 +82,7 @@ class _Decision:
                 if a is b or producer in b.members:
                     continue
                 if reducing or not self._judged(self._graph.part_of(b)).body.reductions:
-                    changed |= self._join(a, b) is not None
+                    changed |= self._join(a, b, growing=growing) is not None
         return changed
 
     def _join_siblings(self) -> bool:
@@ -161,7 +165,7 @@ class _Decision:
             gain += saved
         return spent <= gain
 
-    def _join(self, a: Group, b: Group) -> Group | None:
+    def _join(self, a: Group, b: Group, *, growing: bool = True) -> Group | None:
         """Make one group of two if that is legal and pays; the new group, or None."""
         if self._graph.would_cycle(a, b) or self._keeping.would_grow(a, b):
             return None
@@ -170,7 +174,11 @@ class _Decision:
             return None
         if not self._limits.epilogue and parts[0].body.reductions and self._graph.depends(a, b):
             return None
-        whole = self._judged(self._graph.part_of(a, b))
+        joined = self._graph.part_of(a, b)
+        spares = set(self._graph.part_of(a).outputs) - set(joined.outputs)
+        if not growing and parts[0].body.products and not spares:
+            return None
+        whole = self._judged(joined)
         repeated = whole.repeated
         if repeated is None:
             return None
