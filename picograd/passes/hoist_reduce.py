@@ -70,7 +70,6 @@ from typing import ClassVar
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
-from xdsl.traits import is_side_effect_free
 
 from picograd.dialects.affine import Linear
 from picograd.dialects.loop import (
@@ -98,6 +97,7 @@ from picograd.passes.rewriting.loops import (
     copy_hint,
     inner_first,
     insert_before,
+    is_pure,
     kernels,
     take_ops,
 )
@@ -198,7 +198,7 @@ def obstacle(reduction: ReduceOp, nest: Sequence[ParallelOp]) -> str | None:
     if not LoopFacts().runs(dims[0]):
         return "may have no iterations at all"
     for op in _before(reduction):
-        movable = isinstance(op, LoadOp) or is_side_effect_free(op)
+        movable = isinstance(op, LoadOp) or is_pure(op)
         if op.regions or not movable:
             return f"comes after {op.name}, which would run again for each block"
     read = {op.memref for op in _before(reduction) if isinstance(op, LoadOp)}

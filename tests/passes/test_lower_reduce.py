@@ -146,6 +146,17 @@ BODIES = {
       loop.yield %a : f32
     }
     loop.store %s, %y[%i] : f32, memref<ROWSxf32>""",
+    # Of the conversion and the division upstream does not say that they do nothing else.
+    "converted": """
+    %s = loop.reduce max %k = 0 to COLUMNS init %bias : f32 {
+      %a = loop.load %x[%i, %k] : memref<ROWSxCOLUMNSxf32>
+      loop.yield %a : f32
+    }
+    %n = arith.fptosi %s : f32 to i32
+    %m = arith.extsi %n : i32 to i64
+    %h = arith.divsi %m, %m : i64
+    %t = arith.sitofp %h : i64 to f32
+    loop.store %t, %y[%i] : f32, memref<ROWSxf32>""",
     "the same for all rows": """
     %s = loop.reduce add %k = 0 to COLUMNS : f32 {
       %w = loop.load %v[%k] : memref<COLUMNSxf32>

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from xdsl.ir import Block, Operation, SSAValue
-from xdsl.traits import is_side_effect_free
 
 from picograd.dialects.affine import Linear
 from picograd.dialects.loop import (
@@ -26,6 +25,7 @@ from picograd.passes.rewriting.loops import (
     clone_body,
     copy_hint,
     insert_before,
+    is_pure,
     replace_op,
     set_dims,
     substitute_indices,
@@ -46,10 +46,8 @@ def only_loop(op: ParallelOp) -> ForOp | None:
     row = op.dims[-1]
     inside = [each for each in loop.body.block.ops if not isinstance(each, YieldOp)]
     outside = [each for each in body.ops if each is not loop and not isinstance(each, YieldOp)]
-    movable = all(isinstance(each, LoadOp) or is_side_effect_free(each) for each in inside)
-    stored = all(
-        isinstance(each, LoadOp | StoreOp) or is_side_effect_free(each) for each in outside
-    )
+    movable = all(isinstance(each, LoadOp) or is_pure(each) for each in inside)
+    stored = all(isinstance(each, LoadOp | StoreOp) or is_pure(each) for each in outside)
     flat = not any(each.regions for each in inside)
     bounds = {v for dim in loop.dims for b in (dim.lower, *dim.uppers) for v in b.values()}
     fixed = row.is_constant and row.step == 1 and row.variable not in bounds

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from xdsl.ir import Block, Operation, OpResult
-from xdsl.traits import is_side_effect_free
 
 from picograd.dialects.loop import BarrierOp, LoadOp, StoreOp
+from picograd.passes.rewriting.loops import is_pure
 
 
 def order_depth_first(block: Block) -> None:
     """Reorder the straight-line stretches of a block; what they mean stays the same."""
     stretches: list[list[Operation]] = [[]]
     for op in block.ops:
-        if isinstance(op, LoadOp | StoreOp) or (not op.regions and is_side_effect_free(op)):
+        if isinstance(op, LoadOp | StoreOp) or (not op.regions and is_pure(op)):
             stretches[-1].append(op)
         else:
             stretches.append([])
@@ -54,7 +54,7 @@ def sink_past_loops(block: Block) -> None:
 
 
 def _is_movable(op: Operation) -> bool:
-    return not op.regions and (isinstance(op, LoadOp) or is_side_effect_free(op))
+    return not op.regions and (isinstance(op, LoadOp) or is_pure(op))
 
 
 def _first_user(op: Operation, block: Block, place: Mapping[Operation, float]) -> Operation | None:

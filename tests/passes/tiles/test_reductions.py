@@ -61,6 +61,19 @@ def test_the_first_of_equals_and_nan_before_all(bits, kind, numpy, rng) -> None:
         )
 
 
+def test_rows_that_come_from_memory_are_searched_two_at_a_time(rng) -> None:
+    x = rows_with_ties(rng, 37, 129).astype(np.float32)
+    steps = narrowed(pipeline("cpu"), "cpu:vector_bits=512,vector_registers=32,l2_bytes=4096")
+    executable = compile_module(parse_module(module_text("max", 37, 129, "f32", 1)), "cpu",
+                                passes=steps)  # fmt: skip
+    cpu = find_device("cpu")
+    (result,) = executable.run([cpu.upload(x)])
+    np.testing.assert_array_equal(cpu.download(result), np.argmax(x, axis=1))
+    lowered = parse_module(executable.ir("loop"))
+    carried = [len(op.carried) for op in lowered.walk() if isinstance(op, loop.ForOp)]
+    assert carried == [8, 4]  # two vectors of each row, and their positions; then the odd row
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float64, np.float16])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_other_types_and_axes(dtype, axis, rng) -> None:
