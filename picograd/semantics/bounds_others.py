@@ -44,6 +44,7 @@ from picograd.semantics.bounds_sums import (
     remembers_terms,
     sum_along,
 )
+from picograd.semantics.matrix_products import product
 from picograd.semantics.tensor import EVALUATE, evaluate_op, pad
 
 EXACT_SUM = {"float16": 2.0**11, "bfloat16": 2.0**8, "float32": 2.0**24, "float64": 2.0**53}
@@ -230,8 +231,8 @@ def matmul(op: MatmulOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
     if not a.is_float:
         return discrete(value, _rows_or_columns(a.doubtful, b.doubtful))
     dtype, count = accuracy.dtype_of(op.result.type), a.value.shape[-1]
-    total = a.magnitude @ b.magnitude
-    error = a.error @ (b.magnitude + b.error) + a.magnitude @ b.error
+    total = product(a.magnitude, b.magnitude)
+    error = product(a.error, b.magnitude + b.error) + product(a.magnitude, b.error)
     terms: Terms | None = None
     if remembers_terms(accuracy, dtype):
         terms = products(count + 1, total, error)
@@ -265,4 +266,4 @@ def _transposed(x: Bounded) -> Bounded:
 def _unsure_infinity(a: Bounded, b: Bounded) -> Array:
     """Where an infinity of `a` meets a factor of unknown sign."""
     infinite = (~np.isfinite(a.value)).astype(np.float64)
-    return (infinite @ b.straddles_zero.astype(np.float64)) > 0
+    return product(infinite, b.straddles_zero.astype(np.float64)) > 0

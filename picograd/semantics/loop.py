@@ -22,7 +22,16 @@ from picograd.dialects import loop
 from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
 from picograd.errors import IndexOutOfRange
 from picograd.semantics.access import is_guarded, site_of
-from picograd.semantics.loop_accesses import Accesses, broadcast
+from picograd.semantics.loop_accesses import (
+    Accesses,
+    Dims,
+    Results,
+    Spreads,
+    all_inside,
+    broadcast,
+    constant_index,
+    lanes,
+)
 from picograd.semantics.loop_elements import (
     COMBINERS,
     PREDICATES,
@@ -87,19 +96,23 @@ class Evaluator:
         self.values: dict[SSAValue, tuple[Frame, Array]] = {}
         self.memories: dict[SSAValue, Memory] = {}
         self.accesses = Accesses()
+        self.dims = Dims()
         self.rules = ElementRules(widen=widen)
+        self.spreads = Spreads()
+        self.results = Results()
+        self.bodies: dict[Block, list[tuple[Callable[[Any, Frame], None], Operation]]] = {}
+        """What runs for each op of a body, looked up when it first runs."""
 
     def run(self, block: Block, frame: Frame) -> list[Array]:
         """Run a body once for all iterations of a frame; the arrays that it yields."""
-        for op in block.ops:
-            if type(op) is loop.YieldOp:
-                return [self.get(value, frame) for value in op.values]
-            rule = RULES.get(type(op))
-            if rule is not None:
-                getattr(self, rule)(op, frame)
-            else:
-                self.element_op(op, frame)
-        return []
+        body = self.bodies.get(block)
+        if body is None:
+            ops = [op for op in block.ops if type(op) is not loop.YieldOp]
+            body = [(getattr(self, RULES.get(type(op), "element_op")), op) for op in ops]
+            self.bodies[block] = body
+        for rule, op in body:
+            rule(op, frame)
+        return [self.get(value, frame) for value in self.results[block]]
 
     # Values and index expressions
 
@@ -121,16 +134,13 @@ class Evaluator:
             term = self.atom(atom, frame, shape)
             term = term if coefficient == 1 else term * coefficient
             total = term if total is None else total + term
-        if total is None or expression.constant:
-            constant = np.full((1,) * (1 + len(shape)), expression.constant, np.int64)
-            total = constant if total is None else total + constant
-        return total
+        if total is None:
+            return constant_index(expression.constant, len(shape))
+        return total + expression.constant if expression.constant else total
 
     def atom(self, atom: Atom, frame: Frame, shape: Sequence[int]) -> Array:
         if isinstance(atom, Lane):
-            axes = [1] * (1 + len(shape))
-            axes[1 + atom.axis] = shape[atom.axis]
-            return np.arange(shape[atom.axis], dtype=np.int64).reshape(axes)
+            return lanes(atom.axis, tuple(shape))
         if isinstance(atom, FloorDiv):
             return self.linear(atom.expression, frame, shape) // atom.by
         if isinstance(atom, Mod):
@@ -140,7 +150,7 @@ class Evaluator:
         array = frame.seen.get(atom)
         if array is None:
             array = frame.seen[atom] = self.get(atom, frame)
-        return array.reshape([len(array)] + [1] * len(shape)) if shape else array
+        return array.reshape(len(array), *(1,) * len(shape)) if shape else array
 
     def bounds(self, dim: loop.Dim, frame: Frame) -> tuple[Array, Array]:
         """First index and number of steps of a loop dimension, for every iteration of a frame."""
@@ -149,7 +159,8 @@ class Evaluator:
         for other in dim.uppers[1:]:
             upper = np.minimum(upper, self.linear(other, frame))
         steps = np.maximum(0, -((lower - upper) // dim.step))
-        return np.broadcast_to(lower, frame.size), np.broadcast_to(steps, frame.size)
+        size = (frame.size,)
+        return broadcast(lower, size), broadcast(steps, size)
 
     # Loops
 
@@ -167,7 +178,7 @@ class Evaluator:
         return inner
 
     def parallel(self, op: loop.ParallelOp, frame: Frame) -> None:
-        dims = op.dims
+        dims = self.dims[op]
         total = int(trip_counts([self.bounds(dim, frame) for dim in dims]).sum())
         if self.races is not None:
             self.races.enter(op)
@@ -184,11 +195,15 @@ class Evaluator:
         """One frame for each step of a sequential loop, holding those iterations that take it."""
         bounds = [self.bounds(dim, frame) for dim in dims]
         extents = [int(steps.max(initial=0)) for _, steps in bounds]
+        alike = all(int(s.min(initial=e)) == e for (_, s), e in zip(bounds, extents, strict=True))
         for position in np.ndindex(*extents):
-            active = np.ones(frame.size, np.bool_)
-            for place, (_, steps) in zip(position, bounds, strict=True):
-                active &= place < steps
-            inner = subset(frame, active)
+            if alike and frame.size:
+                inner = Frame(frame.size, frame)
+            else:
+                active = np.ones(frame.size, np.bool_)
+                for place, (_, steps) in zip(position, bounds, strict=True):
+                    active &= place < steps
+                inner = subset(frame, active)
             if inner is None:
                 continue
             for place, dim, (lower, _) in zip(position, dims, bounds, strict=True):
@@ -198,8 +213,9 @@ class Evaluator:
 
     def sequential(self, op: loop.ForOp, frame: Frame) -> None:
         carried = [self.whole(value, frame) for value in op.inits]
-        for inner in self.steps(op.dims, frame):
-            for argument, array in zip(op.carried, carried, strict=True):
+        arguments = op.carried
+        for inner in self.steps(self.dims[op], frame):
+            for argument, array in zip(arguments, carried, strict=True):
                 self.set(argument, inner, array if inner.rows is None else array[inner.rows])
             results = self.run(op.body.block, inner)
             carried = [
@@ -211,7 +227,7 @@ class Evaluator:
     def whole(self, value: SSAValue, frame: Frame) -> Array:
         """A value with one entry for every iteration of a frame."""
         array = self.get(value, frame)
-        return np.broadcast_to(array, (frame.size, *array.shape[1:]))
+        return broadcast(array, (frame.size, *array.shape[1:]))
 
     def reduce(self, op: loop.ReduceOp, frame: Frame) -> None:
         start = [
@@ -219,7 +235,7 @@ class Evaluator:
             for identity, result in zip(self.identities(op, frame), op.outputs, strict=True)
         ]
         combine = self.combiner(op, frame)
-        counts = trip_counts([self.bounds(dim, frame) for dim in op.dims])
+        counts = trip_counts([self.bounds(dim, frame) for dim in self.dims[op]])
         if op.kind is not None and int(counts.sum()) <= SPREAD_LIMIT:
             totals = self.reduce_spread(op, frame, counts, start)
         else:
@@ -255,11 +271,11 @@ class Evaluator:
 
     def reduce_steps(self, op: loop.ReduceOp, frame: Frame, totals: list[Array]) -> list[Array]:
         combine = self.combiner(op, frame)
-        for inner in self.steps(op.dims, frame):
+        for inner in self.steps(self.dims[op], frame):
             new = self.run(op.body.block, inner)
             rows = inner.rows
             old = totals if rows is None else [array[rows] for array in totals]
-            new = [np.broadcast_to(n, o.shape) for n, o in zip(new, old, strict=True)]
+            new = [broadcast(n, o.shape) for n, o in zip(new, old, strict=True)]
             combined = combine(old, new, rows)
             totals = [updated(t, inner, c) for t, c in zip(totals, combined, strict=True)]
         return totals
@@ -270,7 +286,7 @@ class Evaluator:
         total = int(counts.sum())
         if total == 0:
             return totals
-        inner = self.spread(op.dims, frame, 0, total)
+        inner = self.spread(self.dims[op], frame, 0, total)
         (values,) = self.run(op.body.block, inner)
         values = np.broadcast_to(values, (inner.size, *values.shape[1:]))
         result = totals[0].copy()
@@ -320,19 +336,22 @@ class Evaluator:
         memory = self.memories[access.memref]
         one = memory.frame.size == 1
         rows = None if one else rows_within(frame, memory.frame)
-        copies = np.arange(memory.frame.size) if rows is None else rows
         indices = [self.linear(index, frame, shape) for index in access.indices]
         extents = memory.array.shape[1:]
         inside: Array | None = None
         for axis, (index, extent) in enumerate(zip(indices, extents, strict=True)):
-            if index.size == 0 or (index.min() >= 0 and index.max() < extent):
+            if all_inside(index, extent):
                 continue
             good = (index >= 0) & (index < extent)
             inside = good if inside is None else inside & good
             if not is_guarded(op):
                 self.outside(op, axis, int(index[~good][0]))
             indices[axis] = np.clip(index, 0, max(0, extent - 1))
-        first = copies.reshape([len(copies)] + [1] * len(shape))
+        if one:
+            first = constant_index(0, len(shape))
+        else:
+            copies = np.arange(memory.frame.size) if rows is None else rows
+            first = copies.reshape(len(copies), *(1,) * len(shape))
         if self.watching:
             touch = Touch.of(memory.array, frame, (first, *indices), inside, shape)
             self.note(op, memory, frame, touch)
@@ -359,13 +378,13 @@ class Evaluator:
             if inside is not None:
                 values = np.where(inside, values, array.dtype.type(0))
         # Indices without lanes leave axes of length 1, which must have the tile's full extent.
-        self.set(op.result, frame, broadcast(values, (len(values), *shape)))
+        self.set(self.accesses[op].value, frame, broadcast(values, (len(values), *shape)))
 
     def store(self, op: loop.StoreOp, frame: Frame) -> None:
         shape = self.accesses[op].shape
         array, places, inside = self.places(op, frame, shape)
         full = (frame.size, *shape)
-        values = broadcast(self.get(op.value, frame), full)
+        values = broadcast(self.get(self.accesses[op].value, frame), full)
         if inside is None:
             array[tuple(broadcast(place, full) for place in places)] = values
             return
@@ -383,9 +402,10 @@ class Evaluator:
     # Elements and tiles
 
     def element_op(self, op: Operation, frame: Frame) -> None:
-        arguments = [_leading(self.get(value, frame), value) for value in op.operands]
-        array = self.rules[op](*arguments)
-        self.set(op.results[0], frame, array[np.newaxis] if not arguments else array)
+        rule, operands, result = self.rules[op]
+        arguments = [self.get(value, frame) for value in operands]
+        array = rule(*arguments)
+        self.set(result, frame, array if operands else array[np.newaxis])
 
     def index(self, op: loop.IndexOp, frame: Frame) -> None:
         shape = loop.tile_shape(op.result.type)
@@ -407,10 +427,9 @@ class Evaluator:
         self.set(op.result, frame, array)
 
     def broadcast(self, op: loop.BroadcastOp, frame: Frame) -> None:
-        value = self.get(op.value, frame)
-        value = np.expand_dims(value, tuple(axis + 1 for axis in op.axes))
-        shape = (len(value), *loop.tile_shape(op.result.type))
-        self.set(op.result, frame, np.broadcast_to(value, shape))
+        source, places, result, shape = self.spreads[op]
+        value = self.get(source, frame)
+        self.set(result, frame, broadcast(value[places], (len(value), *shape)))
 
     def fold(self, op: loop.FoldOp, frame: Frame) -> None:
         ufunc: Any = COMBINERS[op.kind.data]

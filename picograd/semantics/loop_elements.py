@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr
-from xdsl.ir import Attribute, Operation
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.dialects import dtypes
 from picograd.dialects.loop_syntax import element_type
@@ -70,7 +70,8 @@ def element_rule(op: Operation, *, widen: bool) -> Rule:
 
 
 def _in_dtype(rule: Rule, dtype: np.dtype[Any], *arguments: Array) -> Array:
-    return rule(*arguments).astype(dtype, copy=False)
+    result = rule(*arguments)
+    return result if result.dtype == dtype else result.astype(dtype)
 
 
 def _converted(rule: Rule, dtype: np.dtype[Any], values: Array) -> Array:
@@ -83,15 +84,18 @@ def _bitcast(
     return np.ascontiguousarray(values.astype(narrow)).view(target).astype(dtype)
 
 
-class ElementRules(dict[Operation, Rule]):
-    """What each op does, looked up when it first runs: sequential loops run it often."""
+class ElementRules(dict[Operation, tuple[Rule, Sequence[SSAValue], SSAValue]]):
+    """What each op does, to what, and what it gives: looked up when it first runs, as sequential
+    loops run it often.
+    """
 
     def __init__(self, *, widen: bool) -> None:
         super().__init__()
         self.widen = widen
 
-    def __missing__(self, op: Operation) -> Rule:
-        return self.setdefault(op, element_rule(op, widen=self.widen))
+    def __missing__(self, op: Operation) -> tuple[Rule, Sequence[SSAValue], SSAValue]:
+        found = element_rule(op, widen=self.widen), tuple(op.operands), op.results[0]
+        return self.setdefault(op, found)
 
 
 def _constant(op: arith.ConstantOp, *, widen: bool) -> Array:
@@ -168,8 +172,8 @@ def _reciprocal_root(values: Array) -> Array:
 
 
 def _fma(a: Array, b: Array, c: Array) -> Array:
-    a, b, c, dtype = *(array.astype(np.float64, copy=False) for array in (a, b, c)), a.dtype
-    return (a * b + c).astype(dtype, copy=False)
+    product = np.multiply(a, b, dtype=np.float64)
+    return np.add(product, c, dtype=np.float64).astype(a.dtype, copy=False)
 
 
 def _round_half_away(values: Array) -> Array:

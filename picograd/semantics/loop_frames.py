@@ -62,7 +62,7 @@ def subset(frame: Frame, active: Array) -> Frame | None:
 def updated(array: Array, inner: Frame, new: Array) -> Array:
     """`array` with the entries of a subset of the iterations replaced."""
     if inner.rows is None:
-        return np.broadcast_to(new, array.shape)
+        return new if new.shape == array.shape else np.broadcast_to(new, array.shape)
     result = array.copy()
     result[inner.rows] = new
     return result

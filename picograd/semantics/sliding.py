@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from picograd.dialects.tensor import ConvolutionOp, int_value, ints, window_span
+from picograd.semantics.matrix_products import product
 
 Array: TypeAlias = NDArray[Any]
 
@@ -37,6 +38,6 @@ def convolve(op: ConvolutionOp, x: Array, w: Array, padding: float = 0) -> Array
     inner = per_group * prod(w.shape[2:])
     patches = np.moveaxis(x, 1, 0).reshape(groups, batch * prod(sizes), inner)
     weights = w.reshape(groups, outputs // groups, inner)
-    result = np.matmul(patches, np.swapaxes(weights, 1, 2))  # [G, N * out, O/G]
+    result = product(patches, np.swapaxes(weights, 1, 2))  # [G, N * out, O/G]
     result = np.moveaxis(result, 1, 2).reshape(outputs, batch, *sizes)
     return np.moveaxis(result, 0, 1)

@@ -65,6 +65,7 @@ from picograd.dialects.tensor import (
     moves_elements,
 )
 from picograd.errors import IndexOutOfRange
+from picograd.semantics.matrix_products import product
 from picograd.semantics.ordering import argsort, scan
 from picograd.semantics.philox import random_bits
 from picograd.semantics.powers import power
@@ -247,7 +248,7 @@ def _argsort(op: ArgSortOp, operands: Arrays, precision: Precision) -> Array:
 
 
 def _matmul(op: MatmulOp, operands: Arrays, precision: Precision) -> Array:
-    return np.matmul(operands[0], operands[1])
+    return product(operands[0], operands[1])
 
 
 def _convolution(op: ConvolutionOp, operands: Arrays, precision: Precision) -> Array:
