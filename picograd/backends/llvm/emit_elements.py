@@ -281,6 +281,7 @@ def _select(f: Function, op: Operation) -> None:
     compared = condition.owner
     if (
         isinstance(compared, CompareOp)
+        and others not in compared.operands  # maximum and minimum of zero are instructions
         and types.is_float(types.scalar(compared.left.type))
         and f.names[zeros] == f.constant(0.0, zeros.type)
     ):
