@@ -24,7 +24,7 @@ After:
 builtin.module {
   loop.kernel @columns(%w: memref<3x4xf32>, %y: memref<4xf32>) {
     %w_packed = loop.alloc : memref<2x3x2xf32, "packed">
-    loop.parallel (%w_j, %w_k) = (0, 0) to (4, 3) {
+    loop.parallel (%w_k, %w_j) = (0, 0) to (3, 4) {
       %0 = loop.load %w[%w_k, %w_j] : memref<3x4xf32>
       loop.store %0, %w_packed[%w_j floordiv 2, %w_k, %w_j mod 2] : f32, memref<2x3x2xf32, "packed">
     }
@@ -185,10 +185,12 @@ def stage(choice: Staging) -> None:
     element = memref_type(load.memref).element_type
     memory = AllocOp(_copy_shape(layout, extents), element, choice.space)
     memory.memref.name_hint = f"{operand}_packed" if choice.space == "packed" else f"{operand}_tile"
+    # Along the last dimension a copy writes side by side: inside of blocks, if there are any.
+    order = sorted(layout, key=lambda name: layout[name] > 1)
     copy = ParallelOp(
-        [Dim(dims[name].lower, dims[name].uppers, 1, f"{operand}_{name}") for name in layout]
+        [Dim(dims[name].lower, dims[name].uppers, 1, f"{operand}_{name}") for name in order]
     )
-    variables = dict(zip(layout, copy.body.block.args, strict=True))
+    variables = dict(zip(order, copy.body.block.args, strict=True))
     renamed: dict[Leaf, LinearLike] = {dims[name].variable: variables[name] for name in layout}
     value = LoadOp(
         load.memref,

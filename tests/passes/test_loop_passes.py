@@ -134,7 +134,13 @@ def test_packing_follows_the_caches(m: int, n: int, k: int, copies: int) -> None
 
 @pytest.mark.parametrize(
     ("m", "n", "k", "copies"),
-    [(256, 256, 256, 0), (1024, 1024, 1024, 2), (1024, 64, 1024, 0), (1024, 1024, 128, 1)],
+    [
+        (256, 256, 256, 0),  # too few panels to make up for a copy
+        (1024, 1024, 1024, 2),
+        (1024, 64, 1024, 0),
+        (1024, 1024, 128, 2),
+        (1024, 2048, 32, 1),  # so few lines stay in the first cache
+    ],
 )
 def test_a_left_operand_is_packed_whose_rows_are_not_walked_along(
     m: int, n: int, k: int, copies: int

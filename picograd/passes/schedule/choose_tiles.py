@@ -3,8 +3,8 @@
 Blocks for caches follow Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"
 (2008), and Low et al., "Analytical Modeling Is Enough for High-Performance BLIS" (2016), for caches
 of today: the panel of the right operand that register tiles share stays in the second cache, which
-the left operand streams through; the block of the right operand stays in the third. A register
-tile is as large as the registers allow, and of the shape that wastes least on the extents at hand.
+the left operand streams through from the third. A register tile is as large as the registers allow,
+and of the shape that wastes least on the extents at hand.
 """
 
 from __future__ import annotations
@@ -37,7 +37,12 @@ from picograd.passes.loops.nest_shape import (
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
 from picograd.passes.schedule.choices import choices_for
-from picograd.passes.schedule.operand_copies import extent_of, left_streams, room_of_panel
+from picograd.passes.schedule.operand_copies import (
+    LINE_BYTES,
+    extent_of,
+    left_streams,
+    room_of_panel,
+)
 from picograd.passes.schedule.row_blocks import (
     VECTORS_OF_A_ROW,
     even_blocks,
@@ -107,14 +112,13 @@ def _is_blocked(contraction: Contraction) -> bool:
 
 
 def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:
-    """Blocks for one core's caches.
+    """Blocks for one core's caches, outermost first.
 
     A panel of the right operand, as wide as a register tile, is read for every tile of rows, and
     stays in the second cache. The rows of the left operand go by once for each panel, a few
-    elements a step, which a processor fetches ahead: a block may be as large as the second cache,
-    and the taller it is, the more rarely the right operand is read anew. The deeper the blocks are,
-    the more rarely sums wait in memory. Less room is left where the block of the left operand is a
-    copy, just written.
+    elements a step, which a processor fetches ahead even from the third cache; the deeper the
+    blocks are, the more rarely sums wait in memory. Where the right operand is copied, that is done
+    panel by panel, just before a panel is read: then it is in the second cache already.
     """
     item = contraction.nest.bits // 8
     tile = register_tile(contraction, target, facts)
@@ -125,15 +129,14 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     step = max(SHORTEST_STEP, target.lanes(contraction.nest.bits))
     chosen = choices_for(contraction.nest.loop)
     depth = even_blocks(extent, chosen.depth or ceil(extent / ceil(extent / panel)), step)
-    streams = left_streams(contraction, target, facts, tile)
-    room = target.l2_bytes if streams else target.l2_bytes // 2
-    height = chosen.height or room // (min(depth, extent) * item)
     # The third cache is shared, and what a virtual machine tells about it is often too much.
-    shared = min(target.l3_bytes // 16, 2 * target.l2_bytes) or 2 * target.l2_bytes
-    width = chosen.width or shared // (depth * item)
+    shared = min(target.l3_bytes // 4, 8 * target.l2_bytes) or 2 * target.l2_bytes
+    height = chosen.height or shared // (min(depth, extent) * item)
+    lane = contraction.lane
+    width = even_blocks(extent_of(lane, facts), chosen.width, columns) if chosen.width else columns
     return {
-        contraction.lane.name: even_blocks(extent_of(contraction.lane, facts), width, columns),
         contraction.row.name: even_blocks(extent_of(contraction.row, facts), height, rows),
+        lane.name: width,
         depth_dim.name: depth,
     }
 
@@ -197,7 +200,14 @@ def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) ->
 
 
 def best_tile(rows: int, columns: int, lanes: int, target: Target) -> tuple[int, int]:
-    """The tile with the least estimated time for an output of rows x columns.
+    """The tile with the least estimated time for an output of rows x columns."""
+    for height, vectors in tiles_by_time(rows, columns, lanes, target):
+        return max(1, min(height, rows)), max(1, min(vectors * lanes, columns))
+    return 1, min(columns, lanes) or 1
+
+
+def tiles_by_time(rows: int, columns: int, lanes: int, target: Target) -> list[tuple[int, int]]:
+    """Rows and vectors of the tiles that registers allow, those with the least time first.
 
     A machine with many vector registers keeps some free; one with few cannot afford that. Each row
     takes an address register, of which there are few as well.
@@ -209,10 +219,7 @@ def best_tile(rows: int, columns: int, lanes: int, target: Target) -> tuple[int,
         for height in range(1, MOST_ROWS + 1)
         if height * vectors + vectors + (1 if target.memory_operands else height) <= registers
     ]
-    if not candidates:
-        return 1, min(columns, lanes) or 1
-    height, vectors = min(candidates, key=lambda t: _tiled_time(rows, columns, lanes, *t))
-    return max(1, min(height, rows)), max(1, min(vectors * lanes, columns))
+    return sorted(candidates, key=lambda tile: _tiled_time(rows, columns, lanes, *tile))
 
 
 def _tiled_time(rows: int, columns: int, lanes: int, height: int, vectors: int) -> float:
@@ -312,6 +319,9 @@ def _elementwise_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str
         if light and not choices_for(nest.loop).vectors:
             vectors = 2 * VECTORS_IN_FLIGHT
         size = block or min(extent_of(lane, facts), vectors * lanes)
+        deep = _depth_of_panels(nest, lane, block)
+        if deep is not None:
+            return {deep.name: min(extent_of(deep, facts), SHORTEST_STEP), lane.name: size}
         return {lane.name: max(1, size)}
     # Panel by panel a copy into blocks reads and writes along memory; its rows are then streams
     # that the processor fetches ahead.
@@ -320,6 +330,16 @@ def _elementwise_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str
         or max(1, min(extent_of(dim, facts), lanes))
         for dim in ((other, lane) if block is None else (lane, other))
     }
+
+
+def _depth_of_panels(nest: Nest, lane: Dim, block: int | None) -> Dim | None:
+    """The dimension along which a copy fills whole lines, where a panel's row is less than one."""
+    if block is None or nest.reductions or block * nest.bits // 8 >= LINE_BYTES:
+        return None
+    for dim in nest.dims:
+        if dim is not lane and all(local_stride(s, dim.variable) == block for s in nest.stores):
+            return dim
+    return None
 
 
 def _transposed_dim(nest: Nest, strided: Sequence[Access], lane: Dim) -> Dim | None:
@@ -401,10 +421,13 @@ def hoist_target(reduction: ReduceOp, target: Target) -> ParallelOp | None:
     contraction = contraction_of(nest, LoopFacts()) if nest is not None else None
     if target.kind == "gpu" or contraction is None:
         return loop
-    top = loop
+    facts, top = LoopFacts(), loop
+    starts = set(contraction.row.lower.values())
+    if not left_streams(contraction, target, facts, register_tile(contraction, target, facts)):
+        starts |= contraction.lane.lower.values()
     while isinstance(parent := top.parent_op(), ParallelOp):
         variables = set(parent.induction_variables)
-        if not variables & contraction.row.lower.values():
+        if not variables & starts:
             break
         top = parent
     return top

@@ -19,6 +19,9 @@ from picograd.targets import Target
 MANY_USES = 32
 """Above so many uses of a panel, copying it costs a few percent of the work at most."""
 
+MANY_PANELS = 8
+"""From so many panels on a left operand that each of them reads in pieces is worth a copy."""
+
 FEW_USES = 4
 """Below so many uses even an awkward operand is better read where it lies."""
 
@@ -86,7 +89,8 @@ def left_pays(
     """Whether to copy what the register tiles of a row share.
 
     Rows along which the reduction walks are streams, which need no copy. Otherwise each step leads
-    to another line, of which the first cache should hold a panel's until the next panel has come.
+    to another line, and few of them stay in the first cache until the next tile needs what is left
+    of them: often they lie so far apart that they share its places.
     """
     chosen = choices_for(contraction.nest.loop).packs("left")
     if chosen is not None:
@@ -95,7 +99,7 @@ def left_pays(
         return False
     uses = total_extent(contraction.lane, facts)
     lines = _depth(contraction, facts) * LINE_BYTES
-    return uses >= FEW_USES * tile[1] and lines > target.l1_bytes // 2
+    return uses >= MANY_PANELS * tile[1] and lines > target.l1_bytes // 8
 
 
 def room_of_panel(
@@ -103,13 +107,11 @@ def room_of_panel(
 ) -> int:
     """The bytes of the second cache that a panel of the right operand may take.
 
-    An eighth as a copy, a quarter less beside a copy of the left operand. Where it lies it is a
-    column of pieces of rows; with rows as long as a power of two, they share as many places as the
-    pieces of one page have.
+    An eighth as a copy. Where it lies it is a column of pieces of rows; with rows as long as a
+    power of two, they share as many places as the pieces of one page have.
     """
     if right_pays(contraction.right, contraction, target, facts, tile):
-        alone = left_streams(contraction, target, facts, tile)
-        return target.l2_bytes // 8 if alone else 3 * target.l2_bytes // 32
+        return target.l2_bytes // 8
     item = contraction.nest.bits // 8
     apart = [
         gcd(local_stride(load, dim.variable) * item, PAGE_BYTES)

@@ -85,23 +85,43 @@ def _short(line: str) -> str:
     return re.sub(r"(vector<\w+>)(?:, \1){2,}", r"\1, …", line)
 
 
+TAIL = "// … the same for what full tiles leave"
+
+
 def without_tails(lines: Sequence[str]) -> list[str]:
-    """The lines without the loops over what full tiles leave: second loops of a name."""
+    """The lines without what computes what full tiles leave, which has second loops of a name.
+
+    These are loops over tiles, or stand at the end of the body in which a loop over full tiles is.
+    """
     kept: list[str] = []
-    inside: int | None = None
+    tiles: set[int] = set()
+    """Where loops over tiles have begun, by indentation."""
+    ended: dict[int, int] = {}
+    """How many lines were kept when one ended."""
+    tail: int | None = None
+    """The indentation of a tail; its last line is a brace there, or the one before one outside."""
+    to_brace = False
     for line in lines:
         indent = len(line) - len(line.lstrip())
-        if inside is not None:
-            if indent > inside or line.strip().startswith("}"):
-                if indent == inside and line.strip() == "}":
-                    inside = None
-                continue
-            inside = None
-        if re.search(r"loop\.parallel .* as \w+", line):
-            inside = indent
-            kept.append(" " * indent + "// … the same for what full tiles leave")
+        if tail is not None and indent >= tail:
+            if to_brace and indent == tail and line.strip() == "}":
+                tail = None
+            continue
+        tail = None
+        to_brace = re.search(r"loop\.parallel .* as \w+", line) is not None
+        at_end = indent in ended and re.search(r"= loop\.\w+ .* as \w+ = ", line) is not None
+        if to_brace or at_end:
+            if at_end:
+                del kept[ended[indent] :]
+            kept.append(" " * indent + TAIL)
+            tail = indent
             continue
         kept.append(line)
+        if line.strip() == "}" and indent in tiles:
+            ended[indent] = len(kept)
+        elif line.endswith("{"):
+            (tiles.add if "loop.parallel" in line else tiles.discard)(indent)
+            ended = {place: count for place, count in ended.items() if place <= indent}
     return [one for one, other in pairwise([*kept, ""]) if one != other]
 
 

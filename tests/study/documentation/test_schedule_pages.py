@@ -66,6 +66,28 @@ def test_tails_are_left_out() -> None:
     ]
 
 
+def test_tails_in_straight_code_are_left_out() -> None:
+    lines = [
+        "loop.parallel %j = 0 to 8 step 4 {",
+        "  %w = loop.alloc : memref<4xf32>",
+        "  loop.parallel %i = 0 to 8 step 4 {",
+        "    %a = loop.for %k = 0 to 8 carry (%b = %c : f32) {",
+        "    }",
+        "  }",
+        "  %d = loop.load %w[0] : memref<4xf32>",
+        "  %e = loop.for %k_1 as k = 0 to 8 carry (%f = %d : f32) {",
+        "  }",
+        "  loop.store %e, %y[8] : f32",
+        "}",
+        "loop.yield",
+    ]
+    assert without_tails(lines) == [
+        *lines[:6],
+        "  // … the same for what full tiles leave",
+        *lines[-2:],
+    ]
+
+
 def test_lists_are_shortened() -> None:
     types = ", ".join(["vector<16xf32>"] * 4)
     carried = ", ".join(f"%so_far_{n} = %y_{n} : vector<16xf32>" for n in range(4))
