@@ -352,8 +352,21 @@ def sanitized() -> bool:
 _recent: Recent[Executable] = Recent()
 
 
+_forgetful: list[Callable[[], None]] = []
+
+
+def when_cleared(forget: Callable[[], None]) -> None:
+    """Let `clear_cache` call `forget` as well, of a layer above that keeps compiled modules."""
+    _forgetful.append(forget)
+
+
 def clear_cache() -> None:
-    """Forget all compiled modules, and what devices keep of them; what is on disk stays there."""
+    """Forget all compiled modules, those of eager operations too, and what devices keep of them.
+
+    What is on disk stays there, and compiled functions keep their versions.
+    """
+    for forget in _forgetful:
+        forget()
     _recent.clear()
     for opened in opened_devices():
         opened.forget()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from math import prod
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from picograd.backends import runtime
-from picograd.compiler.executable import Executable, compile_module
+from picograd.compiler.executable import Executable, compile_module, when_cleared
 from picograd.compiler.trust import trusted_device
 from picograd.dialects.dtypes import AnyTensor, DType
 from picograd.dialects.literals import literal
@@ -49,6 +48,7 @@ class EagerMode(Mode):
         self._executables: dict[object, Executable] = {}
         self._filled: dict[Hashable, Value] = {}
         self._readers: dict[int, tuple[AnyTensor, Callable[[Any], Any] | None]] = {}
+        when_cleared(self._executables.clear)
 
     def emit(
         self,
@@ -105,10 +105,12 @@ class EagerMode(Mode):
         """A buffer of its own with the same contents."""
         type = self.type_of(value)
         key = ("copy", type)
-        if key not in self._executables:
+        executable = self._executables.get(key)
+        if executable is None:
             ops = BlockOps([type])
-            self._executables[key] = compile_module(ops.module(ops.block.args), self.device)
-        return self._executables[key].run([cast(runtime.Buffer, value)])[0]
+            executable = compile_module(ops.module(ops.block.args), self.device)
+            self._executables[key] = executable
+        return executable.run([cast(runtime.Buffer, value)])[0]
 
     def constant(self, array: Array) -> Value:
         try:
@@ -211,11 +213,17 @@ def escaped(cell: Cell) -> TraceError:
     )
 
 
-@cache
+_modes: dict[str, EagerMode] = {}
+"""By name. `functools.cache` would tell a `Device` from a plain text, and make a second mode."""
+
+
 def eager(device: str) -> EagerMode:
     """The eager mode of a device. Raises DeviceError when the machine has none."""
+    mode = _modes.get(device)
+    if mode is not None:
+        return mode
     try:
-        return EagerMode(device)
+        return _modes.setdefault(str(device), EagerMode(str(device)))
     except PicogradError as error:
         located(error)
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from picograd.compiler.executable import when_cleared
 from picograd.dialects.dtypes import AnyTensor, dtype_of, tensor_type
 from picograd.frontend.storage.views import Layout, View, dense
 
@@ -67,12 +68,17 @@ def forget_signatures() -> None:
     """Let no signature that a tensor has kept match any more.
 
     To be called when storage that has been met gets contents of another type: the tensors that show
-    it cannot be found. Whoever misses a table asks for the signature anew.
+    it cannot be found. Whoever misses a table asks for the signature anew. So the tables' plans are
+    gone with it, and `clear_cache` calls this too.
     """
+    for signature in list(_by_type.values()):
+        signature.view_plans.clear()
     _by_type.clear()
     for table in _tables:
         table.clear()
 
+
+when_cleared(forget_signatures)
 
 _by_type: dict[int, Signature] = {}
 """By the identity of types, which their signatures keep alive: comparing them takes longer."""

@@ -281,6 +281,11 @@ def test_an_index_out_of_range_is_an_error(mode: str, device: str) -> None:
         torch.compile(lambda t, i: t.index_select(0, i))(table, index).numpy()
 
 
+def test_a_device_has_one_mode_however_it_is_named() -> None:
+    mode = eager.eager("cpu")
+    assert mode is eager.eager(torch.ones(1, device="cpu").device) is eager.eager(torch.device("cpu"))
+
+
 def test_the_mode_is_restored() -> None:
     with torch.set_mode("cached"):
         with torch.set_mode("graph"):

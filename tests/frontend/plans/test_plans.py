@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +13,10 @@ import numpy as np
 import pytest
 
 import picograd as torch
+from picograd.compiler.executable import clear_cache
 from picograd.errors import DTypeError, GradientError, ShapeError
 from picograd.frontend.methods.arithmetic import Arithmetic
+from picograd.frontend.modes.eager import eager
 from picograd.frontend.modes.mode import SETTINGS, op_by_op, set_recording
 from picograd.frontend.plans import planned as planning
 from picograd.frontend.plans.planned import Plans, key_of
@@ -403,6 +407,42 @@ def test_what_a_compiled_function_overwrites_is_not_what_was_saved(
         with pytest.raises(GradientError, match="changed by an operation in place"):
             product.backward()
     np.testing.assert_array_equal(x.numpy(), 8 * before)
+
+
+def test_a_cleared_cache_drops_the_plans_of_eager_operations(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    made: list[weakref.ref[PlanProgram]] = []
+    init = PlanProgram.__init__
+
+    def counted(program: PlanProgram, traced: Any) -> None:
+        made.append(weakref.ref(program))
+        init(program, traced)
+
+    monkeypatch.setattr(PlanProgram, "__init__", counted)
+    clear_cache()
+    x, w = normal(rng, 3, 7), normal(rng, 3, 7).requires_grad_()
+    expected = (x.T + 1.5).tolist()
+
+    def work() -> None:
+        assert (x.T + 1.5).tolist() == expected
+        x.clone().add_(x)
+        torch.cat([x[1:], x])
+        (w[1] * x).exp().sum().backward()
+        with op_by_op():
+            x.exp()
+
+    work()
+    before, known = len(made), len(eager("cpu")._executables)  # pyright: ignore[reportPrivateUsage]
+    assert before >= 5 and known
+    work()
+    assert len(made) == before
+    clear_cache()
+    gc.collect()
+    assert not [program for program in made if program() is not None]
+    assert not eager("cpu")._executables  # pyright: ignore[reportPrivateUsage]
+    work()
+    assert len(made) == 2 * before
 
 
 def test_threads_share_plans(rng: np.random.Generator) -> None:
