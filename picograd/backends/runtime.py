@@ -56,6 +56,9 @@ class Program(ABC):
     fails_late: bool = False
     """Whether `run` may return before it is known that an index is out of range."""
 
+    lines_of: Callable[[str], Sequence[str]] | None = None
+    """Tells the lines of the user's program that a kernel computes, where somebody knows them."""
+
     def launch_with_numbers(
         self, dtypes: Sequence[DType | None]
     ) -> Callable[..., int | tuple[int, int]] | None:

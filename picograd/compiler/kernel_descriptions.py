@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
-from xdsl.dialects.builtin import StringAttr
-from xdsl.ir import Operation
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
+from xdsl.ir import Attribute, Operation
 
+from picograd.dialects.loop import KernelOp
 from picograd.dialects.tensor import ConstantOp, TensorOp
 
 
@@ -27,6 +29,18 @@ def lines_of(ops: Iterable[Operation]) -> tuple[str, ...]:
     """The lines of the user's program that ops come from, each once, in their order."""
     notes = [op.attributes.get("at") for op in ops]
     return tuple(dict.fromkeys(note.data for note in notes if isinstance(note, StringAttr)))
+
+
+def lines_by_kernel(module: ModuleOp) -> Mapping[str, Sequence[str]]:
+    """The lines that each kernel of a module at loop level comes from, as far as it knows them."""
+    found: dict[str, Sequence[str]] = {}
+    for kernel in module.ops:
+        at = kernel.attributes.get("at") if isinstance(kernel, KernelOp) else None
+        if isinstance(kernel, KernelOp) and isinstance(at, ArrayAttr):
+            notes = cast(ArrayAttr[Attribute], at).data
+            lines = [note.data for note in notes if isinstance(note, StringAttr)]
+            found[kernel.sym_name.data] = lines
+    return found
 
 
 def _word(op: TensorOp) -> str:

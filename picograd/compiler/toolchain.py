@@ -1,6 +1,7 @@
 """The toolchain: passes, pipelines, what runs and watches them. `load_toolchain` brings it in."""
 
 from picograd.compiler.build import build, levels_of
+from picograd.compiler.kernel_descriptions import lines_by_kernel
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline, tuned_pipeline, unfused
 from picograd.compiler.profile import profile_of
@@ -13,6 +14,7 @@ __all__ = [
     "asked_for",
     "build",
     "levels_of",
+    "lines_by_kernel",
     "pipeline",
     "profile_of",
     "structural_key",

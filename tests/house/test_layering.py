@@ -109,6 +109,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
 LAZY = {
     "backends/__init__.py": "llvmlite and wgpu load slowly, and one of them may be absent",
     "backends/llvm/device.py": "who finds programs on disk needs no emitter",
+    "backends/wgsl/device.py": "who finds programs on disk needs no emitter",
     "backends/wgsl/runtime.py": "wgpu starts native code when it is imported",
     "compiler/load_toolchain.py": "who finds programs on disk needs no pass; it takes long to load",
     "compiler/trust.py": "only GPUs are tried, with programs whose results the reference computes",

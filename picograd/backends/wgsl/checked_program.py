@@ -30,16 +30,12 @@ from picograd.backends.checked.zones import (
 )
 from picograd.backends.runtime import Array, Buffer
 from picograd.backends.wgsl.barrier_check import check_barriers
-from picograd.backends.wgsl.emit import KernelCode, emit_kernel
-from picograd.backends.wgsl.program import (
-    OFFSET_ALIGNMENT,
-    Argument,
-    Leased,
-    Source,
-    WgslProgram,
-    entry_of,
-)
-from picograd.backends.wgsl.runtime import Binding, Copy, Dispatch, Memory
+from picograd.backends.wgsl.code import KernelCode
+from picograd.backends.wgsl.emit import emit_kernel
+from picograd.backends.wgsl.plan import Argument, Leased, Source
+from picograd.backends.wgsl.planner import OFFSET_ALIGNMENT, Planner, entry_of
+from picograd.backends.wgsl.program import WgslProgram
+from picograd.backends.wgsl.runtime import Binding, Copy, Dispatch, Limits, Memory
 from picograd.backends.wgsl.status import CHECKED_STATUS_BYTES, kernel_number, place_of
 from picograd.backends.wgsl.storage import ELEMENT_BYTES
 from picograd.backends.wgsl.text import POISON
@@ -56,6 +52,47 @@ _POISON_BYTE = POISON & 0xFF
 _TITLE = "the program on the gpu"
 
 
+class _CheckedPlanner(Planner):
+    """Plans kernels that check their accesses, and memory of each call's own for all they touch."""
+
+    def __init__(self, module: ModuleOp, limits: Limits) -> None:
+        self.sites: list[Site] = []
+        self.names: list[str] = []
+        """Of leased memory."""
+        self.contents: dict[int, Array] = {}
+        """What leased memory holds at first, where it stands for a constant."""
+        self.fills: dict[int, list[Leased]] = {}
+        """What is to be poisoned before a launch: nobody uses it any more."""
+        self._dead = dead_after(entry_of(module))
+        self._words: Leased | None = None
+        super().__init__(module, limits)
+
+    def emit(self, kernel: KernelOp) -> KernelCode:
+        check_barriers(kernel)
+        return emit_kernel(kernel, self.limits, sites=self.sites)
+
+    def lease(self, nbytes: int, name: str) -> Leased:
+        self.names.append(name)
+        return super().lease(nbytes, name)
+
+    def status(self) -> Leased:
+        if self._words is None:
+            self._words = self.lease(CHECKED_STATUS_BYTES, "status")
+        return self._words
+
+    def constant(self, name: str, stored: Array) -> Source:
+        leased = self.lease(stored.nbytes, name)
+        self.contents[leased.number] = stored
+        return leased
+
+    def launched(self, op: LaunchOp, operands: Sequence[Source]) -> None:
+        """Plan to poison what nobody uses after this launch, before the next one."""
+        sources = dict(zip(op.buffers, operands, strict=True))
+        dead = [sources[place.result] for place in self._dead[op]]
+        fills = [source for source in dead if isinstance(source, Leased) and source.nbytes]
+        self.fills.setdefault(len(self.launches), []).extend(fills)
+
+
 class CheckedWgslProgram(WgslProgram):
     """WGSL that checks its accesses, run on copies of its buffers.
 
@@ -68,14 +105,10 @@ class CheckedWgslProgram(WgslProgram):
     def __init__(self, device: GpuDevice, module: ModuleOp, *, cached: bool = True) -> None:
         main = entry_of(module)
         check_places(main, kernels_of(module), _stored_bytes)
-        self._sites: list[Site] = []
-        self._names: list[str] = []
-        self._contents: dict[int, Array] = {}
-        self._dead = dead_after(main)
-        self._fills: dict[int, list[Leased]] = {}
-        self._words: Leased | None = None
-        super().__init__(device, module, cached=cached)
-        self._status()
+        planner = _CheckedPlanner(module, device.gpu.limits)
+        self._status = planner.status().number
+        self._sites, self._contents, self._fills = planner.sites, planner.contents, planner.fills
+        super().__init__(device, planner.plan(), cached=cached)
         # It is told at once, since each call waits for the GPU.
         self.fails_late = False
         self._results = [argument.index for argument in outputs_of(main)]
@@ -83,7 +116,7 @@ class CheckedWgslProgram(WgslProgram):
         self._zones = Zones(OFFSET_ALIGNMENT)
         self._leased_zones = [
             self._zones.add(name, nbytes)
-            for name, nbytes in zip(self._names, self._leases, strict=True)
+            for name, nbytes in zip(planner.names, planner.leases, strict=True)
         ]
         self._given: list[Zone] = []
         for argument in main.args:
@@ -96,42 +129,15 @@ class CheckedWgslProgram(WgslProgram):
         self._poison = device.gpu.create_memory(most, "poison")
         device.gpu.write(self._poison, np.full(most // ELEMENT_BYTES, POISON, np.uint32))
 
-    # Planning
-
-    def _emit(self, kernel: KernelOp) -> KernelCode:
-        check_barriers(kernel)
-        return emit_kernel(kernel, self._device.gpu.limits, sites=self._sites)
-
-    def _lease(self, nbytes: int, name: str) -> Leased:
-        self._names.append(name)
-        return super()._lease(nbytes, name)
-
-    def _status(self) -> Leased:
-        if self._words is None:
-            self._words = self._lease(CHECKED_STATUS_BYTES, "status")
-        return self._words
-
-    def _constant(self, name: str, stored: Array) -> Source:
-        leased = self._lease(stored.nbytes, name)
-        self._contents[leased.number] = stored
-        return leased
-
-    def _launched(self, op: LaunchOp, operands: Sequence[Source]) -> None:
-        """Plan to poison what nobody uses after this launch, before the next one."""
-        sources = dict(zip(op.buffers, operands, strict=True))
-        dead = [sources[place.result] for place in self._dead[op]]
-        fills = [source for source in dead if isinstance(source, Leased) and source.nbytes]
-        self._fills.setdefault(len(self._launches), []).extend(fills)
-
     def _resolve(
         self, source: Source, memories: Sequence[Memory], leased: Sequence[Memory]
     ) -> Binding:
         (memory,) = leased  # the call's one buffer object
-        if isinstance(source, Binding):
-            return source
-        size = max(ELEMENT_BYTES, source.nbytes)
         if isinstance(source, Argument):
+            size = max(ELEMENT_BYTES, source.nbytes)
             return Binding(memory, self._given[source.position].offset, size)
+        assert isinstance(source, Leased)  # constants and status too, as the planner has it
+        size = max(ELEMENT_BYTES, source.nbytes)
         return Binding(memory, self._leased_zones[source.number].offset + source.offset, size)
 
     # Running
@@ -166,7 +172,7 @@ class CheckedWgslProgram(WgslProgram):
             zone.of(image)[:] = _POISON_BYTE
         for number, stored in self._contents.items():
             self._leased_zones[number].of(image)[:] = np.frombuffer(stored.tobytes(), np.uint8)
-        self._leased_zones[self._status().number].of(image)[:] = 0
+        self._leased_zones[self._status].of(image)[:] = 0
         return image
 
     def _steps(self, memories: Sequence[Memory], memory: Memory) -> list[Dispatch | Copy]:
@@ -199,7 +205,7 @@ class CheckedWgslProgram(WgslProgram):
 
     def _judge(self, memory: Bytes, originals: Mapping[int, Bytes]) -> None:
         """Raise what there is to complain of after a call."""
-        status = self._leased_zones[self._status().number]
+        status = self._leased_zones[self._status]
         words = [int(word) for word in status.of(memory).view(np.int32)]
         bad_index, bad_access = words[:4], words[4:]
         if bad_access[0]:
@@ -209,7 +215,7 @@ class CheckedWgslProgram(WgslProgram):
             raise self._sites[site].violation(axis, index, where=" on the GPU")
         if bad_index[0]:
             _, index, size, number = bad_index
-            names = {kernel_number(name): name for name in self._codes}
+            names = {kernel_number(kernel.name): kernel.name for kernel in self._plan.kernels}
             where = f"kernel @{names.get(number & 0xFFFFFFFF, '?')} on the GPU"
             raise IndexOutOfRange.in_data(index, size, where=where)
         self._zones.check_guards(memory, _TITLE)
@@ -224,7 +230,7 @@ class CheckedWgslProgram(WgslProgram):
         for n in self._results:
             wrong = _poisoned(self._given[n].of(memory))
             if wrong.any():
-                raise unwritten(self._given[n].name, self._arguments[n].get_shape(), wrong)
+                raise unwritten(self._given[n].name, self._plan.arguments[n].get_shape(), wrong)
 
     def _check_aliases(self, memories: Sequence[Memory]) -> None:
         """Code is made under the assumption that results lie in memory of their own."""

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import math
+import time
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.backends.runtime import Array, Buffer, Device, Program, own_buffer
-from picograd.backends.wgsl.checked_program import CheckedWgslProgram
+from picograd.backends.runtime import (
+    Array,
+    Buffer,
+    Device,
+    Image,
+    KeepingDevice,
+    Program,
+    own_buffer,
+)
+from picograd.backends.wgsl.plan import image_of, plan_of
 from picograd.backends.wgsl.pool import MemoryPool
 from picograd.backends.wgsl.program import WgslProgram
-from picograd.backends.wgsl.runtime import Binding, Memory, open_gpu
+from picograd.backends.wgsl.runtime import Binding, Dispatch, Memory, open_gpu
 from picograd.backends.wgsl.status import STATUS_BYTES, kernel_number
 from picograd.backends.wgsl.storage import ELEMENT_BYTES, check_dtype, pack, unpack
 from picograd.dialects import dtypes
 from picograd.errors import IndexOutOfRange, source_of
 from picograd.targets import register
 from picograd.targets.gpu import adapter_target
+
+Lines: TypeAlias = Callable[[], Sequence[str]]
 
 
 class GpuBuffer:
@@ -46,7 +58,7 @@ class GpuBuffer:
         return self._nbytes
 
 
-class GpuDevice(Device):
+class GpuDevice(KeepingDevice):
     """The process's GPU. Raises DeviceError with the remedy when the machine has none.
 
     Work is asynchronous: `Program.run` returns when the work is submitted, `download` waits.
@@ -63,8 +75,7 @@ class GpuDevice(Device):
         self.driver = self.gpu.driver
         self.pool = MemoryPool(self.gpu)
         self.status = self.gpu.create_memory(STATUS_BYTES, "status")
-        self._status_is_pending = False
-        self._kernels: dict[int, tuple[str, Sequence[str]]] = {}
+        self._pending: dict[int, tuple[str, Lines]] = {}
         limits = self.gpu.limits
         register(
             "gpu",
@@ -104,22 +115,39 @@ class GpuDevice(Device):
         range: kernels record it, and the device can only tell now.
         """
         own = self.own(buffer)
-        parts = [Binding(self.status, 0, STATUS_BYTES)] if self._status_is_pending else []
-        parts.append(Binding(own.memory, 0, own.nbytes))
-        *status, data = self.gpu.read(parts)
+        contents = Binding(own.memory, 0, own.nbytes)
+        with self.gpu.lock:
+            pending, self._pending = self._pending, {}
+            parts = [Binding(self.status, 0, STATUS_BYTES)] if pending else []
+            *status, data = self.gpu.read([*parts, contents])
         for words in status:
-            self._check_status(words)
+            self._check_status(words, pending)
         return unpack(data, tuple(own.type.get_shape()), own.dtype)
 
     def load(self, module: ModuleOp, *, cached: bool = True, sanitize: bool = False) -> Program:
+        emitter = _emitter()
         if sanitize:
-            return CheckedWgslProgram(self, module, cached=cached)
-        return WgslProgram(self, module, cached=cached)
+            return emitter.CheckedWgslProgram(self, module, cached=cached)
+        return WgslProgram(self, emitter.planned(module, self.gpu.limits), cached=cached)
+
+    @property
+    def makes_code_for(self) -> str:
+        return f"{super().makes_code_for}, {self.gpu.limits}"
+
+    def compile(self, module: ModuleOp) -> Image:
+        start = time.perf_counter()
+        image = image_of(_emitter().planned(module, self.gpu.limits))
+        return replace(image, seconds={"emission": time.perf_counter() - start})
+
+    def restore(self, image: Image, *, cached: bool = True) -> WgslProgram:
+        return WgslProgram(self, plan_of(image), cached=cached)
 
     def synchronize(self) -> None:
         """Wait until all submitted work has finished; raises IndexOutOfRange like `download`."""
-        (words,) = self.gpu.read([Binding(self.status, 0, STATUS_BYTES)])
-        self._check_status(words)
+        with self.gpu.lock:
+            pending, self._pending = self._pending, {}
+            (words,) = self.gpu.read([Binding(self.status, 0, STATUS_BYTES)])
+        self._check_status(words, pending)
 
     def forget(self) -> None:
         """Make the pipelines of programs that are loaded from now on anew."""
@@ -129,22 +157,33 @@ class GpuDevice(Device):
         """The buffer, seen to be in this GPU's memory."""
         return own_buffer(buffer, GpuBuffer, self.name)
 
-    def expect_status(self, kernel_name: str, lines: Sequence[str] = ()) -> None:
-        """Note that a kernel with checked indices runs: the next download looks at the status.
+    def submit(self, dispatches: Sequence[Dispatch], checked: Mapping[str, Lines]) -> None:
+        """Run kernels one after another.
 
-        `lines` are those of the user's program that the kernel computes.
+        `checked` are those with checked indices, after which the next download looks at the status:
+        by name, what tells the lines of the user's program that they compute.
         """
-        self._kernels[kernel_number(kernel_name)] = kernel_name, lines
-        self._status_is_pending = True
+        # Whoever reads the status knows of all kernels that may have set it.
+        with self.gpu.lock:
+            for name, lines in checked.items():
+                self._pending[kernel_number(name)] = name, lines
+            self.gpu.submit(dispatches)
 
-    def _check_status(self, words: bytes) -> None:
-        self._status_is_pending = False
+    def _check_status(self, words: bytes, pending: Mapping[int, tuple[str, Lines]]) -> None:
         failed, index, size, number = (int(word) for word in np.frombuffer(words, np.int32))
         if not failed:
             return
         self.gpu.write(self.status, np.zeros(STATUS_BYTES // 4, np.int32))
-        kernel, lines = self._kernels.get(number & 0xFFFFFFFF, ("?", ()))
+        kernel, lines_of = pending.get(number & 0xFFFFFFFF, ("?", tuple[str, ...]))
+        lines = lines_of()
         of = f" of {', '.join(lines)}" if lines else ""
         where = f"kernel @{kernel}{of} on the GPU (reported at the first read-back after it)"
         where += source_of(lines)
         raise IndexOutOfRange.in_data(index, size, where=where)
+
+
+def _emitter():
+    """What reads IR, loaded when a program is compiled: those on disk are run without."""
+    from picograd.backends.wgsl import from_ir
+
+    return from_ir

@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from xdsl.dialects import arith
 from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.backends.wgsl import elements
+from picograd.backends.wgsl.code import DispatchCode, KernelCode
 from picograd.backends.wgsl.limits import Demand, check_limits
 from picograd.backends.wgsl.mapping import (
     fold_grid,
@@ -58,37 +58,6 @@ from picograd.passes.insert_barriers import unguarded
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.nests import mapping_of
 from picograd.semantics.access import Site
-
-
-@dataclass(frozen=True)
-class DispatchCode:
-    """One compute shader and how to launch it.
-
-    `buffers` are what its bindings are bound to, in order: the kernel's argument of that position,
-    or, from `len(arguments)` on, the kernel's scratch buffers. The status word, if used, is last.
-    `in_bounds` says that every access is proved to stay inside its buffer.
-    """
-
-    name: str
-    text: str
-    workgroups: tuple[int, int, int]
-    threads: int
-    buffers: tuple[int, ...]
-    uses_status: bool
-    in_bounds: bool
-
-
-@dataclass(frozen=True)
-class KernelCode:
-    """A kernel's dispatches in order, and the bytes of each scratch buffer they share."""
-
-    name: str
-    dispatches: tuple[DispatchCode, ...]
-    scratch_bytes: tuple[int, ...]
-
-    @property
-    def text(self) -> str:
-        return "\n".join(dispatch.text for dispatch in self.dispatches)
 
 
 def emit_kernel(kernel: KernelOp, limits: Limits, *, sites: list[Site] | None = None) -> KernelCode:

@@ -107,7 +107,8 @@ class Gpu:
         self._device = adapter.request_device_sync(label="picograd")
         self._queue = self._device.queue
         self._process = os.getpid()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held while work is handed over or read back; who needs two of these together takes it."""
         self._staging: Memory | None = None
         self._pipelines: dict[tuple[bytes, bool], Pipeline] = {}
         info = adapter.info
@@ -146,7 +147,7 @@ class Gpu:
             )
         usage = self._wgpu.BufferUsage
         flags = usage.STORAGE | usage.COPY_SRC | usage.COPY_DST
-        with self._lock:
+        with self.lock:
             try:
                 handle = self._device.create_buffer(size=size, usage=flags, label=label)
             except self._wgpu.GPUError as error:
@@ -163,7 +164,7 @@ class Gpu:
     def destroy(self, memory: Memory) -> None:
         """Free memory at once, even if a cached bind group still names it."""
         if os.getpid() == self._process:
-            with self._lock:
+            with self.lock:
                 memory.handle.destroy()
 
     def write(self, memory: Memory, data: Array) -> None:
@@ -173,7 +174,7 @@ class Gpu:
         """
         self.check_process()
         if data.nbytes:
-            with self._lock:
+            with self.lock:
                 self._queue.write_buffer(memory.handle, 0, data)
 
     def read(self, parts: Sequence[Binding]) -> list[bytes]:
@@ -187,7 +188,7 @@ class Gpu:
         for part in parts:
             places.append(total)
             total += (part.nbytes + 15) // 16 * 16
-        with self._lock:
+        with self.lock:
             staging = self._staging_buffer(total)
             encoder = self._device.create_command_encoder()
             for part, place in zip(parts, places, strict=True):
@@ -234,7 +235,7 @@ class Gpu:
         """
         self.check_process()
         key = (hashlib.sha256(text.encode()).digest(), checked)
-        with self._lock:
+        with self.lock:
             if not cached:
                 return self._compile(text, bindings, label, checked)
             if key not in self._pipelines:
@@ -243,7 +244,7 @@ class Gpu:
 
     def forget_pipelines(self) -> None:
         """Share no pipeline made so far with a later caller."""
-        with self._lock:
+        with self.lock:
             self._pipelines.clear()
 
     def _compile(self, text: str, bindings: int, label: str, checked: bool) -> Pipeline:
@@ -303,7 +304,7 @@ class Gpu:
             }
             for number, binding in enumerate(bindings)
         ]
-        with self._lock:
+        with self.lock:
             return BindGroup(
                 self._device.create_bind_group(layout=pipeline.layout, entries=entries)
             )
@@ -311,7 +312,7 @@ class Gpu:
     def submit_steps(self, steps: Sequence[Dispatch | Copy]) -> None:
         """Run kernels and copies one after another: each kernel in a compute pass of its own."""
         self.check_process()
-        with self._lock:
+        with self.lock:
             encoder = self._device.create_command_encoder()
             for step in steps:
                 if isinstance(step, Copy):
@@ -337,7 +338,7 @@ class Gpu:
         Each dispatch sees what earlier ones wrote. Returns before the work is done.
         """
         self.check_process()
-        with self._lock:
+        with self.lock:
             encoder = self._device.create_command_encoder()
             compute_pass = encoder.begin_compute_pass()
             current: Pipeline | None = None

@@ -1,12 +1,14 @@
 """The GPU device: moving tensors, running programs over and over, and its errors."""
 
 import gc
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from picograd.backends.runtime import Buffer
 from picograd.backends.wgsl.device import GpuDevice, kernel_number
+from picograd.backends.wgsl.runtime import Binding
 from picograd.compiler.diagnostics import parse_module
 from picograd.dialects import dtypes
 from picograd.errors import CompileError, DeviceError, DTypeError, IndexOutOfRange, ShapeError
@@ -159,6 +161,30 @@ def test_an_index_out_of_range_is_reported_once(
     program.run([device.upload(np.arange(4, dtype=np.int32)), device.upload(x)], [output])
     device.synchronize()
     np.testing.assert_array_equal(device.download(output), x[:4])
+
+
+def test_a_failure_beside_another_threads_download_is_not_forgotten(
+    device: GpuDevice, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = device.load(parse_module(PICK))
+    x, output = random(rng, 9), device.upload(np.zeros(4, np.float32))
+    read = device.gpu.read
+
+    def run(*index: int) -> None:
+        given = device.upload(np.array(index, np.int32))
+        program.run([given, device.upload(x)], [output])
+
+    def read_beside(parts: Sequence[Binding]) -> list[bytes]:
+        monkeypatch.undo()
+        found = read(parts)
+        run(1, 9, 3, 0)  # what another thread may do at this moment
+        return found
+
+    run(0, 1, 2, 3)
+    monkeypatch.setattr(device.gpu, "read", read_beside)
+    device.download(output)
+    with pytest.raises(IndexOutOfRange, match=r"index 9 .* size 9"):
+        device.download(output)
 
 
 def test_kernels_sign_the_status_word_with_a_number_of_their_own() -> None:

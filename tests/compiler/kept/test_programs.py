@@ -24,6 +24,8 @@ from picograd.passes.fuse import Fuse
 from picograd.targets import Target, lookup
 from picograd.targets.target import register
 
+DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
+
 LINEAR = """
 func.func @main(%x: tensor<5x7xf32>, %w: tensor<7x3xf32>) -> (tensor<5x3xf32>, tensor<3xi64>) {
   %table = pico.constant dense<[[1.5, -2.0, 0.25]]> : tensor<1x3xf32>
@@ -67,10 +69,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     clear_cache()
 
 
-def compiled(text: str = LINEAR, **settings: Any) -> Executable:
+def compiled(text: str = LINEAR, device: str = "cpu", **settings: Any) -> Executable:
     """Compile as a new process would, with nothing in memory."""
     clear_cache()
-    return compile_module(parse_module(text), "cpu", **settings)
+    return compile_module(parse_module(text), device, **settings)
 
 
 def was_on_disk(executable: Executable) -> bool:
@@ -83,9 +85,12 @@ def results(executable: Executable, inputs: list[Any]) -> list[bytes]:
     return [device.download(output).tobytes() for output in outputs]
 
 
-def test_a_program_from_disk_computes_the_same_bits(folder: Path, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_program_from_disk_computes_the_same_bits(
+    device: str, folder: Path, rng: np.random.Generator
+) -> None:
     inputs = [rng.normal(size=shape).astype(np.float32) for shape in ((5, 7), (7, 3))]
-    first, again = compiled(), compiled()
+    first, again = compiled(device=device), compiled(device=device)
     assert not was_on_disk(first) and was_on_disk(again)
     assert len(list(folder.iterdir())) == 1
     assert results(again, inputs) == results(first, inputs)
@@ -96,11 +101,34 @@ def test_a_program_from_disk_computes_the_same_bits(folder: Path, rng: np.random
     assert "taken from disk" in str(again.report) and "from disk" not in str(first.report)
 
 
-def test_its_ir_is_made_when_somebody_asks() -> None:
-    first, again = compiled(), compiled()
+@pytest.mark.parametrize("device", DEVICES)
+def test_its_ir_is_made_when_somebody_asks(device: str) -> None:
+    first, again = compiled(device=device), compiled(device=device)
     for level in ("tensor", "kernel", "buffer", "loop", "target"):
         assert again.ir(level) == first.ir(level)
-    assert again.program.texts["ll"] == first.program.texts["ll"]
+    for suffix in {"cpu": ("ll", "s"), "gpu": ("wgsl",)}[device]:
+        assert again.program.texts[suffix] == first.program.texts[suffix]
+
+
+@pytest.mark.gpu
+def test_the_lines_of_a_kernel_are_those_of_the_program_at_hand() -> None:
+    """A file may change above a function, which stays the same and is not compiled again."""
+    text = """
+    func.func @main(%x: tensor<4xf32>, %i: tensor<2xi64>) -> tensor<2xf32> {
+      %g = pico.gather %x at %i axis 0 {at = "model.py:3"}
+          : tensor<4xf32>, tensor<2xi64> -> tensor<2xf32>
+      func.return %g : tensor<2xf32>
+    }
+    """
+    for line, known in ((3, False), (3, True), (8, True)):
+        executable = compiled(text.replace("py:3", f"py:{line}"), device="gpu")
+        assert was_on_disk(executable) is known
+        device = executable.device
+        given = [device.upload(np.arange(4, dtype=np.float32)), device.upload(np.array([0, 9]))]
+        (output,) = executable.run(given)
+        with pytest.raises(IndexError) as told:
+            device.download(output)
+        assert f"of model.py:{line} on the GPU" in str(told.value)
 
 
 def test_a_module_that_changes_afterwards_is_noticed() -> None:
@@ -111,7 +139,8 @@ def test_a_module_that_changes_afterwards_is_noticed() -> None:
         executable.ir("loop")
 
 
-def test_donated_inputs_and_indices_out_of_range(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_donated_inputs_and_indices_out_of_range(device: str) -> None:
     text = """
     func.func @main(%x: tensor<4xf32> {pico.donated = 0 : i64}, %i: tensor<2xi64>)
         -> (tensor<4xf32>, tensor<2xf32>) {
@@ -120,15 +149,17 @@ def test_donated_inputs_and_indices_out_of_range(rng: np.random.Generator) -> No
       func.return %y, %g : tensor<4xf32>, tensor<2xf32>
     }
     """
-    import_error = None
-    for executable in (compiled(text), compiled(text)):
-        x = executable.device.upload(np.arange(4, dtype=np.float32))
+    message = None
+    for executable in (compiled(text, device), compiled(text, device)):
+        own = executable.device
+        x = own.upload(np.arange(4, dtype=np.float32))
         with pytest.raises(IndexError) as told:
-            executable.run([x, executable.device.upload(np.array([0, 9]))])
-        assert import_error in (None, str(told.value))
-        import_error = str(told.value)
-        outputs = executable.run([x, executable.device.upload(np.array([0, 3]))])
+            own.download(executable.run([x, own.upload(np.array([0, 9]))])[1])
+        assert message in (None, str(told.value))
+        message = str(told.value)
+        outputs = executable.run([x, own.upload(np.array([0, 3]))])
         assert (outputs[0] is x) == bool(executable.donated)
+        own.download(outputs[1])
 
 
 @pytest.mark.parametrize(
@@ -322,43 +353,45 @@ def test_a_disk_that_cannot_be_written_costs_a_warning(
     assert results(compiled(), inputs) == expected
 
 
-def test_damaged_entries_are_compiled_again(folder: Path, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_damaged_entries_are_compiled_again(
+    device: str, folder: Path, rng: np.random.Generator
+) -> None:
     inputs = [rng.normal(size=shape).astype(np.float32) for shape in ((5, 7), (7, 3))]
-    expected = results(compiled(), inputs)
-    compiled(LINEAR.replace("add %y", "mul %y"))
+    expected = results(compiled(device=device), inputs)
+    compiled(LINEAR.replace("add %y", "mul %y"), device)
     one, other = folder.iterdir()
     whole = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(whole[: len(whole) // 2])
-    again = compiled()
+    again = compiled(device=device)
     assert not was_on_disk(again) and results(again, inputs) == expected
-    assert was_on_disk(compiled())
+    assert was_on_disk(compiled(device=device))
 
 
 _EAGER = """
 import logging, sys
 import numpy as np
 import picograd
-from picograd.compiler import build
 
-def never(*_):
-    raise AssertionError("compiled, though it is on disk")
-
-if sys.argv[1] == "warm":
-    build._build = never
+picograd.set_default_device(sys.argv[2])
 x = picograd.tensor(np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), requires_grad=True)
 y = (x.relu() @ x.T * 2 + 1).sum()
 y.backward()
 step = picograd.compile(lambda t: (t * 2).softmax(-1))
 print(x.grad.numpy().tobytes().hex(), step(x.detach()).numpy().tobytes().hex())
+compiling = ("picograd.passes", "picograd.compiler.driver", "picograd.backends.wgsl.emit")
+compiling = [name for name in compiling if name in sys.modules]
+assert sys.argv[1] == "cold" or not compiling, compiling
 """
 
 
-def test_a_new_process_compiles_nothing_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_new_process_compiles_nothing_again(device: str) -> None:
     environment = {**os.environ, "PICOGRAD_VERIFY": "0"}
     texts = [
         subprocess.run(
-            [sys.executable, "-W", "error", "-c", _EAGER, way],
+            [sys.executable, "-W", "error", "-c", _EAGER, way, device],
             env=environment,
             capture_output=True,
             text=True,
@@ -372,7 +405,7 @@ def test_a_new_process_compiles_nothing_again(tmp_path: Path) -> None:
 def test_two_processes_at_once(tmp_path: Path) -> None:
     running = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", _EAGER, "cold"], stdout=subprocess.PIPE
+            [sys.executable, "-W", "error", "-c", _EAGER, "cold", "cpu"], stdout=subprocess.PIPE
         )
         for _ in range(2)
     ]
