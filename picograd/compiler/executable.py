@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +69,15 @@ class Road:
         """The module as the backend gets it."""
         return list(self.levels.values())[-1]
 
+    def lines_of(self, kernel: str) -> Sequence[str]:
+        """The lines of the user's program that a kernel computes; none if the module has changed.
+
+        A program does not keep them: the file that they are in may change, and it stays the same.
+        """
+        with suppress(OptionError):
+            return toolchain().lines_by_kernel(self.last).get(kernel, ())
+        return ()
+
 
 class _Texts(Mapping[str, str]):
     """What the backend made of a program, by file suffix, which is made again when asked for."""
@@ -111,6 +121,7 @@ class Executable:
         self.donated: Mapping[int, int] = donated or {}
         """Results that are stored in an input's memory, by the number of the result."""
         self._road = road
+        program.lines_of = road.lines_of
         if not program.texts:
             program.texts = _Texts(lambda: device.load(road.last).texts)
         self._input_types = list(inputs)
