@@ -22,7 +22,7 @@ After:
 builtin.module {
   loop.kernel @twice(%x: memref<4096xf32>, %y: memref<4096xf32>) {
     loop.parallel %i = 0 to 4096 step 32 {
-      %v = loop.load %x[%i + t0] : memref<4096xf32> to vector<32xf32>
+      %v = loop.load %x[%i + t0] {fetch_l1 = 256 : i64} : memref<4096xf32> to vector<32xf32>
       %d = arith.addf %v, %v : vector<32xf32>
       loop.store %d, %y[%i + t0] {stream} : vector<32xf32>, memref<4096xf32>
     }
@@ -34,7 +34,9 @@ A store to a line that no cache holds reads the line first, only to overwrite al
 that has left the caches before anybody reads it, that is a third of all traffic. With the note the
 CPU backend writes whole lines without reading them (LLVM's `!nontemporal`), and a fence at the end
 of the function. What follows finds nothing in the caches, so that results which fit there are left
-alone. See U. Drepper, "What Every Programmer Should Know About Memory" (2007), section 6.1.
+alone. What such a loop reads comes from memory as well, and is fetched AHEAD bytes before: the
+hardware, which does that by itself, begins anew at each page. See U. Drepper, "What Every
+Programmer Should Know About Memory" (2007), section 6.1.
 
 Requires: nothing. Noted are stores of tiles that are whole lines of a buffer, one after another, in
 a kernel that reads nothing of that buffer. The buffer is larger than `beyond` bytes; 0 takes the
@@ -46,19 +48,23 @@ soon: it cannot, of a buffer that large.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import FixedBitwidthType, ModuleOp, UnitAttr
+from xdsl.dialects.builtin import FixedBitwidthType, IntegerAttr, ModuleOp, UnitAttr, i64
 from xdsl.ir import BlockArgument, SSAValue
 
 from picograd.dialects.affine import Lane
 from picograd.dialects.loop import (
+    FETCH_L1,
     STREAM,
+    ForOp,
     KernelOp,
     LoadOp,
+    ParallelOp,
     StoreOp,
     memref_type,
     tile_rank,
@@ -76,6 +82,9 @@ from picograd.targets import Target, lookup
 
 LINE = 64
 """Bytes of a line of the caches."""
+
+AHEAD = 1024
+"""How many bytes ahead is fetched: sixteen lines, which take about as long as memory does."""
 
 SHARED = 32 * 2**20
 """The most bytes of a last cache that count: it is shared by many cores, and a virtual machine
@@ -114,11 +123,35 @@ class StreamStores(Pass):
             for store in kernel.walk():
                 if isinstance(store, StoreOp) and store.memref in large and _fills_lines(store):
                     _note(store)
+                    for load in _beside(store):
+                        _fetch(load)
 
 
 def _note(store: StoreOp) -> None:
     if STREAM not in store.attributes and applies(_note, store):
         store.attributes[STREAM] = UnitAttr()
+
+
+def _fetch(load: LoadOp) -> None:
+    if FETCH_L1 not in load.attributes and applies(_fetch, load):
+        load.attributes[FETCH_L1] = IntegerAttr(AHEAD // _item_bytes(load.memref), i64)
+
+
+def _beside(store: StoreOp) -> Iterator[LoadOp]:
+    """The loads in the same loop that go through memory as the store does."""
+    loop, written, block = store.parent_op(), place_in(store), store.parent_block()
+    if not isinstance(loop, ParallelOp | ForOp) or written is None or block is None:
+        return
+    variable = loop.dims[-1].variable
+    pace = written.coefficient(variable)
+    if not pace:
+        return
+    for load in block.ops:
+        if isinstance(load, LoadOp) and tile_rank(load.result.type) == 1:
+            read = place_in(load)
+            along = read is not None and (read.coefficient(Lane(0)), read.coefficient(variable))
+            if along == (1, pace):
+                yield load
 
 
 def last_cache(target: Target) -> int:

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import IntegerAttr, i64
 
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
+from picograd.dialects.loop import LoadOp
 from picograd.errors import OptionError
 from picograd.passes.stream_stores import SHARED, StreamStores, last_cache
 from picograd.passes.unroll_tiles import UnrollTiles
@@ -53,6 +55,23 @@ def test_results_larger_than_the_caches() -> None:
     assert notes(text, target="cpu:l2_bytes=1024,l3_bytes=8192") == 1
     assert notes(text, target="cpu:l2_bytes=1048576,l3_bytes=8192") == 0
     assert notes(text, beyond=1, target="gpu") == 0
+
+
+def test_what_goes_by_beside_them_is_fetched_ahead() -> None:
+    """Not what stays, goes by backwards or lies apart; a note that is there stays."""
+    x = f"memref<{SIZE}xf32>"
+    more = f"""
+    %a = loop.load %x[t0] : {x} to vector<32xf32>
+    %b = loop.load %x[{SIZE} - 32 - %i + t0] : {x} to vector<32xf32>
+    %c = loop.load %x[%i + t0 * 2] pad : {x} to vector<32xf32>
+    %e = loop.load %x[%i] : {x}
+    %f = loop.load %x[%i + t0] {{fetch_l1 = 64 : i64}} : {x} to vector<32xf32>"""
+    module = parse_module(kernel_text(more=more))
+    StreamStores(beyond=1).apply(new_context(), module)
+    loads = [op for op in module.walk() if isinstance(op, LoadOp)]
+    ahead = [op.attributes.get("fetch_l1") for op in loads]
+    wanted = [IntegerAttr(256, i64), None, None, None, None, IntegerAttr(64, i64)]
+    assert ahead == wanted
 
 
 def test_a_shared_cache_counts_in_part() -> None:
