@@ -27,6 +27,7 @@ from picograd.cli import (
     opt,
     profile,
     reduce,
+    tune,
 )
 from picograd.cli.commands import EXIT_MISTAKE, Parser, show_examples
 from picograd.cli.files import UsageError
@@ -83,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     tools = (dump, diff, opt, blame, reduce, fuzz)
-    for command in (demo, *tools, profile, bench, new, exercise, cache, doctor, explain):
+    for command in (demo, *tools, profile, tune, bench, new, exercise, cache, doctor, explain):
         command.add_parser(commands)
     show_examples(
         parser,
@@ -92,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
         "diff model.py:layer                      compare every value between devices",
         "opt model.mlir --passes canonicalize     run passes on IR",
         "profile model.py:layer                   time each kernel",
+        "tune model.py:layer                      find faster schedules for its kernels",
         "blame model.mlir --passes my_pass        name the rewrite that is wrong",
         "reduce model.mlir --passes my_pass       make a small module of one that fails",
         "fuzz --minutes 30                        look for faults with random programs",

@@ -111,6 +111,12 @@ def remember(device: Device, found: Mapping[str, Tuned], forget: frozenset[str])
         return store.put(key, _packed(kept | dict(found)))
 
 
+def why_not() -> str:
+    """Why nothing can be remembered, in words."""
+    sources = own_sources()
+    return str(sources) if isinstance(sources, Unreadable) else f"{schedule_store().folder}"
+
+
 def tables() -> list[tuple[float, Mapping[str, Tuned]]]:
     """All tables there are, of other machines and compilers too, with when they were written."""
     store = schedule_store()

@@ -72,6 +72,7 @@ class CompiledFunction(Watched, Generic[P, R]):
         dump: str | Path | None,
         sanitize: bool | None = None,
         check: bool | None = None,
+        tuned: bool = True,
     ) -> None:
         update_wrapper(cast(Any, self), cast(Any, function), updated=())
         self.function = function
@@ -82,6 +83,7 @@ class CompiledFunction(Watched, Generic[P, R]):
         self._dump = dump
         self._sanitize = sanitize
         self._check = check
+        self._tuned = tuned
         self._signature = signature_of(function)
         self._positional = positional_names(self._signature)
         self._versions: dict[Key, list[Version]] = {}
@@ -178,6 +180,7 @@ class CompiledFunction(Watched, Generic[P, R]):
             dump=dump,
             sanitize=self._sanitize,
             check=self._check,
+            tuned=self._tuned,
         )
         making = Making(reason, datetime.now().astimezone(), time.perf_counter() - start, dump)
         return Version(key, executable, graph.trace, graph.effects, graph.watcher, call, making)
@@ -212,7 +215,9 @@ class CompiledFunction(Watched, Generic[P, R]):
         raises, and DeviceError on a device that does not time launches.
         """
         traced = self.trace(*args, **kwargs)
-        executable = compile_module(traced.module, traced.device, passes=self._passes)
+        executable = compile_module(
+            traced.module, traced.device, passes=self._passes, tuned=self._tuned
+        )
         upload = executable.device.upload
         return executable.profile([upload(array) for array in traced.inputs])
 
@@ -288,6 +293,7 @@ def compile(
     dump: str | Path | None = None,
     sanitize: bool | None = None,
     check: bool | None = None,
+    tuned: bool = True,
 ) -> CompiledFunction[P, R]: ...
 @overload
 def compile(
@@ -297,6 +303,7 @@ def compile(
     dump: str | Path | None = None,
     sanitize: bool | None = None,
     check: bool | None = None,
+    tuned: bool = True,
 ) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
 def compile(
     function: Callable[P, R] | None = None,
@@ -305,6 +312,7 @@ def compile(
     dump: str | Path | None = None,
     sanitize: bool | None = None,
     check: bool | None = None,
+    tuned: bool = True,
 ) -> CompiledFunction[P, R] | Callable[[Callable[P, R]], CompiledFunction[P, R]]:
     """The function or module, to be traced at its first call and run as one compiled graph.
 
@@ -316,10 +324,11 @@ def compile(
     SanitizerError for a fault of the compiler and takes longer (by default PICOGRAD_SANITIZE=1 asks
     for it). `check` validates every pass of every version (by default
     PICOGRAD_CHECK=1 asks for it): one that changes what the function computes is a ValidationError.
+    Without `tuned` (or with PICOGRAD_TUNED=0) the schedules that `picograd tune` found are ignored.
     Without `function` it is a decorator with settings:
     `@compile(device="gpu")`. Raises OptionError for passes that nobody knows and, when called,
     TraceError for Python that depends on values, such as `if x > 0`.
     """
     if function is None:
-        return lambda given: CompiledFunction(given, device, passes, dump, sanitize, check)
-    return CompiledFunction(function, device, passes, dump, sanitize, check)
+        return lambda given: CompiledFunction(given, device, passes, dump, sanitize, check, tuned)
+    return CompiledFunction(function, device, passes, dump, sanitize, check, tuned)
