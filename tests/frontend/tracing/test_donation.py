@@ -8,6 +8,8 @@ import pytest
 
 import picograd as torch
 from picograd.backends.llvm.device import CpuBuffer
+from picograd.frontend.modes.eager import EagerMode
+from picograd.frontend.storage.cells import Value
 
 RNG = np.random.default_rng(5)
 
@@ -375,3 +377,33 @@ def test_a_gradient_that_is_set_anew_takes_the_memory_of_the_last() -> None:
     assert x.grad is not None
     assert cast(CpuBuffer, x.grad.cell.value).address == place
     np.testing.assert_allclose(x.grad.numpy(), 2 * x.detach().numpy(), rtol=1e-6)
+
+
+def test_memory_that_numpy_reaches_is_copied_without_a_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    w, x = fresh(7, 9), fresh(7, 9)
+    start, change = np.array(w.tolist(), np.float32), np.array(x.tolist(), np.float32)
+
+    @torch.compile
+    def update(x: torch.Tensor) -> None:
+        w.sub_(x)
+
+    update(x)
+    held = w.cell.value  # as the tape may hold it: the next call copies it before
+    copied: list[object] = []
+    copy = EagerMode.copy
+
+    def watched(mode: EagerMode, value: Value) -> Value:
+        copied.append(value)
+        return copy(mode, value)
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a copy was compiled")
+
+    monkeypatch.setattr(EagerMode, "copy", watched)
+    monkeypatch.setattr("picograd.frontend.modes.eager.compile_module", refused)
+    update(x)
+    assert len(copied) == 1
+    assert w.cell.value is not held
+    np.testing.assert_array_equal(w.tolist(), start - change - change)
