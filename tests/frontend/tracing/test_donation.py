@@ -382,6 +382,7 @@ def test_a_gradient_that_is_set_anew_takes_the_memory_of_the_last() -> None:
 def test_memory_that_numpy_reaches_is_copied_without_a_program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    torch.set_default_device("cpu")
     w, x = fresh(7, 9), fresh(7, 9)
     start, change = np.array(w.tolist(), np.float32), np.array(x.tolist(), np.float32)
 
