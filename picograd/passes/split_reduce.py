@@ -53,8 +53,8 @@ each part has fewer terms.
 
 Requires: nothing.
 
-Does not: touch reductions inside of loops (which have work for all threads if they are long), or
-such as write memory; kernels with loops that are mapped to threads already. On a GPU map_to_grid
+Does not: touch reductions inside of loops (which have work for all threads if they are long), such
+as write memory, or those whose results are tiles already; kernels with loops that are mapped to threads already. On a GPU map_to_grid
 does the like for workgroups.
 
 Source: two-stage reductions, as PyTorch's and Kokkos's.
@@ -79,6 +79,7 @@ from picograd.dialects.loop import (
     StoreOp,
     YieldOp,
     constant_dim,
+    tile_rank,
 )
 from picograd.passes.base import Level, Pass
 from picograd.passes.mapping.reductions import copy_reduction, reduction_of_parts
@@ -124,6 +125,8 @@ class SplitReduce(Pass):
         row = prod(inner)
         if outer * row < self.shortest or any(isinstance(o, StoreOp) for o in reduction.walk()):
             return 0
+        if any(tile_rank(result.type) for result in reduction.outputs):
+            return 0  # memory holds elements
         rows = max(1, self.chunk // row, -(-outer // (MOST_PARTS - 1)))
         return _divisor_near(outer, rows, row) or (rows if 2 * rows <= outer else 0)
 

@@ -119,6 +119,19 @@ def test_short_reductions_and_kernels_with_threads_stay() -> None:
     assert sum(isinstance(op, ReduceOp) for op in twice.walk()) == 2
 
 
+def test_reductions_of_tiles_stay() -> None:
+    text = """
+    loop.kernel @pairs(%x: memref<26xf32>, %y: memref<2xf32>) {
+      %s = loop.reduce add %i = 0 to 13 : vector<2xf32> {
+        %v = loop.load %x[%i * 2 + t0] : memref<26xf32> to vector<2xf32>
+        loop.yield %v : vector<2xf32>
+      }
+      loop.store %s, %y[t0] : vector<2xf32>, memref<2xf32>
+    }"""
+    module = check_passes(text, [SplitReduce(chunk=1, shortest=2)])
+    assert stages(module) == ([], [13])
+
+
 def test_there_are_never_more_parts_than_the_stack_holds() -> None:
     module = check_passes(total(1009, 2), [SplitReduce(chunk=1, shortest=2)])
     [chunks], (part, *_) = stages(module)
