@@ -31,6 +31,7 @@ from xdsl.ir.affine import (
 )
 from xdsl.parser import Parser
 from xdsl.printer import Printer
+from xdsl.utils.exceptions import VerifyException
 
 INDEX = IndexType()
 
@@ -263,7 +264,13 @@ def encode(expressions: Iterable[Linear], rank: int = 0) -> tuple[list[SSAValue]
     values = [leaf for leaf in positions if isinstance(leaf, SSAValue)]
     for axis in range(rank):
         positions[Lane(axis)] = len(values) + axis
-    results = tuple(_to_affine(expression, positions) for expression in expressions)
+    try:
+        results = tuple(_to_affine(expression, positions) for expression in expressions)
+    except KeyError as error:
+        atom: object = error.args[0]
+        if isinstance(atom, Lane):
+            raise VerifyException(f"there is no tile with a lane t{atom.axis}") from error
+        raise
     return values, AffineMapAttr(AffineMap(len(values) + rank, 0, results))
 
 

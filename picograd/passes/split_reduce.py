@@ -54,8 +54,8 @@ each part has fewer terms.
 Requires: nothing.
 
 Does not: touch reductions inside of loops (which have work for all threads if they are long), such
-as write memory, or those whose results are tiles already; kernels with loops that are mapped to threads already. On a GPU map_to_grid
-does the like for workgroups.
+as write memory, or those whose results are tiles already; kernels with loops that are mapped to
+threads already. On a GPU map_to_grid does the like for workgroups.
 
 Source: two-stage reductions, as PyTorch's and Kokkos's.
 """

@@ -132,6 +132,10 @@ def kernel_with(body: str) -> str:
         ("%s = loop.scale %v, %v : vector<4xf32>, vector<4xf32>", "must be vector<4xi32>"),
         ("%o = arith.constant 1 : i32 %s = loop.scale %o, %o : i32, i32", "expected floats"),
         ("%k = loop.index %i : index", "must be an integer or a float"),
+        ("%a = loop.load %x[%i, t0] : memref<4x4xf32>", "no tile with a lane t0"),
+        ("%a = loop.load %x[t1, t0] : memref<4x4xf32> to vector<4xf32>", "a lane t1"),
+        ("loop.parallel %j = 0 to t0 { }", "no tile with a lane t0"),
+        ("loop.if %i + t0 >= 0 { }", "no tile with a lane t0"),
     ],
 )  # fmt: skip
 def test_what_verification_refuses(body: str, message: str) -> None:
