@@ -41,8 +41,8 @@ builtin.module {
 
 A tile that is only ever repeated along a new last axis becomes single elements, each repeated by a
 splat. Where memory is contiguous along a tile's first axis instead of its last, blocks are
-transposed with shuffles. In straight-line code each stored value is then computed just before its
-store.
+transposed with shuffles; a body that copies several such blocks does so in a loop. In straight-line
+code each stored value is then computed just before its store.
 
 Requires: reductions over tiles lowered to loops; folds of tiles with one axis.
 
@@ -63,6 +63,7 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.passes.tiles.pieces import PieceWidths
+from picograd.passes.tiles.squares import loop_over_squares
 from picograd.passes.tiles.unroller import Unroller
 from picograd.targets import lookup
 
@@ -113,4 +114,5 @@ def smallest_tile_bits(kernel: KernelOp) -> int | None:
 
 def unroll(kernel: KernelOp, width: int) -> None:
     """Split all tiles of a kernel into pieces of at most `width` lanes."""
+    loop_over_squares(kernel, width)
     Unroller(PieceWidths(kernel, width)).block(kernel.body.block)

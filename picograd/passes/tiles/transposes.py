@@ -21,7 +21,12 @@ Parts = dict[tuple[tuple[int, ...], int], SSAValue]
 
 def is_transposed(op: LoadOp | StoreOp, tile: SSAValue, widths: PieceWidths) -> bool:
     """Whether memory runs along the first of a tile's two axes, and not along the last."""
-    if tile_rank(tile.type) != 2 or widths.of(tile) == 1:
+    return widths.of(tile) > 1 and runs_along_first(op, tile)
+
+
+def runs_along_first(op: LoadOp | StoreOp, tile: SSAValue) -> bool:
+    """Whether memory runs along the first of a tile's two axes, however the tile is split."""
+    if tile_rank(tile.type) != 2:
         return False
     return [_stride(op.memref, op.indices, axis) == 1 for axis in range(2)] == [True, False]
 
