@@ -41,7 +41,9 @@ builtin.module {
 A loop mapped to lanes disappears: its induction variable becomes its lower bound plus a lane. A
 reduction keeps an accumulator for each lane, folds them at the end, and takes what is left over as
 one smaller tile; one with a combiner of its own (argmax) keeps a tile of each of its values. The
-order in which elements meet is told in `tiles/reductions.py`.
+order in which elements meet is told in `tiles/reductions.py`. A loop that stores running totals
+(cumsum) goes tile by tile, in the order that `tiles/scans.py` tells: each lane is combined with
+those before it in a few steps, then with the total of the tiles before.
 
 Requires: for a loop, constant extents. Without `reduce`, the facts of `target` choose which
 reductions become tiles, and their sizes.
@@ -62,7 +64,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.dialects.affine import Lane, Linear
-from picograd.dialects.loop import KernelOp, ParallelOp, ReduceOp, tile_rank
+from picograd.dialects.loop import ForOp, KernelOp, ParallelOp, ReduceOp, tile_rank
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.lane_analysis import NotVectorizable, analyze_lanes
@@ -78,6 +80,7 @@ from picograd.passes.rewriting.loops import (
 )
 from picograd.passes.schedule.choose_tiles import reduce_sizes
 from picograd.passes.tiles.reductions import tile_reduction
+from picograd.passes.tiles.scans import Scan, scan_of, tile_scan
 from picograd.passes.tiles.vectorizer import Vectorizer
 from picograd.targets import lookup
 
@@ -98,6 +101,7 @@ class VectorizeLoops(Pass):
     target: str = "cpu"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        target = lookup(self.target)
         named = parse_sizes("reduce", self.reduce)
         check_names("reduce", named, op)
         for kernel in kernels(op):
@@ -105,6 +109,10 @@ class VectorizeLoops(Pass):
                 lanes = loop.mapping is not None and loop.mapping.data == "lanes"
                 if lanes and applies(vectorize_loop, loop):
                     vectorize_loop(loop)
+            for loop in inner_first(kernel, ForOp):
+                scan = scan_of(loop, target)
+                if scan is not None and applies(vectorize_scan, loop):
+                    vectorize_scan(scan)
             for reduction, sizes in reductions(kernel, named, self.target).items():
                 if applies(vectorize_reduction, reduction):
                     vectorize_reduction(reduction, *sizes)
@@ -174,3 +182,11 @@ def vectorize_reduction(op: ReduceOp, name: str, size: int) -> None:
         tile_reduction(op, name, size)
     except NotVectorizable as reason:
         op.attributes[SCALAR] = StringAttr(str(reason))
+
+
+def vectorize_scan(scan: Scan) -> None:
+    """Turn a loop that stores running totals into tiles, or note why it stays."""
+    try:
+        tile_scan(scan)
+    except NotVectorizable as reason:
+        scan.loop.attributes[SCALAR] = StringAttr(str(reason))

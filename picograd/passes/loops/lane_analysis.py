@@ -71,12 +71,15 @@ class LaneAxes:
         )
 
 
-def analyze_lanes(body: Block, indices: Mapping[SSAValue, Axes]) -> LaneAxes:
-    """The lanes of every value in a body, whose induction variables have the given lanes.
+def analyze_lanes(
+    body: Block, indices: Mapping[SSAValue, Axes], values: Mapping[SSAValue, Axes] = {}
+) -> LaneAxes:
+    """The lanes of every value in a body, whose induction variables, and carried values, have the
+    given lanes.
 
     Raises NotVectorizable, with the reason, for a body that cannot become tiles.
     """
-    axes = LaneAxes(dict(indices))
+    axes = LaneAxes(dict(indices), dict(values))
     everything = frozenset[int]().union(*indices.values())
     _analyze_block(body, axes, everything)
     return axes
