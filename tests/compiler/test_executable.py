@@ -16,6 +16,7 @@ from picograd.compiler.pipelines import pipeline
 from picograd.errors import DeviceError, IndexOutOfRange, OptionError, PipelineError, ShapeError
 from picograd.passes.canonicalize import Canonicalize
 from picograd.passes.lower_buffers_to_loops import LowerBuffersToLoops
+from tests.programs import softmax
 
 Array = np.ndarray[Any, Any]
 
@@ -33,20 +34,7 @@ LINEAR = """builtin.module {
   }
 }"""
 
-SOFTMAX = """builtin.module {
-  func.func @main(%x: tensor<5x19xf32>) -> tensor<5x19xf32> {
-    %m = pico.reduce max %x axes [1] : tensor<5x19xf32> -> tensor<5xf32>
-    %mr = pico.reshape %m to [5, 1] : tensor<5xf32> -> tensor<5x1xf32>
-    %mb = pico.broadcast %mr to [5, 19] : tensor<5x1xf32> -> tensor<5x19xf32>
-    %d = pico.binary sub %x, %mb : tensor<5x19xf32>
-    %e = pico.unary exp %d : tensor<5x19xf32>
-    %s = pico.reduce add %e axes [1] : tensor<5x19xf32> -> tensor<5xf32>
-    %sr = pico.reshape %s to [5, 1] : tensor<5xf32> -> tensor<5x1xf32>
-    %sb = pico.broadcast %sr to [5, 19] : tensor<5x1xf32> -> tensor<5x19xf32>
-    %y = pico.binary div %e, %sb : tensor<5x19xf32>
-    func.return %y : tensor<5x19xf32>
-  }
-}"""
+SOFTMAX = softmax(5, 19)
 
 GATHER = """builtin.module {
   func.func @main(%x: tensor<5xf32>, %i: tensor<3xi64>) -> tensor<3xf32> {

@@ -8,6 +8,7 @@ from picograd.backends.runtime import device
 from picograd.backends.thread_count import get_num_threads, set_num_threads
 from picograd.compiler.executable import compile_module
 from picograd.dialects import new_context
+from tests.programs import softmax
 
 PRODUCT = """
 func.func @main(%x: tensor<300x257xf32>, %w: tensor<257x190xf32>, %b: tensor<190xf32>)
@@ -19,19 +20,6 @@ func.func @main(%x: tensor<300x257xf32>, %w: tensor<257x190xf32>, %b: tensor<190
   func.return %t : tensor<300x190xf32>
 }"""
 
-SOFTMAX = """func.func @main(%x: tensor<700x203xf32>) -> tensor<700x203xf32> {
-  %m = pico.reduce max %x axes [1] : tensor<700x203xf32> -> tensor<700xf32>
-  %c = pico.reshape %m to [700, 1] : tensor<700xf32> -> tensor<700x1xf32>
-  %b = pico.broadcast %c to [700, 203] : tensor<700x1xf32> -> tensor<700x203xf32>
-  %d = pico.binary sub %x, %b : tensor<700x203xf32>
-  %e = pico.unary exp %d : tensor<700x203xf32>
-  %s = pico.reduce add %e axes [1] : tensor<700x203xf32> -> tensor<700xf32>
-  %t = pico.reshape %s to [700, 1] : tensor<700xf32> -> tensor<700x1xf32>
-  %u = pico.broadcast %t to [700, 203] : tensor<700x1xf32> -> tensor<700x203xf32>
-  %y = pico.binary div %e, %u : tensor<700x203xf32>
-  func.return %y : tensor<700x203xf32>
-}"""
-
 CASES = {
     "product": (
         PRODUCT,
@@ -39,7 +27,7 @@ CASES = {
         lambda x, w, b: np.tanh(x @ w + b),
     ),
     "softmax": (
-        SOFTMAX,
+        softmax(700, 203),
         [(700, 203)],
         lambda x: (
             np.exp(x - x.max(1, keepdims=True))

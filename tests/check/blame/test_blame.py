@@ -1,6 +1,5 @@
 """Blame: a wrong step of any pass is found, with its rule and the lines that it touched."""
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +39,7 @@ from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.rewriting import applications
 from picograd.passes.rewriting.applications import Applications, counted
 from picograd.passes.rewriting.greedy import Build, rewrite_greedily
+from tests.programs import softmax_of
 
 SUMS = """builtin.module {
   func.func @main(%x: tensor<5xf32>, %z: tensor<5xf32>) -> tensor<5xf32> {
@@ -318,34 +318,22 @@ def test_a_pass_as_a_whole(results: int, fault: Fault, rng: np.random.Generator)
 
 # Every pass that takes steps
 
-ROWS = """builtin.module {
-  func.func @main(%a: tensor<MxKxf32>, %b: tensor<KxNxf32>) -> tensor<MxNxf32> {
-    %unread = pico.unary neg %a : tensor<MxKxf32>
-    %again = pico.unary neg %a : tensor<MxKxf32>
-    %minus = pico.unary neg %a : tensor<MxKxf32>
-    %p = pico.matmul %minus, %b : tensor<MxKxf32>, tensor<KxNxf32> -> tensor<MxNxf32>
-    %m = pico.reduce max %p axes [1] : tensor<MxNxf32> -> tensor<Mxf32>
-    %c = pico.reshape %m to [M, 1] : tensor<Mxf32> -> tensor<Mx1xf32>
-    %w = pico.broadcast %c to [M, N] : tensor<Mx1xf32> -> tensor<MxNxf32>
-    %d = pico.binary sub %p, %w : tensor<MxNxf32>
-    %e = pico.unary exp %d : tensor<MxNxf32>
-    %s = pico.reduce add %e axes [1] : tensor<MxNxf32> -> tensor<Mxf32>
-    %f = pico.reshape %s to [M, 1] : tensor<Mxf32> -> tensor<Mx1xf32>
-    %g = pico.broadcast %f to [M, N] : tensor<Mx1xf32> -> tensor<MxNxf32>
-    %y = pico.binary div %e, %g : tensor<MxNxf32>
-    func.return %y : tensor<MxNxf32>
-  }
-}"""
-# Large enough for the passes to find work, and no larger.
-SIZES = {"cpu": {"M": "5", "K": "9", "N": "37"}, "gpu": {"M": "17", "K": "40", "N": "100"}}
+# Rows, depth and columns: large enough for the passes to find work, and no larger.
+SIZES = {"cpu": (5, 9, 37), "gpu": (17, 40, 100)}
 
 
 def rows(device: str) -> str:
     """A softmax of the rows of a product, and two values that cse and dce see to."""
-    text = ROWS
-    for letter, size in SIZES[device].items():
-        text = re.sub(rf"(?<=[<x\[ ]){letter}(?=[x\], ])", size, text)
-    return text
+    m, k, n = SIZES[device]
+    a, b, y = f"tensor<{m}x{k}xf32>", f"tensor<{k}x{n}xf32>", f"tensor<{m}x{n}xf32>"
+    return f"""func.func @main(%a: {a}, %b: {b}) -> {y} {{
+  %unread = pico.unary neg %a : {a}
+  %again = pico.unary neg %a : {a}
+  %minus = pico.unary neg %a : {a}
+  %p = pico.matmul %minus, %b : {a}, {b} -> {y}
+{softmax_of("%p", m, n)}
+  func.return %y : {y}
+}}"""
 
 
 ON_CPU = (

@@ -37,6 +37,7 @@ from tests.check.test_properties import (
     machines_for,
     narrowed,
 )
+from tests.programs import softmax
 
 FOLDER = Path(passes.__file__).parent
 MOST_SAMPLES = 60
@@ -114,19 +115,7 @@ def halves() -> Iterator[tuple[Sample, ModuleOp, Pass]]:
         yield sample, module, steps[end]
 
 
-SOFTMAX = """
-func.func @main(%a: tensor<24x100xf32>) -> tensor<24x100xf32> {
-  %m = pico.reduce max %a axes [1] : tensor<24x100xf32> -> tensor<24xf32>
-  %c = pico.reshape %m to [24, 1] : tensor<24xf32> -> tensor<24x1xf32>
-  %w = pico.broadcast %c to [24, 100] : tensor<24x1xf32> -> tensor<24x100xf32>
-  %d = pico.binary sub %a, %w : tensor<24x100xf32>
-  %e = pico.unary exp %d : tensor<24x100xf32>
-  %s = pico.reduce add %e axes [1] : tensor<24x100xf32> -> tensor<24xf32>
-  %f = pico.reshape %s to [24, 1] : tensor<24xf32> -> tensor<24x1xf32>
-  %g = pico.broadcast %f to [24, 100] : tensor<24x1xf32> -> tensor<24x100xf32>
-  %y = pico.binary div %e, %g : tensor<24x100xf32>
-  func.return %y : tensor<24x100xf32>
-}"""
+SOFTMAX = softmax(24, 100)
 
 
 DOUBLE = """

@@ -52,6 +52,7 @@ from tests.check.test_properties import (
     narrowed,
     property_of,
 )
+from tests.programs import softmax_of
 
 CHAIN = """builtin.module {
   func.func @main(%x: tensor<3xf32>) -> tensor<3xf32> {
@@ -308,21 +309,11 @@ def test_every_prefix_keeps_the_meaning(name: str) -> None:
     pytest.fail(f"too little was done: {tally}, {partial} in part")
 
 
-ROWS = """builtin.module {
-  func.func @main(%a: tensor<48x40xf32>, %b: tensor<40x100xf32>) -> tensor<48x100xf32> {
-    %p = pico.matmul %a, %b : tensor<48x40xf32>, tensor<40x100xf32> -> tensor<48x100xf32>
-    %m = pico.reduce max %p axes [1] : tensor<48x100xf32> -> tensor<48xf32>
-    %c = pico.reshape %m to [48, 1] : tensor<48xf32> -> tensor<48x1xf32>
-    %w = pico.broadcast %c to [48, 100] : tensor<48x1xf32> -> tensor<48x100xf32>
-    %d = pico.binary sub %p, %w : tensor<48x100xf32>
-    %e = pico.unary exp %d : tensor<48x100xf32>
-    %s = pico.reduce add %e axes [1] : tensor<48x100xf32> -> tensor<48xf32>
-    %f = pico.reshape %s to [48, 1] : tensor<48xf32> -> tensor<48x1xf32>
-    %g = pico.broadcast %f to [48, 100] : tensor<48x1xf32> -> tensor<48x100xf32>
-    %y = pico.binary div %e, %g : tensor<48x100xf32>
-    func.return %y : tensor<48x100xf32>
-  }
-}"""
+ROWS = f"""func.func @main(%a: tensor<48x40xf32>, %b: tensor<40x100xf32>) -> tensor<48x100xf32> {{
+  %p = pico.matmul %a, %b : tensor<48x40xf32>, tensor<40x100xf32> -> tensor<48x100xf32>
+{softmax_of("%p", 48, 100)}
+  func.return %y : tensor<48x100xf32>
+}}"""
 
 
 # Passes that take more than one step there.
