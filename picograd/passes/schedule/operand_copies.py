@@ -34,6 +34,10 @@ LINE_BYTES = 64
 SPREAD_BYTES = 512
 """Lines that lie a multiple of so many bytes apart share an eighth of a first cache's places."""
 
+SMALL_PART = 4
+"""Of rows so many times as long as what is read of them, most of what a processor fetches ahead is
+not needed."""
+
 UNKNOWN_EXTENT = 1 << 20
 """Stands for an extent that is not known, so that it counts as large."""
 
@@ -55,8 +59,8 @@ def right_pays(
 
     A step of the reduction reads a piece of a row, the next step a piece of another one. What has
     no elements side by side, or needs padding, is copied nearly always; else what is used often,
-    and large or else so spread that a panel does not stay in the first cache, for which it is
-    small enough.
+    and large, or a small part of long rows, or else so spread that a panel does not stay in the
+    first cache, for which it is small enough.
     """
     chosen = choices_for(contraction.nest.loop).packs("right")
     if chosen is not None:
@@ -73,8 +77,10 @@ def right_pays(
     depth = _depth(contraction, facts)
     apart = [local_stride(load, d.variable) for load in loads for d in contraction.reduction.dims]
     spread = any(distance and distance * item % SPREAD_BYTES == 0 for distance in apart)
+    width = total_extent(contraction.lane, facts)
     return uses > MANY_USES * rows and (
-        total_extent(contraction.lane, facts) * depth * item > target.l2_bytes // 4
+        width * depth * item > target.l2_bytes // 4
+        or min(apart, default=0) >= SMALL_PART * width
         or (spread and columns * depth * item <= target.l1_bytes)
     )
 

@@ -152,6 +152,19 @@ def test_awkward_operands_are_copied_where_they_are_used_often() -> None:
     assert copied(linear_relu(64, 64, 64)) == []
 
 
+@pytest.mark.parametrize(("columns", "copied"), [(64, False), (160, False), (256, True)])
+@pytest.mark.parametrize(("rows", "often"), [(64, False), (256, True)])
+def test_a_small_part_of_long_rows_is_copied_where_it_is_used_often(
+    columns: int, copied: bool, rows: int, often: bool
+) -> None:
+    """A slice of a matrix, such as the keys of one head among all that a product made."""
+    text = linear_relu(rows, 64, 250).replace("250x64xf32", f"250x{columns}xf32")
+    found = [
+        choice.load.memref.name_hint for choice in staged_loads(kernel_of(text), lookup(AVX512))
+    ]
+    assert found == (["w"] if copied and often else [])
+
+
 @pytest.mark.parametrize(("rows", "columns", "most"), [(128, 1024, 256), (128, 2048, 256)])
 def test_panels_that_are_no_copies_leave_room_in_the_places_they_share(
     rows: int, columns: int, most: int
