@@ -35,6 +35,7 @@ from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.problems import located
 from picograd.frontend.tracing.arguments import Call, map_leaves, take_apart
 from picograd.frontend.tracing.graph import check_device, device_of, graph_of, watcher_of
+from picograd.frontend.tracing.repetition import Repetition, repetition_of
 from picograd.frontend.tracing.sources import Inputs
 from picograd.frontend.tracing.version import Key, Making, Version
 from picograd.frontend.tracing.watch import Watched, positional_names, signature_of
@@ -88,11 +89,18 @@ class CompiledFunction(Watched, Generic[P, R]):
         self._positional = positional_names(self._signature)
         self._versions: dict[Key, list[Version]] = {}
         self._last: Version | None = None
+        self._repeated: Repetition | None = None
         self._lock = Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if SETTINGS.trace is not None:
             return self.function(*args, **kwargs)  # part of the graph being traced
+        repeated = self._repeated
+        if repeated is not None and not kwargs:
+            again = repeated.call(args)
+            if again is not None:
+                self._last = repeated.version
+                return cast(R, repeated.version.run(again))
         arguments = self._arguments(args, kwargs)
         call = take_apart(arguments)
         rung = LADDER.rung
@@ -105,6 +113,9 @@ class CompiledFunction(Watched, Generic[P, R]):
             with self._lock:
                 version = self._find(key, call) or self._compile(key, call, args, kwargs)
         self._last = version
+        # A call without words that gives all parameters binds them as they stand.
+        ordered = not kwargs and len(args) == len(self._positional)
+        self._repeated = repetition_of(args, call, version) if ordered else None
         return cast(R, version.run(call))
 
     def watched(self) -> Iterable[tuple[str, Any, Any]]:

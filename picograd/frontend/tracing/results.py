@@ -107,6 +107,8 @@ class Effects:
         self._grads: list[tuple[TensorCore, Description]] = []
         self.result: object = None
         self._build: Callable[[_Run], object] = _nothing
+        self._alone: tuple[View, ...] | None = None
+        """The views of the result, if one tensor that nothing is recorded for is all there is."""
 
     def collect(self, result: object) -> None:
         """Describe the result of the traced function, then its effects."""
@@ -127,6 +129,10 @@ class Effects:
             present = tensor.grad_slot
             if present is None or present.cell not in trace.grad_cells:
                 self._grads.append((tensor, self._describe(present)))
+        changes = [*self._cells, *self._arguments, *self._kept_grads, *self._grads]
+        if not changes and len(self.outputs) == 1 and isinstance(self.result, Produced):
+            only = self.result
+            self._alone = None if only.gradient or only.grad is not None else only.views
 
     def donations(self) -> dict[Source, int]:
         """The inputs whose storage the function changes, each with the output that it then holds.
@@ -182,6 +188,11 @@ class Effects:
 
     def replay(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> object:
         """Write the changes back and return the function's result."""
+        views = self._alone
+        if views is not None:
+            (buffer,) = buffers
+            cell = Cell(buffer, buffer.type, mode.device)
+            return TensorCore.result_class(cell, views, History(), 0)
         run = _Run(call, buffers, mode)
         for cell, output in self._cells:  # dozens in a training step
             cell.value = buffers[output]

@@ -100,9 +100,14 @@ class Inputs:
                 self._others.append((place, NumberFromPython(source.value)))
             elif not isinstance(source, FromCell):
                 self._others.append((place, source))
+        arguments = [source.index for source in sources if isinstance(source, FromArgument)]
+        self._arguments = arguments if len(arguments) == len(sources) else None
 
     def fetch(self, call: Call, mode: EagerMode) -> list[Value]:
         """What to hand to the compiled code, in order."""
+        if self._arguments is not None:
+            tensors, read = call.tensors, mode.read
+            return [read(tensors[index].cell) for index in self._arguments]
         values = [cell.value for cell in self.cells]
         for place, source in self._others:  # in rising order, so each ends where it belongs
             values.insert(place, source.fetch(call, mode))

@@ -1,0 +1,97 @@
+"""Calls like the one before are recognized by a few comparisons; whatever differs is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import picograd as torch
+from picograd.frontend.tracing import compiled as compiled_calls
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+def pair(rng: np.random.Generator) -> Pair:
+    first, second = rng.standard_normal((2, 3, 3), np.float32)
+    return torch.tensor(first), torch.tensor(second)
+
+
+def test_calls_alike_are_not_taken_apart(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[object] = []
+    take_apart = compiled_calls.take_apart
+
+    def counted(arguments: dict[str, object]) -> object:
+        taken.append(arguments)
+        return take_apart(arguments)
+
+    monkeypatch.setattr(compiled_calls, "take_apart", counted)
+    compiled = torch.compile(lambda a, b: a @ b + 1)
+    for _ in range(4):
+        a, b = pair(rng)
+        expected = a.numpy() @ b.numpy() + 1
+        np.testing.assert_allclose(compiled(a, b).numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert len(taken) == 1 and len(compiled.recompilations) == 1
+    compiled(a, b.T)
+    compiled(a, b.T)
+    assert len(taken) == 2 and len(compiled.recompilations) == 2
+
+
+VARIANTS: dict[str, Callable[[torch.Tensor, torch.Tensor], Pair]] = {
+    "one tensor twice": lambda a, b: (a, a),
+    "two views of one storage": lambda a, b: (a, a.T),
+    "another view": lambda a, b: (a.T, b),
+    "another shape": lambda a, b: (a[:1] * 1, b),
+    "another dtype": lambda a, b: (a.double(), b.double()),
+    "a gradient": lambda a, b: (a.detach().requires_grad_(), b),
+    "something computed with a gradient": lambda a, b: (a.detach().requires_grad_() * 1, b),
+}
+
+
+@pytest.mark.parametrize("what", VARIANTS)
+def test_what_differs_is_seen(what: str, rng: np.random.Generator) -> None:
+    compiled = torch.compile(lambda a, b: (a @ b) * 2)
+    a, b = pair(rng)
+    compiled(a, b)
+    x, y = VARIANTS[what](a, b)
+    for _ in range(2):
+        found = compiled(x, y)
+        expected = (x @ y) * 2
+        assert found.dtype == expected.dtype and found.requires_grad == expected.requires_grad
+        np.testing.assert_allclose(
+            found.detach().numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6
+        )
+        again = compiled(a, b).numpy()
+        np.testing.assert_allclose(again, 2 * (a.numpy() @ b.numpy()), rtol=1e-5, atol=1e-6)
+
+
+def test_numbers_words_and_what_is_closed_over_are_seen(rng: np.random.Generator) -> None:
+    scale = [2.0]
+
+    def function(a: torch.Tensor, b: torch.Tensor, shift: float = 0.0) -> torch.Tensor:
+        return a * scale[0] + b + shift
+
+    compiled = torch.compile(function)
+    a, b = pair(rng)
+    for factor in (2.0, 3.0):
+        scale[0] = factor
+        for shift in (0.0, 1.5, -1.0):
+            found = compiled(a, b, shift) if shift else compiled(a, b)
+            expected = a.numpy() * factor + b.numpy() + shift
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+        swapped = compiled(b=a, a=b).numpy()
+        expected = b.numpy() * factor + a.numpy()
+        np.testing.assert_allclose(swapped, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_switch_for_gradients_is_seen(rng: np.random.Generator) -> None:
+    weight = torch.tensor(rng.standard_normal((3, 3), np.float32)).requires_grad_()
+    compiled = torch.compile(lambda a, b: a @ weight + b)
+    a, b = pair(rng)
+    assert compiled(a, b).requires_grad
+    with torch.no_grad():
+        assert not compiled(a, b).requires_grad
+    assert compiled(a, b).requires_grad
