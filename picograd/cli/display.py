@@ -32,7 +32,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
         # A file or a pipe has no width of its own: never cut a table there.
         console = Console(width=160)
     # Not the table's own title, which is folded to the table's width.
-    console.print(title, highlight=False)
+    # `model.py:ten:` is no emoji, nor is a list in brackets a style.
+    console.print(title, highlight=False, emoji=False, markup=False)
     console.print(table)
 
 

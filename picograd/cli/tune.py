@@ -113,7 +113,7 @@ def _row(found: Found, total: float) -> list[str]:
         f"{share:.1%}",
         str(found.own) or "no choice",
         f"{found.before * 1e6:,.1f}",
-        str(found.best) if changed else ("the same" if found.tried else "not tried"),
+        str(found.best) if changed else ("the same" if found.searched else "not searched"),
         f"{found.after * 1e6:,.1f}" if changed else "",
         f"{found.gain:.2f}" if changed else "",
     ]
@@ -147,13 +147,13 @@ def _check_clock(clock: str) -> None:
 
 
 def _remember(device: Device, found: Sequence[Found]) -> bool:
-    """Remember what is better; what was remembered of the kernels that were tried is replaced."""
+    """Remember what is better; what was remembered of those that were searched is replaced."""
     better = {
         each.digest: Tuned(each.kernel, str(each.best), each.before, each.after)
         for each in found
         if each.best.made
     }
-    stale = frozenset(each.digest for each in found if each.tried) - set(better)
+    stale = frozenset(each.digest for each in found if each.searched) - set(better)
     stale &= set(tuned.remembered(device))
     if not better and not stale:
         return True

@@ -121,6 +121,15 @@ def test_it_measures(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "schedules tried" in shown and "cost model's" in shown and "matmul_relu" in shown
 
 
+def test_a_function_may_be_called_like_an_emoji(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(MODEL.replace("layers", "ten"), encoding="utf-8")
+    assert main(["tune", f"{path}:ten", "--seconds", "0.01"]) == 0
+    assert f"{path.name}:ten: " in capsys.readouterr().out.replace("\n", "")
+
+
 def test_mistakes_are_explained(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ PAGES = (
     "fuzzing",
     "reduce",
     "judge-a-pass",
+    "tune",
     "validation",
 )
 

@@ -46,6 +46,8 @@ class Found:
     """What is chosen otherwise; nothing where the cost model was right."""
     gain: float = 1.0
     """How many times as fast that is."""
+    searched: bool = False
+    """Whether there was time to look for another schedule."""
     tried: int = 0
     """Schedules that were measured."""
     wrong: list[str] = field(default_factory=list[str])
@@ -135,6 +137,7 @@ class _Search:
 
     def run(self, end: float, known: Choices | None) -> None:
         """Look for a better schedule until that time."""
+        self.found.searched = True
         if known is not None:
             self._try(known)
         improved = True
