@@ -79,6 +79,7 @@ WORK = {
     # Among so many kinds of ops chance alone seldom makes two that are equal.
     "cse": Work((*MAKERS, *("repeat",) * 12)),
     "hoist_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 8)),
+    "split_reduce": Work(("reduce", "rows"), (7, 5, 8)),
     "stage_operands": Work(_LOOPS, (7, 5, 3)),
     "vectorize_loops": Work(_LOOPS),
     "lower_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 3)),
