@@ -100,7 +100,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "study": (
         ("pass_docs",),
         ("demos", "scaffold"),
-        ("benches", "exercises"),
+        ("benches", "exercises", "tuning"),
         ("grader", "documentation"),
     ),
 }
