@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from picograd.study.benches.cpu.models import ModelWords, gpt_loss, gpt_scores, mlp_loss
+from picograd.study.benches.cpu.models import ModelWords, gpt_scores, loss_of_step
 from picograd.study.benches.cpu.prepared import LEARNING_RATE, Prepared, Sizes, many
+from picograd.study.benches.cpu.spelled_alike import SPELLED_ALIKE
 
 Array = NDArray[Any]
 
@@ -65,24 +66,12 @@ class InJax:
         """The workloads that are functions of their operands."""
         jnp = self.np
         return {
-            "matmul NN": jnp.matmul,
-            "matmul NT": lambda a, b: a @ b.T,
-            "matmul TN": lambda a, b: a.T @ b,
-            "batched": jnp.matmul,
-            "matvec": jnp.matmul,
-            "vecmat": jnp.matmul,
+            **SPELLED_ALIKE,
             "gelu(x@W+b)": lambda x, w, b: self._gelu(x @ w + b),
             "softmax": lambda x: self.jax.nn.softmax(x, -1),
             "layernorm": self._layer_norm,
             "variance": lambda x: x.var(1, ddof=1),
             "cross entropy": self.jax.value_and_grad(self._cross_entropy),
-            "column sum": lambda x: x.sum(0),
-            "column mean": lambda x: x.mean(0),
-            "row sum": lambda x: x.sum(1),
-            "full sum": lambda x: x.sum(),
-            "argmax rows": lambda x: x.argmax(1),
-            "argmax columns": lambda x: x.argmax(0),
-            "cumsum": lambda x: x.cumsum(1),
             "transpose copy": lambda x: x.T.copy(),
             "chain": lambda x, y: self.jax.nn.relu((x * y + x) * 0.5 - y) * x + jnp.abs(y),
         }
@@ -104,11 +93,7 @@ class InJax:
     def _step(self, workload: str, sizes: Sizes, arrays: Sequence[Any]) -> Prepared:
         jax = self.jax
         x, expected, *given = arrays
-        if workload == "MLP step":
-            loss_of: Any = partial(mlp_loss, self.words)
-        else:
-            loss_of = partial(gpt_loss, self.words, heads=sizes[2])
-        differentiate = jax.value_and_grad(loss_of)
+        differentiate = jax.value_and_grad(loss_of_step(workload, self.words, sizes))
 
         def step(parameters: Any, x: Any, expected: Any) -> Any:
             loss, gradients = differentiate(parameters, x, expected)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -15,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from picograd.study.benches.cpu.models import ModelWords, gpt_loss, gpt_scores, mlp_loss
+from picograd.study.benches.cpu.models import ModelWords, gpt_scores, loss_of_step
 from picograd.study.benches.cpu.prepared import LEARNING_RATE, Prepared, Sizes, many
+from picograd.study.benches.cpu.spelled_alike import IN_METHODS
 
 Array = NDArray[Any]
 
@@ -24,25 +24,10 @@ Array = NDArray[Any]
 def functions() -> dict[str, Callable[..., Any]]:
     """The workloads that are functions of their operands."""
     return {
-        "matmul NN": lambda a, b: a @ b,
-        "matmul NT": lambda a, b: a @ b.T,
-        "matmul TN": lambda a, b: a.T @ b,
-        "batched": lambda a, b: a @ b,
-        "matvec": lambda a, x: a @ x,
-        "vecmat": lambda x, a: x @ a,
+        **IN_METHODS,
         "gelu(x@W+b)": lambda x, w, b: (x @ w + b).gelu(),
         "softmax": lambda x: x.softmax(-1),
         "layernorm": _layer_norm,
-        "variance": lambda x: x.var(1),
-        "column sum": lambda x: x.sum(0),
-        "column mean": lambda x: x.mean(0),
-        "row sum": lambda x: x.sum(1),
-        "full sum": lambda x: x.sum(),
-        "argmax rows": lambda x: x.argmax(1),
-        "argmax columns": lambda x: x.argmax(0),
-        "cumsum": lambda x: x.cumsum(1),
-        "transpose copy": lambda x: x.T.contiguous(),
-        "chain": lambda x, y: ((x * y + x) * 0.5 - y).relu() * x + y.abs(),
     }
 
 
@@ -99,10 +84,7 @@ class InTinygrad:
     def _step(self, workload: str, sizes: Sizes, tensors: Sequence[Any]) -> Prepared:
         x, expected, *given = tensors
         parameters = [one.clone().realize() for one in given]
-        if workload == "MLP step":
-            loss_of: Any = partial(mlp_loss, WORDS)
-        else:
-            loss_of = partial(gpt_loss, WORDS, heads=sizes[2])
+        loss_of = loss_of_step(workload, WORDS, sizes)
 
         def train(x: Any, expected: Any) -> Any:
             loss = loss_of(parameters, x, expected)

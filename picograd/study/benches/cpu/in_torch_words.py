@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 import picograd
 from picograd.study.benches.cpu import limits
-from picograd.study.benches.cpu.models import ModelWords, gpt_loss, gpt_scores, mlp_loss
+from picograd.study.benches.cpu.models import ModelWords, gpt_scores, loss_of_step
 from picograd.study.benches.cpu.prepared import LEARNING_RATE, Prepared, Sizes, many
+from picograd.study.benches.cpu.spelled_alike import IN_METHODS
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -28,25 +29,10 @@ def functions(m: Any) -> dict[str, Function]:
     """The workloads that need no gradient; `m` is torch or picograd."""
     F = m.nn.functional
     return {
-        "matmul NN": lambda a, b: a @ b,
-        "matmul NT": lambda a, b: a @ b.T,
-        "matmul TN": lambda a, b: a.T @ b,
-        "batched": lambda a, b: a @ b,
-        "matvec": lambda a, x: a @ x,
-        "vecmat": lambda x, a: x @ a,
+        **IN_METHODS,
         "gelu(x@W+b)": lambda x, w, b: F.gelu(x @ w + b, approximate="tanh"),
         "softmax": lambda x: m.softmax(x, -1),
         "layernorm": lambda x, w, b: F.layer_norm(x, (x.shape[-1],), w, b),
-        "variance": lambda x: x.var(-1),
-        "column sum": lambda x: x.sum(0),
-        "column mean": lambda x: x.mean(0),
-        "row sum": lambda x: x.sum(1),
-        "full sum": lambda x: x.sum(),
-        "argmax rows": lambda x: x.argmax(1),
-        "argmax columns": lambda x: x.argmax(0),
-        "cumsum": lambda x: x.cumsum(1),
-        "transpose copy": lambda x: x.T.contiguous(),
-        "chain": lambda x, y: ((x * y + x) * 0.5 - y).relu() * x + y.abs(),
     }
 
 
@@ -130,10 +116,7 @@ class InTorchWords:
         x, expected, *given = tensors
         parameters = [one.clone().requires_grad_() for one in given]
         optimizer = self.m.optim.SGD(parameters, lr=LEARNING_RATE)
-        if workload == "MLP step":
-            loss_of = self.inside(partial(mlp_loss, self.words))
-        else:
-            loss_of = self.inside(partial(gpt_loss, self.words, heads=sizes[2]))
+        loss_of = self.inside(loss_of_step(workload, self.words, sizes))
 
         def train(x: Any, expected: Any) -> Any:
             optimizer.zero_grad()

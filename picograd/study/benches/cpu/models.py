@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from picograd.study.benches.cpu.prepared import Sizes
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,13 @@ def gpt_loss(
     """The mean loss in nats a letter."""
     scores = gpt_scores(words, parameters, letters, heads)
     return words.cross_entropy(scores.reshape(-1, scores.shape[-1]), following.reshape(-1))
+
+
+def loss_of_step(workload: str, words: ModelWords, sizes: Sizes) -> Callable[..., Any]:
+    """The loss of a training step, by its parameters, inputs and what is expected."""
+    if workload == "MLP step":
+        return partial(mlp_loss, words)
+    return partial(gpt_loss, words, heads=sizes[2])
 
 
 def _block(words: ModelWords, parameters: Sequence[Any], x: Any, heads: int) -> Any:
