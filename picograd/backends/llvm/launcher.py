@@ -131,13 +131,29 @@ def _address(name: str) -> int:
 _WRAPPED = {"int16": "i16", "int8": "i8"}
 
 
+def _converted(name: str, type: str, function: str, odd: str) -> str:
+    """Blocks that make a number `%{name}.v` of the argument, and go on at `store.{name}`.
+
+    `odd` is whether it is the number that stands for an error too: then Python is asked.
+    """
+    return f"""{name}:
+  %{name}.v = call {type} @{function}(ptr %object)
+  %odd.{name} = {odd}
+  br i1 %odd.{name}, label %check.{name}, label %store.{name}
+check.{name}:
+  %error.{name} = call ptr @PyErr_Occurred()
+  %is.error.{name} = icmp ne ptr %error.{name}, null
+  br i1 %is.error.{name}, label %failed, label %store.{name}
+store.{name}:"""
+
+
 def _text() -> str:
     """LLVM IR of the way in."""
     fields = len(CONTEXT_FIELDS)
     status = 8 * fields
     integers = "\n".join(
         f"""as_{name}:
-  %{name}.v = trunc i64 %integer to {type}
+  %{name}.v = trunc i64 %whole.v to {type}
   store {type} %{name}.v, ptr %slot, align 8
   br label %number"""
         for name, type in _WRAPPED.items()
@@ -218,23 +234,15 @@ pointer:
   %no.address = icmp eq i64 %address, -1
   br i1 %no.address, label %failed, label %converted
 
-real:
-  %double = call double @PyFloat_AsDouble(ptr %object)
-  %odd.real = fcmp oeq double %double, -1.0
-  br i1 %odd.real, label %check.real, label %store.real
-check.real:
-  %error.real = call ptr @PyErr_Occurred()
-  %is.error.real = icmp ne ptr %error.real, null
-  br i1 %is.error.real, label %failed, label %store.real
-store.real:
+{_converted("real", "double", "PyFloat_AsDouble", "fcmp oeq double %real.v, -1.0")}
   %is.single = icmp eq i8 %kind, {NUMBERS["float32"]}
   br i1 %is.single, label %single, label %wide
 single:
-  %float = fptrunc double %double to float
+  %float = fptrunc double %real.v to float
   store float %float, ptr %slot, align 8
   br label %number
 wide:
-  store double %double, ptr %slot, align 8
+  store double %real.v, ptr %slot, align 8
   br label %number
 
 truth:
@@ -246,23 +254,15 @@ store.truth:
   store i8 %byte, ptr %slot, align 8
   br label %number
 
-whole:
-  %integer = call i64 @PyLong_AsLongLong(ptr %object)
-  %odd.whole = icmp eq i64 %integer, -1
-  br i1 %odd.whole, label %check.whole, label %store.whole
-check.whole:
-  %error.whole = call ptr @PyErr_Occurred()
-  %is.error.whole = icmp ne ptr %error.whole, null
-  br i1 %is.error.whole, label %failed, label %store.whole
-store.whole:
+{_converted("whole", "i64", "PyLong_AsLongLong", "icmp eq i64 %whole.v, -1")}
   switch i8 %kind, label %as_int64 [ {cases} ]
 as_int64:
-  store i64 %integer, ptr %slot, align 8
+  store i64 %whole.v, ptr %slot, align 8
   br label %number
 as_int32:
-  %int32.v = trunc i64 %integer to i32
+  %int32.v = trunc i64 %whole.v to i32
   %int32.back = sext i32 %int32.v to i64
-  %int32.fits = icmp eq i64 %int32.back, %integer
+  %int32.fits = icmp eq i64 %int32.back, %whole.v
   br i1 %int32.fits, label %store.int32, label %overflow
 store.int32:
   store i32 %int32.v, ptr %slot, align 8
