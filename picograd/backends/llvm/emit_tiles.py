@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, cast
 
 from xdsl.ir import Operation, SSAValue
@@ -47,11 +48,52 @@ def _shuffle(f: Function, op: Operation) -> None:
     assert isinstance(op, ShuffleOp)
     left = tile_shape(op.left.type)[0]
     wide = max(types.width(left), types.width(tile_shape(op.right.type)[0]))
-    picks = [lane if lane < left else lane - left + wide for lane in op.lanes.get_values()]
-    picks += [-1] * (types.width(len(picks)) - len(picks))
     a, b = (_widened(f, value, wide) for value in (op.left, op.right))
+    mask = _mask(op.lanes.get_values(), left, wide)
+    f.set(op.result, f"shufflevector {a}, {b}, {mask}")
+    if _goes_on(f, op):
+        vector = types.value(op.result.type)
+        scalar, lanes = types.scalar(op.result.type), types.lanes(op.result.type)
+        fence = f"llvm.arithmetic.fence.{types.suffix(scalar, lanes)}"
+        f.set(op.result, f.call(fence, vector, [(vector, f.names[op.result])]))
+
+
+@lru_cache(maxsize=1024)
+def _mask(lanes: tuple[int, ...], left: int, wide: int) -> str:
+    """The lanes of two vectors that a shuffle takes; the right one's start at `left`."""
+    picks = [lane if lane < left else lane - left + wide for lane in lanes]
+    picks += [-1] * (types.width(len(picks)) - len(picks))
     mask = types.list_text(("poison" if lane < 0 else str(lane) for lane in picks), "i32")
-    f.set(op.result, f"shufflevector {a}, {b}, <{len(picks)} x i32> {mask}")
+    return f"<{len(picks)} x i32> {mask}"
+
+
+def _goes_on(f: Function, op: ShuffleOp) -> bool:
+    """Whether a shuffle of floats is one of a chain, which nobody shall look through.
+
+    LLVM tries to make one shuffle of several, along all ways through a chain: for the butterflies
+    of a transposed square that takes two thirds of its time, and finds nothing. (It does where
+    rows or lanes are missing.)
+    """
+    type = op.result.type
+    if types.lanes(type) <= 4 or not types.is_float(types.scalar(type)):
+        return False
+    if op not in f.chains:
+        chain, found = [op], {op}
+        for each in chain:
+            users = (use.operation for use in each.result.uses)
+            for other in (each.left.owner, each.right.owner, *users):
+                if isinstance(other, ShuffleOp) and other not in found:
+                    found.add(other)
+                    chain.append(other)
+        whole = len(chain) > 1 and not any(map(_lacks_some, chain))
+        f.chains.update(dict.fromkeys(chain, whole))
+    return f.chains[op] and any(isinstance(use.operation, ShuffleOp) for use in op.result.uses)
+
+
+def _lacks_some(op: ShuffleOp) -> bool:
+    """Whether a shuffle takes anything but whole vectors' lanes, from two vectors."""
+    lanes = op.lanes.get_values()
+    return op.left is op.right or op.left.type != op.result.type or min(lanes) < 0
 
 
 def _widened(f: Function, value: SSAValue, wide: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from picograd.backends.llvm import types
 from picograd.backends.llvm.emitted import (
@@ -72,6 +72,8 @@ class Function:
         self.scratch = Scratch()
         self.context = "%context"
         self.worker: str | None = None
+        self.chains: dict[Operation, bool] = {}
+        """For shuffles of shuffles, whether all of their chain take whole vectors."""
         self.streams = False
         """Whether there are stores that other threads see only after a fence."""
         self._context_fields: dict[int, str] = {}
