@@ -81,7 +81,7 @@ WORK = {
     "hoist_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 8)),
     "split_reduce": Work(("reduce", "rows"), (7, 5, 8)),
     "stage_operands": Work(_LOOPS, (7, 5, 3)),
-    "vectorize_loops": Work(_LOOPS),
+    "vectorize_loops": Work((*_LOOPS, "scan")),
     "lower_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 3)),
     "unroll_tiles": Work(("rows", "reduce", "matmul"), (7, 5, 8)),
     "round_up_loops": Work(("binary", "broadcast", "matmul"), (7, 5, 13)),

@@ -132,6 +132,13 @@ func.func @main(%a: tensor<40x300xf32>) -> tensor<40xf32> {
 }"""
 
 
+RUNNING_TOTALS = """
+func.func @main(%a: tensor<6x300xf32>) -> tensor<6x300xf32> {
+  %y = pico.scan add %a axis 1 : tensor<6x300xf32>
+  func.return %y : tensor<6x300xf32>
+}"""
+
+
 def large(name: str, text: str) -> Iterator[tuple[Sample, ModuleOp, Pass]]:
     """A module larger than the caches of a machine, into which some rows of a softmax fit."""
     machine = "cpu:vector_bits=128,fma=true,l1_bytes=1024,l2_bytes=4096,l3_bytes=4096"
@@ -149,6 +156,7 @@ MORE = {
     "lower_reduce": lambda: large("lower_reduce", ROW_SUMS),
     "prefetch_rows": lambda: large("prefetch_rows", SOFTMAX),
     "stream_stores": lambda: large("stream_stores", DOUBLE),
+    "vectorize_loops": lambda: large("vectorize_loops", RUNNING_TOTALS),
 }
 
 
