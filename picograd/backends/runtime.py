@@ -59,12 +59,13 @@ class Program(ABC):
     lines_of: Callable[[str], Sequence[str]] | None = None
     """Tells the lines of the user's program that a kernel computes, where somebody knows them."""
 
-    def launch_with_numbers(
-        self, dtypes: Sequence[DType | None]
+    def launch_with(
+        self, numbers: Sequence[DType | None], same: Mapping[int, int] | None = None
     ) -> Callable[..., int | tuple[int, int]] | None:
         """As `launch`, but arguments with a dtype here are given as Python's numbers.
 
-        None where they cannot be given in this way.
+        Arguments that `same` names are not given: they lie where the ones before do that it tells.
+        None where there is no such way.
         """
         return None
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -143,29 +144,38 @@ class Executable:
         self.program.run(inputs, outputs)
         return outputs
 
-    def entry(self, numbers: Sequence[DType | None]) -> Callable[[Sequence[Any]], list[Any]] | None:
+    def entry(
+        self, numbers: Sequence[DType | None]
+    ) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
         """As `run`, for those who know that what they give has the right types, and call often.
 
         Where `numbers` has a dtype, the input is given as Python's number. None where the program
         has no such entry: then `run` takes all of them as buffers.
         """
-        program = self.program
-        launch = program.launch
-        if any(numbers):
-            launch = program.launch_with_numbers([*numbers, *(None for _ in self.outputs)])
+        count, donated = len(numbers), sorted(self.donated.items())
+        launch = self.program.launch
+        if donated or any(numbers):
+            same = {count + result: place for result, place in donated}
+            launch = self.program.launch_with([*numbers, *(None for _ in self.outputs)], same)
         if launch is None:
             return None
-        found, allocate, in_place = launch, self._allocate, self._in_place
+        found, allocate = launch, self._allocate
+        fresh = iter(range(count, count + len(self.outputs)))
+        places = [
+            self.donated[n] if n in self.donated else next(fresh) for n in range(len(self.outputs))
+        ]
+        chosen = itemgetter(*places) if len(places) > 1 else None
 
-        def enter(inputs: Sequence[Any]) -> list[Any]:
-            outputs: list[Any] = allocate()
-            for result, place in in_place:
-                outputs.insert(result, inputs[place])
+        def enter(inputs: Sequence[Any]) -> Sequence[Any]:
+            own: list[Any] = allocate()
             words = [getattr(given, "address", given) for given in inputs]
-            failure = found(*words, *[output.address for output in outputs])
+            failure = found(*words, *[output.address for output in own])
             if failure:
                 raise IndexOutOfRange.in_data(*cast("tuple[int, int]", failure))
-            return outputs
+            if not donated:
+                return own
+            known = [*inputs, *own]
+            return [known[places[0]]] if chosen is None else chosen(known)
 
         return enter
 

@@ -22,7 +22,7 @@ from picograd.frontend.modes.device_names import Device, device_named
 from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, RuntimeValue, set_recording
 from picograd.frontend.problems import located
-from picograd.frontend.storage.cells import Cell, Value
+from picograd.frontend.storage.cells import MOVES, Cell, Value
 from picograd.frontend.storage.chains import layout_of, read_chain, repeats, write_chain
 from picograd.frontend.storage.shared import SharedCell
 from picograd.frontend.storage.signature import Signature
@@ -122,6 +122,7 @@ class TensorCore:
         self.cell, self.views, self.tracked_from = cell, views, len(views)
         self._known_layout = self._memo = self.signature = None
         self.shift = 0
+        MOVES.count += 1
 
     # Reading and making values
 

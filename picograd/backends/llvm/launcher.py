@@ -24,6 +24,10 @@ Launch: TypeAlias = Callable[..., "int | tuple[int, int]"]
 """Takes addresses and numbers; gives 0, or the index that was out of range and the axis's size."""
 
 POINTER = 0
+SAME = 16
+"""From here on a kind tells that the memory is that of an argument before, by its number, and that
+nothing is given for it: results that are stored in an input's memory.
+"""
 NUMBERS = {"float32": 1, "float64": 2, "int64": 3, "int32": 4, "int16": 5, "int8": 6, "bool": 7}
 NUMBERS["uint8"] = NUMBERS["int8"]
 """How a Python number is passed as a 0-d tensor, by its dtype; integers below 32 bits wrap around,
@@ -55,9 +59,11 @@ _PLACES = 6
 """The first fields of the context: three places in memory, a stride, the pool, the threads."""
 
 # A plan: the entry, how many arguments and constants, the bytes to keep on the stack (or -1, and
-# the places come as the first arguments), where in them the two kinds of scratch begin, the stride;
-# then the constants' addresses, and a byte for the kind of each argument.
-_HEADER = struct.Struct("=7q")
+# the places come as the first arguments), where in them the two kinds of scratch begin, the stride,
+# how many arguments are given; then the constants' addresses, and two bytes for the kind of each
+# argument.
+_HEADER = struct.Struct("=8q")
+_WORDS = 8
 
 
 def can_launch() -> bool:
@@ -84,8 +90,10 @@ def launcher(
     `owner` keeps code and constants alive.
     """
     header = (*stack,) if stack is not None else (-1, 0, 0, 0)
-    plan = _HEADER.pack(entry, len(kinds), len(constants), *header)
-    plan += struct.pack(f"={len(constants)}Q", *constants) + bytes(kinds)
+    given = sum(kind < SAME for kind in kinds)
+    plan = _HEADER.pack(entry, len(kinds), len(constants), *header, given)
+    plan += struct.pack(f"={len(constants)}Q", *constants)
+    plan += struct.pack(f"={len(kinds)}H", *kinds)
     return _new_function()(ctypes.addressof(_method()), plan, owner)
 
 
@@ -158,8 +166,8 @@ def _text() -> str:
   br label %number"""
         for name, type in _WRAPPED.items()
     )
-    cases = " ".join(f"i8 {NUMBERS[name]}, label %as_{name}" for name in _WRAPPED)
-    cases += f" i8 {NUMBERS['int32']}, label %as_int32"
+    cases = " ".join(f"i16 {NUMBERS[name]}, label %as_{name}" for name in _WRAPPED)
+    cases += f" i16 {NUMBERS['int32']}, label %as_int32"
     return f"""
 declare ptr @PyBytes_AsString(ptr)
 declare i64 @PyLong_AsUnsignedLongLong(ptr)
@@ -187,14 +195,16 @@ entry:
   %scratch.p = getelementptr i64, ptr %plan, i64 4
   %threads.p = getelementptr i64, ptr %plan, i64 5
   %stride.p = getelementptr i64, ptr %plan, i64 6
-  %fixed = getelementptr i64, ptr %plan, i64 7
+  %given.p = getelementptr i64, ptr %plan, i64 7
+  %fixed = getelementptr i64, ptr %plan, i64 {_WORDS}
   %code = load ptr, ptr %plan, align 1
   %expected = load i64, ptr %expected.p, align 1
   %constants = load i64, ptr %constants.p, align 1
   %bytes = load i64, ptr %bytes.p, align 1
   %placed = icmp slt i64 %bytes, 0
   %skipped = select i1 %placed, i64 {_PLACES}, i64 0
-  %all = add i64 %expected, %skipped
+  %wanted = load i64, ptr %given.p, align 1
+  %all = add i64 %wanted, %skipped
   %right = icmp eq i64 %all, %count
   br i1 %right, label %prepare, label %wrong
 
@@ -216,18 +226,31 @@ prepare:
 
 convert:
   %i = phi i64 [ 0, %prepare ], [ %next, %converted ]
+  %at = phi i64 [ %skipped, %prepare ], [ %at.next, %converted ]
   %more = icmp ult i64 %i, %expected
   br i1 %more, label %argument, label %places
 
 argument:
-  %at = add i64 %i, %skipped
+  %kind.p = getelementptr i16, ptr %kinds, i64 %i
+  %kind = load i16, ptr %kind.p, align 1
+  %is.same = icmp uge i16 %kind, {SAME}
+  br i1 %is.same, label %same, label %taken
+
+same:
+  %earlier.short = sub i16 %kind, {SAME}
+  %earlier = zext i16 %earlier.short to i64
+  %earlier.p = getelementptr i64, ptr %table, i64 %earlier
+  %shared = load i64, ptr %earlier.p, align 8
+  br label %converted
+
+taken:
+  %at.more = add i64 %at, 1
   %object.p = getelementptr ptr, ptr %given, i64 %at
   %object = load ptr, ptr %object.p, align 8
-  %kind.p = getelementptr i8, ptr %kinds, i64 %i
-  %kind = load i8, ptr %kind.p, align 1
   %slot = getelementptr i64, ptr %numbers, i64 %i
-  switch i8 %kind, label %whole [ i8 {POINTER}, label %pointer i8 {NUMBERS["float32"]}, label %real
-    i8 {NUMBERS["float64"]}, label %real i8 {NUMBERS["bool"]}, label %truth ]
+  switch i16 %kind, label %whole [ i16 {POINTER}, label %pointer
+    i16 {NUMBERS["float32"]}, label %real i16 {NUMBERS["float64"]}, label %real
+    i16 {NUMBERS["bool"]}, label %truth ]
 
 pointer:
   %address = call i64 @PyLong_AsUnsignedLongLong(ptr %object)
@@ -235,7 +258,7 @@ pointer:
   br i1 %no.address, label %failed, label %converted
 
 {_converted("real", "double", "PyFloat_AsDouble", "fcmp oeq double %real.v, -1.0")}
-  %is.single = icmp eq i8 %kind, {NUMBERS["float32"]}
+  %is.single = icmp eq i16 %kind, {NUMBERS["float32"]}
   br i1 %is.single, label %single, label %wide
 single:
   %float = fptrunc double %real.v to float
@@ -255,7 +278,7 @@ store.truth:
   br label %number
 
 {_converted("whole", "i64", "PyLong_AsLongLong", "icmp eq i64 %whole.v, -1")}
-  switch i8 %kind, label %as_int64 [ {cases} ]
+  switch i16 %kind, label %as_int64 [ {cases} ]
 as_int64:
   store i64 %whole.v, ptr %slot, align 8
   br label %number
@@ -279,7 +302,8 @@ number:
   br label %converted
 
 converted:
-  %word = phi i64 [ %address, %pointer ], [ %slot.address, %number ]
+  %word = phi i64 [ %address, %pointer ], [ %slot.address, %number ], [ %shared, %same ]
+  %at.next = phi i64 [ %at.more, %pointer ], [ %at.more, %number ], [ %at, %same ]
   %entry.p = getelementptr i64, ptr %table, i64 %i
   store i64 %word, ptr %entry.p, align 8
   %next = add i64 %i, 1

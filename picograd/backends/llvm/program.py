@@ -16,6 +16,7 @@ from picograd.backends.llvm.launcher import (
     MOST_ARGUMENTS,
     MOST_ON_STACK,
     POINTER,
+    SAME,
     Launch,
     can_launch,
     launcher,
@@ -88,15 +89,14 @@ class CpuProgram(Program):
         finally:
             shelf.give(block)
 
-    def launch_with_numbers(self, dtypes: Sequence[DType | None]) -> Launch | None:
-        """As `launch`, but arguments with a dtype here are given as Python's numbers.
-
-        None where such a number cannot be given in this way.
-        """
-        kinds = [POINTER if dtype is None else number_kind(dtype) for dtype in dtypes]
-        if self.launch is None or None in kinds:
-            return None
-        return self._launcher([kind for kind in kinds if kind is not None])
+    def launch_with(
+        self, numbers: Sequence[DType | None], same: Mapping[int, int] | None = None
+    ) -> Launch | None:
+        kinds = [POINTER if dtype is None else number_kind(dtype) for dtype in numbers]
+        for place, earlier in (same or {}).items():
+            kinds[place] = SAME + earlier
+        known = [kind for kind in kinds if kind is not None]
+        return self._launcher(known) if self.launch is not None and None not in kinds else None
 
     @property
     def scratch_bytes(self) -> int:

@@ -44,7 +44,7 @@ class PlanProgram:
         program = self.executable.program
         self.launch = program.launch
         if any(dtypes):
-            self.launch = program.launch_with_numbers([*dtypes, *(None for _ in traced.results)])
+            self.launch = program.launch_with([*dtypes, *(None for _ in traced.results)])
         self.makers: list[Callable[[], Any]] = [
             self.executable.device.maker(type) for type in traced.results
         ]

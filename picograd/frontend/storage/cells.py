@@ -30,6 +30,22 @@ Value: TypeAlias = Buffer | SSAValue | Lifted
 """What a cell holds: memory on a device, a value of the graph being traced, or a lifted one."""
 
 
+class Moves:
+    """How often a tensor came to show other storage, or storage to hold another type.
+
+    Who has seen where tensors lie need not look again as long as the number is the same.
+    """
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+MOVES = Moves()
+"""Of all tensors."""
+
+
 class Cell:
     """The storage that a tensor and its views share.
 
@@ -50,6 +66,7 @@ class Cell:
         self.trace = trace
         self.name: str | None = None
 
-    def rehouse(self, value: Value) -> None:
+    def rehouse(self, value: Value, type: AnyTensor, device: str) -> None:
         """Hold a value, perhaps of another type, that arrays over the old one do not share."""
-        self.value = value
+        self.value, self.type, self.device = value, type, device
+        MOVES.count += 1

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picograd.backends.runtime import Array, Buffer, SharingDevice
-from picograd.dialects.dtypes import dtype_of, from_numpy, tensor_type
+from picograd.dialects.dtypes import AnyTensor, dtype_of, from_numpy, tensor_type
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.storage.chains import layout_through
 from picograd.frontend.storage.views import PermuteView, View, dense
@@ -134,7 +134,7 @@ class SharedCell(Cell):
     def value(self, value: Value) -> None:
         held = _get(self)
         if not isinstance(held, _HOMES) or not held.write(cast(Buffer, value)):
-            self.rehouse(value)  # memory that cannot be written is left
+            self.leave(value)  # memory that cannot be written
 
     def snapshot(self) -> Value:
         """The present contents, as a value that never changes."""
@@ -152,9 +152,14 @@ class SharedCell(Cell):
         held = _get(self)
         return held.array(views) if isinstance(held, _HOMES) else None
 
-    def rehouse(self, value: Value) -> None:
+    def leave(self, value: Value) -> None:
+        """Hold a value like any other cell."""
         _set(self, value)
         cast(Cell, self).__class__ = Cell
+
+    def rehouse(self, value: Value, type: AnyTensor, device: str) -> None:
+        self.leave(value)
+        Cell.rehouse(self, value, type, device)  # it is no cell of this class any more
 
 
 _HOMES = (Lent, Borrowed, Scattered)
@@ -166,7 +171,7 @@ def _end(found: weakref.ref[Cell], _: object) -> None:
     """There are no arrays any more: the cell is one like others."""
     cell = found()
     if isinstance(cell, SharedCell):
-        cell.rehouse(cell.value)
+        cell.leave(cell.value)
 
 
 def _holders_of_own() -> int:

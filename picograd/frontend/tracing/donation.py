@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from sys import getrefcount
+from typing import Any
 
+from picograd.backends.runtime import Buffer
+from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.eager import EagerMode
-from picograd.frontend.storage.cells import Value
+from picograd.frontend.storage.cells import Cell, Value
 
 
 def _holders_of_own() -> int:
@@ -34,3 +37,40 @@ def own_inputs(inputs: list[Value], places: Iterable[int], mode: EagerMode) -> N
     for place in places:
         if getrefcount(inputs[place]) > _OWN:
             inputs[place] = mode.copy(inputs[place])
+
+
+class _Held:
+    """What stands for a tensor with a gradient, and for that with its storage."""
+
+    def __init__(self, cell: object = None, grad_slot: Any = None) -> None:
+        self.cell = cell
+        self.grad_slot = grad_slot
+
+
+def _counts(present: Any) -> tuple[int, int]:
+    return getrefcount(present), getrefcount(present.cell)
+
+
+def _holders_of_gradient() -> tuple[int, int]:
+    """What Python counts for a gradient and its storage that one tensor holds."""
+    tensor = _Held(grad_slot=_Held(object()))
+    present = tensor.grad_slot
+    return _counts(present)
+
+
+_TENSORS, _CELLS = _holders_of_gradient()
+
+
+def renewed(present: TensorCore, buffer: Buffer) -> bool:
+    """Put new contents into a gradient that is made anew, where nobody but its tensor can tell
+    that it is still the one of the last call; False if somebody could.
+    """
+    if getrefcount(present) > _TENSORS or getrefcount(present.cell) > _CELLS:
+        return False
+    cell = present.cell
+    if cell.__class__ is not Cell or cell.type is not buffer.type or present.views:
+        return False
+    if present.history.node is not None or present.__class__ is not TensorCore.result_class:
+        return False
+    cell.value, cell.version = buffer, 0
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -18,6 +19,7 @@ from picograd.frontend.modes.mode import set_recording
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.views import View
 from picograd.frontend.tracing.arguments import Call, map_leaves
+from picograd.frontend.tracing.donation import renewed
 from picograd.frontend.tracing.sources import FromArgument, FromCell, Source
 from picograd.frontend.tracing.trace import Trace
 
@@ -53,6 +55,11 @@ class Produced(Description):
     """"leaf" for a tensor made with requires_grad, "barrier" for one computed from such, or ""."""
     grad: Description | None = None
     """What the tensor's own `.grad` is."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is all of its storage, without gradients."""
+        return not self.views and not self.gradient and self.grad is None
 
     def build(self, run: _Run) -> TensorCore:
         output, fresh = self.output, run.fresh
@@ -105,6 +112,11 @@ class Effects:
         self._arguments: list[tuple[int, int]] = []
         self._kept_grads: list[tuple[TensorCore, int]] = []
         self._grads: list[tuple[TensorCore, Description]] = []
+        self._own_grads: list[tuple[TensorCore, int]] = []
+        """Those of them that are tensors of their own, which nothing else shows."""
+        self._other_grads: list[tuple[TensorCore, Description]] = []
+        self._shown: Counter[int] = Counter()
+        """How many descriptions show an output."""
         self.result: object = None
         self._build: Callable[[_Run], object] = _nothing
         self._alone: tuple[View, ...] | None = None
@@ -129,6 +141,11 @@ class Effects:
             present = tensor.grad_slot
             if present is None or present.cell not in trace.grad_cells:
                 self._grads.append((tensor, self._describe(present)))
+        for tensor, grad in self._grads:
+            if isinstance(grad, Produced) and self._shown[grad.output] == 1 and grad.is_plain:
+                self._own_grads.append((tensor, grad.output))
+            else:
+                self._other_grads.append((tensor, grad))
         changes = [*self._cells, *self._arguments, *self._kept_grads, *self._grads]
         if not changes and len(self.outputs) == 1 and isinstance(self.result, Produced):
             only = self.result
@@ -179,6 +196,7 @@ class Effects:
         if leaf.requires_grad:
             gradient = "leaf" if isinstance(leaf.history.node, LeafNode) else "barrier"
         grad = None if leaf.grad_slot is None else self._describe(leaf.grad_slot)
+        self._shown[self._fresh[cell]] += 1
         return Produced(self._fresh[cell], leaf.views, gradient, grad)
 
     def release(self) -> None:
@@ -193,21 +211,29 @@ class Effects:
             (buffer,) = buffers
             cell = Cell(buffer, buffer.type, mode.device)
             return TensorCore.result_class(cell, views, History(), 0)
-        run = _Run(call, buffers, mode)
         for cell, output in self._cells:  # dozens in a training step
             cell.value = buffers[output]
             cell.version += 1
+        for tensor, output in self._own_grads:
+            present = tensor.grad_slot
+            if present is None or not renewed(present, buffers[output]):
+                tensor.grad_slot = _tensor_of(buffers[output], mode)
         for argument, output in self._arguments:
             mode.write(call.tensors[argument].cell, buffers[output])
         for tensor, output in self._kept_grads:
             assert tensor.grad_slot is not None
             with set_recording(False):
                 tensor.grad_slot.write_(Var(buffers[output]))
-        for tensor, description in self._grads:
+        run = _Run(call, buffers, mode)
+        for tensor, description in self._other_grads:
             grad = description.build(run)
             assert grad is None or isinstance(grad, TensorCore)
             tensor.grad_slot = grad
         return self._build(run)
+
+
+def _tensor_of(buffer: Buffer, mode: EagerMode) -> TensorCore:
+    return TensorCore.result_class(Cell(buffer, buffer.type, mode.device), (), History(), 0)
 
 
 def _nothing(run: _Run) -> object:

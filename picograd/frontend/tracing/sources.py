@@ -51,8 +51,10 @@ class FromGrad(Source):
     tensor: TensorCore
 
     def fetch(self, call: Call, mode: EagerMode) -> Value:
-        assert self.tensor.grad_slot is not None
-        return self.tensor.grad_slot.read().value
+        grad = self.tensor.grad_slot
+        assert grad is not None
+        cell = grad.cell
+        return grad.read().value if grad.views or cell.trace is not None else cell.value
 
 
 @dataclass(frozen=True)

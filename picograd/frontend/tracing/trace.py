@@ -280,4 +280,4 @@ class Trace(Mode):
 
 def grad_type(grad: TensorCore) -> AnyTensor:
     """The type of a gradient as the compiled function takes it."""
-    return tensor_type(grad.shape, grad.dtype)
+    return tensor_type(grad.shape, grad.dtype) if grad.views else grad.cell.type

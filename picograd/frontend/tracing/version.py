@@ -16,6 +16,7 @@ from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.eager import eager
 from picograd.frontend.modes.ladder import Rung
 from picograd.frontend.problems import located
+from picograd.frontend.storage.cells import MOVES
 from picograd.frontend.tracing.arguments import Call
 from picograd.frontend.tracing.donation import own_inputs
 from picograd.frontend.tracing.results import Effects
@@ -72,6 +73,8 @@ class Version:
         self._stale = effects.replaced_gradients(_LARGE_GRADIENT)
         self._guards = Guards(watcher.guards)
         self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
+        self._moves = -1
+        """How many moves there were when all of these were looked at and found unchanged."""
         self._captured = frozenset(self._inputs.cells)
         self._storages = [(tensor, tensor.cell, tensor.views) for tensor in watcher.tensors]
         self._grads: list[tuple[TensorCore, AnyTensor | None]] = list(trace.grads_read.items())
@@ -85,17 +88,27 @@ class Version:
         guard = self._guards.broken()
         if guard is not None:
             return str(guard)
+        moves = MOVES.count
+        if moves != self._moves:
+            moved = self._moved()
+            if moved is not None:
+                return moved
+            self._moves = moves
+        for tensor, type in self._grads:
+            present = tensor.grad_slot
+            found = None if present is None else grad_type(present)
+            if found is not type and found != type:
+                return f"the gradient of `{tensor.cell.name}` is now {found}"
+        return None
+
+    def _moved(self) -> str | None:
+        """Which captured tensor shows other storage, or storage of another type."""
         for tensor, cell, views in self._storages:
             if tensor.cell is not cell or tensor.views != views:
                 return f"`{cell.name or 'a captured tensor'}` shows other storage now"
         for cell, type, device in self._cells:
-            if (cell.type is not type and cell.type != type) or cell.device != device:
+            if cell.type != type or cell.device != device:
                 return f"`{cell.name or 'a captured tensor'}` is now a {cell.type} on {cell.device}"
-        for tensor, type in self._grads:
-            present = tensor.grad_slot
-            if (None if present is None else grad_type(present)) != type:
-                now = "None" if present is None else str(grad_type(present))
-                return f"the gradient of `{tensor.cell.name}` is now {now}"
         return None
 
     def run(self, call: Call) -> object:

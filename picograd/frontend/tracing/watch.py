@@ -93,8 +93,8 @@ class Guards:
                     return False
         except (ValueError, LookupError):  # a slot is empty
             return False
-        for tensor, tracked in self._tracked:  # noqa: SIM110, a generator takes twice as long
-            if tensor.requires_grad is not tracked:
+        for tensor, tracked in self._tracked:
+            if (tensor.history.node is not None) is not tracked:
                 return False
         return True
 
@@ -217,8 +217,10 @@ class Watcher:
         self._kept.append(value)
         self._guard(label, slot, value, by_identity=True)
         keys = list(value) if isinstance(value, Mapping) else range(len(value))
+        # What a tuple holds cannot change, as long as it is that tuple.
+        fixed = isinstance(value, tuple) and slot is not None
         for key in keys:
-            self.value(f"{label}.{key}", value[key], (value, key), names)
+            self.value(f"{label}.{key}", value[key], None if fixed else (value, key), names)
 
 
 def _names(code: CodeType) -> frozenset[str]:

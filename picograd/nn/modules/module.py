@@ -391,8 +391,7 @@ def move_storage(tensor: Tensor, dtype: DType | None, device: str | None) -> Non
         return
     tensor.requires_grad_(False)
     cell = tensor.cell
-    cell.rehouse(moved.read().value)
-    cell.type, cell.device = moved.cell.type, moved.cell.device
+    cell.rehouse(moved.read().value, moved.cell.type, moved.cell.device)
     forget_signatures()
     cell.version += 1
     tensor.requires_grad_(tracked)

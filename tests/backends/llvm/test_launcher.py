@@ -26,7 +26,7 @@ def repeated(dtype) -> Any:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
 def test_numbers_are_passed_as_tensors_of_their_dtype(dtype):
-    launch = repeated(dtype).launch_with_numbers([dtype, None])
+    launch = repeated(dtype).launch_with([dtype, None])
     if dtype.is_half:
         assert launch is None  # C has no such numbers
         return
@@ -40,15 +40,33 @@ def test_numbers_are_passed_as_tensors_of_their_dtype(dtype):
 
 @pytest.mark.parametrize("dtype", [d for d in DTYPES if d.kind == "int"], ids=lambda d: d.name)
 def test_integers_wrap_around(dtype):
-    launch = repeated(dtype).launch_with_numbers([dtype, None])
+    launch = repeated(dtype).launch_with([dtype, None])
     out = CPU.allocate(tensor_type((3,), dtype))
     assert launch(-1, out.address) == 0
     assert CPU.download(out)[0] == np.array(-1).astype(dtype.numpy)
 
 
+def test_arguments_that_lie_where_others_do_are_not_given(rng):
+    type = tensor_type((5,), float32)
+    ops = BlockOps([type, tensor_type((), float32)])
+    x, number = ops.block.args
+    added = ops.add(x, ops.broadcast(number, (5,)))
+    program: Any = compile_module(ops.module([added, ops.mul(added, x)]), "cpu").program
+    start = rng.standard_normal(5).astype(np.float32)
+    x, product = CPU.upload(start), CPU.allocate(type)
+    launch = program.launch_with([None, float32, None, None], {3: 0})
+    assert launch(x.address, 2.0, product.address) == 0
+    np.testing.assert_array_equal(CPU.download(product), start + np.float32(2))
+    np.testing.assert_array_equal(CPU.download(x), (start + np.float32(2)) * start)
+    with pytest.raises(TypeError):
+        launch(x.address, 2.0, product.address, x.address)
+    with pytest.raises(TypeError):
+        launch(x.address, 2.0)
+
+
 def test_what_is_no_such_number_is_refused():
     for dtype, number in ((int64, 2**63), (int32, 2**31), (int32, -(2**31) - 1)):
-        launch = repeated(dtype).launch_with_numbers([dtype, None])
+        launch = repeated(dtype).launch_with([dtype, None])
         with pytest.raises(OverflowError):
             launch(number, 0)
     with pytest.raises(TypeError):

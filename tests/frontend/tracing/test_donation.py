@@ -1,7 +1,8 @@
 """Compiled code writes over what only its cell holds, and over nothing else."""
 
 import threading
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -246,6 +247,82 @@ def test_gradients_that_somebody_kept_stay(place: str) -> None:
     step(fresh(4))
     assert kept is not None
     np.testing.assert_array_equal(kept.numpy(), x.numpy())
+
+
+HOLDERS: dict[str, Callable[[torch.Tensor], Any]] = {
+    "the tensor": lambda grad: grad,
+    "a view": lambda grad: grad[1:],
+    "its storage": lambda grad: grad.detach(),
+    "an array": lambda grad: grad.numpy(),
+    "what was recorded": lambda grad: grad * torch.ones(4).requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_a_gradient_is_made_anew_whoever_holds_the_last(place: str, holder: str) -> None:
+    w = fresh(4).requires_grad_()
+
+    @torch.compile
+    def step(x: torch.Tensor) -> None:
+        w.grad = None
+        (w * x).sum().backward()
+
+    for _ in range(3):
+        x, y = fresh(4), fresh(4)
+        step(x)
+        assert w.grad is not None
+        kept = HOLDERS[holder](w.grad)
+        before = kept.tolist()
+        step(y)
+        assert kept.tolist() == before
+        np.testing.assert_array_equal(w.grad.tolist(), y.tolist())
+        assert w.grad._version == 0 and not w.grad.requires_grad
+        if holder == "what was recorded":
+            kept.sum().backward()  # nothing that it saved has changed
+        w.grad.mul_(2)
+        step(x)
+        np.testing.assert_array_equal(w.grad.tolist(), x.tolist())
+
+
+def test_a_gradient_that_was_changed_is_made_anew(place: str) -> None:
+    w = fresh(4).requires_grad_()
+
+    @torch.compile
+    def step(x: torch.Tensor) -> None:
+        w.grad = None
+        (w * x).sum().backward()
+
+    x = fresh(4)
+    others: list[Callable[[], torch.Tensor]] = [
+        lambda: torch.zeros(4).requires_grad_(),
+        lambda: torch.zeros(1).expand(4),
+        lambda: torch.zeros(4, 4)[1],
+    ]
+    for make in others:
+        step(x)
+        w.grad = make()
+        step(x)
+        made: Any = w.grad
+        assert not made.requires_grad and made.is_contiguous()
+        np.testing.assert_array_equal(made.tolist(), x.tolist())
+
+
+def test_gradients_that_share_storage_are_told_apart(place: str) -> None:
+    v, w = fresh(4).requires_grad_(), fresh(4).requires_grad_()
+
+    @torch.compile
+    def step(x: torch.Tensor) -> Any:
+        v.grad = w.grad = None
+        ((v + w) * x).sum().backward()
+        return v.grad
+
+    for _ in range(3):
+        x = fresh(4)
+        result = step(x)
+        assert v.grad is not None and w.grad is not None
+        v.grad.mul_(2)
+        np.testing.assert_array_equal(result.tolist(), (2 * x).tolist())
+        np.testing.assert_array_equal(w.grad.tolist(), x.tolist())
 
 
 def test_what_a_program_saved_is_not_overwritten_through_another_tensor(place: str) -> None:
