@@ -26,8 +26,13 @@ from picograd.dialects.dtypes import DType, compute_dtype, float64, from_ir
 from picograd.dialects.loop_syntax import element_type
 from picograd.semantics.accuracy import Accuracy
 from picograd.semantics.bounded import accumulated, settle, unit_roundoff
-from picograd.semantics.loop import PREDICATES, Combiner, Evaluator
-from picograd.semantics.loop_elements import Array, convert_elements, evaluate_element_op
+from picograd.semantics.loop import Combiner, Evaluator
+from picograd.semantics.loop_elements import (
+    PREDICATES,
+    Array,
+    convert_elements,
+    evaluate_element_op,
+)
 from picograd.semantics.loop_frames import Frame, Memory, rows_within
 
 _EXACT = frozenset(

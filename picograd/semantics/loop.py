@@ -4,10 +4,8 @@ The iterations of a `loop.parallel` are independent, so its body runs once, on a
 them: every SSA value is an array whose first axis counts the iterations of all parallel loops
 around it, and whose further axes are those of its register tile. Sequential loops run one step at
 a time, for those iterations that still take part. A reduction is spread out like a parallel loop
-while it is small, and runs step by step otherwise.
-
-Local buffers start poisoned (NaN, the least integer, true), and an access out of bounds is an
-error.
+while it is small, and runs step by step otherwise. Here are the loops; ops inside of them are in
+`loop_tile_rules` and `loop_memory_rules`.
 """
 
 from __future__ import annotations
@@ -19,39 +17,12 @@ import numpy as np
 from xdsl.ir import Block, Operation, SSAValue
 
 from picograd.dialects import loop
-from picograd.dialects.affine import Atom, Counter, FloorDiv, Lane, Linear, Mod
-from picograd.errors import IndexOutOfRange
-from picograd.semantics.access import is_guarded, site_of
-from picograd.semantics.loop_accesses import (
-    Accesses,
-    Dims,
-    Results,
-    Spreads,
-    all_inside,
-    broadcast,
-    constant_index,
-    lanes,
-)
-from picograd.semantics.loop_elements import (
-    COMBINERS,
-    PREDICATES,
-    Array,
-    ElementRules,
-    convert_elements,
-    element_dtype,
-    evaluate_element_op,
-    poisoned,
-)
-from picograd.semantics.loop_frames import (
-    Frame,
-    Memory,
-    rows_within,
-    seen_as,
-    subset,
-    trip_counts,
-    updated,
-)
-from picograd.semantics.loop_races import Races, Touch
+from picograd.semantics.loop_accesses import Dims, Results, broadcast
+from picograd.semantics.loop_elements import COMBINERS, Array, element_dtype, evaluate_element_op
+from picograd.semantics.loop_frames import Frame, Memory, seen_as, subset, trip_counts, updated
+from picograd.semantics.loop_memory_rules import MemoryRules
+from picograd.semantics.loop_races import Races
+from picograd.semantics.loop_tile_rules import TileRules
 
 Combiner: TypeAlias = Callable[[list[Array], list[Array], "Array | None"], list[Array]]
 """Combines two lists of arrays over those iterations of the reduction's frame that are given."""
@@ -83,22 +54,15 @@ def run_kernel(
         evaluator.run(kernel.body.block, frame)
 
 
-class Evaluator:
+class Evaluator(MemoryRules, TileRules):
     """Runs bodies; holds the value of every SSA value and the contents of every buffer.
 
     `bounds_loop` has one whose floats carry error bounds along.
     """
 
-    def __init__(self, widen: bool, races: Races | None = None):
-        self.widen = widen
-        self.races = races
-        self.watching = races is not None
-        self.values: dict[SSAValue, tuple[Frame, Array]] = {}
-        self.memories: dict[SSAValue, Memory] = {}
-        self.accesses = Accesses()
+    def __init__(self, widen: bool, races: Races | None):
+        super().__init__(widen, races)
         self.dims = Dims()
-        self.rules = ElementRules(widen=widen)
-        self.spreads = Spreads()
         self.results = Results()
         self.bodies: dict[Block, list[tuple[Callable[[Any, Frame], None], Operation]]] = {}
         """What runs for each op of a body, looked up when it first runs."""
@@ -113,54 +77,6 @@ class Evaluator:
         for rule, op in body:
             rule(op, frame)
         return [self.get(value, frame) for value in self.results[block]]
-
-    # Values and index expressions
-
-    def get(self, value: SSAValue, frame: Frame) -> Array:
-        """The array of a value, as the iterations of a frame see it."""
-        owner, array = self.values[value]
-        if owner is frame or len(array) == 1:
-            return array
-        rows = rows_within(frame, owner)
-        return array if rows is None else array[rows]
-
-    def set(self, value: SSAValue, frame: Frame, array: Array) -> None:
-        self.values[value] = (frame, array)
-
-    def linear(self, expression: Linear, frame: Frame, shape: Sequence[int] = ()) -> Array:
-        """An index expression for every iteration and every lane; axes may have length 1."""
-        total: Array | None = None
-        for atom, coefficient in expression.terms.items():
-            term = self.atom(atom, frame, shape)
-            term = term if coefficient == 1 else term * coefficient
-            total = term if total is None else total + term
-        if total is None:
-            return constant_index(expression.constant, len(shape))
-        return total + expression.constant if expression.constant else total
-
-    def atom(self, atom: Atom, frame: Frame, shape: Sequence[int]) -> Array:
-        if isinstance(atom, Lane):
-            return lanes(atom.axis, tuple(shape))
-        if isinstance(atom, FloorDiv):
-            return self.linear(atom.expression, frame, shape) // atom.by
-        if isinstance(atom, Mod):
-            return self.linear(atom.expression, frame, shape) % atom.by
-        if isinstance(atom, Counter):
-            raise TypeError("a loop's counter has no place in the IR")
-        array = frame.seen.get(atom)
-        if array is None:
-            array = frame.seen[atom] = self.get(atom, frame)
-        return array.reshape(len(array), *(1,) * len(shape)) if shape else array
-
-    def bounds(self, dim: loop.Dim, frame: Frame) -> tuple[Array, Array]:
-        """First index and number of steps of a loop dimension, for every iteration of a frame."""
-        lower = self.linear(dim.lower, frame)
-        upper = self.linear(dim.uppers[0], frame)
-        for other in dim.uppers[1:]:
-            upper = np.minimum(upper, self.linear(other, frame))
-        steps = np.maximum(0, -((lower - upper) // dim.step))
-        size = (frame.size,)
-        return broadcast(lower, size), broadcast(steps, size)
 
     # Loops
 
@@ -223,11 +139,6 @@ class Evaluator:
             ]
         for result, array in zip(op.outputs, carried, strict=True):
             self.set(result, frame, array)
-
-    def whole(self, value: SSAValue, frame: Frame) -> Array:
-        """A value with one entry for every iteration of a frame."""
-        array = self.get(value, frame)
-        return broadcast(array, (frame.size, *array.shape[1:]))
 
     def reduce(self, op: loop.ReduceOp, frame: Frame) -> None:
         start = [
@@ -314,140 +225,6 @@ class Evaluator:
             results = [updated(old, inner, new) for old, new in zip(results, found, strict=True)]
         for result, array in zip(op.outputs, results, strict=True):
             self.set(result, frame, array)
-
-    # Memory
-
-    def alloc(self, op: loop.AllocOp, frame: Frame) -> None:
-        type = loop.memref_type(op.memref)
-        shape = (frame.size, *type.get_shape())
-        self.memories[op.memref] = Memory(frame, poisoned(shape, type, widen=self.widen))
-
-    def places(
-        self,
-        op: loop.LoadOp | loop.StoreOp,
-        frame: Frame,
-        shape: Sequence[int],
-    ) -> tuple[Array, tuple[Array, ...], Array | None]:
-        """The buffer, where in it (the copy of the buffer first), and which places are inside.
-
-        The last is None when all are; where it is false, the places are moved inside.
-        """
-        access = self.accesses[op]
-        memory = self.memories[access.memref]
-        one = memory.frame.size == 1
-        rows = None if one else rows_within(frame, memory.frame)
-        indices = [self.linear(index, frame, shape) for index in access.indices]
-        extents = memory.array.shape[1:]
-        inside: Array | None = None
-        for axis, (index, extent) in enumerate(zip(indices, extents, strict=True)):
-            if all_inside(index, extent):
-                continue
-            good = (index >= 0) & (index < extent)
-            inside = good if inside is None else inside & good
-            if not is_guarded(op):
-                self.outside(op, axis, int(index[~good][0]))
-            indices[axis] = np.clip(index, 0, max(0, extent - 1))
-        if one:
-            first = constant_index(0, len(shape))
-        else:
-            copies = np.arange(memory.frame.size) if rows is None else rows
-            first = copies.reshape(len(copies), *(1,) * len(shape))
-        if self.watching:
-            touch = Touch.of(memory.array, frame, (first, *indices), inside, shape)
-            self.note(op, memory, frame, touch)
-        return memory.array, (first, *indices), inside
-
-    def outside(self, op: loop.LoadOp | loop.StoreOp, axis: int, index: int) -> None:
-        """Called for an access out of bounds that is not guarded."""
-        raise site_of(op).violation(axis, index)
-
-    def note(
-        self, op: loop.LoadOp | loop.StoreOp, memory: Memory, frame: Frame, touch: Touch
-    ) -> None:
-        """Look at an access, if `watching`."""
-        if self.races is not None:
-            self.races.access(op, memory, frame, touch)
-
-    def load(self, op: loop.LoadOp, frame: Frame) -> None:
-        shape = self.accesses[op].shape
-        array, places, inside = self.places(op, frame, shape)
-        if array.size == 0 and inside is not None:
-            values = np.zeros((1, *shape), array.dtype)
-        else:
-            values = array[places]
-            if inside is not None:
-                values = np.where(inside, values, array.dtype.type(0))
-        # Indices without lanes leave axes of length 1, which must have the tile's full extent.
-        self.set(self.accesses[op].value, frame, broadcast(values, (len(values), *shape)))
-
-    def store(self, op: loop.StoreOp, frame: Frame) -> None:
-        shape = self.accesses[op].shape
-        array, places, inside = self.places(op, frame, shape)
-        full = (frame.size, *shape)
-        values = broadcast(self.get(self.accesses[op].value, frame), full)
-        if inside is None:
-            array[tuple(broadcast(place, full) for place in places)] = values
-            return
-        kept = np.broadcast_to(inside, full)
-        array[tuple(np.broadcast_to(place, full)[kept] for place in places)] = values[kept]
-
-    def checked_index(self, op: loop.CheckedIndexOp, frame: Frame) -> None:
-        values = self.get(op.value, frame).astype(np.int64)
-        size = op.size.value.data
-        wrong = (values < 0) | (values >= size)
-        if wrong.any():
-            raise IndexOutOfRange.in_data(int(values[wrong][0]), size)
-        self.set(op.result, frame, values)
-
-    # Elements and tiles
-
-    def element_op(self, op: Operation, frame: Frame) -> None:
-        rule, operands, result = self.rules[op]
-        arguments = [self.get(value, frame) for value in operands]
-        array = rule(*arguments)
-        self.set(result, frame, array if operands else array[np.newaxis])
-
-    def index(self, op: loop.IndexOp, frame: Frame) -> None:
-        shape = loop.tile_shape(op.result.type)
-        values = self.linear(op.expression, frame, shape)
-        dtype = element_dtype(op.result.type, widen=self.widen)
-        self.set(op.result, frame, np.broadcast_to(values, (len(values), *shape)).astype(dtype))
-
-    def compare(self, op: loop.CompareOp, frame: Frame) -> None:
-        rule = PREDICATES[op.predicate.data]
-        self.set(op.result, frame, rule(self.get(op.left, frame), self.get(op.right, frame)))
-
-    def select(self, op: loop.SelectOp, frame: Frame) -> None:
-        arrays = [self.get(value, frame) for value in op.operands]
-        self.set(op.result, frame, np.where(*arrays))
-
-    def convert(self, op: loop.ConvertOp, frame: Frame) -> None:
-        values = self.get(op.value, frame)
-        array = convert_elements(op.kind.data, values, op.result.type, widen=self.widen)
-        self.set(op.result, frame, array)
-
-    def broadcast(self, op: loop.BroadcastOp, frame: Frame) -> None:
-        source, places, result, shape = self.spreads[op]
-        value = self.get(source, frame)
-        self.set(result, frame, broadcast(value[places], (len(value), *shape)))
-
-    def fold(self, op: loop.FoldOp, frame: Frame) -> None:
-        ufunc: Any = COMBINERS[op.kind.data]
-        value = self.get(op.value, frame)
-        self.set(op.result, frame, ufunc.reduce(value, axis=-1, dtype=value.dtype))
-
-    def shuffle(self, op: loop.ShuffleOp, frame: Frame) -> None:
-        left, right = self.get(op.left, frame), self.get(op.right, frame)
-        rows = max(len(left), len(right))
-        both = np.concatenate(
-            [np.broadcast_to(array, (rows, array.shape[1])) for array in (left, right)], axis=1
-        )
-        lanes = op.lanes.get_values()
-        result = both[:, [max(lane, 0) for lane in lanes]]
-        free = [position for position, lane in enumerate(lanes) if lane < 0]
-        if free:
-            result[:, free] = poisoned((), op.result.type, widen=self.widen)
-        self.set(op.result, frame, result)
 
     def barrier(self, op: loop.BarrierOp, frame: Frame) -> None:
         """Iterations run in step anyway."""
