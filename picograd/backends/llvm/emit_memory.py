@@ -17,6 +17,7 @@ from xdsl.ir import Operation, SSAValue
 from picograd.backends.llvm import types
 from picograd.backends.llvm.checks import checked, poison
 from picograd.backends.llvm.emit_address import address, linear, offset
+from picograd.backends.llvm.emit_strided import is_strided, strided_load
 from picograd.backends.llvm.emitted import SCRATCH, STATUS, THREAD_SCRATCH, THREAD_STRIDE
 from picograd.backends.llvm.function import Function
 from picograd.dialects.affine import Lane, Linear
@@ -208,6 +209,10 @@ def _load_memory(f: Function, access: _Access, hint: str | None) -> str:
         one = access.at_lane(0)
         text = _load_element(f, one, offset(one.memref, one.indices), [], hint)
         return f.splat(text, access.element, access.lanes, hint)
+    if stride is not None and not checks and is_strided(f, access.lanes, stride):
+        assert isinstance(access.op, LoadOp)
+        memory = (access.element, access.alignment)
+        return strided_load(f, access.op, elements, stride, memory, hint)
     result = "poison"
     for lane in range(access.lanes):
         one = access.at_lane(lane)

@@ -6,6 +6,7 @@ from xdsl.parser import Parser
 
 from picograd.backends.llvm.device import CpuDevice
 from picograd.backends.llvm.emit import emit
+from picograd.backends.llvm.emit_strided import vector_starts
 from picograd.dialects import new_context
 from picograd.errors import CompileError, IndexOutOfRange
 from picograd.semantics.evaluate import evaluate
@@ -225,6 +226,47 @@ def test_constant_operands_take_short_forms(rng):
             )
         )
         check(module, [integers], [((48,), np.int32)])
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16, 12])
+@pytest.mark.parametrize("stride", [-5, -4, -3, -2, -1, 2, 3, 4, 5])
+def test_lanes_that_lie_apart(stride, lanes, rng):
+    """From the first element of a buffer to the last, of types of several sizes."""
+    apart = abs(stride)
+    steps = 3
+    size = (lanes * steps - 1) * apart + 1
+    first = 0 if stride > 0 else size - 1
+    for element in ("f32", "f64", "i1"):
+        module = parse(f"""
+          loop.kernel @k(%x: memref<{size}x{element}>, %y: memref<{lanes * steps}x{element}>) {{
+            loop.parallel %i = 0 to {lanes * steps} step {lanes} {{
+              %v = loop.load %x[{first} + %i * {stride} + t0 * {stride}]
+                  : memref<{size}x{element}> to vector<{lanes}x{element}>
+              loop.store %v, %y[%i + t0]
+                  : vector<{lanes}x{element}>, memref<{lanes * steps}x{element}>
+            }}
+          }}
+          func.func @main(%x: memref<{size}x{element}>,
+              %y: memref<{lanes * steps}x{element}> {{buffer.output}}) {{
+            loop.launch @k(%x, %y) : memref<{size}x{element}>, memref<{lanes * steps}x{element}>
+            func.return
+          }}""")
+        x = values(element, size, rng)
+        (found,) = run(module, [x], [((lanes * steps,), DTYPES[element])])
+        np.testing.assert_array_equal(found, x[::stride])
+        text = emit(module).text
+        whole = lanes in (4, 8, 16) and apart <= 4
+        assert text.count("insertelement") == (0 if whole else lanes)
+        assert text.count("shufflevector") == (apart if whole else 0)
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("apart", [1, 2, 3, 4])
+def test_vectors_end_where_the_last_lane_does(apart, lanes):
+    starts = vector_starts(lanes, apart)
+    covered = {start + lane for start in starts for lane in range(lanes)}
+    assert {lane * apart for lane in range(lanes)} <= covered
+    assert max(covered) == (lanes - 1) * apart and min(covered) == 0
 
 
 MATRIX = """
