@@ -100,22 +100,22 @@ class Kernel:
             f.names[output] = text
 
     def _repeated(self, f: Function, op: ForOp, times: int) -> None:
-        """A body several times in a row, each but the first as if in a loop of its own."""
-        dim, body = op.dims[0], op.body.block
-        first, level = f.names[dim.variable], f.level_of[dim.variable]
-        self.block(f, body)
+        """A body several times in a row: the others are copies of the first one's text."""
+        dim, results = op.dims[0], yielded(op.body.block)
+        given = [f.names[value] for value in (dim.variable, *op.carried)]
+        self.block(f, op.body.block)
+        if times == 1:
+            return
+        text, label = "\n".join([*f.levels[-1].head, *f.lines]), f.label
+        first = [f.names[value] for value in results]
+        last = first
         for number in range(1, times):
             f.emit(_BARRIER)
-            for argument, value in zip(op.carried, yielded(body), strict=True):
-                f.names[argument] = f.names[value]
-            iv = f.assign(dim.name, f"add nsw i64 {first}, {number * dim.step}")
-            f.names[dim.variable], f.level_of[dim.variable] = iv, len(f.levels)
-            f.levels.append(Level())
-            outer, f.lines = f.lines, []
-            self.block(f, body)
-            inner, f.lines = f.lines, outer
-            f.lines += f.levels.pop().head + inner
-        f.names[dim.variable], f.level_of[dim.variable] = first, level
+            iv = f.assign(dim.name, f"add nsw i64 {given[0]}, {number * dim.step}")
+            renamed = f.copy(text, dict(zip(given, [iv, *last], strict=True)))
+            last = [renamed.get(name, name) for name in first]
+            f.label = renamed.get(f"%{label}", f"%{label}")[1:]
+        f.names.update(zip(results, last, strict=True))
 
     def _loop(
         self,

@@ -7,6 +7,7 @@ needed to hoist and share address arithmetic.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,11 @@ from picograd.semantics.access import Site
 
 # What an address is computed from: the buffer and the parts of the levels so far.
 AddressKey = tuple[object, ...]
+
+
+_NAME = re.compile(r"%[-\w$.]+")
+_LABEL = re.compile(r"^([-\w$.]+):$", re.MULTILINE)
+_DEFINED = re.compile(r"^(?:  (%[-\w$.]+) = .*|([-\w$.]+):)$", re.MULTILINE)
 
 
 @dataclass
@@ -109,6 +115,24 @@ class Function:
         """Begin a basic block."""
         self.lines.append(f"{label}:")
         self.label = label
+
+    def copy(self, text: str, renamed: dict[str, str]) -> dict[str, str]:
+        """Emit lines once more, with new names for all that they define, and others as given.
+
+        What each name has become is returned, labels among them.
+        """
+        for name, label in _DEFINED.findall(text):
+            hint = (name or f"%{label}").rpartition(".")[0]
+            renamed[name or f"%{label}"] = self.fresh(hint[1:])
+
+        def new(match: re.Match[str]) -> str:
+            return renamed.get(match[0], match[0])
+
+        def new_label(match: re.Match[str]) -> str:
+            return renamed[f"%{match[1]}"][1:] + ":"
+
+        self.lines += _LABEL.sub(new_label, _NAME.sub(new, text)).split("\n")
+        return renamed
 
     def comment(self, text: str) -> None:
         """A comment that reaches the assembly: an empty inline assembly statement.
