@@ -27,7 +27,8 @@ from xdsl.rewriter import Rewriter
 
 from picograd.compiler.diagnostics import verify_module
 from picograd.compiler.validation.axes import Axes, Axis, settle
-from picograd.compiler.validation.axis_rules import Placed, relate
+from picograd.compiler.validation.axis_rules import relate
+from picograd.compiler.validation.placed_axes import Placed
 from picograd.dialects.buffer import DONATED
 from picograd.dialects.dtypes import tensor_type, type_of
 from picograd.dialects.literals import Array
