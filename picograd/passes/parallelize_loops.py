@@ -79,7 +79,8 @@ _ITERATION = 0.5
 _UNKNOWN_TRIPS = 16
 
 ENOUGH_CHUNKS = 8
-"""With fewer chunks than this a loop is not shared if a loop inside it offers more."""
+"""With fewer chunks than this a loop is not shared if a loop inside it offers more, unless all
+cores get some, and as many."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,16 @@ class ParallelizeLoops(Pass):
                 yield from inner
             elif op.mapping is None:
                 chunks = work.iterations(op)
-                if chunks >= ENOUGH_CHUNKS or (chunks > 1 and not inner):
+                if _are_enough(chunks, work.cores) or (chunks > 1 and not inner):
                     yield op
                 else:
                     yield from inner
+
+
+def _are_enough(chunks: int, cores: int) -> bool:
+    """Whether chunks, of which each core takes one after the other, keep all cores at work."""
+    turns = -(-chunks // cores)
+    return chunks >= ENOUGH_CHUNKS or (cores > 1 and turns > 1 and 10 * chunks >= 9 * cores * turns)
 
 
 class Work:
@@ -135,6 +142,7 @@ class Work:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self.cores = target.cores
         self._facts = LoopFacts()
         self._known: dict[Operation, float] = {}
 

@@ -135,6 +135,33 @@ def test_a_loop_of_two_blocks_leaves_the_sharing_to_the_loop_inside(rng):
     np.testing.assert_array_max_ulp(run(module, x, 3), np.exp(x), maxulp=2)
 
 
+@pytest.mark.parametrize(
+    ("chunks", "cores", "outer"),
+    [(6, 2, True), (5, 2, False), (2, 2, False), (6, 1, False), (6, 3, True), (6, 4, False)],
+)
+def test_a_few_large_chunks_are_enough_where_they_come_out_even(chunks, cores, outer, rng):
+    memref = f"memref<{chunks}x40000xf32>"
+    module = parse(f"""
+      loop.kernel @k(%x: {memref}, %y: {memref}) {{
+        loop.parallel %i = 0 to {chunks} {{
+          loop.parallel %j = 0 to 40000 {{
+            %v = loop.load %x[%i, %j] : {memref}
+            %d = arith.addf %v, %v : f32
+            loop.store %d, %y[%i, %j] : f32, {memref}
+          }}
+        }}
+      }}
+      func.func @main(%x: {memref}, %y: {memref} {{buffer.output}}) {{
+        loop.launch @k(%x, %y) : {memref}, {memref}
+        func.return
+      }}""")
+    apply(module, target=f"cpu:cores={cores}")
+    (loop,) = shared(module)
+    assert (loop.dims[0].extent == chunks) == outer
+    x = rng.standard_normal((chunks, 40000)).astype(np.float32)
+    np.testing.assert_array_equal(run(module, x, 2), 2 * x)
+
+
 def test_reductions_and_branches_are_looked_into():
     text = BLOCKED.replace("loop.for %pass = 0 to 2 {", "loop.if 1 >= 0 {")
     assert len(shared(apply(parse(text)))) == 1

@@ -59,6 +59,10 @@ VECTORS_IN_FLIGHT = 4
 LIGHT_BODY = 3
 """The most operations of a reduction's body with which it waits for its accumulator."""
 
+NEAR = 4
+"""Elements of a reduction are read by vectors where they lie so far apart at most: the CPU reads as
+many vectors as that and picks."""
+
 SMALL_EXTENT = 4
 """Reductions over fewer elements stay scalar: folding a tile costs more."""
 
@@ -244,7 +248,7 @@ def _tile_time(height: int, vectors: int) -> float:
     """
     if height == 0 or vectors == 0:
         return 0.0
-    return max(height * vectors, height + vectors, 8) + 0.1 * height + 0.2 * vectors + 2.5
+    return max(height * vectors, height + vectors, 8) + 0.15 * height + 0.2 * vectors + 2.5
 
 
 def register_sizes(kernel: KernelOp, target: Target) -> Sizes:
@@ -367,19 +371,23 @@ def _is_vectorizable(nest: Nest, sizes: Mapping[str, int]) -> bool:
 
 
 def reduce_sizes(reductions: Sequence[ReduceOp], target: Target) -> dict[ReduceOp, tuple[str, int]]:
-    """Dimension and number of accumulators of reductions that run along memory, or read none."""
+    """Dimension and number of accumulators of reductions that run along memory, or read none.
+
+    Of several dimensions the one whose elements lie closest, of equals the last.
+    """
     facts = LoopFacts()
     sizes: dict[ReduceOp, tuple[str, int]] = {}
     if target.kind != "cpu":
         return sizes
     for op in reductions:
         loads = [load for load in op.walk() if isinstance(load, LoadOp)]
+        nearest = NEAR
         for dim in op.dims:
-            strides = [local_stride(load, dim.variable) for load in loads]
-            extent = extent_of(dim, facts)
-            along = 1 in strides or not loads
-            if not along or set(strides) - {0, 1} or extent < SMALL_EXTENT:
+            strides = {abs(local_stride(load, dim.variable)) for load in loads} - {0}
+            extent, apart = extent_of(dim, facts), max(strides, default=1)
+            if (loads and not strides) or apart > nearest or extent < SMALL_EXTENT:
                 continue
+            nearest = apart
             lanes = target.lanes(element_bits(op.outputs[0].type))
             light = _is_light(op)
             vectors = 2 * VECTORS_IN_FLIGHT if light else vectors_in_flight(op, target)

@@ -17,10 +17,11 @@ from picograd.passes.schedule.choices import choices_for
 from picograd.targets import Target
 
 MANY_USES = 32
-"""Above so many uses of a panel, copying it costs a few percent of the work at most."""
+"""Above so many uses of a panel, copying it costs a few percent of the work at most; half as many
+are enough where its rows lie so that caches hold few of them."""
 
 MANY_PANELS = 8
-"""From so many panels on a left operand that each of them reads in pieces is worth a copy."""
+"""From so many panels on a left operand is worth a copy that would half stay in the first cache."""
 
 FEW_USES = 4
 """Below so many uses even an awkward operand is better read where it lies."""
@@ -78,7 +79,7 @@ def right_pays(
     apart = [local_stride(load, d.variable) for load in loads for d in contraction.reduction.dims]
     spread = any(distance and distance * item % SPREAD_BYTES == 0 for distance in apart)
     width = total_extent(contraction.lane, facts)
-    return uses > MANY_USES * rows and (
+    return uses > MANY_USES * rows // (2 if spread else 1) and (
         width * depth * item > target.l2_bytes // 4
         or min(apart, default=0) >= SMALL_PART * width
         or (spread and columns * depth * item <= target.l1_bytes)
@@ -96,7 +97,7 @@ def left_pays(
 
     Rows along which the reduction walks are streams, which need no copy. Otherwise each step leads
     to another line, and few of them stay in the first cache until the next tile needs what is left
-    of them: often they lie so far apart that they share its places.
+    of them: there are too many, or they lie so far apart that they share its places.
     """
     chosen = choices_for(contraction.nest.loop).packs("left")
     if chosen is not None:
@@ -105,6 +106,8 @@ def left_pays(
         return False
     uses = total_extent(contraction.lane, facts)
     lines = _depth(contraction, facts) * LINE_BYTES
+    if lines > target.l1_bytes // 2:
+        return uses >= FEW_USES * tile[1]
     return uses >= MANY_PANELS * tile[1] and lines > target.l1_bytes // 8
 
 
@@ -113,11 +116,11 @@ def room_of_panel(
 ) -> int:
     """The bytes of the second cache that a panel of the right operand may take.
 
-    An eighth as a copy. Where it lies it is a column of pieces of rows; with rows as long as a
-    power of two, they share as many places as the pieces of one page have.
+    Three sixteenths as a copy. Where it lies it is a column of pieces of rows; with rows as long as
+    a power of two, they share as many places as the pieces of one page have.
     """
     if right_pays(contraction.right, contraction, target, facts, tile):
-        return target.l2_bytes // 8
+        return 3 * target.l2_bytes // 16
     item = contraction.nest.bits // 8
     apart = [
         gcd(local_stride(load, dim.variable) * item, PAGE_BYTES)
