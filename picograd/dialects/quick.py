@@ -62,6 +62,26 @@ def create(
     return op
 
 
+def values_in(root: Operation) -> tuple[dict[SSAValue, None], set[SSAValue]]:
+    """What an op and all that is in it use, in order, and what they define."""
+    used: dict[SSAValue, None] = {}
+    defined: set[SSAValue] = set()
+    stack: list[Operation | None] = [root]
+    while stack:
+        op = stack.pop()
+        if op is None:
+            continue
+        if op is not root:
+            stack.append(op._next_op)
+        used.update(dict.fromkeys(op._operands))
+        defined.update(op.results)
+        for region in reversed(op.regions):
+            for block in reversed(region.blocks):
+                defined.update(block._args)
+                stack.append(block._first_op)
+    return used, defined
+
+
 def clone(op: OpT, values: dict[SSAValue, SSAValue] | None = None) -> OpT:
     """A copy of an op and of all that is in it, called alike.
 

@@ -9,7 +9,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from picograd.check.generation.programs import random_samples
 from picograd.compiler.driver import count_ops, run_pipeline
 from picograd.compiler.pipelines import pipeline
-from picograd.dialects.quick import clone, clone_block, create
+from picograd.dialects.quick import clone, clone_block, create, values_in
 
 
 def modules() -> Iterator[ModuleOp]:
@@ -98,3 +98,15 @@ def test_a_made_op_is_like_one_of_xdsl() -> None:
         made.erase()
         slow.erase()
     module.verify()
+
+
+def test_values_that_ops_use_and_define_are_those_of_a_walk() -> None:
+    for module in modules():
+        roots = [module, *(op for op in module.walk() if op.regions)]
+        for root in roots:
+            used, defined = values_in(root)
+            ops = list(root.walk())
+            assert list(used) == list(dict.fromkeys(v for op in ops for v in op.operands))
+            results = {v for op in ops for v in op.results}
+            arguments = {a for op in ops for r in op.regions for b in r.blocks for a in b.args}
+            assert defined == results | arguments

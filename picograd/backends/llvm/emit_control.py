@@ -24,6 +24,7 @@ from picograd.dialects.loop import (
     yielded,
 )
 from picograd.dialects.loop_nests import REPEAT
+from picograd.dialects.quick import values_in
 from picograd.errors import CompileError
 from picograd.semantics.access import Site
 
@@ -360,13 +361,7 @@ def _trip_count(f: Function, dim: Dim) -> str:
 
 def _captured(op: ParallelOp) -> list[SSAValue]:
     """The values from outside that the body of a loop uses, and its own bounds."""
-    inside: set[SSAValue] = set()
-    for inner in op.walk():
-        inside.update(inner.results)
-        for region in inner.regions:
-            for block in region.blocks:
-                inside.update(block.args)
-    used = dict.fromkeys(operand for inner in op.walk() for operand in inner.operands)
+    used, inside = values_in(op)
     return [value for value in used if value not in inside]
 
 

@@ -32,11 +32,33 @@ _FLOAT_SUFFIXES = {"half": "f16", "bfloat": "bf16", "float": "f32", "double": "f
 _BYTES = {"half": 2, "bfloat": 2, "float": 4, "double": 8}
 
 
+_spelled: dict[int, tuple[Attribute, int, str, str]] = {}
+"""By the identities of types: each, its lanes, its element and its spelling. An attribute takes
+longer to hash than to look through, and the same few are asked for at every operation."""
+
+_MOST_SPELLED = 4096
+
+
 def lanes(type: Attribute) -> int:
     """The number of elements of a tile of one axis; 0 for an element.
 
     Raises CompileError for tiles of several axes, which `unroll_tiles` splits.
     """
+    return _look_up(type)[1]
+
+
+def _look_up(type: Attribute) -> tuple[Attribute, int, str, str]:
+    known = _spelled.get(id(type))
+    if known is None:
+        if len(_spelled) >= _MOST_SPELLED:
+            _spelled.clear()
+        count, element = _lanes(type), _scalar(type)
+        # What is kept keeps the type, whose identity stays taken.
+        known = _spelled[id(type)] = (type, count, element, vector(element, count))
+    return known
+
+
+def _lanes(type: Attribute) -> int:
     rank = tile_rank(type)
     if rank == 0:
         return 0
@@ -58,6 +80,11 @@ def width(lanes: int) -> int:
 
 def scalar(type: Attribute) -> str:
     """The LLVM type of one element: "float", "i64", "i1", …"""
+    known = _spelled.get(id(type))
+    return _scalar(type) if known is None else known[2]
+
+
+def _scalar(type: Attribute) -> str:
     element = element_type(type)
     kind = element.__class__
     if kind in _FLOATS:
@@ -82,7 +109,7 @@ def vector(scalar: str, lanes: int) -> str:
 
 def value(type: Attribute) -> str:
     """The LLVM type of a value of a loop-level type."""
-    return vector(scalar(type), lanes(type))
+    return _look_up(type)[3]
 
 
 def in_memory(scalar: str) -> str:
