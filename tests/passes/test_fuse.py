@@ -290,6 +290,25 @@ def test_siblings_that_read_one_tensor_share_a_kernel() -> None:
     assert [len(kernel.outputs) for kernel in fused(SIBLINGS, Fuse(siblings=False))] == [1, 1]
 
 
+def test_an_elementwise_sibling_joins_a_sum_over_rows_of_the_same_tensor() -> None:
+    """The sum comes back to the rows, so that both are written from one loop."""
+    kernels = fused(
+        """
+        func.func @main(%x: tensor<100x200xf32>, %y: tensor<100x200xf32>)
+            -> (tensor<100x200xf32>, tensor<100x200xf32>) {
+          %t = pico.unary tanh %x : tensor<100x200xf32>
+          %p = pico.binary mul %x, %y : tensor<100x200xf32>
+          %s = pico.reduce add %p axes [1] : tensor<100x200xf32> -> tensor<100xf32>
+          %r = pico.reshape %s to [100, 1] : tensor<100xf32> -> tensor<100x1xf32>
+          %b = pico.broadcast %r to [100, 200] : tensor<100x1xf32> -> tensor<100x200xf32>
+          %z = pico.binary add %b, %y : tensor<100x200xf32>
+          func.return %t, %z : tensor<100x200xf32>, tensor<100x200xf32>
+        }
+        """
+    )
+    assert [(len(kernel.inputs), len(kernel.outputs)) for kernel in kernels] == [(2, 2)]
+
+
 def test_cheap_kernels_are_copied_to_readers_that_cannot_join() -> None:
     """Doubling x is cheaper than storing it for a sum over rows and one over columns."""
     kernels = fused(

@@ -86,7 +86,7 @@ class _Decision:
         return changed
 
     def _join_siblings(self) -> bool:
-        """Join kernels that read the same value, or are small, over the same rows."""
+        """Join kernels that read the same value, or are small and have the same rows."""
         alike: dict[object, list[Group]] = {}
         for group in self._graph.groups():
             for key in self._meeting_points(group):
@@ -101,7 +101,7 @@ class _Decision:
         part = self._graph.part_of(group)
         own = self._judged(part)
         for number in own.shared:
-            yield part.inputs[number], own.rows, own.reduces
+            yield part.inputs[number]
         if own.is_small:
             yield own.rows
 
