@@ -117,7 +117,7 @@ def test_reductions_that_run_along_memory_get_accumulators() -> None:
     [
         ("%a, %b * 3", "b"),
         ("%a, 255 - %b", "b"),
-        ("%a, %b * 4 + %a", "a"),
+        ("0, %b * 4 + %a", "a"),
         ("%b, %a * 2", "a"),
         ("%b, %a * 5", None),
         ("%a, 7", None),

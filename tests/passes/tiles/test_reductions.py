@@ -7,6 +7,7 @@ import pytest
 from xdsl.dialects.builtin import i32
 from xdsl.ir import Operation
 
+import picograd
 from picograd.backends.runtime import device as find_device
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
@@ -80,6 +81,24 @@ def test_other_types_and_axes(dtype, axis, rng) -> None:
     for columns in (1, 31, 65, 130):
         x = rng.integers(-3, 3, (9, columns)).astype(dtype)
         np.testing.assert_array_equal(found("max", x, axis, 512), np.argmax(x, axis=axis))
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("step", [2, 3, 4, 5, -1, -2])
+def test_reductions_of_some_elements_of_a_row(step: int, bits: int, rng) -> None:
+    """Sizes at the edges of tiles, so that the last vector ends with the buffer."""
+
+    def sum_and_greatest(x: picograd.Tensor) -> tuple[picograd.Tensor, picograd.Tensor]:
+        part = x.flip(1)[:, ::-step] if step < 0 else x[:, ::step]
+        return part.sum(-1), part.amax(-1)
+
+    steps = narrowed(pipeline("cpu"), f"cpu:vector_bits={bits}")
+    for columns in (1, bits // 32 * 8 - 1, bits // 32 * 8, bits // 32 * 16 + 1):
+        x = rng.normal(size=(3, (columns - 1) * abs(step) + 1)).astype(np.float32)
+        compiled = picograd.compile(sum_and_greatest, passes=steps)
+        total, most = compiled(picograd.tensor(x))
+        np.testing.assert_allclose(total.numpy(), x[:, ::step].sum(-1), rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(most.numpy(), x[:, ::step].max(-1))
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
