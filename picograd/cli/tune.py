@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     found = _found(arguments.target, device, limits)
     took = time.perf_counter() - start
-    total = sum(each.before * each.launches for each in found)
+    total = sum(each.share for each in found)
     after = sum(each.after * each.launches for each in found)
     threads = f"{limits.threads} thread{'s' if limits.threads > 1 else ''}"
     print_table(
@@ -105,7 +105,7 @@ HEADER = ("kernel", "launches", "share", "cost model's", "µs", "tuned", "µs", 
 
 
 def _row(found: Found, total: float) -> list[str]:
-    share = found.before * found.launches / total if total else 0.0
+    share = found.share / total if total else 0.0
     changed = bool(found.best.made)
     return [
         found.kernel,

@@ -40,7 +40,7 @@ class Found:
     launches: int
     own: Choices
     """What the cost model chooses, as far as it can be said."""
-    before: float
+    before: float = 0.0
     """Seconds of a launch with the cost model's schedule."""
     best: Choices = NONE
     """What is chosen otherwise; nothing where the cost model was right."""
@@ -54,6 +54,11 @@ class Found:
     """Choices with which the result was outside of its error budget: faults of the compiler."""
     refused: list[str] = field(default_factory=list[str])
     """Choices with which a pass or the device failed, and how."""
+
+    @property
+    def share(self) -> float:
+        """Seconds of all launches in one run of the program."""
+        return self.before * self.launches
 
     @property
     def after(self) -> float:
@@ -88,67 +93,61 @@ def tune(
     """Search schedules for the kernels of a program, those that take longest first.
 
     `known` are choices by kernel that are tried first. `report` hears of each kernel when it is
-    done. What time there is goes to the kernels by their share in the program's; each is compiled
-    and timed as it is, at least. Raises PipelineError where steps do not pass by buffers.
+    done. First all are timed with the cost model's schedules; then what time there is goes to them
+    by their share in the program's. Raises PipelineError where steps do not pass by buffers.
     """
-    end = time.perf_counter() + limits.seconds
-    target = lookup(device.name)
-    rest = split(steps)[2]
-    searches = [
-        _Search(kernel, device, rest, limits, target) for kernel in cut_kernels(module, steps)
+    target, rest = lookup(device.name), split(steps)[2]
+    kernels = {kernel.digest: kernel for kernel in cut_kernels(module, steps)}
+    every = [
+        _as_it_is(kernel, Bench(kernel, device, rest, limits.clock, limits.seed), target)
+        for kernel in kernels.values()
     ]
-    searches.sort(key=lambda search: -search.share)
-    total = sum(search.share for search in searches)
-    left = total
-    for search in searches:
+    every.sort(key=lambda found: -found.share)
+    left = total = sum(found.share for found in every)
+    end = time.perf_counter() + limits.seconds
+    for found in every:
         now = time.perf_counter()
-        if search.share >= LEAST_SHARE * total and now < end:
-            search.run(now + (end - now) * search.share / left, (known or {}).get(search.digest))
-        left -= search.share
-        report(search.found)
-    return [search.found for search in searches]
+        if found.share > LEAST_SHARE * total and now < end:
+            # Operands of one kernel at a time are in memory.
+            bench = Bench(kernels[found.digest], device, rest, limits.clock, limits.seed)
+            search = _Search(found, bench, target, limits.threads)
+            search.run(now + (end - now) * found.share / left, (known or {}).get(found.digest))
+        left -= found.share
+        report(found)
+    return every
+
+
+def _as_it_is(kernel: CutKernel, bench: Bench, target: Target) -> Found:
+    """A kernel with the cost model's schedule; one that fails on random inputs takes no time."""
+    found = Found(kernel.name, kernel.digest, kernel.launches, own_choices(kernel.loops, target))
+    try:
+        found.before = bench.seconds(bench.load(bench.lower(NONE)))
+    except PicogradError as error:
+        found.refused.append(f"the cost model's schedule: {error.message}")
+    return found
 
 
 class _Search:
     """The search for one kernel's schedule: steps to one side, each from the best so far."""
 
-    def __init__(
-        self,
-        kernel: CutKernel,
-        device: Device,
-        steps: Sequence[Pass],
-        limits: Limits,
-        target: Target,
-    ) -> None:
-        self.digest = kernel.digest
-        self._kernel, self._target, self._limits = kernel, target, limits
-        self._bench = Bench(kernel, device, steps, limits.clock, limits.seed)
-        lowered = self._bench.lower(NONE)
-        self._base = self._best = self._bench.load(lowered)
+    def __init__(self, found: Found, bench: Bench, target: Target, threads: int) -> None:
+        """What is found is written to `found`."""
+        self.found, self._bench, self._target, self._threads = found, bench, target, threads
+        lowered = bench.lower(NONE)
+        self._base = self._best = bench.load(lowered)
         self._seen = {lowered.digest}
-        before = self._bench.seconds(self._base)
-        own = own_choices(kernel.loops, target)
-        self.found = Found(kernel.name, kernel.digest, kernel.launches, own, before)
-
-    @property
-    def share(self) -> float:
-        """The seconds of all launches in one run of the program."""
-        return self.found.before * self.found.launches
+        self._asked = {NONE}
 
     def run(self, end: float, known: Choices | None) -> None:
         """Look for a better schedule until that time."""
         self.found.searched = True
         if known is not None:
             self._try(known)
+        loops, several = self._bench.kernel.loops, self._threads > 1
         improved = True
         while improved:
             improved = False
-            for move in moves(
-                self._kernel.loops,
-                self.found.own,
-                self._target,
-                several_threads=self._limits.threads > 1,
-            ):
+            for move in moves(loops, self.found.own, self._target, several_threads=several):
                 if time.perf_counter() >= end:
                     improved = False
                     break
@@ -170,6 +169,9 @@ class _Search:
 
     def _right(self, choices: Choices) -> Trial | None:
         """The kernel with a schedule, if that makes a difference in code and none in results."""
+        if choices in self._asked:
+            return None
+        self._asked.add(choices)
         try:
             lowered: Lowered = self._bench.lower(choices)
             if lowered.digest in self._seen:

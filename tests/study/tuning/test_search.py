@@ -129,6 +129,25 @@ def test_there_is_no_search_without_time() -> None:
     assert found[0].before > 0 and found[0].own.rows
 
 
+@dataclass(frozen=True)
+class Refuse(Pass):
+    """Fails whatever it is given."""
+
+    name: ClassVar[str] = "refuse"
+    level_in: ClassVar[Level] = Level.LOOP
+    level_out: ClassVar[Level] = Level.LOOP
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        raise LimitError("nothing pleases this pass", code="PG709", hint="leave it out")
+
+
+def test_a_kernel_that_fails_as_it_is_takes_no_time_and_is_told_of() -> None:
+    steps = pipeline("cpu").before("lower_reduce", Refuse())
+    (found,) = tune(parse_module(PRODUCT), device("cpu"), steps, Limits(seconds=5.0))
+    assert not found.searched and found.before == 0.0 and found.share == 0.0
+    assert "the cost model's schedule: nothing pleases this pass" in found.refused[0]
+
+
 def test_inputs_suit_kernels_with_indices_and_logarithms() -> None:
     def look(x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         return x[indices].log() + x[indices].sqrt()
