@@ -306,6 +306,15 @@ def _to_affine(expression: Linear, positions: Mapping[Leaf, int]) -> AffineExpr:
     return _binary(AffineBinaryOpKind.Add, total, constant)
 
 
+def moved_by(encoded: AffineExpr, constant: int) -> AffineExpr:
+    """What an expression without a constant is encoded as once it has one."""
+    if constant == 0:
+        return encoded
+    if isinstance(encoded, AffineConstantExpr):
+        return AffineConstantExpr(constant)
+    return _binary(AffineBinaryOpKind.Add, encoded, AffineConstantExpr(constant))
+
+
 def _binary(kind: AffineBinaryOpKind, left: AffineExpr, right: AffineExpr) -> AffineExpr:
     """A node as it stands: xDSL's operators would simplify, which costs time and changes order."""
     return AffineBinaryOpExpr(kind, left, right)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 
 from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i32
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
-from xdsl.traits import is_side_effect_free
+from xdsl.traits import Pure, is_side_effect_free
 
 from picograd.dialects.affine import INDEX, Leaf, Linear, LinearLike, encode
 from picograd.dialects.loop import (
@@ -38,7 +39,13 @@ _TOTAL = frozenset({"arith.extsi", "arith.divsi", "arith.divui", "arith.ceildivu
 
 def is_pure(op: Operation) -> bool:
     """Whether an operation does nothing but compute its results."""
-    return is_side_effect_free(op) or op.name in _TOTAL
+    return _is_pure(type(op)) or is_side_effect_free(op) or op.name in _TOTAL
+
+
+@lru_cache(maxsize=512)
+def _is_pure(kind: type[Operation]) -> bool:
+    """Whether all operations of a kind are pure, which takes longer to find out for each."""
+    return kind.has_trait(Pure)
 
 
 def kernels(module: ModuleOp) -> list[KernelOp]:

@@ -6,8 +6,18 @@ from collections.abc import Sequence
 
 from xdsl.dialects.builtin import AffineMapAttr
 from xdsl.ir import SSAValue
+from xdsl.ir.affine import AffineMap
 
-from picograd.dialects.affine import Lane, Leaf, Linear, LinearLike, encode
+from picograd.dialects.affine import (
+    FloorDiv,
+    Lane,
+    Leaf,
+    Linear,
+    LinearLike,
+    Mod,
+    encode,
+    moved_by,
+)
 
 Place = tuple[list[SSAValue], AffineMapAttr]
 
@@ -15,19 +25,52 @@ Place = tuple[list[SSAValue], AffineMapAttr]
 class Places:
     """The places of the pieces of tiles at some indices, each found once.
 
-    The epilogue of a matmul reads and writes several buffers at the same indices.
+    The epilogue of a matmul reads and writes several buffers at the same indices. Where no lane is
+    divided, the places of two pieces differ in constants only, and the rest is encoded once.
     """
 
     def __init__(self, indices: Sequence[Linear]) -> None:
         self._indices = indices
         self._known: dict[tuple[tuple[int, ...], int, bool], Place] = {}
+        self._first: dict[tuple[int, bool], Place] = {}
+        self._differ_in_constants = not any(
+            isinstance(leaf, Lane)
+            for index in indices
+            for atom in index.terms
+            if isinstance(atom, FloorDiv | Mod)
+            for leaf in atom.expression.leaves()
+        )
 
     def at(self, lead: tuple[int, ...], offset: int, *, single: bool) -> Place:
         """The place of a piece, which is a `single` element or a vector."""
         key = (lead, offset, single)
         if key not in self._known:
-            lanes: dict[Leaf, LinearLike] = {Lane(axis): at for axis, at in enumerate(lead)}
-            lanes[Lane(len(lead))] = offset if single else Linear({Lane(0): 1}, offset)
-            moved = (index.substitute(lanes) for index in self._indices)
-            self._known[key] = encode(moved, 0 if single else 1)
+            if self._differ_in_constants:
+                self._known[key] = self._moved(lead, offset, single=single)
+            else:
+                self._known[key] = self._encoded(self._indices, lead, offset, single=single)
         return self._known[key]
+
+    def _encoded(
+        self, indices: Sequence[Linear], lead: tuple[int, ...], offset: int, *, single: bool
+    ) -> Place:
+        lanes: dict[Leaf, LinearLike] = {Lane(axis): at for axis, at in enumerate(lead)}
+        lanes[Lane(len(lead))] = offset if single else Linear({Lane(0): 1}, offset)
+        return encode((index.substitute(lanes) for index in indices), 0 if single else 1)
+
+    def _moved(self, lead: tuple[int, ...], offset: int, *, single: bool) -> Place:
+        rank = len(lead)
+        if (rank, single) not in self._first:
+            bare = [Linear(index.terms) for index in self._indices]
+            self._first[rank, single] = self._encoded(bare, (0,) * rank, 0, single=single)
+        values, first = self._first[rank, single]
+        position = (*lead, offset)
+        results = tuple(
+            moved_by(
+                result,
+                index.constant
+                + sum(index.coefficient(Lane(axis)) * at for axis, at in enumerate(position) if at),
+            )
+            for result, index in zip(first.data.results, self._indices, strict=True)
+        )
+        return values, AffineMapAttr(AffineMap(first.data.num_dims, 0, results))
