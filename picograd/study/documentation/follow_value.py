@@ -71,9 +71,9 @@ def excerpts_of(text: str, value: str) -> Iterator[tuple[str, str, str]]:
         r"%images\[%i1, %k\]",
         r"%weight\[",
         r"math\.fma",
-        r"%bias\[%j1 \+ t0\]",
+        r"%bias\[%j0 \+ t0\]",
         rf"%{value}\b",
-        r"%active\[%i1, %j1 \+ t0\]",
+        r"%active\[%i1, %j0 \+ t0\]",
     )
     yield "unrolled", "mlir", _tersely(cpu["unroll_tiles"], *pieces)
     sums = (r"^\w+\.\d+:", r"load <8", r"llvm\.fma", r"br i1", rf"%{value}\.", "store")
