@@ -59,6 +59,16 @@ OF_BACK_ENDS = (
         "cpu",
     ),
     Mutant(
+        "backwards_read_forwards",
+        f"{_LLVM}.emit_strided:strided_load",
+        "lanes that run backwards are read in the order of memory",
+        "[:: 1 if stride > 0 else -1]",
+        "[::1]",
+        Differential("cpu", Modules(60, ("reverse", "unary"), (float32,), (100, 67, 81))),
+        Fault.VALUES,
+        "cpu",
+    ),
+    Mutant(
         "unused_lanes_count",
         f"{_LLVM}.emit_tiles:_fold",
         "the unused lanes of a vector take part in a sum",

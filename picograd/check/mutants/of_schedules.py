@@ -53,6 +53,16 @@ OF_SCHEDULES = (
         "tile_loops",
     ),
     Mutant(
+        "running_totals_a_step_short",
+        f"{_PASSES}.tiles.scans:_totals",
+        "the last step of the running totals within a tile is left out",
+        "while distance < lanes:",
+        "while 2 * distance < lanes:",
+        Validation("cpu", Modules(40, ("scan", "binary"), (float32,), (100, 67, 81))),
+        Fault.VALUES,
+        "vectorize_loops",
+    ),
+    Mutant(
         "tail_of_a_vector",
         f"{_PASSES}.tiles.reductions:tile_reduction",
         "the last element of a reduction is lost when one is left over",
