@@ -97,9 +97,12 @@ func.func @main(%x: tensor<{0}x{1}xf32>) -> tensor<{0}x{1}xf32> <<
   %shifted = pico.binary sub %x, %1 : tensor<{0}x{1}xf32>
   %power = pico.unary exp %shifted : tensor<{0}x{1}xf32>
   %total = pico.reduce add %power axes [1] : tensor<{0}x{1}xf32> -> tensor<{0}xf32>
-  %2 = pico.reshape %total to [{0}, 1] : tensor<{0}xf32> -> tensor<{0}x1xf32>
-  %3 = pico.broadcast %2 to [{0}, {1}] : tensor<{0}x1xf32> -> tensor<{0}x{1}xf32>
-  %y = pico.binary div %power, %3 : tensor<{0}x{1}xf32>
+  %one = pico.constant dense<1.0> : tensor<f32>
+  %2 = pico.broadcast %one to [{0}] : tensor<f32> -> tensor<{0}xf32>
+  %share = pico.binary div %2, %total : tensor<{0}xf32>
+  %3 = pico.reshape %share to [{0}, 1] : tensor<{0}xf32> -> tensor<{0}x1xf32>
+  %4 = pico.broadcast %3 to [{0}, {1}] : tensor<{0}x1xf32> -> tensor<{0}x{1}xf32>
+  %y = pico.binary mul %power, %4 : tensor<{0}x{1}xf32>
   func.return %y : tensor<{0}x{1}xf32>
 >>""",
     (
