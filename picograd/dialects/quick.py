@@ -62,6 +62,23 @@ def create(
     return op
 
 
+def put_before(op: Operation, new: Iterable[Operation]) -> None:
+    """Put ops that stand in no block, and hold none, in front of one."""
+    block, last = op.parent, op._prev_op
+    assert block is not None, "the op stands in a block"
+    for each in new:
+        each.parent = block
+        each._prev_op = last
+        if last is None:
+            block._first_op = each
+        else:
+            last._next_op = each
+        last = each
+    op._prev_op = last
+    if last is not None:
+        last._next_op = op
+
+
 def values_in(root: Operation) -> tuple[dict[SSAValue, None], set[SSAValue]]:
     """What an op and all that is in it use, in order, and what they define."""
     used: dict[SSAValue, None] = {}

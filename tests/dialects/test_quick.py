@@ -9,7 +9,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from picograd.check.generation.programs import random_samples
 from picograd.compiler.driver import count_ops, run_pipeline
 from picograd.compiler.pipelines import pipeline
-from picograd.dialects.quick import clone, clone_block, create, values_in
+from picograd.dialects.quick import clone, clone_block, create, put_before, values_in
 
 
 def modules() -> Iterator[ModuleOp]:
@@ -110,3 +110,25 @@ def test_values_that_ops_use_and_define_are_those_of_a_walk() -> None:
             results = {v for op in ops for v in op.results}
             arguments = {a for op in ops for r in op.regions for b in r.blocks for a in b.args}
             assert defined == results | arguments
+
+
+def test_ops_are_put_before_the_first_and_before_another() -> None:
+    def op() -> Operation:
+        return test.TestOp()
+
+    first, last = op(), op()
+    block = Block([first, last])
+    new = [op() for _ in range(4)]
+    put_before(first, new[:2])
+    put_before(last, new[2:])
+    put_before(last, [])
+    order = [*new[:2], first, *new[2:], last]
+    assert list(block.ops) == order
+    assert block.first_op is new[0] and block.last_op is last
+    backwards, at = list[Operation](), block.last_op
+    while at is not None:
+        backwards.append(at)
+        at = at.prev_op
+    assert backwards == order[::-1]
+    assert all(each.parent is block for each in order)
+    ModuleOp(Region(block)).verify()

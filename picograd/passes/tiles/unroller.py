@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from xdsl.dialects.builtin import DenseArrayBase, i1, i64
@@ -29,7 +29,7 @@ from picograd.dialects.loop import (
     tile_type,
     yielded,
 )
-from picograd.dialects.quick import create
+from picograd.dialects.quick import create, put_before
 from picograd.errors import PassError
 from picograd.passes.rewriting.loops import copy_hint, insert_before, take_ops
 from picograd.passes.tiles.order_depth_first import order_depth_first, sink_past_loops
@@ -79,8 +79,7 @@ class Unroller:
         for region in op.regions:
             self.block(region.block)
         if any(tile_rank(value.type) for value in (*op.operands, *op.results)):
-            new = self.split(op)
-            insert_before(op, new)
+            put_before(op, self.split(op))
             op.detach()
             op.drop_all_references()
 
@@ -103,12 +102,16 @@ class Unroller:
 
     # Pieces
 
-    def piece_type_of(self, value: SSAValue, lanes: int) -> Attribute:
+    def piece_types_of(self, value: SSAValue) -> dict[int, Attribute]:
+        """The types of a tile's pieces, by their lanes."""
         element = element_type(value.type)
-        return element if self.widths.of(value) == 1 else tile_type(element, [lanes])
+        lanes = {piece[2] for piece in self.widths.pieces(value)}
+        single = self.widths.of(value) == 1
+        return {count: element if single else tile_type(element, [count]) for count in lanes}
 
-    def get(self, value: SSAValue, piece: Piece) -> SSAValue:
-        return self.parts[value][piece[0], piece[1]] if tile_rank(value.type) else value
+    def sources(self, values: Iterable[SSAValue]) -> list[tuple[SSAValue, Parts | None]]:
+        """Values, and the pieces of those that are tiles."""
+        return [(v, self.parts[v] if tile_rank(v.type) else None) for v in values]
 
     def flat(self, values: Sequence[SSAValue]) -> list[SSAValue]:
         """The pieces of tiles, and the values that are no tiles, in order."""
@@ -142,12 +145,14 @@ class Unroller:
         places = self.places_of(op.indices if is_load else [op.expression])
         buffers = [op.memref] if is_load else []
 
+        types = self.piece_types_of(op.result)
+
         def make(piece: Piece) -> Operation:
             lead, offset, lanes = piece
             values, map = places.at(lead, offset, single=single)
-            type = self.piece_type_of(op.result, lanes)
             properties = {**op.properties, "map": map}
-            return create(op.__class__, [*buffers, *values], [type], properties, op.attributes)
+            given = [types[lanes]]
+            return create(op.__class__, [*buffers, *values], given, properties, op.attributes)
 
         return make
 
@@ -160,10 +165,13 @@ class Unroller:
             cls, properties = CONVERSIONS[op.kind.data], dict(properties)
             del properties["kind"]
 
+        operands = self.sources(op.operands)
+        types = self.piece_types_of(result)
+
         def make(piece: Piece) -> Operation:
-            operands = [self.get(value, piece) for value in op.operands]
-            type = self.piece_type_of(result, piece[2])
-            return create(cls, operands, [type], properties, op.attributes)
+            place = (piece[0], piece[1])
+            given = [value if parts is None else parts[place] for value, parts in operands]
+            return create(cls, given, [types[piece[2]]], properties, op.attributes)
 
         return make
 
@@ -217,9 +225,10 @@ class Unroller:
             transposed_store(op, self.parts[op.value], self.widths, new)
             return
         places, single = self.places_of(op.indices), self.widths.of(op.value) == 1
-        for piece in self.widths.pieces(op.value):
-            values, map = places.at(piece[0], piece[1], single=single)
-            operands = [self.get(op.value, piece), op.memref, *values]
+        parts, memref = self.parts[op.value], op.memref
+        for lead, offset, _ in self.widths.pieces(op.value):
+            values, map = places.at(lead, offset, single=single)
+            operands = [parts[lead, offset], memref, *values]
             new.append(create(StoreOp, operands, [], {**op.properties, "map": map}, op.attributes))
 
     def fold(self, op: FoldOp, new: list[Operation]) -> None:
