@@ -124,7 +124,9 @@ def test_the_register_tile_of_a_matmul(m: int, n: int, k: int) -> None:
         (2048, 2048, 2048, 1),
         (128, 2048, 2048, 1),  # few rows make up for a copy where a panel's lie badly,
         (128, 2000, 2000, 0),  # too few where they do not
-        (96, 2048, 2048, 0),
+        (64, 2048, 2048, 1),  # whole pages apart they lie worst,
+        (48, 1024, 1024, 0),
+        (48, 4096, 4096, 1),  # above all where each use would come from far away
         (512, 512, 128, 1),  # a panel fits the first cache, but not where its rows lie
         (512, 500, 128, 0),
     ],

@@ -17,8 +17,8 @@ from picograd.passes.schedule.choices import choices_for
 from picograd.targets import Target
 
 MANY_USES = 32
-"""Above so many uses of a panel, copying it costs a few percent of the work at most; half as many
-are enough where its rows lie so that caches hold few of them."""
+"""Above so many uses of a panel, copying it costs a few percent of the work at most; fewer are
+enough where its rows lie so that caches hold few of them."""
 
 MANY_PANELS = 8
 """From so many panels on a left operand is worth a copy that would half stay in the first cache."""
@@ -78,8 +78,12 @@ def right_pays(
     depth = _depth(contraction, facts)
     apart = [local_stride(load, d.variable) for load in loads for d in contraction.reduction.dims]
     spread = any(distance and distance * item % SPREAD_BYTES == 0 for distance in apart)
+    paged = any(distance and distance * item % PAGE_BYTES == 0 for distance in apart)
     width = total_extent(contraction.lane, facts)
-    return uses > MANY_USES * rows // (2 if spread else 1) and (
+    needed = MANY_USES // (4 if paged else 2 if spread else 1)
+    if paged and width * depth * item > 4 * target.l2_bytes:
+        needed = FEW_USES  # each use would fetch its rows from far away
+    return uses > needed * rows and (
         width * depth * item > target.l2_bytes // 4
         or min(apart, default=0) >= SMALL_PART * width
         or (spread and columns * depth * item <= target.l1_bytes)

@@ -189,7 +189,7 @@ def test_a_small_part_of_long_rows_is_copied_where_it_is_used_often(
     assert found == (["w"] if copied and often else [])
 
 
-@pytest.mark.parametrize(("rows", "columns", "most"), [(96, 1024, 256), (96, 2048, 256)])
+@pytest.mark.parametrize(("rows", "columns", "most"), [(48, 1024, 256), (48, 2048, 256)])
 def test_panels_that_are_no_copies_leave_room_in_the_places_they_share(
     rows: int, columns: int, most: int
 ) -> None:
