@@ -2,7 +2,7 @@
 
 Element and tile arithmetic is upstream `arith` and `math`; `loop_tiles` holds what they lack.
 
-Grammar (linear expressions and lanes: see `affine`; T is an element type or a register tile):
+Grammar (linear expressions and lanes: see `affine_text`; T is an element type or a register tile):
 
     kernel   ::= "loop.kernel" @name "(" (%arg ":" memref),* ")" "guarded"? attrs? "{" op* "}"
     launch   ::= "loop.launch" @name "(" %buffer,* ")" ":" memref,*
@@ -71,6 +71,7 @@ from picograd.dialects.loop_memory import (
     FETCH_L1,
     FETCH_L2,
     SPACES,
+    STREAM,
     STREAM,
     AllocOp,
     BarrierOp,
@@ -213,6 +214,7 @@ __all__ = [
     "FETCH_L2",
     "MAPPINGS",
     "SPACES",
+    "STREAM",
     "STREAM",
     "AllocOp",
     "BarrierOp",

@@ -23,15 +23,8 @@ from xdsl.printer import Printer
 from xdsl.traits import RecursiveMemoryEffect
 from xdsl.utils.exceptions import VerifyException
 
-from picograd.dialects.affine import (
-    INDEX,
-    Linear,
-    LinearLike,
-    decode,
-    encode,
-    parse_linear,
-    print_linear,
-)
+from picograd.dialects.affine import INDEX, Linear, LinearLike, decode, encode
+from picograd.dialects.affine_text import parse_linear, print_linear
 from picograd.dialects.loop_base import LoopOp, YieldOp, encode_dims, verify_yield
 from picograd.dialects.loop_combiners import ReduceKind, verify_kind
 from picograd.dialects.loop_syntax import (

@@ -13,7 +13,8 @@ from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
-from picograd.dialects.affine import INDEX, Linear, parse_linear, print_linear
+from picograd.dialects.affine import INDEX, Linear
+from picograd.dialects.affine_text import parse_linear, print_linear
 
 INDEX_MAKERS = ("loop.parallel", "loop.reduce", "loop.for", "loop.checked_index")
 """The operations that define index values."""

@@ -39,15 +39,8 @@ from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
-from picograd.dialects.affine import (
-    INDEX,
-    Linear,
-    LinearLike,
-    decode,
-    encode,
-    parse_linear,
-    print_linear,
-)
+from picograd.dialects.affine import INDEX, Linear, LinearLike, decode, encode
+from picograd.dialects.affine_text import parse_linear, print_linear
 from picograd.dialects.loop_combiners import ReduceKind, verify_kind
 from picograd.dialects.loop_syntax import element_type, tile_rank, tile_shape, tile_type, verify_map
 
