@@ -84,10 +84,10 @@ OF_SCHEDULES = (
     ),
     Mutant(
         "wrong_lane",
-        f"{_PASSES}.tiles.places:Places.at",
+        f"{_PASSES}.tiles.places:Places._moved",
         "every piece of a tile is read and written where the first one lies",
-        "offset if single else Linear({Lane(0): 1}, offset)",
-        "offset if single else Linear({Lane(0): 1}, 0)",
+        "position = (*lead, offset)",
+        "position = (*lead, 0)",
         _towards("unroll_tiles", modules=_FEWER),
         Fault.VALUES,
         "unroll_tiles",
