@@ -131,8 +131,9 @@ class Device(ABC):
         """A function that allocates a buffer of this type, for those who do so over and over."""
         return lambda: self.allocate(type)
 
-    def reader(self, type: TensorType[Any]) -> Callable[[Any], bool | int | float] | None:
-        """A function that gives the first element of a buffer of this type as Python's number.
+    def reader(self, type: TensorType[Any]) -> Callable[[Any, int], bool | int | float] | None:
+        """A function that gives the element of this type, so many bytes behind the start of a
+        buffer, as Python's number.
 
         None where there is no faster way than `download`.
         """

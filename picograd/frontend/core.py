@@ -222,6 +222,10 @@ class TensorCore:
         gradient, and ShapeError when elements of the tensor share memory.
         """
         self._check_writable()
+        recorded = new.node is not None or self.history.node is not None
+        if not self.views and not recorded and SETTINGS.trace is None:
+            current(self.device).write(self.cell, new.value)
+            return self
         ops = self.builder()
         mode, cell = ops.mode, self.cell
         untracked, tracked = self.views[: self.tracked_from], self.views[self.tracked_from :]

@@ -119,12 +119,12 @@ class CpuDevice(KeepingDevice, SharingDevice):
         nbytes = nbytes_of(type)
         return partial(CpuBuffer, type, nbytes, self, self._memory.shelf(nbytes))
 
-    def reader(self, type: TensorType[Any]) -> Callable[[Any], bool | int | float] | None:
+    def reader(self, type: TensorType[Any]) -> Callable[[Any, int], bool | int | float] | None:
         kind = _C_TYPES.get(dtype_of(type).name)
         if kind is None:
             return None
         at = kind.from_address
-        return lambda buffer: at(buffer.address).value
+        return lambda buffer, behind: at(buffer.address + behind).value
 
     def empty_cache(self) -> None:
         self._memory.trim(0)

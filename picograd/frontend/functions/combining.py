@@ -8,6 +8,7 @@ from picograd.dialects.dtypes import int64
 from picograd.errors import DTypeError, OptionError, ShapeError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.functions.joining import cat, checked
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import broadcast_shapes
 from picograd.frontend.tensor import Tensor
@@ -118,6 +119,11 @@ def one_hot(tensor: TensorCore, num_classes: int = -1) -> Tensor:
                 )
             )
         num_classes = max(int(classes.max().item()), 0) + 1
+    return _one_hot(classes, num_classes)
+
+
+@planned_operands()
+def _one_hot(classes: Tensor, num_classes: int) -> Tensor:
     ops = classes.builder()
     zeros = ops.full((*classes.shape, num_classes), 0, int64)
     at = ops.reshape(classes.read(), (*classes.shape, 1))

@@ -23,6 +23,7 @@ from picograd.frontend.core import Number, TensorCore
 from picograd.frontend.methods.shape_ops import checked_size, shape_argument
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import current
+from picograd.frontend.plans.planned_values import planned_constant
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, number_dtype, require_dtype, require_tensor
 from picograd.frontend.tensor import Tensor
@@ -159,6 +160,7 @@ def _checked_number(number: Number, dtype: DType) -> Number:
     return number
 
 
+@planned_constant
 def full(
     size: Sequence[int] | int,
     fill_value: Number,
@@ -175,6 +177,7 @@ def full(
     return finish(ops, var, requires_grad)
 
 
+@planned_constant
 def zeros(
     *size: int | Sequence[int],
     dtype: DType | None = None,
@@ -191,6 +194,7 @@ def zeros(
     )
 
 
+@planned_constant
 def ones(
     *size: int | Sequence[int],
     dtype: DType | None = None,
@@ -248,6 +252,7 @@ def ones_like(
     return full_like(like, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@planned_constant
 def arange(
     start: float,
     end: float | None = None,
@@ -280,6 +285,7 @@ def arange(
     return finish(ops, ops.add(numbers, ops.full_like(numbers, first)) if first else numbers)
 
 
+@planned_constant
 def empty(
     *size: int | Sequence[int],
     dtype: DType | None = None,
@@ -301,6 +307,7 @@ def empty_like(
     return zeros_like(like, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@planned_constant
 def linspace(
     start: float,
     end: float,
@@ -316,6 +323,7 @@ def linspace(
     return finish(ops, var, requires_grad)
 
 
+@planned_constant
 def logspace(
     start: float,
     end: float,
@@ -356,6 +364,7 @@ def _line(ops: Tape, start: float, end: float, steps: int, dtype: DType | None) 
     )
 
 
+@planned_constant
 def eye(
     n: int, m: int | None = None, *, dtype: DType | None = None, device: str | None = None
 ) -> Tensor:

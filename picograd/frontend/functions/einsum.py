@@ -17,6 +17,7 @@ from picograd.errors import OptionError, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.functions.joining import checked
+from picograd.frontend.plans.planned_operands import planned_list
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, common_device, result_type
 from picograd.frontend.storage.views import DiagonalView
@@ -45,6 +46,11 @@ def einsum(equation: str, *operands: TensorCore | Sequence[TensorCore]) -> Tenso
     tensors = [checked(operand, "einsum") for operand in given]
     if not tensors:
         _refuse("einsum needs operands", "one tensor for each term", 0)
+    return _einsum(tensors, equation)
+
+
+@planned_list
+def _einsum(tensors: Sequence[Tensor], equation: str) -> Tensor:
     common_device(tensors)
     terms, result = _parse(equation, [tensor.ndim for tensor in tensors])
     sizes = _sizes(terms, [tensor.shape for tensor in tensors])

@@ -10,6 +10,8 @@ from picograd.errors import DTypeError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.arithmetic import plain
 from picograd.frontend.methods.copying import Copying
+from picograd.frontend.plans.planned import planned, planned_pair
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, broadcast_vars, common_device, result_type
 
@@ -25,6 +27,7 @@ class Closeness(Copying):
         axes = range(len(ops.shape_of(found)))
         return bool(self.wrap(ops.reduce(ReduceKind.MAX, ops.cast(found, int32), tuple(axes))))
 
+    @planned_operands(tensors=("other",))
     def isclose(
         self,
         other: TensorCore,
@@ -68,18 +71,23 @@ class Closeness(Copying):
         equal_nan: bool = False,
     ) -> bool:
         """Whether all elements are close, as `isclose` has it."""
-        close = self.isclose(other, rtol, atol, equal_nan)
-        return close._all_true()
+        return bool(self.isclose(other, rtol, atol, equal_nan)._all_true().item())
 
     def equal(self, other: TensorCore) -> bool:
         """Whether shape and all elements are the same; a NaN equals nothing."""
-        common_device((self, other))
+        if self.cell.device != other.cell.device:
+            common_device((self, other))
         if self.shape != other.shape:
             return False
+        return bool(self._is_equal(other).item())
+
+    @planned_pair
+    def _is_equal(self, other: TensorCore) -> Self:
+        """A 0-d bool: whether all elements are the same."""
         ops = self.builder()
         a, b = broadcast_vars(ops, (self, other), result_type(self, other))
         return self.wrap(ops.compare("eq", a, b))._all_true()
 
-    def _all_true(self) -> bool:
-        ops = self.builder()
-        return bool(self.wrap(ops.reduce("and", self.read(), range(self.ndim))).item())
+    @planned
+    def _all_true(self) -> Self:
+        return self.wrap(self.builder().reduce("and", self.read(), range(self.ndim)))

@@ -27,9 +27,11 @@ from picograd.frontend.methods.printing import tensor_text
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import EagerMode, current, eager
 from picograd.frontend.modes.mode import SETTINGS
+from picograd.frontend.plans.planned import kind_of, planned
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, require_tensor
 from picograd.frontend.storage.cells import Cell
+from picograd.frontend.storage.signature import Signature
 
 Int: TypeAlias = int
 Bool: TypeAlias = bool
@@ -117,10 +119,12 @@ class Conversions(TensorCore):
         return self._scalar("item()")
 
     def _scalar(self, what: str) -> Number:
-        if SETTINGS.planned and not self.views and self.cell.trace is None:
-            mode = current(self.device)
-            if isinstance(mode, EagerMode) and (read := mode.reader(self.cell.type)) is not None:
-                return read(self.cell.value)
+        if SETTINGS.planned and self.cell.trace is None:
+            kind, mode = self.signature or kind_of(self), eager(self.cell.device)
+            if isinstance(kind, Signature) and not kind.views:
+                read = mode.reader(kind.type)
+                if read is not None:
+                    return read(self.cell.value, self.shift)
         if any(size != 1 for size in self.shape):
             raise located(
                 ShapeError(
@@ -207,8 +211,10 @@ class Conversions(TensorCore):
         return result.wrap(result.read()) if copy and result is self else result
 
     def _cast(self, dtype: DType) -> Self:
-        if dtype is self.dtype:
-            return self
+        return self if dtype is self.dtype else self._converted(dtype)
+
+    @planned
+    def _converted(self, dtype: DType) -> Self:
         return self.wrap(self.builder().cast(self.read(), dtype))
 
     def _moved(self, device: str) -> Self:

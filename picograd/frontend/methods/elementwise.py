@@ -11,7 +11,7 @@ from picograd.frontend.autodiff.tape import unstamped
 from picograd.frontend.core import Operand, TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import plain
-from picograd.frontend.plans.planned import planned
+from picograd.frontend.plans.planned import planned, planned_alone_in_place
 from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import (
@@ -190,7 +190,7 @@ class Elementwise(TensorCore):
 
     # In place
 
-    @planned_operands(in_place=True)
+    @planned_alone_in_place
     def zero_(self) -> Self:
         """Fill with 0."""
         return self.fill_(0)
@@ -208,7 +208,7 @@ class Elementwise(TensorCore):
         ops = self.builder()
         return self.write_(as_var(ops, source, self.dtype, self.shape))
 
-    @planned_operands(in_place=True)
+    @planned_alone_in_place
     def relu_(self) -> Self:
         """Replace negative elements by 0, in place."""
         return self.write_(compositions.relu(self.builder(), unstamped(self.read())))

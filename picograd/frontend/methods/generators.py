@@ -18,7 +18,9 @@ from picograd.backends.locks import Lock
 from picograd.dialects.dtypes import DType, bfloat16, float16, float32, int32, int64
 from picograd.errors import OptionError
 from picograd.frontend.autodiff.tape import Tape, Var
-from picograd.frontend.modes.mode import RuntimeValue
+from picograd.frontend.modes.mode import SETTINGS, RuntimeValue
+from picograd.frontend.plans.planned_values import planned_draw
+from picograd.frontend.plans.tracing import DEVICE
 from picograd.frontend.problems import located
 from picograd.semantics.builder import Ops, V
 
@@ -39,11 +41,16 @@ class Generator:
         self.counter = 0
         return self
 
-    def take(self, elements: int) -> NDArray[np.int32]:
-        """The state (key low, key high, counter low, counter high) for a draw, which it counts."""
+    def count(self, elements: int) -> int:
+        """How many blocks were drawn before this draw, which it counts."""
         with self._lock:
             counter = self.counter
             self.counter = (counter + -(-elements // _WORDS)) & _MASK
+        return counter
+
+    def take(self, elements: int) -> NDArray[np.int32]:
+        """The state (key low, key high, counter low, counter high) for a draw, which it counts."""
+        counter = self.count(elements)
         words = np.array([self.seed, counter], dtype="<u8")
         return words.view("<u4").view("<i4").astype(np.int32)
 
@@ -130,9 +137,6 @@ def drawn(
     """Numbers by a recipe, which has a name and uses so many words; scaled, then shifted."""
     source, shape = generator or default_generator, tuple(shape)
     words = ops.mode.random_words(words)
-    state = ops.mode.runtime(
-        RuntimeValue("random_state", int32, (4,), lambda numbers: source.take(words))
-    )
 
     def build(inner: Ops[V], state: V) -> V:
         numbers = inner.cast(recipe(inner, state, shape), dtype)
@@ -141,5 +145,12 @@ def drawn(
             numbers = inner.add(numbers, inner.full_like(numbers, scale[1]))
         return numbers
 
+    if SETTINGS.planned and ops.mode.device == DEVICE:
+        draw = planned_draw((name, shape, dtype.name, scale), build)
+        if draw is not None:
+            return Var(draw(source.seed, source.count(words)))
+    state = ops.mode.runtime(
+        RuntimeValue("random_state", int32, (4,), lambda numbers: source.take(words))
+    )
     key = ("random", name, shape, dtype, scale)
     return Var(ops.mode.compose(key, build, state))

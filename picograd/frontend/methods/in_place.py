@@ -21,6 +21,8 @@ from picograd.frontend.methods.picking import Picking
 from picograd.frontend.methods.rounding import Rounding
 from picograd.frontend.methods.scans_and_sorts import ScansAndSorts
 from picograd.frontend.methods.triangles import Triangles
+from picograd.frontend.plans.planned import OPERANDS, planned_alone_in_place
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.promotion import require_fit
 
 P = ParamSpec("P")
@@ -39,7 +41,13 @@ def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate
     call.__name__ = f"{method.__name__}_"
     call.__qualname__ = f"Tensor.{call.__name__}"
     call.__doc__ = f"As `{method.__name__}`, in place."
-    return call
+    operands = getattr(method, OPERANDS, None)
+    if operands is None:
+        return call
+    if operands == ((), ()):
+        return planned_alone_in_place(call)
+    numbers, tensors = operands
+    return planned_operands(*numbers, tensors=tensors, in_place=True)(call)
 
 
 class InPlace(TensorCore):

@@ -29,6 +29,7 @@ class Picking(TensorCore):
     PyTorch (`x[index]` takes them).
     """
 
+    @planned_operands(tensors=("index",))
     def gather(self, dim: int, index: TensorCore) -> Self:
         """result[i][j] = self[index[i][j]][j] for dim 0, and so on.
 
@@ -42,6 +43,7 @@ class Picking(TensorCore):
         cut = _cut(ops, x, [*ops.shape_of(at)], axis, "gather")
         return self.wrap(ops.reshape(ops.gather(cut, at, axis), index.shape))
 
+    @planned_operands(tensors=("index",))
     def index_select(self, dim: int, index: TensorCore) -> Self:
         """Whole slices along an axis, for each element of the 1-d `index`."""
         ops, axis = self.builder(), normalize_axis(dim, self.ndim)
@@ -50,6 +52,7 @@ class Picking(TensorCore):
         taken = compositions.taken(ops, x, at, axis)
         return self.wrap(taken if self.ndim else ops.reshape(taken, ()))
 
+    @planned_operands(tensors=("index", "src"))
     def scatter(
         self, dim: int, index: TensorCore, src: Operand, *, reduce: str | None = None
     ) -> Self:
@@ -69,6 +72,7 @@ class Picking(TensorCore):
             )
         return self._scattered("scatter", ScatterKind.SET, dim, index, src)
 
+    @planned_operands(tensors=("index", "src"))
     def scatter_add(self, dim: int, index: TensorCore, src: TensorCore) -> Self:
         """A copy with src[i][j] added at [index[i][j]][j] for dim 0, and so on."""
         return self._scattered("scatter_add", ScatterKind.ADD, dim, index, src)
@@ -109,12 +113,14 @@ class Picking(TensorCore):
         kind = "div" if self.dtype.is_float else "floordiv"
         return self.wrap(ops.binary(kind, total.read(), divisor))
 
+    @planned_operands("alpha", tensors=("index", "source"))
     def index_add(
         self, dim: int, index: TensorCore, source: TensorCore, *, alpha: Operand = 1
     ) -> Self:
         """A copy with slices of alpha * source added to those that the 1-d `index` names."""
         return self._by_slices("index_add", ScatterKind.ADD, dim, index, source, alpha)
 
+    @planned_operands(tensors=("index", "source"))
     def index_copy(self, dim: int, index: TensorCore, source: TensorCore) -> Self:
         """A copy with slices of `source` in place of those that the 1-d `index` names."""
         return self._by_slices("index_copy", ScatterKind.SET, dim, index, source, 1)

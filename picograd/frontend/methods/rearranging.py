@@ -13,6 +13,7 @@ from picograd.frontend.autodiff.tape import Var
 from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.reductions import Axes, normalize_axes, normalize_axis
 from picograd.frontend.methods.shape_ops import ShapeOps, complete_shape, shape_argument
+from picograd.frontend.plans.planned import planned
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import broadcast_shapes, common_device
 
@@ -22,6 +23,7 @@ class Rearranging(ShapeOps):
 
     # Copies
 
+    @planned
     def roll(self, shifts: int | Sequence[int], dims: Axes = None) -> Self:
         """Elements moved on by `shifts` along `dims`; what leaves at the end comes in at the start.
 
@@ -54,6 +56,7 @@ class Rearranging(ShapeOps):
                 var = ops.concat([end, ops.slice(var, zeros, limits, steps)], axis)
         return self.wrap(var)
 
+    @planned
     def flip(self, *axes: int | Sequence[int], dims: Sequence[int] | None = None) -> Self:
         """A copy with the elements of some axes in opposite order."""
         named = shape_argument(axes) if dims is None else tuple(dims)
@@ -104,6 +107,7 @@ class Rearranging(ShapeOps):
                 )
             )
 
+    @planned
     def repeat(self, *sizes: int | Sequence[int]) -> Self:
         """Copies beside one another: `sizes` of them along each axis, new axes in front."""
         times = shape_argument(sizes)

@@ -16,6 +16,7 @@ from picograd.frontend.methods import compositions
 from picograd.frontend.methods.arithmetic import Arithmetic
 from picograd.frontend.methods.numpy_names import takes_numpy_names
 from picograd.frontend.plans.planned import planned
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import float_type, require_float
 
@@ -241,17 +242,26 @@ class Reductions(Arithmetic):
         return self.amin() if dim is None else self._extremum(ArgReduceKind.MIN, dim, keepdim)
 
     def _extremum(self, kind: ArgReduceKind, dim: int, keepdim: bool) -> ValuesAndIndices[Self]:
-        ops, axis = self.builder(), normalize_axis(dim, self.ndim)
+        axis = normalize_axis(dim, self.ndim)
         if self.ndim == 0:
             return ValuesAndIndices(self.wrap(self.read()), self._argreduce(kind, None, False))
         self._require_elements(str(kind), dim)
-        x = self.read()
-        index = ops.argreduce(kind, x, axis)
-        values = compositions.picked(ops, x, index, axis)
-        return ValuesAndIndices(
-            self._reduced(ops, values, (axis,), keepdim),
-            self._reduced(ops, index, (axis,), keepdim),
-        )
+        index = self._argreduced(str(kind), axis, keepdim)
+        return ValuesAndIndices(self._at(index, axis, keepdim), index)
+
+    @planned
+    def _argreduced(self, kind: str, axis: int, keepdim: bool) -> Self:
+        ops = self.builder()
+        index = ops.argreduce(ArgReduceKind(kind), self.read(), axis)
+        return self._reduced(ops, index, (axis,), keepdim)
+
+    @planned_operands(tensors=("index",))
+    def _at(self, index: TensorCore, axis: int, keepdim: bool) -> Self:
+        """The elements along an axis that `index` names, which lacks it or has it with size 1."""
+        ops = self.builder()
+        shape = [size for place, size in enumerate(self.shape) if place != axis]
+        values = compositions.picked(ops, self.read(), ops.reshape(index.read(), shape), axis)
+        return self._reduced(ops, values, (axis,), keepdim)
 
     @planned
     @takes_numpy_names

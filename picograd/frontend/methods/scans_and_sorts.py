@@ -13,6 +13,7 @@ from picograd.frontend.core import TensorCore
 from picograd.frontend.methods import compositions
 from picograd.frontend.methods.reductions import ValuesAndIndices, normalize_axis
 from picograd.frontend.plans.planned import planned
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import float_type
 from picograd.semantics.gradients_order import extremum_positions
@@ -83,6 +84,7 @@ class ScansAndSorts(TensorCore):
 
     # Sorting
 
+    @planned
     def argsort(self, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Self:
         """The indices that sort the tensor along `dim`; the sort is always stable."""
         ops, axis = self.builder(), self._axis(dim)
@@ -95,12 +97,16 @@ class ScansAndSorts(TensorCore):
 
         The sort is always stable: equal elements keep their order.
         """
-        ops, axis = self.builder(), self._axis(dim)
-        order = self._order(ops, axis, descending)
-        values = ops.gather(self._row(ops, self.read()), order, axis)
-        return ValuesAndIndices(
-            self.wrap(ops.reshape(values, self.shape)), self.wrap(ops.reshape(order, self.shape))
-        )
+        order = self.argsort(dim, descending)
+        return ValuesAndIndices(self._gathered(order, self._axis(dim)), order)
+
+    @planned_operands(tensors=("order",))
+    def _gathered(self, order: TensorCore, axis: int) -> Self:
+        """The elements that indices name along an axis."""
+        ops = self.builder()
+        index = ops.reshape(order.read(), order.shape or (1,))
+        values = ops.gather(self._row(ops, self.read()), index, axis)
+        return self.wrap(ops.reshape(values, order.shape))
 
     def _order(self, ops: Tape, axis: int, descending: bool) -> Var:
         x = _ordered(ops, detached(self._row(ops, self.read())))
@@ -125,17 +131,18 @@ class ScansAndSorts(TensorCore):
                     hint="ask for no more elements than there are",
                 )
             )
+        order = self._first(k, axis, largest)
+        return ValuesAndIndices(self._gathered(order, axis), order)
+
+    @planned
+    def _first(self, k: int, axis: int, largest: bool) -> Self:
+        """The indices of the first `k` elements in order."""
         ops = self.builder()
-        x = self._row(ops, self.read())
         order = self._order(ops, axis, largest)
         shape = ops.shape_of(order)
         limits = [k if a == axis else n for a, n in enumerate(shape)]
         order = ops.slice(order, [0] * len(shape), limits, [1] * len(shape))
-        values = ops.gather(x, order, axis)
-        shape = limits if self.ndim else ([] if k == 1 else [0])
-        return ValuesAndIndices(
-            self.wrap(ops.reshape(values, shape)), self.wrap(ops.reshape(order, shape))
-        )
+        return self.wrap(ops.reshape(order, limits if self.ndim else ([] if k == 1 else [0])))
 
     def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices[Self]:
         """The `k`-th smallest element along `dim`, counted from 1, and its index."""

@@ -47,7 +47,7 @@ class EagerMode(Mode):
         self._device = trusted_device(device)
         self._executables: dict[object, Executable] = {}
         self._filled: dict[Hashable, Value] = {}
-        self._readers: dict[int, tuple[AnyTensor, Callable[[Any], Any] | None]] = {}
+        self._readers: dict[int, tuple[AnyTensor, Callable[[Any, int], Any] | None]] = {}
         when_cleared(self._executables.clear)
 
     def emit(
@@ -136,7 +136,7 @@ class EagerMode(Mode):
             known = self._filled[key] = super().full(shape, number, dtype)
         return known
 
-    def reader(self, type: AnyTensor) -> Callable[[Any], bool | int | float] | None:
+    def reader(self, type: AnyTensor) -> Callable[[Any, int], bool | int | float] | None:
         """What reads the number out of a buffer of one element, where the device offers it."""
         known = self._readers.get(id(type))
         if known is None:

@@ -20,4 +20,5 @@ Kinds of tensors are told apart by `frontend.storage.signature`.
 | `planned.py`          | decorators for methods of one operand or two, and their tables    |
 | `planned_views.py`    | the decorator for methods that give views                         |
 | `planned_operands.py` | decorators for methods and functions of any operands              |
+| `planned_values.py`   | functions without operands: of constants, or of random numbers    |
 """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial, wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar, cast
 
 from picograd.dialects.dtypes import DType
 from picograd.errors import PicogradError
 from picograd.frontend.core import History, TensorCore
+from picograd.frontend.modes.device_names import Device
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.plan import Call, Plan, is_tracked
 from picograd.frontend.plans.program import PlanProgram
@@ -25,7 +27,7 @@ _NONE: Mapping[str, Any] = {}
 _NUMBER = History()
 """What stands for the history of what has none."""
 _NUMBERS = (float, int, bool)
-_CONSTANTS = frozenset((int, bool, str, type(None), type(...), DType))
+_CONSTANTS = frozenset((int, bool, str, type(None), type(...), DType, Device))
 _NAMES = {"radd": "add", "rmul": "mul", "rsub": "sub", "rtruediv": "div", "truediv": "div"}
 
 
@@ -139,6 +141,12 @@ def may_be_replaced(operands: Sequence[Any]) -> bool:
     return not target.views and not (SETTINGS.recording and is_tracked(operands))
 
 
+OPERANDS = "planned_operands"
+"""The attribute that tells what a planned method takes beside its tensor: parameters for tensors
+and numbers, and parameters for tensors.
+"""
+
+
 def planned(method: Callable[P, R]) -> Callable[P, R]:
     """A method of one tensor, which may be given constants as well."""
     plans = Plans(method)
@@ -153,6 +161,29 @@ def planned(method: Callable[P, R]) -> Callable[P, R]:
         if run is not None and SETTINGS.planned:
             return run(tensor)
         return plans.run((tensor,), rest, options)
+
+    setattr(call, OPERANDS, ((), ()))
+    return cast("Callable[P, R]", call)
+
+
+def planned_alone_in_place(method: Callable[P, R]) -> Callable[P, R]:
+    """As `planned`, for a method that writes over its tensor and returns it.
+
+    Views, and what is recorded, are not planned.
+    """
+    plans = Plans(method, in_place=True)
+    known = plans.known
+
+    @wraps(method)
+    def call(tensor: Any, *rest: Any, **options: Any) -> Any:
+        key = tensor.signature
+        if rest or options:
+            key = (key, key_of(rest), key_of(tuple(options.items())))
+        run = known.get(key)
+        tracked = tensor.history.node is not None and SETTINGS.recording
+        if run is None or tracked or tensor.views or not SETTINGS.planned:
+            return plans.run((tensor,), rest, options)
+        return run(tensor)
 
     return cast("Callable[P, R]", call)
 
@@ -175,6 +206,7 @@ def planned_pair(method: Callable[P, R]) -> Callable[P, R]:
         except (OverflowError, TypeError):
             return plain(tensor, other)
 
+    setattr(call, OPERANDS, ((list(signature(method).parameters)[1],), ()))
     return cast("Callable[P, R]", call)
 
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS
-from picograd.frontend.plans.planned import Plans, key_of, kind_of, may_be_replaced
+from picograd.frontend.plans.planned import OPERANDS, Plans, key_of, kind_of, may_be_replaced
 from picograd.frontend.plans.tracing import Kind
 from picograd.frontend.storage.signature import Signature
 
@@ -62,6 +62,7 @@ def planned_operands(
             except (OverflowError, TypeError):
                 return plain(*args, **options)
 
+        setattr(call, OPERANDS, (names, tuple(tensors)))
         return cast("Callable[P, R]", call)
 
     return decorate

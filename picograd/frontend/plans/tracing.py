@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Attribute, OpResult, SSAValue
+from xdsl.ir import Attribute, BlockArgument, OpResult, SSAValue
 
-from picograd.dialects.dtypes import AnyTensor, DType, tensor_type
+from picograd.dialects.dtypes import AnyTensor, DType, nbytes_of, tensor_type
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.frontend.autodiff.backward import pull_back
@@ -28,6 +28,9 @@ from picograd.frontend.storage.chains import layout_through
 from picograd.frontend.storage.signature import Signature
 from picograd.frontend.storage.views import View
 from picograd.semantics.builder import Array
+
+_SMALL = 1 << 14
+"""Bytes of a value that is copied rather than shared."""
 
 DEVICE = "cpu"
 """Where plans run."""
@@ -78,9 +81,10 @@ class Recipe:
             if not self.in_place:
                 var = _var_of(result, operands)
                 value = None if var is None else var.value
-        if not isinstance(value, OpResult):
-            return None
-        return trace.traced([value])
+        if isinstance(value, BlockArgument):
+            # A copy: the value itself would do, but small memory is copied in less time.
+            return trace.traced([value]) if nbytes_of(trace.type_of(value)) <= _SMALL else None
+        return trace.traced([value]) if isinstance(value, OpResult) else None
 
     def backward(self, mask: int) -> Backward | None:
         """The gradients of the operands in the bit set `mask`; None where none flows."""

@@ -10,6 +10,7 @@ from picograd.frontend.autodiff.tape import Tape, Var, unstamped
 from picograd.frontend.functions.joining import checked
 from picograd.frontend.methods import activations
 from picograd.frontend.methods.reductions import normalize_axis
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import common_device, require_float
 from picograd.frontend.tensor import Tensor
@@ -99,16 +100,19 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     )
 
 
+@planned_operands()
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x, and alpha * (exp(x) - 1) where it is negative."""
     return _apply(input, "elu", lambda ops, x: activations.elu(ops, x, alpha), inplace)
 
 
+@planned_operands()
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """elu with the two constants of self-normalizing networks."""
     return _apply(input, "selu", activations.selu, inplace)
 
 
+@planned_operands()
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x, and alpha * (exp(x / alpha) - 1) where it is negative."""
     if alpha == 0:
@@ -124,16 +128,19 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _apply(input, "celu", lambda ops, x: activations.celu(ops, x, alpha), inplace)
 
 
+@planned_operands()
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x times its sigmoid."""
     return _apply(input, "silu", activations.silu, inplace)
 
 
+@planned_operands()
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x * tanh(softplus(x))."""
     return _apply(input, "mish", activations.mish, inplace)
 
 
+@planned_operands()
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta * x)) / beta, and x itself where beta * x exceeds the threshold."""
     return _apply(
@@ -141,26 +148,31 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     )
 
 
+@planned_operands()
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
     return _apply(input, "softsign", activations.softsign)
 
 
+@planned_operands()
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """(x + 3) / 6 between 0 and 1."""
     return _apply(input, "hardsigmoid", activations.hardsigmoid, inplace)
 
 
+@planned_operands()
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x times its hardsigmoid."""
     return _apply(input, "hardswish", activations.hardswish, inplace)
 
 
+@planned_operands()
 def logsigmoid(input: Tensor) -> Tensor:
     """log(1 / (1 + exp(-x)))."""
     return _apply(input, "logsigmoid", activations.logsigmoid)
 
 
+@planned_operands()
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
     return _apply(input, "tanhshrink", activations.tanhshrink)

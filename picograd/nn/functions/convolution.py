@@ -8,6 +8,7 @@ from math import prod
 from picograd.dialects.tensor import window_span
 from picograd.errors import DTypeError, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import common_device
 from picograd.frontend.tensor import Tensor
@@ -15,6 +16,7 @@ from picograd.nn.functions.spatial import Sizes, one_of, per_axis, with_batch, w
 from picograd.semantics.gradients_windows import overlap_add, transposed_convolution
 
 
+@planned_operands(tensors=("weight", "bias"))
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -33,6 +35,7 @@ def conv1d(
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@planned_operands(tensors=("weight", "bias"))
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -46,6 +49,7 @@ def conv2d(
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@planned_operands(tensors=("weight", "bias"))
 def conv3d(
     input: Tensor,
     weight: Tensor,

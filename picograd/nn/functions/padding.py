@@ -10,6 +10,7 @@ from picograd.errors import ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var
 from picograd.frontend.functions.joining import checked
 from picograd.frontend.methods import compositions
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
 from picograd.nn.functions.spatial import Sizes, one_of, per_axis
@@ -17,6 +18,7 @@ from picograd.nn.functions.spatial import Sizes, one_of, per_axis
 _MODES = ("constant", "reflect", "replicate", "circular")
 
 
+@planned_operands()
 def pad(
     input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:

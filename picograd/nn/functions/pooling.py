@@ -18,6 +18,7 @@ from picograd.dialects.tensor import window_span
 from picograd.errors import OptionError, ShapeError
 from picograd.frontend.autodiff.tape import Tape, Var, detached
 from picograd.frontend.methods import compositions
+from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import require_float
 from picograd.frontend.tensor import Tensor
@@ -28,6 +29,7 @@ Pooled = Any
 """A tensor, or with `return_indices` a pair of them: who calls knows which."""
 
 
+@planned_operands()
 def max_pool1d(
     input: Tensor,
     kernel_size: Sizes,
@@ -47,6 +49,7 @@ def max_pool1d(
     return _max_pool(pool, input, return_indices)
 
 
+@planned_operands()
 def max_pool2d(
     input: Tensor,
     kernel_size: Sizes,
@@ -61,6 +64,7 @@ def max_pool2d(
     return _max_pool(pool, input, return_indices)
 
 
+@planned_operands()
 def avg_pool1d(
     input: Tensor,
     kernel_size: Sizes,
@@ -77,6 +81,7 @@ def avg_pool1d(
     return _avg_pool(pool, input, count_include_pad, None)
 
 
+@planned_operands()
 def avg_pool2d(
     input: Tensor,
     kernel_size: Sizes,

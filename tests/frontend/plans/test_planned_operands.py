@@ -42,6 +42,19 @@ def changed(x: T, y: T) -> T:
     return copy * y
 
 
+def written_over(x: T, y: T) -> T:
+    with torch.no_grad():
+        copy = x.detach().clone()
+        other = copy.clone().copy_(y)
+        copy.exp_().clamp_(0.1, 2).addcmul_(y, other, value=0.25).lerp_(y, 0.5)
+        copy.T.abs_()  # a view is no plan's
+        copy.scatter_(1, torch.tensor([[0], [2], [1], [3]]), y)
+        other.zero_().fill_(2.0).sub_(x, alpha=0.5)
+    recorded = x * 1.0
+    recorded.tanh_()  # nor is what is recorded
+    return copy + other + recorded
+
+
 OPERATIONS: dict[str, Callable[[T, T, T], T]] = {
     "add and sub, scaled": lambda x, y, i: x.add(y, alpha=0.5).sub(2.0, alpha=y),
     "in place, scaled": lambda x, y, i: changed(x, y),
@@ -63,6 +76,31 @@ OPERATIONS: dict[str, Callable[[T, T, T], T]] = {
     "joined": lambda x, y, i: (
         torch.cat([x, y], 1)[:, 2:6] * torch.stack((x, y, x[0:4].T), -1)[..., 2]
     ),
+    "extrema": lambda x, y, i: (
+        x.max(1).values * y.min(0, keepdim=True).values + x.max(-1).indices + x[0].max(0)[0]
+    ),
+    "sorted": lambda x, y, i: (
+        x.sort(0).values * y.argsort(1) + y.topk(4, dim=0, largest=False).values
+    ),
+    "gathered": lambda x, y, i: (
+        x.gather(1, i.reshape(4, 1)) * y.index_select(0, i) + x.scatter(0, i[None], y[:1] * 2.0)
+    ),
+    "added at": lambda x, y, i: (
+        x.scatter_add(1, i[:, None], y) + y.index_add(0, i, x, alpha=0.5) * x.index_copy(1, i, y)
+    ),
+    "moved": lambda x, y, i: x.roll(1, 0) * y.flip(0, 1) + x.repeat(2, 1)[2:6] - y.clone(),
+    "converted": lambda x, y, i: x.double().float() * y + y.to(torch.int64) * x,
+    "activated": lambda x, y, i: (
+        F.silu(x) * F.elu(y, 0.5) + F.softplus(x, beta=2.0) + F.mish(y) + F.hardswish(x)
+    ),
+    "einsum": lambda x, y, i: (
+        torch.einsum("ij,jk->ik", x, y) + torch.einsum("ij,kj->ki", [x, y]) * torch.einsum("ii", x)
+    ),
+    "convolved": lambda x, y, i: (
+        F.conv2d(x[None, None], y[None, None, :3, :3], y[0, :1], padding=1)[0, 0]
+        + F.max_pool2d(x[None], 2)[0].sum() * F.pad(y, (1, 1, 0, 0))[:, 1:5]
+    ),
+    "written over": lambda x, y, i: written_over(x, y) * y,
     "bits": lambda x, y, i: ((x > 0) & (y > 0) | ~(x < y)) * x + (i & 1) * y,
 }
 
