@@ -106,6 +106,7 @@ def test_per_sample_gradients_add_up_to_the_whole(rng: np.random.Generator, devi
 
 
 def test_training_with_value_and_grad(rng: np.random.Generator, device: str) -> None:
+    torch.manual_seed(3)  # how fast losses fall depends on the first weights
     net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
     x = torch.tensor(rng.uniform(-1, 1, (32, 2)).astype(np.float32))
     y = x[:, :1] * x[:, 1:]
