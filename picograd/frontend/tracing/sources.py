@@ -108,8 +108,8 @@ class Inputs:
     def fetch(self, call: Call, mode: EagerMode) -> list[Value]:
         """What to hand to the compiled code, in order."""
         if self._arguments is not None:
-            tensors, read = call.tensors, mode.read
-            return [read(tensors[index].cell) for index in self._arguments]
+            cells = [call.tensors[index].cell for index in self._arguments]
+            return [cell.value if cell.trace is None else mode.read(cell) for cell in cells]
         values = [cell.value for cell in self.cells]
         for place, source in self._others:  # in rising order, so each ends where it belongs
             values.insert(place, source.fetch(call, mode))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import picograd as torch
+from picograd.backends.runtime import device as find_device
 from picograd.errors import DTypeError, GradientError, OperandError, ShapeError, TraceError
 from picograd.frontend.storage.cells import Cell
 
@@ -444,6 +445,25 @@ def test_storage_of_another_dtype_leaves_the_array() -> None:
         model.weight.zero_()
     assert model.weight.dtype is torch.float64 and not model.weight.any()
     np.testing.assert_array_equal(array, kept)
+
+
+def test_compiled_calls_read_shared_memory_where_it_lies(
+    device: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """Whether the tensors are all arguments, or some are captured."""
+    array = rng.normal(size=(3, 4)).astype(np.float32)
+    x, y = torch.from_numpy(array), torch.tensor(array)
+    seen = y.numpy()
+    sums = torch.compile(lambda a, b: (a + b).sum(0)), torch.compile(lambda a: (a + y).sum(0))
+    wanted = (array + seen).sum(0)
+    copied = list[object]()
+    for turn in range(3):
+        if turn == 1:  # the first call also traces and compiles
+            kind = type(find_device(device))
+            monkeypatch.setattr(kind, "overwrite", lambda *values: copied.append(values))
+        for found in (sums[0](x, y), sums[1](x)):
+            np.testing.assert_allclose(found.tolist(), wanted, rtol=1e-6)
+    assert copied == []
 
 
 def test_checked_calls_read_borrowed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
