@@ -481,7 +481,7 @@ class _Pair:
         self.real, self.model = real, model
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5))
 def test_any_order_of_reads_and_writes(seed: int, device: str) -> None:
     """Random programs on tensors and arrays, beside the same on arrays alone."""
     rng = np.random.default_rng(seed)
