@@ -35,6 +35,8 @@ _BY_NAME = ("choose_schedules",)
 _PREPARES: Mapping[str, Sequence[tuple[str, Options]]] = {
     "hoist_reduce": (("tile_loops", {"exact": False}),),
     "round_up_loops": (("tile_loops", {"exact": False}),),
+    # Reductions that begin with a value: those whose blocks have moved outwards.
+    "vectorize_loops": (("tile_loops", {"exact": False}), ("hoist_reduce", {})),
     "stage_operands": (),
     # Tiles of a few elements, as chance would have them, leave no reduction that pays for a tree.
     "tree_reduce": (("tile_loops", {"sizes": ""}),),
