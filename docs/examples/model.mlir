@@ -34,24 +34,26 @@ builtin.module {
     %23 = pico.binary sub %hidden, %22 {at = "model.py:26"} : tensor<4x8xf32>
     %24 = pico.unary exp %23 {at = "model.py:26"} : tensor<4x8xf32>
     %25 = pico.reduce add %24 axes [1] {at = "model.py:26"} : tensor<4x8xf32> -> tensor<4xf32>
-    %26 = pico.reshape %25 to [4, 1] {at = "model.py:26"} : tensor<4xf32> -> tensor<4x1xf32>
-    %27 = pico.broadcast %26 to [4, 8] {at = "model.py:26"} : tensor<4x1xf32> -> tensor<4x8xf32>
-    %chances = pico.binary div %24, %27 {at = "model.py:26"} : tensor<4x8xf32>
-    %28 = pico.binary mul %rows, %rows {at = "model.py:27"} : tensor<24x10xf32>
-    %29 = pico.reduce add %28 axes [0, 1] {at = "model.py:27"} : tensor<24x10xf32> -> tensor<f32>
-    %30 = pico.constant dense<240.0> : tensor<f32> {at = "model.py:27"}
-    %spread = pico.binary div %29, %30 {at = "model.py:27"} : tensor<f32>
-    %31 = pico.unary exp %brightness {at = "model.py:28"} : tensor<10xf32>
-    %32 = pico.reduce add %31 axes [0] {at = "model.py:28"} : tensor<10xf32> -> tensor<f32>
-    %33 = pico.unary log %32 {at = "model.py:28"} : tensor<f32>
-    %34 = pico.reduce add %brightness axes [0] {at = "model.py:28"} : tensor<10xf32> -> tensor<f32>
-    %35 = pico.constant dense<10.0> : tensor<f32> {at = "model.py:28"}
-    %36 = pico.binary div %34, %35 {at = "model.py:28"} : tensor<f32>
-    %contrast = pico.binary sub %33, %36 {at = "model.py:28"} : tensor<f32>
-    %37 = pico.reshape %per_image to [4, 1] {at = "model.py:29"} : tensor<4xf32> -> tensor<4x1xf32>
-    %38 = pico.broadcast %37 to [4, 8] {at = "model.py:29"} : tensor<4x1xf32> -> tensor<4x8xf32>
-    %39 = pico.binary mul %chances, %38 {at = "model.py:29"} : tensor<4x8xf32>
-    %40 = pico.binary add %contrast, %spread {at = "model.py:29"} : tensor<f32>
-    func.return %39, %40 : tensor<4x8xf32>, tensor<f32>
+    %26 = pico.constant dense<1.0> : tensor<4xf32> {at = "model.py:26"}
+    %27 = pico.binary div %26, %25 {at = "model.py:26"} : tensor<4xf32>
+    %28 = pico.reshape %27 to [4, 1] {at = "model.py:26"} : tensor<4xf32> -> tensor<4x1xf32>
+    %29 = pico.broadcast %28 to [4, 8] {at = "model.py:26"} : tensor<4x1xf32> -> tensor<4x8xf32>
+    %chances = pico.binary mul %24, %29 {at = "model.py:26"} : tensor<4x8xf32>
+    %30 = pico.binary mul %rows, %rows {at = "model.py:27"} : tensor<24x10xf32>
+    %31 = pico.reduce add %30 axes [0, 1] {at = "model.py:27"} : tensor<24x10xf32> -> tensor<f32>
+    %32 = pico.constant dense<240.0> : tensor<f32> {at = "model.py:27"}
+    %spread = pico.binary div %31, %32 {at = "model.py:27"} : tensor<f32>
+    %33 = pico.unary exp %brightness {at = "model.py:28"} : tensor<10xf32>
+    %34 = pico.reduce add %33 axes [0] {at = "model.py:28"} : tensor<10xf32> -> tensor<f32>
+    %35 = pico.unary log %34 {at = "model.py:28"} : tensor<f32>
+    %36 = pico.reduce add %brightness axes [0] {at = "model.py:28"} : tensor<10xf32> -> tensor<f32>
+    %37 = pico.constant dense<10.0> : tensor<f32> {at = "model.py:28"}
+    %38 = pico.binary div %36, %37 {at = "model.py:28"} : tensor<f32>
+    %contrast = pico.binary sub %35, %38 {at = "model.py:28"} : tensor<f32>
+    %39 = pico.reshape %per_image to [4, 1] {at = "model.py:29"} : tensor<4xf32> -> tensor<4x1xf32>
+    %40 = pico.broadcast %39 to [4, 8] {at = "model.py:29"} : tensor<4x1xf32> -> tensor<4x8xf32>
+    %41 = pico.binary mul %chances, %40 {at = "model.py:29"} : tensor<4x8xf32>
+    %42 = pico.binary add %contrast, %spread {at = "model.py:29"} : tensor<f32>
+    func.return %41, %42 : tensor<4x8xf32>, tensor<f32>
   }
 }
