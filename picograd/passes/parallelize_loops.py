@@ -34,9 +34,10 @@ builtin.module {
 
 Requires: nothing, but the work of a loop is only known well once it is vectorized.
 
-Does not: look at the number of threads. Chunks are cut by the shape of the loop, so the same
-additions happen in the same order whoever runs them, and results are equal at any pool size. It
-maps no loop inside a loop that threads share already, and no reduction.
+Does not: look at the number of threads. Chunks are cut by the shape of the loop; the cores of the
+target count only where two loops of a nest could be shared. Either way the same additions happen in
+the same order whoever runs them, and results are equal at any pool size. It maps no loop inside a
+loop that threads share already, and no reduction.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 Blocks for caches follow Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"
 (2008), and Low et al., "Analytical Modeling Is Enough for High-Performance BLIS" (2016), for caches
 of today: the panel of the right operand that register tiles share stays in the second cache, which
-the left operand streams through from the third. A register tile is as large as the registers allow,
-and of the shape that wastes least on the extents at hand.
+the left operand streams through from the third. `register_tiles` tells which tile registers hold.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ from picograd.passes.schedule.operand_copies import (
     left_streams,
     room_of_panel,
 )
+from picograd.passes.schedule.register_tiles import best_tile
 from picograd.passes.schedule.row_blocks import (
     VECTORS_OF_A_ROW,
     even_blocks,
@@ -65,9 +65,6 @@ many vectors as that and picks."""
 
 SMALL_EXTENT = 4
 """Reductions over fewer elements stay scalar: folding a tile costs more."""
-
-MOST_ROWS = 11
-"""The most rows of a register tile: their addresses are in registers, too."""
 
 GPU_TILES = (8, 4, 2)
 """Rows and columns that one invocation may compute; the larger, the fewer loads a product."""
@@ -201,54 +198,6 @@ def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) ->
     if chosen.vectors:
         columns = max(1, min(chosen.vectors * lanes, width))
     return row_block or rows, lane_block or columns
-
-
-def best_tile(rows: int, columns: int, lanes: int, target: Target) -> tuple[int, int]:
-    """The tile with the least estimated time for an output of rows x columns."""
-    for height, vectors in tiles_by_time(rows, columns, lanes, target):
-        return max(1, min(height, rows)), max(1, min(vectors * lanes, columns))
-    return 1, min(columns, lanes) or 1
-
-
-def tiles_by_time(rows: int, columns: int, lanes: int, target: Target) -> list[tuple[int, int]]:
-    """Rows and vectors of the tiles that registers allow, those with the least time first.
-
-    A machine with many vector registers keeps some free; one with few cannot afford that. Each row
-    takes an address register, of which there are few as well.
-    """
-    registers = target.vector_registers - max(1, target.vector_registers // 8 - 1)
-    candidates = [
-        (height, vectors)
-        for vectors in range(1, 9)
-        for height in range(1, MOST_ROWS + 1)
-        if height * vectors + vectors + (1 if target.memory_operands else height) <= registers
-    ]
-    return sorted(candidates, key=lambda tile: _tiled_time(rows, columns, lanes, *tile))
-
-
-def _tiled_time(rows: int, columns: int, lanes: int, height: int, vectors: int) -> float:
-    """Estimated time of one step of the reduction for the whole output, tails included."""
-    width = vectors * lanes
-    tall, rest_rows = divmod(rows, height)
-    wide, rest_columns = divmod(columns, width)
-    rest_vectors = ceil(rest_columns / lanes)
-    return (
-        tall * wide * _tile_time(height, vectors)
-        + wide * _tile_time(rest_rows, vectors)
-        + tall * _tile_time(height, rest_vectors)
-        + _tile_time(rest_rows, rest_vectors)
-    )
-
-
-def _tile_time(height: int, vectors: int) -> float:
-    """Half cycles of one step for a tile: two multiply-adds and two loads a cycle, latency 4.
-
-    Loads count a little even where arithmetic hides them, vectors more than single elements,
-    because they come from caches; and each step pays for its loop.
-    """
-    if height == 0 or vectors == 0:
-        return 0.0
-    return max(height * vectors, height + vectors, 8) + 0.15 * height + 0.2 * vectors + 2.5
 
 
 def register_sizes(kernel: KernelOp, target: Target) -> Sizes:

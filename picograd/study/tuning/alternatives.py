@@ -25,9 +25,9 @@ from picograd.passes.schedule.choose_tiles import (
     reduce_sizes,
     register_sizes,
     register_tile,
-    tiles_by_time,
 )
 from picograd.passes.schedule.operand_copies import extent_of, left_pays, right_pays
+from picograd.passes.schedule.register_tiles import tiles_by_time
 from picograd.targets import Target
 
 TILES = 8

@@ -9,12 +9,12 @@ from picograd.dialects.loop import LoopOp, ReduceOp
 from picograd.passes.rewriting.loops import inner_first, kernels
 from picograd.passes.schedule.choose_staging import staged_loads
 from picograd.passes.schedule.choose_tiles import (
-    best_tile,
     block_sizes,
     even_blocks,
     reduce_sizes,
     register_sizes,
 )
+from picograd.passes.schedule.register_tiles import best_tile
 from picograd.targets import lookup
 
 AVX512 = "cpu:vector_bits=512,vector_registers=32,l1_bytes=49152,l2_bytes=1048576,l3_bytes=33554432"

@@ -15,7 +15,7 @@ from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects.loop import AllocOp
-from picograd.passes.schedule.choose_tiles import best_tile
+from picograd.passes.schedule.register_tiles import best_tile
 from picograd.targets import lookup
 
 PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
