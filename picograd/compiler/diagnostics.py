@@ -4,6 +4,7 @@ import re
 from io import StringIO
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.irdl.dominance import DominanceInfo
 from xdsl.parser import Parser
@@ -13,6 +14,7 @@ from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyExcepti
 
 from picograd.compiler.verifier import Verifier
 from picograd.dialects import new_context
+from picograd.dialects.argument_notes import check_notes
 from picograd.errors import ParseFailure, PicogradError, VerificationError
 
 _EXCERPT_LINES = 5
@@ -92,6 +94,9 @@ def verify_module(module: ModuleOp, verifier: Verifier | None = None) -> None:
         culprit = _failing_op(module) or module
         raise _broken_rule(error, culprit.name, excerpt(culprit)) from error
     check_dominance(module)
+    for op in module.body.ops:
+        if isinstance(op, FuncOp):
+            check_notes(op)
 
 
 def _broken_rule(error: BaseException, op: str, where: str) -> VerificationError:

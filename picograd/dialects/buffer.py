@@ -48,12 +48,13 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import BlockArgument, Dialect
 
-from picograd.dialects.argument_notes import DONATED, NAME
+from picograd.dialects.argument_notes import DONATED, KEPT, NAME, kept_arguments
 from picograd.dialects.buffer_kernel import KernelOp, ReadOp, WriteOp
 from picograd.dialects.buffer_memory import AllocOp, ArenaOp, ConstantOp, PlaceOp
 
 __all__ = [
     "DONATED",
+    "KEPT",
     "NAME",
     "OUTPUT",
     "STORED_IN",
@@ -65,6 +66,7 @@ __all__ = [
     "PlaceOp",
     "ReadOp",
     "WriteOp",
+    "kept_arguments",
     "outputs_of",
     "stored_in",
 ]

@@ -39,6 +39,11 @@ line of the user's program that made it. A function at this level:
       %y = pico.unary tanh %h : tensor<4x2xf32>
       func.return %y : tensor<4x2xf32>
     }
+
+Arguments of `@main` may carry notes, here and at every level below: `pico.name` is what the user
+calls one; `pico.donated = N` says that result N may be written over it; `pico.kept` says that it
+seldom changes between calls, so that what is computed from such arguments alone can be kept. No
+note changes what the function means, and an argument is never both kept and donated.
 """
 
 from __future__ import annotations
