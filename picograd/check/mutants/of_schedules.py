@@ -10,6 +10,7 @@ from picograd.check.mutants.killers import (
     Validation,
 )
 from picograd.check.mutants.mutant import Mutant
+from picograd.check.mutants.pytest_files import Tests
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects.dtypes import float32
 
@@ -91,6 +92,16 @@ OF_SCHEDULES = (
         _towards("unroll_tiles", modules=_FEWER),
         Fault.VALUES,
         "unroll_tiles",
+    ),
+    Mutant(
+        "last_square_forgotten",
+        f"{_PASSES}.tiles.squares:_split",
+        "a tile that is copied square by square, transposed, lacks its last squares",
+        "ForOp(constant_dim(name, shape[axis], width))",
+        "ForOp(constant_dim(name, shape[axis] - width, width))",
+        # Random modules are too small for tiles of several squares.
+        Tests("tests/passes/tiles/test_squares.py"),
+        Fault.INVALID,
     ),
     Mutant(
         "odd_piece_dropped",
