@@ -160,16 +160,27 @@ class Executable:
         if launch is None:
             return None
         found, allocate = launch, self._allocate
+        if len(self.outputs) == 1 and not donated and not any(numbers):
+            make = self.device.maker(self.outputs[0])
+
+            def enter_for_one(inputs: Sequence[Any]) -> Sequence[Any]:
+                output: Any = make()
+                failure = found(*[given.address for given in inputs], output.address)
+                if failure:
+                    raise IndexOutOfRange.in_data(*cast("tuple[int, int]", failure))
+                return (output,)
+
+            return enter_for_one
         fresh = iter(range(count, count + len(self.outputs)))
         places = [
             self.donated[n] if n in self.donated else next(fresh) for n in range(len(self.outputs))
         ]
         chosen = itemgetter(*places) if len(places) > 1 else None
+        words = _words if any(numbers) else _addresses
 
         def enter(inputs: Sequence[Any]) -> Sequence[Any]:
             own: list[Any] = allocate()
-            words = [getattr(given, "address", given) for given in inputs]
-            failure = found(*words, *[output.address for output in own])
+            failure = found(*words(inputs), *[output.address for output in own])
             if failure:
                 raise IndexOutOfRange.in_data(*cast("tuple[int, int]", failure))
             if not donated:
@@ -258,6 +269,15 @@ class Executable:
             if level in LEVELS
             else "name a level",
         )
+
+
+def _addresses(inputs: Sequence[Any]) -> Sequence[int]:
+    return [given.address for given in inputs]
+
+
+def _words(inputs: Sequence[Any]) -> Sequence[Any]:
+    """Where buffers lie, and numbers as they are."""
+    return [getattr(given, "address", given) for given in inputs]
 
 
 def compile_module(

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, cast
 
 from picograd.dialects.dtypes import tensor_type
 from picograd.frontend.autodiff.tape import Node
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
+from picograd.frontend.fresh import fresh_tensors
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.node import Gradient, PlanNode, Saved
 from picograd.frontend.plans.program import Given, PlanProgram
@@ -216,21 +217,8 @@ class Plan:
         return self.program.run(given)
 
     def _wrapper(self) -> Callable[[Any], Any]:
-        """Makes a tensor of a result: what the constructors do, without calling them."""
-        signature, type = self.result, self.result.type
-        kind = TensorCore.result_class
-        new = kind.__new__
-
-        def wrap(value: Any) -> Any:
-            tensor = new(kind)
-            tensor.cell = Cell(value, type, DEVICE)
-            tensor.views = ()
-            tensor.history = History()
-            tensor.tracked_from = 0
-            tensor.signature = signature
-            return tensor
-
-        return wrap
+        """Makes a tensor of a result."""
+        return fresh_tensors(self.result.type, DEVICE, signature=self.result)
 
 
 def is_tracked(operands: Sequence[object]) -> bool:

@@ -35,7 +35,7 @@ from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.problems import located
 from picograd.frontend.tracing.arguments import Call, map_leaves, take_apart
 from picograd.frontend.tracing.graph import check_device, device_of, graph_of, watcher_of
-from picograd.frontend.tracing.repetition import Repetition, repetition_of
+from picograd.frontend.tracing.repetition import MISSED, Repetition, repetition_of
 from picograd.frontend.tracing.sources import Inputs
 from picograd.frontend.tracing.version import Key, Making, Version
 from picograd.frontend.tracing.watch import Watched, positional_names, signature_of
@@ -93,14 +93,14 @@ class CompiledFunction(Watched, Generic[P, R]):
         self._lock = Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if SETTINGS.trace is not None:
-            return self.function(*args, **kwargs)  # part of the graph being traced
         repeated = self._repeated
         if repeated is not None and not kwargs:
-            again = repeated.call(args)
-            if again is not None:
+            result = repeated.again(args)
+            if result is not MISSED:
                 self._last = repeated.version
-                return cast(R, repeated.version.run(again))
+                return cast(R, result)
+        if SETTINGS.trace is not None:
+            return self.function(*args, **kwargs)  # part of the graph being traced
         arguments = self._arguments(args, kwargs)
         call = take_apart(arguments)
         rung = LADDER.rung
@@ -108,10 +108,10 @@ class CompiledFunction(Watched, Generic[P, R]):
             with running_on(self._place(call, arguments)):
                 return self.function(*args, **kwargs)
         key = Key(call.key, SETTINGS.recording, rung)
-        version = self._find(key, call)
+        version = self._find(key)
         if version is None:
             with self._lock:
-                version = self._find(key, call) or self._compile(key, call, args, kwargs)
+                version = self._find(key) or self._compile(key, call, args, kwargs)
         self._last = version
         # A call without words that gives all parameters binds them as they stand.
         ordered = not kwargs and len(args) == len(self._positional)
@@ -133,20 +133,20 @@ class CompiledFunction(Watched, Generic[P, R]):
         bound.apply_defaults()
         return bound
 
-    def _find(self, key: Key, call: Call) -> Version | None:
+    def _find(self, key: Key) -> Version | None:
         last = self._last
         # Equal keys usually hold the same objects: comparing them takes less time than a hash.
-        if last is not None and last.key == key and last.mismatch(call) is None:
+        if last is not None and last.key == key and last.mismatch() is None:
             return last
         for version in self._versions.get(key, ()):
-            if version.mismatch(call) is None:
+            if version.mismatch() is None:
                 return version
         return None
 
     def _compile(
         self, key: Key, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Version:
-        reason = self._reason(key, call)
+        reason = self._reason(key)
         versions = self._versions.setdefault(key, [])
         self.recompilations.append(reason)
         name = getattr(self.function, "__name__", type(self.function).__name__)
@@ -162,12 +162,12 @@ class CompiledFunction(Watched, Generic[P, R]):
         versions.append(version)
         return version
 
-    def _reason(self, key: Key, call: Call) -> str:
-        """Why no version fits the call."""
+    def _reason(self, key: Key) -> str:
+        """Why no version fits a call with this key."""
         known = {key: versions for key, versions in self._versions.items() if versions}
         if not known:
             return "it is the first call"
-        mismatch = known[key][-1].mismatch(call) if key in known else None
+        mismatch = known[key][-1].mismatch() if key in known else None
         if mismatch is not None:
             return mismatch
         if any(key._replace(rung=other) in known for other in Rung):

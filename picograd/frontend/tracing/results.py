@@ -11,9 +11,10 @@ from typing import cast
 from xdsl.ir import SSAValue
 
 from picograd.backends.runtime import Buffer
-from picograd.dialects.dtypes import nbytes_of
+from picograd.dialects.dtypes import AnyTensor, nbytes_of
 from picograd.frontend.autodiff.tape import BarrierNode, LeafNode, Var
 from picograd.frontend.core import History, TensorCore
+from picograd.frontend.fresh import fresh_tensors
 from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.modes.mode import set_recording
 from picograd.frontend.storage.cells import Cell
@@ -119,6 +120,7 @@ class Effects:
         """How many descriptions show an output."""
         self.result: object = None
         self._build: Callable[[_Run], object] = _nothing
+        self._type: AnyTensor | None = None
         self._alone: tuple[View, ...] | None = None
         """The views of the result, if one tensor that nothing is recorded for is all there is."""
 
@@ -150,6 +152,7 @@ class Effects:
         if not changes and len(self.outputs) == 1 and isinstance(self.result, Produced):
             only = self.result
             self._alone = None if only.gradient or only.grad is not None else only.views
+            self._type = cast(AnyTensor, self.outputs[0].type)
 
     def donations(self) -> dict[Source, int]:
         """The inputs whose storage the function changes, each with the output that it then holds.
@@ -204,13 +207,17 @@ class Effects:
         del self._trace
         self._fresh.clear()
 
+    def wrapper(self, mode: EagerMode) -> Callable[[Buffer], object] | None:
+        """What makes the function's result of the one output, if that is all that it leaves."""
+        if self._alone is None or self._type is None:
+            return None
+        return fresh_tensors(self._type, mode.device, self._alone)
+
     def replay(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> object:
         """Write the changes back and return the function's result."""
-        views = self._alone
-        if views is not None:
+        if self._alone is not None:
             (buffer,) = buffers
-            cell = Cell(buffer, buffer.type, mode.device)
-            return TensorCore.result_class(cell, views, History(), 0)
+            return _tensor_of(buffer, mode, self._alone)
         for cell, output in self._cells:  # dozens in a training step
             cell.value = buffers[output]
             cell.version += 1
@@ -232,8 +239,8 @@ class Effects:
         return self._build(run)
 
 
-def _tensor_of(buffer: Buffer, mode: EagerMode) -> TensorCore:
-    return TensorCore.result_class(Cell(buffer, buffer.type, mode.device), (), History(), 0)
+def _tensor_of(buffer: Buffer, mode: EagerMode, views: tuple[View, ...] = ()) -> TensorCore:
+    return TensorCore.result_class(Cell(buffer, buffer.type, mode.device), views, History(), 0)
 
 
 def _nothing(run: _Run) -> object:

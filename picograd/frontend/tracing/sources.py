@@ -103,12 +103,13 @@ class Inputs:
             elif not isinstance(source, FromCell):
                 self._others.append((place, source))
         arguments = [source.index for source in sources if isinstance(source, FromArgument)]
-        self._arguments = arguments if len(arguments) == len(sources) else None
+        self.arguments = arguments if len(arguments) == len(sources) else None
+        """Which arguments of the call they are, if they are all arguments."""
 
     def fetch(self, call: Call, mode: EagerMode) -> list[Value]:
         """What to hand to the compiled code, in order."""
-        if self._arguments is not None:
-            cells = [call.tensors[index].cell for index in self._arguments]
+        if self.arguments is not None:
+            cells = [call.tensors[index].cell for index in self.arguments]
             return [cell.value if cell.trace is None else mode.read(cell) for cell in cells]
         values = [cell.value for cell in self.cells]
         for place, source in self._others:  # in rising order, so each ends where it belongs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.eager import eager
 from picograd.frontend.modes.ladder import Rung
 from picograd.frontend.problems import located
-from picograd.frontend.storage.cells import MOVES
+from picograd.frontend.storage.cells import MOVES, Cell
 from picograd.frontend.tracing.arguments import Call
 from picograd.frontend.tracing.donation import own_inputs
 from picograd.frontend.tracing.results import Effects
@@ -83,8 +83,8 @@ class Version:
         self._changed = {trace.argument_cells.get(cell, cell) for cell in trace.mutated}
         self._kept = (call.kept, watcher)  # objects whose identity the key or a guard uses
 
-    def mismatch(self, call: Call) -> str | None:
-        """Why this version does not fit the call; None when it does."""
+    def mismatch(self) -> str | None:
+        """Why this version does not fit a call with its key; None when it does."""
         guard = self._guards.broken()
         if guard is not None:
             return str(guard)
@@ -101,6 +101,12 @@ class Version:
                 return f"the gradient of `{tensor.cell.name}` is now {found}"
         return None
 
+    def fits(self) -> bool:
+        """Whether it fits a call with arguments like those that it was made for."""
+        if MOVES.count == self._moves and not self._grads and self._guards.same_objects():
+            return True
+        return self.mismatch() is None
+
     def _moved(self) -> str | None:
         """Which captured tensor shows other storage, or storage of another type."""
         for tensor, cell, views in self._storages:
@@ -110,6 +116,27 @@ class Version:
             if cell.type != type or cell.device != device:
                 return f"`{cell.name or 'a captured tensor'}` is now a {cell.type} on {cell.device}"
         return None
+
+    def direct(self, count: int) -> Callable[[Sequence[Cell]], object] | None:
+        """As `run`, for the storages of all `count` arguments, which are tensors.
+
+        None where a call needs more than these, or leaves more behind than one tensor.
+        """
+        enter, wrap = self._enter, self._effects.wrapper(self._mode)
+        if enter is None or wrap is None or self._waits:
+            return None
+        if self._inputs.arguments != list(range(count)):
+            return None
+
+        def run(cells: Sequence[Cell]) -> object:
+            try:
+                (buffer,) = enter([cell.value for cell in cells])
+            except PicogradError as error:
+                located(error)
+                raise
+            return wrap(buffer)
+
+        return run
 
     def run(self, call: Call) -> object:
         """Run the compiled code, replay the effects, and return the function's result."""

@@ -78,11 +78,11 @@ class Guards:
 
     def broken(self) -> Guard | None:
         """The first guard that does not hold, or None."""
-        if self._same_objects():
+        if self.same_objects():
             return None
         return next((guard for guard in self._all if not guard.holds()), None)
 
-    def _same_objects(self) -> bool:
+    def same_objects(self) -> bool:
         """Whether every slot holds the very object that it held: then every guard holds."""
         try:
             for container, key, value in self._items:

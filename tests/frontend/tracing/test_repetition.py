@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +67,56 @@ def test_what_differs_is_seen(what: str, rng: np.random.Generator) -> None:
         )
         again = compiled(a, b).numpy()
         np.testing.assert_allclose(again, 2 * (a.numpy() @ b.numpy()), rtol=1e-5, atol=1e-6)
+
+
+LAST: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "another view": lambda a: a.T,
+    "another shape": lambda a: a[:1] * 1,
+    "another dtype": lambda a: a.double(),
+    "a gradient": lambda a: a.detach().requires_grad_(),
+    "a subclass": lambda a: torch.nn.Parameter(a, requires_grad=False),
+    "memory shared with NumPy": lambda a: torch.from_numpy(a.numpy()),
+}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("what", LAST)
+def test_what_differs_in_the_last_argument_is_seen(
+    what: str, count: int, rng: np.random.Generator
+) -> None:
+    def function(*tensors: torch.Tensor) -> torch.Tensor:
+        return sum(tensors[:-1], tensors[-1] * 2)
+
+    functions: dict[int, Any] = {
+        1: lambda a: function(a),
+        2: lambda a, b: function(a, b),
+        3: lambda a, b, c: function(a, b, c),
+    }
+    compiled = torch.compile(functions[count])
+    tensors = [torch.tensor(rng.standard_normal((3, 3), np.float32)) for _ in range(count)]
+    compiled(*tensors)
+    changed = [*tensors[:-1], LAST[what](tensors[-1])]
+    for _ in range(2):
+        for given in (changed, tensors):
+            found, expected = compiled(*given), function(*given)
+            assert found.dtype == expected.dtype and found.shape == expected.shape
+            assert found.requires_grad == expected.requires_grad
+            np.testing.assert_allclose(
+                found.detach().numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6
+            )
+
+
+def test_modes_and_traces_are_seen(rng: np.random.Generator) -> None:
+    compiled = torch.compile(lambda a, b: a @ b + 1)
+    a, b = pair(rng)
+    expected = a.numpy() @ b.numpy() + 1
+    compiled(a, b)
+    for mode in ("graph", "cached", "compiled"):
+        with torch.set_mode(mode):
+            np.testing.assert_allclose(compiled(a, b).numpy(), expected, rtol=1e-5, atol=1e-6)
+    around = torch.compile(lambda a, b: compiled(a, b) * 2)
+    np.testing.assert_allclose(around(a, b).numpy(), 2 * expected, rtol=1e-5, atol=1e-6)
+    assert [len(function.recompilations) for function in (compiled, around)] == [2, 1]
 
 
 def test_numbers_words_and_what_is_closed_over_are_seen(rng: np.random.Generator) -> None:
