@@ -1,4 +1,4 @@
-"""What a trace notes at the arguments of `@main`, for every level."""
+"""What is noted at the arguments of `@main`, for every level, and at what depends on them."""
 
 from collections.abc import Mapping
 
@@ -16,6 +16,10 @@ KEPT = "pico.kept"
 """The unit attribute of an argument that seldom changes between calls, at any level: a weight, say.
 What depends on such arguments alone may be computed once and kept, as long as the caller looks
 whether they have changed. It is a hint for speed, and changes no result."""
+
+LAID_OUT = "pico.laid_out"
+"""The unit attribute of a view whose elements are worth memory of their own, in the order in which
+it shows them: the kept layout of what depends on kept arguments alone."""
 
 NAME = "pico.name"
 """The attribute of an argument that holds the user's name for it."""
