@@ -87,12 +87,12 @@ def test_what_differs_in_the_last_argument_is_seen(
     def function(*tensors: torch.Tensor) -> torch.Tensor:
         return sum(tensors[:-1], tensors[-1] * 2)
 
-    functions: dict[int, Any] = {
+    functions: dict[int, Callable[..., Any]] = {
         1: lambda a: function(a),
         2: lambda a, b: function(a, b),
         3: lambda a, b, c: function(a, b, c),
     }
-    compiled = torch.compile(functions[count])
+    compiled: Any = torch.compile(functions[count])
     tensors = [torch.tensor(rng.standard_normal((3, 3), np.float32)) for _ in range(count)]
     compiled(*tensors)
     changed = [*tensors[:-1], LAST[what](tensors[-1])]
