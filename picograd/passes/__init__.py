@@ -27,6 +27,7 @@ from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.merge_axes import MergeAxes
 from picograd.passes.outline_kernels import OutlineKernels
+from picograd.passes.pack_constants import PackConstants
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
 from picograd.passes.prefetch_rows import PrefetchRows
@@ -51,6 +52,7 @@ PASSES: dict[str, type[Pass]] = {
         DCE,
         LegalizeTypes,
         Rematerialize,
+        PackConstants,
         OutlineKernels,
         # Kernel level.
         Fuse,

@@ -78,6 +78,7 @@ _LONG_ROWS = Work(("rows", "rows", "rows", "rows", "smooth"), (100, 67, 81))
 WORK = {
     # Among so many kinds of ops chance alone seldom makes two that are equal.
     "cse": Work((*MAKERS, *("repeat",) * 12)),
+    "pack_constants": Work(("weights", "weights", "weights", "binary", "smooth"), (7, 5, 3)),
     "hoist_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 8)),
     "split_reduce": Work(("reduce", "rows"), (7, 5, 8)),
     "stage_operands": Work(_LOOPS, (7, 5, 3)),

@@ -111,7 +111,9 @@ THEMES: Mapping[str, Theme] = {
         ("fan_out", "fan_out", "rows", "matmul", "broadcast", "repeat", "smooth", "reduce"),
         most_ops=20,
     ),
-    "products": Theme(("matmul", "matmul", "permute", "binary", "rows", "reduce"), sizes=_SMALL),
+    "products": Theme(
+        ("matmul", "weights", "matmul", "permute", "binary", "rows", "reduce"), sizes=_SMALL
+    ),
     "windows": Theme(
         ("convolution", "pooling", "windows", "pad", "reduce", "binary"), sizes=_SMALL, most_ops=7
     ),

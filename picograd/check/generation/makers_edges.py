@@ -12,6 +12,7 @@ from xdsl.ir import SSAValue
 
 from picograd.check.generation.makers import Maker
 from picograd.check.generation.operands import (
+    MOST_ARGUMENTS,
     any_value,
     dtype_of_value,
     of_type,
@@ -21,7 +22,7 @@ from picograd.check.generation.operands import (
     with_rank,
 )
 from picograd.check.generation.sketch import MOST_ELEMENTS, Sketch
-from picograd.dialects.dtypes import DType, int32, int64
+from picograd.dialects.dtypes import DType, int32, int64, tensor_type
 from picograd.dialects.tensor import (
     ArgReduceOp,
     ArgSortOp,
@@ -332,6 +333,30 @@ def joined(sketch: Sketch) -> None:
         sketch.add(ConcatOp(parts, axis))
 
 
+def weights(sketch: Sketch) -> None:
+    """A product with a new argument: as it comes, transposed, scaled, or read by every batch."""
+    x = with_rank(sketch, 2)
+    x = tame(sketch, sketch.add(CastOp(x, int32)) if dtype_of_value(x).is_bool else x)
+    *batch, rows, inner = shape_of(x)
+    columns = sketch.choose(sketch.sizes)
+    if len(sketch.block.args) >= MOST_ARGUMENTS or prod(batch) * rows * columns > MOST_ELEMENTS:
+        return
+    own = [] if sketch.choose((False, True)) else batch
+    swapped = (*range(len(own)), len(own) + 1, len(own))
+    way = sketch.number(0, 2)
+    sizes = (columns, inner) if way else (inner, columns)
+    if prod(batch) * inner * columns > MOST_ELEMENTS:
+        return
+    w = sketch.argument(tensor_type((*own, *sizes), dtype_of_value(x)))
+    if way == 2:
+        w = sketch.add(BinaryOp("mul", w, splat(sketch, w, 2.0)))
+    if way:
+        w = sketch.add(PermuteOp(w, swapped))
+    if len(own) < len(batch):
+        w = sketch.add(BroadcastOp(w, (*batch, inner, columns)))
+    sketch.add(MatmulOp(x, w))
+
+
 EDGES: Mapping[str, Maker] = {
     "extremes": extremes,
     "casts": casts,
@@ -345,5 +370,6 @@ EDGES: Mapping[str, Maker] = {
     "out_of_range": out_of_range,
     "pooling": pooling,
     "joined": joined,
+    "weights": weights,
 }
 """By name, as `makers.MAKERS`."""

@@ -44,6 +44,10 @@ def _rematerialize(module: ModuleOp, rng: Random) -> Options:
     return {"above": 0, "most_work": rng.choice((2, 16, 64))}
 
 
+def _pack_constants(module: ModuleOp, rng: Random) -> Options:
+    return {"columns": rng.choice((1, 2, 3, 4))}
+
+
 def _tile_loops(module: ModuleOp, rng: Random) -> Options:
     names = _names(module, (ParallelOp, ReduceOp))
     chosen = rng.sample(names, min(len(names), rng.randint(1, 3)))
@@ -134,6 +138,7 @@ def _unroll_tiles(module: ModuleOp, rng: Random) -> Options:
 _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
     "choose_schedules": _choose_schedules,
     "rematerialize": _rematerialize,
+    "pack_constants": _pack_constants,
     "fuse": _fuse,
     "tile_loops": _tile_loops,
     "hoist_reduce": _hoist_reduce,

@@ -12,7 +12,7 @@ from random import Random
 from typing import TypeVar
 
 import numpy as np
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Region, SSAValue
 
@@ -20,7 +20,7 @@ from picograd.check.generation.makers import MAKERS
 from picograd.check.generation.makers_chains import CHAINS
 from picograd.check.generation.makers_edges import EDGES
 from picograd.check.generation.sketch import DTYPES, SIZES, Sketch, Source
-from picograd.dialects.buffer import DONATED, NAME
+from picograd.dialects.argument_notes import DONATED, KEPT, NAME
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, tensor_type, type_of
 from picograd.dialects.literals import Array
 from picograd.dialects.tensor import int_attr
@@ -130,7 +130,10 @@ def random_samples(
 
 
 def finish(sketch: Sketch, outputs: Sequence[SSAValue]) -> ModuleOp:
-    """The module whose `@main` returns `outputs`, which may overwrite arguments of their types."""
+    """The module whose `@main` returns `outputs`, which may overwrite arguments of their types.
+
+    Of the others the first is what changes in every call.
+    """
     sketch.block.add_op(ReturnOp(*outputs))
     types = [value.type for value in outputs]
     free = list(range(len(types)))
@@ -141,6 +144,8 @@ def finish(sketch: Sketch, outputs: Sequence[SSAValue]) -> ModuleOp:
         if fitting:
             entries[DONATED] = int_attr(fitting[0])
             free.remove(fitting[0])
+        elif argument.index:
+            entries[KEPT] = UnitAttr()
         notes.append(DictionaryAttr(entries))
     function = FuncOp(
         "main",

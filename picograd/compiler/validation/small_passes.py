@@ -35,6 +35,7 @@ NAMED_SIZES = {"tile_loops": "sizes", "stage_operands": "layout", "vectorize_loo
 
 MOST: Mapping[str, Mapping[str, int]] = {
     "rematerialize": {"above": 0},
+    "pack_constants": {"least": 0},
     "split_reduce": {"chunk": 64, "shortest": 256},
     "unroll_tiles": {"width": 4},
     "tree_reduce": {"threads": 8, "shortest": 16, "fan_in": 4},

@@ -1,0 +1,216 @@
+"""Lay weights out for the products that read them: panels as wide as a register tile, in a row.
+
+Before:
+
+```mlir
+builtin.module {
+  func.func @main(%x: tensor<2x3xf32>, %w: tensor<3x5xf32> {pico.kept}) -> tensor<2x5xf32> {
+    %y = pico.matmul %x, %w : tensor<2x3xf32>, tensor<3x5xf32> -> tensor<2x5xf32>
+    func.return %y : tensor<2x5xf32>
+  }
+}
+```
+
+Options: pack_constants{columns=4}
+
+After:
+
+```mlir
+builtin.module {
+  func.func @main(%x: tensor<2x3xf32>, %w: tensor<3x5xf32> {pico.kept}) -> tensor<2x5xf32> {
+    %0 = pico.pad %w with 0.000000e+00 : f32 low [0, 0] high [0, 3] interior [0, 0] : tensor<3x5xf32> -> tensor<3x8xf32>
+    %1 = pico.reshape %0 to [3, 2, 4] : tensor<3x8xf32> -> tensor<3x2x4xf32>
+    %w_panels = pico.permute %1 by [1, 0, 2] {pico.laid_out} : tensor<3x2x4xf32> -> tensor<2x3x4xf32>
+    %2 = pico.permute %w_panels by [1, 0, 2] : tensor<2x3x4xf32> -> tensor<3x2x4xf32>
+    %3 = pico.reshape %2 to [3, 8] : tensor<3x2x4xf32> -> tensor<3x8xf32>
+    %w_1 = pico.slice %3 from [0, 0] to [3, 5] step [1, 1] : tensor<3x8xf32> -> tensor<3x5xf32>
+    %y = pico.matmul %x, %w_1 : tensor<2x3xf32>, tensor<3x5xf32> -> tensor<2x5xf32>
+    func.return %y : tensor<2x5xf32>
+  }
+}
+```
+
+What is written down is meant to be kept: `%w_panels` depends on a weight alone (an argument with
+the note `pico.kept`), and says in a note of its own that its elements are worth being laid out so.
+The product reads it through views, which cost it nothing: of panel j floordiv 4 the place
+[k, j mod 4].
+
+Requires: nothing. Without `columns`, the facts of `target` say which weights pay, and what fits
+their products.
+
+Does not: move anything out of the function, so alone it gains nothing; touch left operands, or
+weights that change (no note) or that are as narrow as a panel.
+
+Source: the packed right operand of Goto and van de Geijn, "Anatomy of High-Performance Matrix
+Multiplication" (2008), ahead of time as oneDNN's reordered weights.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, UnitAttr
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.traits import Pure
+
+from picograd.dialects.argument_notes import LAID_OUT, kept_arguments
+from picograd.dialects.dtypes import dtype_of, type_of
+from picograd.dialects.tensor import (
+    BroadcastOp,
+    MatmulOp,
+    PadOp,
+    PermuteOp,
+    ReshapeOp,
+    SliceOp,
+    TensorOp,
+    ints,
+)
+from picograd.errors import OptionError
+from picograd.passes.base import Level, Pass
+from picograd.passes.rewriting.applications import applies
+from picograd.passes.schedule.constant_panels import panel_columns
+from picograd.targets import Target, lookup
+
+_FLOATS = ("float32", "float64")
+"""What register tiles are made of: other types are converted first, in a layout of their own."""
+
+
+@dataclass(frozen=True)
+class PackConstants(Pass):
+    """Lay weights out for the products that read them: panels as wide as a register tile, in a row.
+
+    `columns` is the width of panels, for every product with a weight; 0 asks the target's facts,
+    and leaves products of fewer than `least` terms alone: they are done in microseconds, and to
+    look whether a weight has changed takes a part of one.
+    """
+
+    name: ClassVar[str] = "pack_constants"
+    level_in: ClassVar[Level] = Level.TENSOR
+    level_out: ClassVar[Level] = Level.TENSOR
+
+    columns: int = 0
+    least: int = 1 << 18
+    target: str = "cpu"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if self.columns < 0:
+            raise OptionError(
+                "pack_constants cannot make panels of so many columns",
+                code="PG703",
+                expected="a positive number, or 0 for what the target's facts say",
+                found=str(self.columns),
+                hint="pass the columns of a register tile",
+            )
+        target = lookup(self.target)
+        for function in op.ops:
+            if isinstance(function, FuncOp) and not function.is_declaration:
+                self._pack_in(function, target)
+
+    def _pack_in(self, function: FuncOp, target: Target) -> None:
+        kept: set[SSAValue] = set(kept_arguments(function))
+        if not kept:
+            return
+        unpacked: dict[tuple[SSAValue, int], SSAValue] = {}
+        bare: set[SSAValue] = set()
+        for op in tuple(function.body.block.ops):
+            if not isinstance(op, TensorOp) or not op.has_trait(Pure):
+                continue
+            if not op.operands:
+                bare.add(op.result)
+            elif any(o in kept for o in op.operands) and all(
+                o in kept or o in bare for o in op.operands
+            ):
+                kept.add(op.result)
+            elif isinstance(op, MatmulOp) and op.b in kept:
+                panel = self.columns or _chosen_columns(op, target, self.least)
+                if panel and applies(_pack, op):
+                    _pack(op, panel, unpacked)
+
+
+def _chosen_columns(op: MatmulOp, target: Target, least: int) -> int | None:
+    """The columns of the panels that suit a product; None where it is better left alone."""
+    weight = _weight_of(op)
+    dtype = dtype_of(type_of(weight))
+    *batch, rows, depth = op.a.type.get_shape()
+    *own, _, columns = type_of(weight).get_shape()
+    if dtype.name not in _FLOATS or prod(batch) * rows * depth * columns < max(1, least):
+        return None
+    # What is read for every batch alike meets the rows of all of them.
+    shared = prod(batch) // max(1, prod(own))
+    return panel_columns(
+        rows * shared, depth, columns, 8 * dtype.itemsize, target, transposed=_is_transposed(weight)
+    )
+
+
+def _weight_of(op: MatmulOp) -> SSAValue:
+    """The right operand of a product, before it was repeated along batches."""
+    value: SSAValue = op.b
+    while isinstance(value.owner, BroadcastOp):
+        source = value.owner.x
+        if source.type.get_shape()[-2:] != type_of(value).get_shape()[-2:]:
+            break
+        value = source
+    return value
+
+
+def _is_transposed(weight: SSAValue) -> bool:
+    """Whether the elements of a weight's rows lie apart in memory."""
+    op = weight.owner
+    return isinstance(op, PermuteOp) and ints(op.permutation)[-1] != len(ints(op.permutation)) - 1
+
+
+def _pack(op: MatmulOp, panel: int, unpacked: dict[tuple[SSAValue, int], SSAValue]) -> None:
+    """Let a product read its weight from panels; one weight's panels serve several products."""
+    weight = _weight_of(op)
+    if (weight, panel) not in unpacked:
+        unpacked[weight, panel] = _unpack(op, _laid_out(op, weight, panel), weight)
+    value = unpacked[weight, panel]
+    if weight is not op.b:
+        value = _insert(op, BroadcastOp(value, op.b.type.get_shape()))
+    op.operands[1] = value
+
+
+def _laid_out(op: MatmulOp, weight: SSAValue, panel: int) -> SSAValue:
+    """[*B, K, N] as [*B, N / panel, K, panel], with zeros behind the last column."""
+    *batch, depth, columns = type_of(weight).get_shape()
+    panels = -(-columns // panel)
+    value = weight
+    if missing := panels * panel - columns:
+        zeros = [0] * (len(batch) + 1)
+        value = _insert(op, PadOp(value, [*zeros, 0], [*zeros, missing]))
+    value = _insert(op, ReshapeOp(value, [*batch, depth, panels, panel]))
+    new = PermuteOp(value, _exchanged(len(batch)))
+    new.attributes[LAID_OUT] = UnitAttr()
+    value = _insert(op, new)
+    value.name_hint = f"{weight.name_hint or 'weight'}_panels"
+    return value
+
+
+def _unpack(op: MatmulOp, panels: SSAValue, weight: SSAValue) -> SSAValue:
+    """The weight, as views of its panels."""
+    shape = type_of(weight).get_shape()
+    *batch, count, depth, panel = type_of(panels).get_shape()
+    value = _insert(op, PermuteOp(panels, _exchanged(len(batch))))
+    value = _insert(op, ReshapeOp(value, [*batch, depth, count * panel]))
+    if count * panel != shape[-1]:
+        value = _insert(op, SliceOp(value, [0] * len(shape), shape, [1] * len(shape)))
+    value.name_hint = weight.name_hint
+    return value
+
+
+def _exchanged(first: int) -> list[int]:
+    """The permutation that exchanges axis `first` and the next, before the last."""
+    return [*range(first), first + 1, first, first + 2]
+
+
+def _insert(op: MatmulOp, new: TensorOp) -> SSAValue:
+    """Put an op in front of a product, from whose line of the program it stems."""
+    if "at" in op.attributes:
+        new.attributes["at"] = op.attributes["at"]
+    Rewriter.insert_op(new, InsertPoint.before(op))
+    return new.result

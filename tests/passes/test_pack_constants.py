@@ -1,0 +1,171 @@
+"""pack_constants: weights are laid out in panels for the products that read them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.compiler.diagnostics import parse_module, verify_module
+from picograd.dialects import new_context
+from picograd.errors import OptionError
+from picograd.passes.pack_constants import PackConstants
+from picograd.semantics.evaluate import entry_of, evaluate
+
+RNG = np.random.default_rng(71)
+AVX512 = "cpu:vector_bits=512,vector_registers=32,fma=true,memory_operands=true"
+
+
+def packed(text: str, columns: int = 3) -> ModuleOp:
+    """The module after the pass, which must mean what it meant, bit by bit."""
+    module = parse_module(text)
+    inputs = [
+        RNG.standard_normal(argument.type.get_shape()).astype(np.float32)  # pyright: ignore
+        for argument in entry_of(module).args
+    ]
+    expected = evaluate(module, inputs)
+    PackConstants(columns=columns).apply(new_context(), module)
+    verify_module(module)
+    for array, wanted in zip(evaluate(module, inputs), expected, strict=True):
+        np.testing.assert_array_equal(array, wanted)
+    return module
+
+
+def product(
+    x: Sequence[int], w: Sequence[int], note: str = "{pico.kept}", dtype: str = "f32"
+) -> str:
+    """x @ w, the weight of which is noted."""
+    a, b, c = (f"tensor<{'x'.join(map(str, shape))}x{dtype}>" for shape in (x, w, (*x[:-1], w[-1])))
+    return f"""
+        func.func @main(%x: {a}, %w: {b} {note}) -> {c} {{
+          %y = pico.matmul %x, %w : {a}, {b} -> {c}
+          func.return %y : {c}
+        }}"""
+
+
+def panels(module: ModuleOp) -> list[str]:
+    """The shapes of what is laid out."""
+    return [
+        str(op.results[0].type).removeprefix("tensor<").removesuffix("xf32>")
+        for op in module.walk()
+        if "pico.laid_out" in op.attributes
+    ]
+
+
+def test_columns_that_fill_panels_need_no_zeros() -> None:
+    module = packed(product((4, 5), (5, 6)))
+    assert panels(module) == ["2x5x3"]
+    assert "pad" not in str(module)
+    assert "slice" not in str(module)
+
+
+def test_what_is_missing_in_the_last_panel_is_zero() -> None:
+    module = packed(product((4, 5), (5, 7)))
+    assert panels(module) == ["3x5x3"]
+    assert "high [0, 2]" in str(module)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 0), (0, 4), (1, 7), (3, 2)])
+def test_shapes_at_the_edge(shape: tuple[int, int]) -> None:
+    packed(product((2, shape[0]), shape))
+    packed(product((0, shape[0]), shape))
+
+
+def test_batches_of_weights_are_packed_one_by_one() -> None:
+    assert panels(packed(product((2, 3, 4, 5), (2, 3, 5, 7)))) == ["2x3x3x5x3"]
+
+
+def test_a_weight_that_is_repeated_is_packed_once() -> None:
+    x, w, y = "tensor<2x4x5xf32>", "tensor<2x5x7xf32>", "tensor<2x4x7xf32>"
+    module = packed(f"""
+        func.func @main(%x: {x}, %w: tensor<5x7xf32> {{pico.kept}}) -> {y} {{
+          %b = pico.broadcast %w to [2, 5, 7] : tensor<5x7xf32> -> {w}
+          %y = pico.matmul %x, %b : {x}, {w} -> {y}
+          func.return %y : {y}
+        }}""")
+    assert panels(module) == ["3x5x3"]
+
+
+def test_what_follows_from_weights_and_constants_is_a_weight() -> None:
+    module = packed("""
+        func.func @main(%x: tensor<4x5xf32>, %w: tensor<7x5xf32> {pico.kept}) -> tensor<4x7xf32> {
+          %half = pico.constant dense<0.5> : tensor<7x5xf32>
+          %v = pico.binary mul %w, %half : tensor<7x5xf32>
+          %t = pico.permute %v by [1, 0] : tensor<7x5xf32> -> tensor<5x7xf32>
+          %y = pico.matmul %x, %t : tensor<4x5xf32>, tensor<5x7xf32> -> tensor<4x7xf32>
+          func.return %y : tensor<4x7xf32>
+        }""")
+    assert panels(module) == ["3x5x3"]
+
+
+def test_two_products_share_the_panels_of_a_weight() -> None:
+    w = "tensor<5x5xf32>"
+    module = packed(f"""
+        func.func @main(%x: {w}, %w: {w} {{pico.kept}}) -> {w} {{
+          %h = pico.matmul %x, %w {{at = "net.py:3"}} : {w}, {w} -> {w}
+          %y = pico.matmul %h, %w {{at = "net.py:4"}} : {w}, {w} -> {w}
+          func.return %y : {w}
+        }}""")
+    assert panels(module) == ["2x5x3"]
+    *laid_out, last, _ = entry_of(module).body.block.ops
+    assert all(op.attributes["at"] == laid_out[0].attributes["at"] for op in laid_out)
+    assert last.attributes["at"] != laid_out[0].attributes["at"]
+    assert "%w_panels = pico.permute" in str(module)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        product((4, 5), (5, 7), note=""),
+        product((4, 5), (5, 7)).replace("%w: tensor<5x7xf32> {pico.kept}", "%w: tensor<5x7xf32>"),
+        product((4, 5), (5, 7)).replace("%x: tensor<4x5xf32>", "%x: tensor<4x5xf32> {pico.kept}"),
+    ],
+    ids=["no note", "a weight that changes", "a product of weights, kept as a whole"],
+)
+def test_other_products_are_left_alone(text: str) -> None:
+    assert not panels(packed(text))
+
+
+def chosen(text: str, target: str = AVX512) -> list[str]:
+    """What is laid out on a machine."""
+    module = parse_module(text)
+    PackConstants(target=target).apply(new_context(), module)
+    verify_module(module)
+    return panels(module)
+
+
+def test_the_facts_say_what_pays() -> None:
+    assert chosen(product((16, 512), (512, 512))) == ["11x512x48"]
+    assert chosen(product((16, 512), (512, 512)), f"{AVX512},vector_bits=256") != ["11x512x48"]
+    assert chosen(product((2, 512, 512), (2, 512, 500))) == ["2x8x512x64"]
+    for text in (
+        product((1, 512), (512, 512)),  # one stream of rows is as good
+        product((4096, 512), (512, 512)),  # a copy is little work
+        product((16, 8), (8, 16)),  # nothing to gain
+        product((256, 512), (512, 4)),  # panels would be empty for the most part
+        product((256, 512), (512, 512), dtype="i32"),
+        product((256, 512), (512, 512), dtype="bf16"),
+        product((0, 512), (512, 512)),
+    ):
+        assert not chosen(text)
+    assert not chosen(product((16, 512), (512, 512)), "gpu")
+
+
+def test_a_transposed_weight_pays_for_two_rows() -> None:
+    def of(rows: int) -> str:
+        return f"""
+        func.func @main(%x: tensor<{rows}x512xf32>, %w: tensor<512x512xf32> {{pico.kept}}) -> tensor<{rows}x512xf32> {{
+          %t = pico.permute %w by [1, 0] : tensor<512x512xf32> -> tensor<512x512xf32>
+          %y = pico.matmul %x, %t : tensor<{rows}x512xf32>, tensor<512x512xf32> -> tensor<{rows}x512xf32>
+          func.return %y : tensor<{rows}x512xf32>
+        }}"""  # noqa: E501
+
+    assert not chosen(of(1))
+    assert chosen(of(2))
+    assert not chosen(product((2, 512), (512, 512)))
+
+
+def test_a_negative_width_is_an_error() -> None:
+    with pytest.raises(OptionError, match="so many columns") as error:
+        packed(product((4, 5), (5, 7)), columns=-1)
+    assert error.value.code == "PG703"
