@@ -51,11 +51,16 @@ The chunks are equally long and cut by the shape alone, so that the result is th
 of threads; what is left over, if anything, is a chunk of its own. Sums also become more accurate:
 each part has fewer terms.
 
+A reduction inside of a parallel loop at the top is cut where the loop leaves threads without work:
+it has few iterations, or its iterations are the columns of a matrix whose rows are added to one
+another, which is best read row by row. The chunks of all iterations come first; then the loop
+reduces their results. What stands before the reduction is computed in both.
+
 Requires: nothing.
 
-Does not: touch reductions inside of loops (which have work for all threads if they are long), such
-as write memory, or those whose results are tiles already; kernels with loops that are mapped to
-threads already. On a GPU map_to_grid does the like for workgroups.
+Does not: touch reductions deeper inside of loops, or inside of those that have work for all
+threads; such as write memory, or those whose results are tiles already; kernels with loops that
+are mapped to threads already. On a GPU map_to_grid does the like for workgroups.
 
 Source: two-stage reductions, as PyTorch's and Kokkos's.
 """
@@ -64,7 +69,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -74,30 +78,32 @@ from xdsl.ir import Operation, SSAValue
 from picograd.dialects.affine import Linear
 from picograd.dialects.loop import (
     AllocOp,
+    Dim,
     ParallelOp,
     ReduceOp,
     StoreOp,
     YieldOp,
     constant_dim,
-    tile_rank,
 )
 from picograd.passes.base import Level, Pass
 from picograd.passes.mapping.reductions import copy_reduction, reduction_of_parts
 from picograd.passes.rewriting.applications import applies
-from picograd.passes.rewriting.loops import clone_body, kernels, replace_op, substitute_indices
-
-# Elements: chunks of whole vectors and cache lines.
-_EVEN = 64
-
-MOST_PARTS = 256
-"""They lie on the stack, and one thread reduces them."""
+from picograd.passes.rewriting.loops import (
+    clone_body,
+    insert_before,
+    kernels,
+    replace_op,
+    substitute_indices,
+    take_ops,
+)
+from picograd.passes.schedule.reduce_chunks import rows_at_top, rows_in_nest
 
 
 @dataclass(frozen=True)
 class SplitReduce(Pass):
     """Reductions of at least `shortest` elements become chunks of `chunk` or a little less.
 
-    Chunks are longer where there would be more than MOST_PARTS of them.
+    Chunks are longer where there would be too many of them (`schedule/reduce_chunks.py`).
     """
 
     name: ClassVar[str] = "split_reduce"
@@ -111,56 +117,102 @@ class SplitReduce(Pass):
         for kernel in kernels(op):
             if any(isinstance(o, ParallelOp) and o.mapping is not None for o in kernel.walk()):
                 continue  # it is decided already what runs where
-            for reduction in list(kernel.body.block.ops):
-                if isinstance(reduction, ReduceOp):
-                    rows = self.rows_of_a_chunk(reduction)
-                    if rows and applies(split, reduction):
-                        split(reduction, rows)
+            for each in list(kernel.body.block.ops):
+                if isinstance(each, ReduceOp):
+                    rows = rows_at_top(each, self.chunk, self.shortest)
+                    if rows and applies(split, each):
+                        split(each, rows)
+                elif isinstance(each, ParallelOp):
+                    self.split_inside(each)
 
-    def rows_of_a_chunk(self, reduction: ReduceOp) -> int:
-        """How many iterations of the outermost dimension to take at once; 0 to leave it whole."""
-        if not all(dim.is_constant and dim.step == 1 for dim in reduction.dims):
-            return 0
-        outer, *inner = [dim.extent or 0 for dim in reduction.dims]
-        row = prod(inner)
-        if outer * row < self.shortest or any(isinstance(o, StoreOp) for o in reduction.walk()):
-            return 0
-        if any(tile_rank(result.type) for result in reduction.outputs):
-            return 0  # memory holds elements
-        rows = max(1, self.chunk // row, -(-outer // (MOST_PARTS - 1)))
-        return _divisor_near(outer, rows, row) or (rows if 2 * rows <= outer else 0)
-
-
-def _divisor_near(outer: int, rows: int, row: int) -> int:
-    """What divides the outermost dimension, between half and twice the rows of a chunk.
-
-    Without a chunk that is left over there is less code. 0 if nothing does.
-    """
-    counts = range(max(2, outer // (2 * rows)), min(MOST_PARTS, 2 * outer // rows) + 1)
-    return max(
-        (outer // n for n in counts if outer % n == 0 and outer // n * row % _EVEN == 0), default=0
-    )
+    def split_inside(self, loop: ParallelOp) -> None:
+        """Split the reduction of a loop that has one."""
+        reductions = [op for op in loop.body.block.ops if isinstance(op, ReduceOp)]
+        if len(reductions) == 1:
+            rows = rows_in_nest(loop, reductions[0], self.chunk, self.shortest)
+            if rows and applies(split_nest, loop):
+                split_nest(loop, reductions[0], rows)
 
 
 def split(reduction: ReduceOp, rows: int) -> None:
     """Reduce chunks of so many rows each, then the results."""
-    outer = reduction.dims[0].extent or 0
-    chunks, rest = divmod(outer, rows)
-    count = chunks + (rest > 0)
-    parts = [AllocOp((count,), result.type) for result in reduction.outputs]
-    for part, result in zip(parts, reduction.outputs, strict=True):
-        part.memref.name_hint = f"{result.name_hint or 'chunk'}_parts"
-    memrefs = [part.memref for part in parts]
+    chunks, rest, memrefs, before = _parts_of(reduction, rows, ())
     stage = ParallelOp([constant_dim("chunk", chunks)])
     chunk = Linear.of(stage.induction_variables[0])
     shared = _part(reduction, chunk * rows, rows)
-    stage.body.block.add_ops([shared, *_stores(shared, memrefs, chunk), YieldOp()])
+    stage.body.block.add_ops([shared, *_stores(shared, memrefs, [chunk]), YieldOp()])
     left: list[Operation] = []
     if rest:
         last = _part(reduction, Linear.of(chunks * rows), rest)
-        left = [last, *_stores(last, memrefs, Linear.of(chunks))]
-    root = reduction_of_parts(reduction, constant_dim("part", count), memrefs, reduction.inits)
-    replace_op(reduction, [*parts, stage, *left, root], list(root.outputs))
+        left = [last, *_stores(last, memrefs, [Linear.of(chunks)])]
+    dim = constant_dim("part", chunks + (rest > 0))
+    root = reduction_of_parts(reduction, dim, memrefs, reduction.inits)
+    replace_op(reduction, [*before, stage, *left, root], list(root.outputs))
+
+
+def split_nest(loop: ParallelOp, reduction: ReduceOp, rows: int) -> None:
+    """The same for each iteration of a loop: all chunks first, then the loop with their results."""
+    inside = [dim.extent or 0 for dim in loop.dims]
+    chunks, rest, memrefs, before = _parts_of(reduction, rows, inside)
+    chunk = constant_dim("chunk", chunks)
+    stages = [_stage(loop, reduction, memrefs, chunk, rows)]
+    if rest:
+        last = Dim(Linear.of(chunks), (Linear.of(chunks + 1),), 1, "chunk")
+        stages.append(_stage(loop, reduction, memrefs, last, rows, rest))
+    insert_before(loop, [*before, *stages])
+    dim = constant_dim("part", chunks + (rest > 0))
+    places = [Linear.of(dim.variable) - dim.lower for dim in loop.dims]
+    root = reduction_of_parts(reduction, dim, memrefs, reduction.inits, places)
+    replace_op(reduction, [root], list(root.outputs))
+
+
+def _stage(
+    loop: ParallelOp,
+    reduction: ReduceOp,
+    memrefs: Sequence[SSAValue],
+    chunk: Dim,
+    rows: int,
+    rest: int = 0,
+) -> ParallelOp:
+    """The chunks of a reduction in all iterations of the loop around it, or the `rest` of it."""
+    alone = rest > 0
+    dims = [replace(dim, iv=None) for dim in loop.dims]
+    stage = ParallelOp(dims if alone else [chunk, *dims])
+    variables = stage.induction_variables[0 if alone else 1 :]
+    number = chunk.lower if alone else Linear.of(stage.induction_variables[0])
+    at = list(loop.body.block.ops).index(reduction)
+    body = clone_body(loop)
+    ops = list(body.ops)
+    for op in reversed(ops[at + 1 :]):
+        op.detach()
+        op.erase()
+    whole = ops[at]
+    assert isinstance(whole, ReduceOp)
+    part = _part(whole, number * rows, rest or rows)
+    replace_op(whole, [part], list(part.outputs))
+    for op in reversed(ops[:at]):
+        if not any(result.uses.get_length() for result in op.results):
+            op.detach()
+            op.erase()
+    substitute_indices(body, dict(zip(body.args, map(Linear.of, variables), strict=True)))
+    stage.body.block.add_ops(take_ops(body))
+    places = [
+        Linear.of(variable) - dim.lower for variable, dim in zip(variables, dims, strict=True)
+    ]
+    stage.body.block.add_ops([*_stores(part, memrefs, [number, *places]), YieldOp()])
+    return stage
+
+
+def _parts_of(
+    reduction: ReduceOp, rows: int, inside: Sequence[int]
+) -> tuple[int, int, list[SSAValue], list[Operation]]:
+    """How many whole chunks there are, the rows that are left, and memory for their results."""
+    chunks, rest = divmod(reduction.dims[0].extent or 0, rows)
+    shape = (chunks + (rest > 0), *inside)
+    parts = [AllocOp(shape, result.type) for result in reduction.outputs]
+    for part, result in zip(parts, reduction.outputs, strict=True):
+        part.memref.name_hint = f"{result.name_hint or 'chunk'}_parts"
+    return chunks, rest, [part.memref for part in parts], [*parts]
 
 
 def _part(reduction: ReduceOp, start: Linear, rows: int) -> ReduceOp:
@@ -174,7 +226,7 @@ def _part(reduction: ReduceOp, start: Linear, rows: int) -> ReduceOp:
     return part
 
 
-def _stores(part: ReduceOp, memrefs: Sequence[SSAValue], place: Linear) -> list[StoreOp]:
+def _stores(part: ReduceOp, memrefs: Sequence[SSAValue], place: Sequence[Linear]) -> list[StoreOp]:
     return [
-        StoreOp(value, memref, [place]) for value, memref in zip(part.outputs, memrefs, strict=True)
+        StoreOp(value, memref, place) for value, memref in zip(part.outputs, memrefs, strict=True)
     ]

@@ -13,7 +13,8 @@ from picograd.dialects.loop import ParallelOp, ReduceOp
 from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.merge_axes import MergeAxes
 from picograd.passes.parallelize_loops import ParallelizeLoops
-from picograd.passes.split_reduce import MOST_PARTS, SplitReduce
+from picograd.passes.schedule.reduce_chunks import MOST_PARTS, ROWS_OF_COLUMNS
+from picograd.passes.split_reduce import SplitReduce
 from picograd.passes.vectorize_loops import VectorizeLoops
 
 
@@ -26,6 +27,28 @@ loop.kernel @total(%x: memref<{rows}x{columns}xf32>, %y: memref<1xf32>) {{
     loop.yield %v : f32
   }}
   loop.store %s, %y[0] : f32, memref<1xf32>
+}}"""
+
+
+def rows_and_columns(results: int, length: int, *, down: bool) -> str:
+    """Sums along rows, or down columns, scaled with what is loaded before, and with an initial."""
+    shape, place = (f"{length}x{results}", "%j, %i") if down else (f"{results}x{length}", "%i, %j")
+    return f"""
+loop.kernel @sums(%x: memref<{shape}xf32>, %w: memref<{results}xf32>, %y: memref<{results}xf32>) {{
+  loop.parallel %i = 0 to {results} {{
+    %w_i = loop.load %w[%i] : memref<{results}xf32>
+    %unused = arith.addf %w_i, %w_i : f32
+    %two = arith.mulf %w_i, %w_i : f32
+    %s = loop.reduce add %j = 0 to {length} init %unused : f32 {{
+      %v = loop.load %x[{place}] : memref<{shape}xf32>
+      %scaled = arith.mulf %v, %two : f32
+      loop.yield %scaled : f32
+    }}
+    %n = arith.constant 3.0 : f32
+    %mean = arith.divf %s, %n : f32
+    %shifted = arith.addf %mean, %w_i : f32
+    loop.store %shifted, %y[%i] : f32, memref<{results}xf32>
+  }}
 }}"""
 
 
@@ -139,6 +162,75 @@ def test_there_are_never_more_parts_than_the_stack_holds() -> None:
     assert part == 2 * -(-1009 // (MOST_PARTS - 1))
 
 
+@pytest.mark.parametrize(
+    ("results", "length", "chunk", "chunks", "lengths"),
+    [
+        (1, 64, 32, [2, 1], [32, 2]),
+        (3, 128, 32, [2, 3], [64, 2]),
+        (7, 70, 32, [2, 7, 7], [32, 6, 3]),
+        (8, 70, 32, [8], [70]),
+        (3, 40, 32, [3], [40]),
+    ],
+)
+def test_few_rows_are_cut_into_chunks(
+    results: int, length: int, chunk: int, chunks: list[int], lengths: list[int]
+) -> None:
+    text = rows_and_columns(results, length, down=False)
+    module = check_passes(text, [SplitReduce(chunk=chunk, shortest=2)])
+    assert stages(module) == (chunks, lengths)
+
+
+LEAST = ROWS_OF_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("results", "length", "chunks", "lengths"),
+    [
+        (8, 2 * LEAST, [2, 8], [LEAST, 2]),
+        (37, 3 * LEAST, [2, 37], [3 * LEAST // 2, 2]),
+        (20, 2 * LEAST + 3, [2, 20, 20], [LEAST, 3, 3]),
+        (20, LEAST - 1, [20], [LEAST - 1]),
+    ],
+)
+def test_rows_that_are_added_are_cut_into_chunks(
+    results: int, length: int, chunks: list[int], lengths: list[int]
+) -> None:
+    text = rows_and_columns(results, length, down=True)
+    module = check_passes(text, [SplitReduce(chunk=1, shortest=2)])
+    assert stages(module) == (chunks, lengths)
+
+
+def test_rows_that_threads_share_are_not_cut_again() -> None:
+    text = rows_and_columns(5, 2 * LEAST + 1, down=True)
+    passes = [
+        SplitReduce(chunk=1, shortest=2),
+        VectorizeLoops(),
+        LowerReduce(),
+        ParallelizeLoops(grain=0, serial_below=0),
+        SplitReduce(chunk=1, shortest=2),
+    ]
+    module = check_passes(text, passes)
+    assert not any(isinstance(op, ReduceOp) for op in module.walk())
+
+
+def test_a_reduction_after_a_store_of_its_iteration_stays() -> None:
+    text = """
+    loop.kernel @late(%x: memref<2x64xf32>, %y: memref<2xf32>) {
+      loop.parallel %i = 0 to 2 {
+        %v = loop.load %x[%i, 3] : memref<2x64xf32>
+        %twice = arith.addf %v, %v : f32
+        loop.store %twice, %x[%i, 7] : f32, memref<2x64xf32>
+        %s = loop.reduce add %j = 0 to 64 : f32 {
+          %each = loop.load %x[%i, %j] : memref<2x64xf32>
+          loop.yield %each : f32
+        }
+        loop.store %s, %y[%i] : f32, memref<2xf32>
+      }
+    }"""
+    module = check_passes(text, [SplitReduce(chunk=8, shortest=2)])
+    assert stages(module) == ([2], [64])
+
+
 @pytest.mark.parametrize("shape", [(1 << 17,), (1 << 18,), (131_101,), (1, 400_003), (601, 499)])
 def test_results_do_not_depend_on_threads(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(len(shape) + shape[0])
@@ -167,3 +259,35 @@ def test_results_do_not_depend_on_threads(shape: tuple[int, ...]) -> None:
     for value, wanted in zip(found[0], exact, strict=True):
         np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=bound)
     assert found[0][3] == array.argmax()
+
+
+@pytest.mark.parametrize("shape", [(3, 50_001), (7, 1 << 15), (4099, 40), (1031, 257), (70_000, 2)])
+def test_results_of_rows_and_columns_do_not_depend_on_threads(shape: tuple[int, int]) -> None:
+    array = np.random.default_rng(shape[0]).standard_normal(shape).astype(np.float32)
+    axis = 1 if shape[0] < 8 else 0
+    array[1:3] = array.max()  # ties, of rows
+    array[:, 1:2] = array[:, :1]  # and of columns
+    x = picograd.tensor(array)
+
+    @picograd.compile
+    def along(x: picograd.Tensor) -> tuple[picograd.Tensor, ...]:
+        return x.sum(axis), x.mean(axis) * 3.0, x.amax(axis), x.argmax(axis), (x * x).sum(axis)
+
+    before = picograd.get_num_threads()
+    found: list[list[NDArray[Any]]] = []
+    try:
+        for threads in (1, 2, 3):
+            picograd.set_num_threads(threads)
+            found.append([value.numpy() for value in along(x)])
+    finally:
+        picograd.set_num_threads(before)
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+    wide = array.astype(np.float64)
+    exact = [wide.sum(axis), 3 * wide.mean(axis), wide.max(axis), wide.argmax(axis)]
+    exact.append((wide**2).sum(axis))
+    bound = shape[axis] * 2.0**-24 * np.maximum(np.abs(wide), wide**2).sum(axis)
+    for value, wanted in zip(found[0], exact, strict=True):
+        assert (np.abs(value - wanted) <= bound).all()
+    np.testing.assert_array_equal(found[0][3], exact[3])

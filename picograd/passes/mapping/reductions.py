@@ -7,7 +7,7 @@ from math import prod
 
 from xdsl.ir import Block, Operation, SSAValue
 
-from picograd.dialects.affine import Linear
+from picograd.dialects.affine import Linear, LinearLike
 from picograd.dialects.loop import (
     AllocOp,
     Dim,
@@ -51,11 +51,15 @@ def copy_reduction(
 
 
 def reduction_of_parts(
-    reduction: ReduceOp, dim: Dim, memrefs: Sequence[SSAValue], inits: Sequence[SSAValue] = ()
+    reduction: ReduceOp,
+    dim: Dim,
+    memrefs: Sequence[SSAValue],
+    inits: Sequence[SSAValue] = (),
+    inside: Sequence[LinearLike] = (),
 ) -> ReduceOp:
-    """The same reduction of some of the parts."""
+    """The same reduction of some of the parts, which lie at `inside` where each has several."""
     body = loop_block([dim.name])
-    loads = [LoadOp(memref, [body.args[0]]) for memref in memrefs]
+    loads = [LoadOp(memref, [body.args[0], *inside]) for memref in memrefs]
     body.add_ops([*loads, YieldOp(*(load.result for load in loads))])
     return copy_reduction(reduction, [dim], body, inits)
 

@@ -1,15 +1,15 @@
 """How reductions go through a matrix that does not stay in the caches.
 
 The sum of a matrix's columns, or a vector times a matrix: each result is one sum down a column. A
-few columns at a time, every step leads to another page, and nothing is fetched ahead. A few rows
-at a time, all columns of which are added to sums that wait in the first cache, the matrix is read
-as it lies in memory, in as many streams as a processor follows.
+few columns at a time, every step leads to another row, often on another page, and little is
+fetched ahead. A few rows at a time, all columns of which are added to sums that wait in the first
+cache, the matrix is read as it lies in memory, in as many streams as a processor follows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, prod
 
 from xdsl.ir import Operation
 
@@ -22,6 +22,7 @@ from picograd.dialects.loop import (
     tile_rank,
     tile_shape,
 )
+from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.nest_shape import Nest, element_bits, local_stride
 from picograd.passes.schedule.choices import choices_for
@@ -41,8 +42,8 @@ SHORTEST = 8
 VECTORS_OF_A_ROW = 2
 """Machine vectors of each row that are summed at a time, where several rows are."""
 
-PAGE_BYTES = 4096
-"""Rows at least so far apart lie on pages of their own."""
+ROW_BYTES = 1024
+"""Shorter rows are read in a strip or two: most of each in a run of whole cache lines."""
 
 PIECE_BYTES = 8192
 """The piece of each row that is read before the next rows: two pages, so that most of it comes
@@ -74,7 +75,7 @@ def row_blocks(nest: Nest, target: Target, facts: LoopFacts) -> dict[Operation, 
 
 
 def _reads_rows(loads: Sequence[LoadOp], lane: Dim, depth: Dim, item: int, target: Target) -> bool:
-    """Whether elements lie side by side along one dimension, and pages apart along the other."""
+    """Whether elements lie side by side along one dimension, rows apart along the other."""
     rows = [load for load in loads if local_stride(load, lane.variable) == 1]
     others = [load for load in loads if load not in rows]
     if not rows or not lane.is_constant or not depth.is_constant or depth.step != 1:
@@ -82,8 +83,9 @@ def _reads_rows(loads: Sequence[LoadOp], lane: Dim, depth: Dim, item: int, targe
     if any(local_stride(load, lane.variable) for load in others):
         return False
     apart = min(local_stride(load, depth.variable) for load in rows)
-    size = (lane.extent or 0) * (depth.extent or 0) * item
-    return apart * item >= PAGE_BYTES and size > target.l2_bytes
+    # The matrix may be shared out already: its chunks come from memory all the same.
+    size = max(prod(memref_shape(load.memref.type)) for load in rows) * item
+    return apart * item >= ROW_BYTES and size > target.l2_bytes
 
 
 def even_blocks(extent: int, size: int, step: int) -> int:
