@@ -4,9 +4,11 @@
 the IR on the way to a program.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
@@ -14,8 +16,9 @@ from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
 from picograd.backends.runtime import Device, Image, KeepingDevice, Program
 from picograd.compiler.asked import Asked
 from picograd.compiler.driver import Instrument, run_pipeline
-from picograd.compiler.dump import Dump
+from picograd.compiler.dump import CONSTANTS, Dump
 from picograd.compiler.garbage import without_garbage_collection
+from picograd.compiler.in_parts import Rest, run_in_parts
 from picograd.compiler.records import PassRecord
 from picograd.compiler.report import Report
 from picograd.compiler.validation.validation import ValidationRun, folder_for_failures
@@ -43,32 +46,53 @@ class Built:
     donated: Mapping[int, int]
     """Results that are stored in an input's memory, by the number of the result."""
     report: Report
+    constants: Constants | None = None
+    """What computes those inputs of the program that the module's kept arguments decide."""
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What compiling gave for what was taken out of a module."""
+
+    built: Built
+    reads: tuple[int, ...]
+    """Which inputs of the module it takes."""
+    module: ModuleOp
+    """As it was taken out."""
 
 
 def build(module: ModuleOp, device: Device, steps: Sequence[Pass], asked: Asked) -> Built:
     """Compile a module, which is left as it is."""
     given, module = module, clone(module)
     trusted = not (asked.watched or asked.validate) and are_trusted(steps)
-    validation: ValidationRun | None = None
-    if asked.validate:
-        folder, facts = folder_for_failures(), _history(module)
-        validation = ValidationRun(module, steps, folder=folder, facts=facts)
-        validation.start()
+    facts = _history(module)
+    validation = _validation(module, steps, asked, facts)
     try:
         with without_garbage_collection():
-            return _build(module, device, steps, asked, validation, trusted)
+            return _build(module, device, steps, asked, facts, validation, trusted)
     except Exception as error:
         if trusted:
             look_again(given, steps, _history(given), error)
         raise
 
 
-def levels_of(module: ModuleOp, steps: Sequence[Pass]) -> dict[Level, ModuleOp]:
-    """The module as it leaves each level on its way through the passes, which run once more."""
-    module = module.clone()
-    snapshots = _Snapshots()
+def levels_of(
+    module: ModuleOp, steps: Sequence[Pass], *, constants: bool = False
+) -> dict[Level, ModuleOp]:
+    """The module as it leaves each level on its way through the passes, which run once more.
+
+    With `constants` it is what is taken out of the module on the way: no levels where nothing is.
+    """
+    module, snapshots = module.clone(), _Snapshots()
     with without_garbage_collection():
-        run_pipeline(module, steps, instruments=[snapshots], facts=_history(module), verify=False)
+        facts = _history(module)
+        watching = [] if constants else [snapshots]
+        way = run_in_parts(module, steps, instruments=watching, facts=facts, verify=False)
+        if constants:
+            if way.rest is None:
+                return {}
+            module, facts = way.rest.hoisted.module, way.rest.facts
+            run_pipeline(module, way.rest.steps, instruments=[snapshots], facts=facts, verify=False)
     snapshots.levels[level_of(module)] = module
     return snapshots.levels
 
@@ -134,9 +158,11 @@ def _build(
     device: Device,
     steps: Sequence[Pass],
     asked: Asked,
+    facts: frozenset[str] | None,
     validation: ValidationRun | None,
     trusted: bool,
 ) -> Built:
+    """Compile a module, in place; `facts` are established for it."""
     start = time.perf_counter()
     inputs, outputs = _signature(module)
     counts = _Counts(_machine(device.name))
@@ -146,9 +172,7 @@ def _build(
         watching += validation.instruments
     if dump is not None:
         dump.start(module)
-    records = run_pipeline(
-        module, steps, instruments=watching, facts=_history(module), verify=not trusted
-    )
+    way = run_in_parts(module, steps, instruments=watching, facts=facts, verify=not trusted)
     image: Image | None = None
     made = time.perf_counter()
     if isinstance(device, KeepingDevice) and not asked.sanitize and dump is None:
@@ -165,19 +189,49 @@ def _build(
     seconds = time.perf_counter() - start
     if validation is not None:
         seconds -= validation.seconds_within
+    constants = _constants(way.rest, device, asked, trusted)
+    kept = constants.built if constants is not None else None
+    if kept is not None:
+        seconds += kept.report.compile_seconds
     report = Report(
         device=device.name,
         kernels_unfused=counts.kernels_unfused or program.launches,
         kernels=program.launches,
         bytes_unplanned=(counts.bytes_unplanned or planned) + program.scratch_bytes,
         bytes_planned=planned + program.scratch_bytes,
+        bytes_kept=sum(map(nbytes_of, kept.outputs)) if kept is not None else 0,
         compile_seconds=seconds,
-        passes=records,
+        passes=way.records,
         back_end=back_end,
         validation=outcome,
     )
-    donated = {result - len(inputs): place for result, place in stored_in(entry_of(module)).items()}
-    return Built(program, image, inputs, outputs, donated, report)
+    entry = entry_of(module)
+    taken = len(buffer.inputs_of(entry))  # with constants there are more of them than `inputs`
+    donated = {result - taken: place for result, place in stored_in(entry).items()}
+    return Built(program, image, inputs, outputs, donated, report, constants)
+
+
+def _constants(rest: Rest | None, device: Device, asked: Asked, trusted: bool) -> Constants | None:
+    """Compile what was taken out of a module, if anything was."""
+    if rest is None:
+        return None
+    folder = None if asked.dump is None else asked.dump / CONSTANTS
+    asked = replace(asked, dump=folder, instruments=())
+    module = clone(rest.hoisted.module)
+    validation = _validation(module, rest.steps, asked, rest.facts)
+    built = _build(module, device, rest.steps, asked, rest.facts, validation, trusted)
+    return Constants(built, rest.hoisted.reads, rest.hoisted.module)
+
+
+def _validation(
+    module: ModuleOp, steps: Sequence[Pass], asked: Asked, facts: frozenset[str] | None
+) -> ValidationRun | None:
+    """What validates the passes, if that is asked for; of a large module it has done so already."""
+    if not asked.validate:
+        return None
+    validation = ValidationRun(module, steps, folder=folder_for_failures(), facts=facts)
+    validation.start()
+    return validation
 
 
 def _history(module: ModuleOp) -> frozenset[str] | None:

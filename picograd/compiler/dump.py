@@ -7,6 +7,7 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.compiler.driver import PassRecord
+from picograd.compiler.hoist_constants import Hoisted
 from picograd.compiler.memory_picture import memory_svg
 from picograd.dialects.buffer import KernelOp
 from picograd.passes.base import Level, Pass, level_of
@@ -18,6 +19,8 @@ from picograd.semantics.evaluate import entry_of
 UNCHANGED = "// unchanged by this pass\n"
 INDEX = "index.md"
 PICTURE = "memory.svg"
+CONSTANTS = "constants"
+"""The folder within a dump for what was taken out of its module: see `hoist_constants`."""
 
 _WRITTEN = re.compile(r"\d\d+-\w+\.(mlir|ll|s|wgsl)")
 
@@ -43,21 +46,14 @@ class Dump:
         """`target` is the machine for whose alignment the plan of memory is drawn."""
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._clear()
+        _clear(self.folder)
         self.target = target
         self.last: str | None = None
         self.rows: list[str] = []
         self.seconds = 0.0
         self._counters = Counters()
         self._unplanned: MemoryPlan | None = None
-
-    def _clear(self) -> None:
-        """Remove what an earlier dump wrote here, so that the folder shows one compilation."""
-        if not (self.folder / INDEX).exists():
-            return
-        for file in self.folder.iterdir():
-            if file.name in (INDEX, PICTURE) or _WRITTEN.fullmatch(file.name):
-                file.unlink()
+        self._has_constants = False
 
     def before(self, step: Pass, module: ModuleOp) -> None:
         """Write the input, when the first pass is about to run."""
@@ -91,6 +87,15 @@ class Dump:
             f"{record.seconds * 1e3:.1f}",
         )
 
+    def hoisted(self, before: ModuleOp, out: Hoisted, module: ModuleOp, record: PassRecord) -> None:
+        """Write the module that constants were taken out of."""
+        self._has_constants = True
+        self.last = str(module) + "\n"
+        ops = f"{record.ops_before} → {record.ops_after}"
+        what = f"[what was taken out]({CONSTANTS}/{INDEX})"
+        spent = f"{record.seconds * 1e3:.1f}"
+        self._write(record.name, "mlir", self.last, what, "changed", ops, module, spent)
+
     def finish(self, texts: Mapping[str, str], validation: str = "") -> None:
         """Write what the backend made (LLVM IR, assembly, WGSL), and the index.
 
@@ -104,6 +109,11 @@ class Dump:
             "\n".join([_HEADER, *self.rows]),
             _LEGEND,
         ]
+        if self._has_constants:
+            parts.append(
+                "What seldom changes was taken out, and is computed by a program of its own, whose "
+                f"way is in [{CONSTANTS}]({CONSTANTS}/{INDEX}). Its results are kept between calls."
+            )
         if validation:
             parts.append(f"How the passes were validated:\n\n```text\n{validation}\n```")
         if (self.folder / PICTURE).exists():
@@ -138,3 +148,17 @@ class Dump:
         if self._unplanned is not None and self._unplanned.buffers:
             picture = memory_svg(self._unplanned, plan(module, self.target), kernels)
             (self.folder / PICTURE).write_text(picture, encoding="utf-8")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier dump wrote, so that the folder shows one compilation."""
+    if not (folder / INDEX).exists():
+        return
+    for file in folder.iterdir():
+        if file.name in (INDEX, PICTURE) or _WRITTEN.fullmatch(file.name):
+            file.unlink()
+    inner = folder / CONSTANTS
+    if inner.is_dir():
+        _clear(inner)
+        if not any(inner.iterdir()):
+            inner.rmdir()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,12 +22,13 @@ from picograd.compiler.kept.sources import EXTENSIONS
 from picograd.compiler.kept.tuned import choices_for_device
 from picograd.compiler.load_toolchain import toolchain
 from picograd.compiler.report import Report
+from picograd.compiler.road import Road, Texts, structure_of
 from picograd.compiler.steps import Steps
 from picograd.dialects.dtypes import DType
-from picograd.dialects.structure_digest import structure_digest
 from picograd.errors import IndexOutOfRange, OptionError, ShapeError
 
 if TYPE_CHECKING:
+    from picograd.compiler.build import Built
     from picograd.compiler.driver import Instrument
     from picograd.compiler.pass_list import Passes
     from picograd.compiler.profile import Profile
@@ -41,63 +40,6 @@ VARIABLE = "PICOGRAD_SANITIZE"
 
 _OWN_BYTES = 1 << 16
 """About what an executable takes beside its code: the module that was compiled, and pages."""
-
-
-class Road:
-    """A module's way through the passes, which is walked again when its IR is asked for."""
-
-    def __init__(self, module: ModuleOp, steps: Steps, structure: Hashable) -> None:
-        """`structure` tells what the module meant when it was compiled."""
-        self._module = module
-        self._steps = steps
-        self._structure = structure
-
-    @cached_property
-    def levels(self) -> dict[Level, ModuleOp]:
-        """The module as it left each level. Raises OptionError if it has changed meanwhile."""
-        if _structure_of(self._module) != self._structure:
-            raise OptionError(
-                "the IR of a program is asked for, and its module has changed",
-                code="PG801",
-                expected="the module as it was compiled: its way through the passes is made anew",
-                found="one that means something else",
-                hint="compile a clone(), or ask for the IR before changing the module",
-            )
-        return toolchain().levels_of(self._module, self._steps.passes)
-
-    @property
-    def last(self) -> ModuleOp:
-        """The module as the backend gets it."""
-        return list(self.levels.values())[-1]
-
-    def lines_of(self, kernel: str) -> Sequence[str]:
-        """The lines of the user's program that a kernel computes; none if the module has changed.
-
-        A program does not keep them: the file that they are in may change, and it stays the same.
-        """
-        with suppress(OptionError):
-            return toolchain().lines_by_kernel(self.last).get(kernel, ())
-        return ()
-
-
-class _Texts(Mapping[str, str]):
-    """What the backend made of a program, by file suffix, which is made again when asked for."""
-
-    def __init__(self, make: Callable[[], Mapping[str, str]]) -> None:
-        self._make = make
-
-    @cached_property
-    def _texts(self) -> Mapping[str, str]:
-        return self._make()
-
-    def __getitem__(self, key: str) -> str:
-        return self._texts[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._texts)
-
-    def __len__(self) -> int:
-        return len(self._texts)
 
 
 class Executable:
@@ -112,6 +54,7 @@ class Executable:
         road: Road,
         report: Report,
         donated: Mapping[int, int] | None = None,
+        constants: Constants | None = None,
     ) -> None:
         """`road` makes the IR of the levels, if it is asked for."""
         self.device = device
@@ -121,10 +64,12 @@ class Executable:
         self.report = report
         self.donated: Mapping[int, int] = donated or {}
         """Results that are stored in an input's memory, by the number of the result."""
+        self.constants = constants
+        """What computes the values that the program takes after the inputs, if it takes any."""
         self._road = road
         program.lines_of = road.lines_of
         if not program.texts:
-            program.texts = _Texts(lambda: device.load(road.last).texts)
+            program.texts = Texts(lambda: device.load(road.last).texts)
         self._input_types = list(inputs)
         own = [type for number, type in enumerate(outputs) if number not in self.donated]
         self._allocate = device.allocator(own)
@@ -134,24 +79,32 @@ class Executable:
         """The results for these inputs, in the order of `@main`'s results.
 
         They are in fresh buffers, but for those that `donated` lists: these are the inputs
-        themselves, overwritten. No input is changed unless the module donates it.
+        themselves, overwritten. No input is changed unless the module donates it. Constants are
+        computed anew: nobody has said that the kept arguments are those of another call.
 
         Raises ShapeError for inputs of other types than the module's, and what the program
         raises: IndexOutOfRange (on an asynchronous device at the next download).
         """
         self._check(inputs)
         outputs = self._outputs_for(inputs)
-        self.program.run(inputs, outputs)
+        self.program.run(self.with_constants(inputs), outputs)
         return outputs
+
+    def with_constants(self, inputs: Sequence[Buffer]) -> Sequence[Buffer]:
+        """What the program takes beside its results: the inputs, and the constants of these."""
+        return inputs if self.constants is None else [*inputs, *self.constants.of(inputs)]
 
     def entry(
         self, numbers: Sequence[DType | None]
     ) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
         """As `run`, for those who know that what they give has the right types, and call often.
 
-        Where `numbers` has a dtype, the input is given as Python's number. None where the program
-        has no such entry: then `run` takes all of them as buffers.
+        Where `numbers` has a dtype, the input is given as Python's number. The constants are given
+        after the inputs. None where the program has no such entry: then `run` takes all inputs as
+        buffers.
         """
+        if self.constants is not None:
+            numbers = [*numbers, *(None for _ in self.constants.types)]
         count, donated = len(numbers), sorted(self.donated.items())
         launch = self.program.launch
         if donated or any(numbers):
@@ -213,7 +166,7 @@ class Executable:
         self, inputs: Sequence[Buffer], *, runs: int = 20, seconds: float = 10.0
     ) -> Profile:
         """Run the launches one by one, and time each: once to warm up, then `runs` times, or as
-        often as `seconds` allow, but once at least.
+        often as `seconds` allow, but once at least. Constants are computed before that.
 
         The inputs are as for `run`, and none is changed: copies go in. Raises ShapeError for inputs
         of other types, OptionError for no runs, DeviceError on a device that does not time
@@ -230,18 +183,21 @@ class Executable:
         self._check(inputs)
         stepped = self.device.step_through(self._road.last)
         own = [self.device.upload(self.device.download(given)) for given in inputs]
-        stepped.run(own, self._outputs_for(own))
+        given = self.with_constants(own)
+        stepped.run(given, self._outputs_for(own))
         end = time.perf_counter() + seconds
         times: list[Sequence[float]] = []
         while not times or (len(times) < runs and time.perf_counter() < end):
-            times.append(stepped.run(own, self._outputs_for(own)))
+            times.append(stepped.run(given, self._outputs_for(own)))
         of = toolchain().profile_of
-        return of(self.device.name, stepped.kernels, times, self.module("buffer"))
+        launched = self._road.last
+        return of(self.device.name, stepped.kernels, times, self.module("buffer"), launched)
 
     @property
     def nbytes(self) -> int:
         """About how many bytes it takes: machine code, constants, and what Python keeps of it."""
-        return self.program.nbytes + _OWN_BYTES
+        own = self.program.nbytes + _OWN_BYTES
+        return own if self.constants is None else own + self.constants.executable.nbytes
 
     def module(self, level: str) -> ModuleOp | None:
         """The module as it left a level, not to be changed; None if it did not pass through it."""
@@ -269,6 +225,24 @@ class Executable:
             if level in LEVELS
             else "name a level",
         )
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What computes values that stay the same as long as some inputs of a program do."""
+
+    executable: Executable
+    reads: tuple[int, ...]
+    """The numbers of these inputs."""
+
+    @property
+    def types(self) -> tuple[TensorType[Any], ...]:
+        """The types of the values."""
+        return self.executable.outputs
+
+    def of(self, inputs: Sequence[Buffer]) -> list[Buffer]:
+        """The values for the program's inputs, in fresh buffers."""
+        return self.executable.run([inputs[number] for number in self.reads])
 
 
 def _addresses(inputs: Sequence[Any]) -> Sequence[int]:
@@ -318,7 +292,7 @@ def compile_module(
         sanitize=sanitized() if sanitize is None else sanitize,
         validate=is_on_or_folder(CHECK) if check is None else check,
     )
-    structure = _structure_of(module)
+    structure = structure_of(module)
     targets, passes_key = steps.targets, steps.key
     key = (device, targets, passes_key, structure, asked.sanitize)
     if not cached or asked.watched:
@@ -349,12 +323,33 @@ def _compiled(
     if place is not None and LOG.isEnabledFor(logging.INFO):
         LOG.info("compiling for %s: %s", device.name, place.why_missing())
     built = toolchain().build(module, device, steps.passes, asked)
-    program, report = built.program, built.report
-    if place is not None and built.image is not None:
-        kept = _without(program.scratch_bytes, report)
-        place.put(Kept(built.image, built.inputs, built.outputs, built.donated, kept))
-    road = Road(module, steps, structure)
-    return Executable(device, program, built.outputs, built.inputs, road, report, built.donated)
+    kept = None if place is None else _kept(built)
+    if place is not None and kept is not None:
+        place.put(kept)
+    return _executable(device, built, Road(module, steps, structure))
+
+
+def _kept(built: Built) -> Kept | None:
+    """What compiling gave, as it may be kept; None where the device gave no image."""
+    if built.image is None:
+        return None
+    constants, reads = None, ()
+    if built.constants is not None:
+        constants, reads = _kept(built.constants.built), built.constants.reads
+        if constants is None:
+            return None
+    report = _without(built.program.scratch_bytes, built.report)
+    return Kept(built.image, built.inputs, built.outputs, built.donated, report, constants, reads)
+
+
+def _executable(device: Device, built: Built, road: Road) -> Executable:
+    """What compiling gave, as it runs."""
+    constants: Constants | None = None
+    if built.constants is not None:
+        own = _executable(device, built.constants.built, road.of_constants)
+        constants = Constants(own, built.constants.reads)
+    outputs, inputs, report, donated = built.outputs, built.inputs, built.report, built.donated
+    return Executable(device, built.program, outputs, inputs, road, report, donated, constants)
 
 
 def _restored(
@@ -365,12 +360,23 @@ def _restored(
     kept = place.get()
     if kept is None or not isinstance(device, KeepingDevice):
         return None
+    restored = _from_image(device, kept, Road(module, steps, structure), start)
+    seconds = 1e3 * (time.perf_counter() - start)
+    LOG.info("the program for %s was on disk: loaded in %.1f ms", device.name, seconds)
+    return restored
+
+
+def _from_image(device: KeepingDevice, kept: Kept, road: Road, start: float) -> Executable:
+    """A program that was kept; loading began at `start`."""
+    constants: Constants | None = None
+    if kept.constants is not None:
+        own = _from_image(device, kept.constants, road.of_constants, time.perf_counter())
+        constants = Constants(own, kept.reads)
     program = device.restore(kept.image)
     seconds = time.perf_counter() - start
-    LOG.info("the program for %s was on disk: loaded in %.1f ms", device.name, 1e3 * seconds)
     report = replace(_without(-program.scratch_bytes, kept.report), load_seconds=seconds)
-    road = Road(module, steps, structure)
-    return Executable(device, program, kept.outputs, kept.inputs, road, report, kept.donated)
+    outputs, inputs, donated = kept.outputs, kept.inputs, kept.donated
+    return Executable(device, program, outputs, inputs, road, report, donated, constants)
 
 
 def _without(scratch: int, report: Report) -> Report:
@@ -411,11 +417,3 @@ def clear_cache() -> None:
     _recent.clear()
     for opened in opened_devices():
         opened.forget()
-
-
-def _structure_of(module: ModuleOp) -> Hashable:
-    """What a module means, and the names of its arguments, which dumps and reports show."""
-    try:
-        return structure_digest(module)
-    except TypeError:  # an attribute that only this process can compare
-        return toolchain().structural_key(module)

@@ -14,7 +14,7 @@ import json
 import logging
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, cast
@@ -45,6 +45,10 @@ class Kept:
     donated: Mapping[int, int]
     report: Report
     """Its bytes are those of intermediates, without scratch, which depends on the threads."""
+    constants: Kept | None = None
+    """The program that computes what this one takes after the inputs, if it takes anything."""
+    reads: tuple[int, ...] = ()
+    """Which inputs that program takes."""
 
 
 class Place:
@@ -168,10 +172,20 @@ def _listed(types: Sequence[tuple[Sequence[int], str]]) -> str:
 
 
 def _packed(kept: Kept, facts: Mapping[str, str]) -> bytes:
+    header = {"facts": facts, **_described(kept)}
+    blobs = kept.image.blobs
+    if kept.constants is not None:
+        header |= {"constants": _described(kept.constants), "reads": kept.reads}
+        blobs += kept.constants.image.blobs
+    text = json.dumps(header).encode()
+    return b"".join([_LENGTH.pack(len(text)), text, *blobs])
+
+
+def _described(kept: Kept) -> dict[str, Any]:
+    """A program in the header, but for its blobs and its constants."""
     report = asdict(kept.report)
     del report["validation"], report["load_seconds"]
-    header = {
-        "facts": facts,
+    return {
         "image": kept.image.facts,
         "blobs": [len(blob) for blob in kept.image.blobs],
         "inputs": [_spelled(type) for type in kept.inputs],
@@ -179,8 +193,6 @@ def _packed(kept: Kept, facts: Mapping[str, str]) -> bytes:
         "donated": list(kept.donated.items()),
         "report": report,
     }
-    text = json.dumps(header).encode()
-    return b"".join([_LENGTH.pack(len(text)), text, *kept.image.blobs])
 
 
 def _header(payload: bytes) -> dict[str, Any]:
@@ -190,12 +202,23 @@ def _header(payload: bytes) -> dict[str, Any]:
 
 def _unpacked(payload: bytes) -> Kept:
     header = _header(payload)
-    end = len(payload) - sum(header["blobs"])
+    constants = header.get("constants")
+    sizes = [*header["blobs"], *(constants["blobs"] if constants is not None else ())]
+    end = len(payload) - sum(sizes)
     blobs: list[bytes] = []
-    for size in header["blobs"]:
+    for size in sizes:
         blobs.append(payload[end : end + size])
         end += size
-    report = header["report"]
+    count = len(header["blobs"])
+    kept = _made(header, blobs[:count])
+    if constants is None:
+        return kept
+    return replace(kept, constants=_made(constants, blobs[count:]), reads=tuple(header["reads"]))
+
+
+def _made(header: Mapping[str, Any], blobs: Sequence[bytes]) -> Kept:
+    """A program of its description and its blobs."""
+    report = dict(header["report"])
     report["passes"] = tuple(PassRecord(**record) for record in report["passes"])
     return Kept(
         image=Image(header["image"], tuple(blobs)),

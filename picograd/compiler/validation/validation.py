@@ -19,7 +19,8 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.switches import folder_of, is_on_or_folder
 from picograd.compiler.asked import CHECK
-from picograd.compiler.driver import Instrument, run_pipeline
+from picograd.compiler.driver import Instrument
+from picograd.compiler.in_parts import run_in_parts
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.twin import Twin, twin
@@ -117,9 +118,12 @@ class ValidationRun:
             self.instruments.append(self._watch)
 
     def start(self) -> None:
-        """Validate the twin, if there is one. Raises ValidationError and what the driver raises."""
+        """Validate the twin, if there is one. Raises ValidationError and what the driver raises.
+
+        What is taken out of the module on its way has a validation of its own.
+        """
         if self._small is not None:
-            run_pipeline(
+            run_in_parts(
                 self._small.module.clone(),
                 self._small.passes,
                 instruments=[self._watch],

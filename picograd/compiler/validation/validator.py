@@ -18,10 +18,12 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.compiler.driver import PassRecord
+from picograd.compiler.hoist_constants import Hoisted
 from picograd.compiler.validation.error import ValidationError, in_one_line
 from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import input_types
 from picograd.compiler.validation.launches import KnownLaunches
+from picograd.compiler.validation.parts import compare_parts
 from picograd.compiler.validation.record import Record
 from picograd.compiler.validation.signature import (
     Signature,
@@ -98,6 +100,7 @@ class Validator:
         self._sanitize = sanitize
         self._spent = Judgement()
         self._launches = KnownLaunches()
+        self._folder = folder
         self._record = Record(root, folder) if folder is not None else None
         self._start(root)
 
@@ -155,6 +158,36 @@ class Validator:
                     str(step), spent.used, spent.elements, spent.undetermined, seconds, changed
                 )
             )
+
+    def hoisted(self, before: ModuleOp, out: Hoisted, module: ModuleOp, record: PassRecord) -> None:
+        """Hold a module, and what was taken out of it, against what it was; then go on with it.
+
+        Raises ValidationError where they are not the same bit by bit.
+        """
+        start, elements = time.perf_counter(), 0
+        name = entry_of(before).sym_name.data
+        for subject in self._subjects[name]:
+            compared, finding = compare_parts(before, out, module, subject.inputs)
+            elements += compared
+            if finding is not None:
+                names = self._names[name]
+                raise ValidationError(
+                    f"{record.name} changes what @{name} does: {finding.message}",
+                    step=record.spelling,
+                    function=name,
+                    fault=finding.fault,
+                    inputs=subject.inputs,
+                    expected=finding.expected,
+                    found=finding.found,
+                    hint="it takes ops out of the module as they are: look at what it takes, and "
+                    "in which order its results are handed over",
+                    where=_shown(self._remark, names, subject.inputs),
+                )
+        self._start(module)
+        if self._folder is not None:
+            self._record = Record(module, self._folder)
+        seconds = time.perf_counter() - start
+        self.checks.append(PassCheck(record.spelling, 0.0, elements, 0, seconds))
 
     def _judge(self, step: Pass, module: ModuleOp) -> None:
         level = level_of(module)

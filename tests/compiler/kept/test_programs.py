@@ -17,12 +17,14 @@ from picograd.backends.disk import store as store_module
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import Executable, clear_cache, compile_module
 from picograd.compiler.kept import programs, sources
+from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
 from picograd.errors import OptionError
 from picograd.passes.base import Pass
 from picograd.passes.fuse import Fuse
 from picograd.targets import Target, lookup
 from picograd.targets.target import register
+from tests.compiler.test_hoist_constants import TEXT as WITH_CONSTANTS
 
 DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
 
@@ -108,6 +110,28 @@ def test_its_ir_is_made_when_somebody_asks(device: str) -> None:
         assert again.ir(level) == first.ir(level)
     for suffix in {"cpu": ("ll", "s"), "gpu": ("wgsl",)}[device]:
         assert again.program.texts[suffix] == first.program.texts[suffix]
+
+
+def test_constants_lie_in_the_same_entry(folder: Path, rng: np.random.Generator) -> None:
+    """A program that computes what another one takes comes and goes with it."""
+    passes = Pipeline(step for step in pipeline("cpu") if step.name != "canonicalize")
+    shapes = ((4, 6), (6, 7), (7,))
+    inputs = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    first, again = compiled(WITH_CONSTANTS, passes=passes), compiled(WITH_CONSTANTS, passes=passes)
+    assert not was_on_disk(first) and was_on_disk(again)
+    assert len(list(folder.iterdir())) == 1
+    assert first.constants is not None and again.constants is not None
+    assert again.constants.reads == first.constants.reads == (1,)
+    assert again.constants.types == first.constants.types
+    assert again.report.bytes_kept == first.report.bytes_kept > 0
+    assert results(again, inputs) == results(first, inputs)
+    for level in ("tensor", "loop", "target"):
+        assert again.ir(level) == first.ir(level)
+        own = again.constants.executable.ir(level)
+        assert own == first.constants.executable.ir(level) != again.ir(level)
+    # Without the note there is nothing to keep, and another entry.
+    other = compiled(WITH_CONSTANTS.replace("pico.kept, ", ""), passes=passes)
+    assert not was_on_disk(other) and other.constants is None
 
 
 @pytest.mark.gpu

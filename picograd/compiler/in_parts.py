@@ -1,0 +1,82 @@
+"""Running a pipeline whose module may be taken apart on the way: see `hoist_constants`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.compiler.driver import Instrument, count_ops, run_pipeline
+from picograd.compiler.hoist_constants import NAME_OF_STEP, Hoisted, cut, hoist_constants
+from picograd.compiler.records import PassRecord
+from picograd.dialects.argument_notes import kept_arguments
+from picograd.dialects.quick import clone
+from picograd.passes.base import Pass
+from picograd.semantics.evaluate import entry_of
+
+
+@runtime_checkable
+class WatchesHoisting(Protocol):
+    """An instrument that wants to know what was taken out of the module that it watches."""
+
+    def hoisted(self, before: ModuleOp, out: Hoisted, module: ModuleOp, record: PassRecord) -> None:
+        """Called when constants were taken out of a module, which looked like `before`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What was taken out of a module, and the way that is before it."""
+
+    hoisted: Hoisted
+    steps: Sequence[Pass]
+    facts: frozenset[str] | None
+    """What is established for it, as the driver takes it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What running a pipeline gave."""
+
+    records: tuple[PassRecord, ...]
+    rest: Rest | None
+    """The constants, if there were any: no pass behind the cut has seen them yet."""
+
+
+def run_in_parts(
+    module: ModuleOp,
+    steps: Sequence[Pass],
+    *,
+    instruments: Sequence[Instrument] = (),
+    facts: frozenset[str] | None = frozenset(),
+    verify: bool = True,
+) -> Outcome:
+    """As `run_pipeline`, but what kept arguments alone decide is taken out on the way.
+
+    The instruments follow the module itself, and not what was taken out.
+    """
+    head, tail = cut(steps)
+    if not tail or not kept_arguments(entry_of(module)):
+        records = run_pipeline(module, steps, instruments=instruments, facts=facts, verify=verify)
+        return Outcome(records, None)
+    types = [argument.type for argument in entry_of(module).args]
+    records = run_pipeline(module, head, instruments=instruments, facts=facts, verify=verify)
+    if facts is not None:
+        facts = facts.union(*(step.establishes for step in head))
+    watching = [one for one in instruments if isinstance(one, WatchesHoisting)]
+    before = clone(module) if watching else module
+    ops, start = count_ops(module), time.perf_counter()
+    # Callers hand over what they were told at first: legalized types are the machine's affair.
+    as_given = [argument.type for argument in entry_of(module).args] == types
+    out = hoist_constants(module) if as_given else None
+    if out is not None:
+        seconds = time.perf_counter() - start
+        own = PassRecord(NAME_OF_STEP, NAME_OF_STEP, seconds, 0.0, ops, count_ops(module))
+        records = (*records, own)
+        for one in watching:
+            one.hoisted(before, out, module, own)
+    records += run_pipeline(module, tail, instruments=instruments, facts=facts, verify=verify)
+    return Outcome(records, None if out is None else Rest(out, tail, facts))
