@@ -11,6 +11,12 @@ if __name__ != "picograd.dialects":
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from picograd.dialects.late_formats import read_late
+from picograd.dialects.quick_classes import make_quick
+
+make_quick()
+read_late()
+
 if TYPE_CHECKING:
     from picograd.dialects.context import DIALECTS, add_op, new_context
 else:

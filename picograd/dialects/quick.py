@@ -1,6 +1,6 @@
 # pyright: reportPrivateUsage=false
-"""Making, copying and looking up ops in a third of the time that xDSL takes: the only file that
-knows what is inside of its classes.
+"""Making and copying ops in a third of the time that xDSL takes: this file and `quick_classes` are
+the only ones that know what is inside of its classes.
 
 `Operation.create` looks for default values of properties, asks twice for operands that it was just
 given, and makes each of an op's lists through a property. Where a pass makes thousands of ops that
@@ -10,23 +10,15 @@ are like others, with all of their properties, none of that is needed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Attribute, Block, Operation, OpResult, Region, SSAValue, Use
 from xdsl.ir.core import SSAValues
-from xdsl.irdl import IRDLOperation
 
 OpT = TypeVar("OpT", bound=Operation)
 
 _NOWHERE = UnknownLoc()
-
-_KINDS: tuple[Any, ...] = (SSAValue, Operation, IRDLOperation, Block, Region)
-for _kind in _KINDS:
-    # xDSL spells out in Python what objects do of their own: they are equal to themselves only.
-    # Passes look values and ops up in dictionaries, a million times while a model is compiled.
-    _kind.__hash__ = object.__hash__
-    _kind.__eq__ = object.__eq__
 
 
 def create(
@@ -64,8 +56,17 @@ def create(
 
 def put_before(op: Operation, new: Iterable[Operation]) -> None:
     """Put ops that stand in no block, and hold none, in front of one."""
-    block, last = op.parent, op._prev_op
-    assert block is not None, "the op stands in a block"
+    assert op.parent is not None, "the op stands in a block"
+    last = _link(op.parent, op._prev_op, new)
+    op._prev_op = last
+    if last is not None:
+        last._next_op = op
+
+
+def _link(block: Block, last: Operation | None, new: Iterable[Operation]) -> Operation | None:
+    """Let ops follow `last`, or begin the block; what follows the last of them, which is handed
+    back, is for the caller to say.
+    """
     for each in new:
         each.parent = block
         each._prev_op = last
@@ -74,9 +75,7 @@ def put_before(op: Operation, new: Iterable[Operation]) -> None:
         else:
             last._next_op = each
         last = each
-    op._prev_op = last
-    if last is not None:
-        last._next_op = op
+    return last
 
 
 def values_in(root: Operation) -> tuple[dict[SSAValue, None], set[SSAValue]]:
@@ -182,16 +181,4 @@ class _Copying:
         return copy
 
     def block_ops(self, block: Block, copy: Block) -> None:
-        last: Operation | None = None
-        op = block._first_op
-        while op is not None:
-            new = self.op(op)
-            new.parent = copy
-            new._prev_op = last
-            if last is None:
-                copy._first_op = new
-            else:
-                last._next_op = new
-            last = new
-            op = op._next_op
-        copy._last_op = last
+        copy._last_op = _link(copy, None, map(self.op, block.ops))
