@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
+from picograd.backends.recipes import Item
 from picograd.dialects.dtypes import DType, is_float_array
 from picograd.errors import DeviceError
 
@@ -130,6 +131,13 @@ class Device(ABC):
     def maker(self, type: TensorType[Any]) -> Callable[[], Buffer]:
         """A function that allocates a buffer of this type, for those who do so over and over."""
         return lambda: self.allocate(type)
+
+    def object_maker(self, recipe: Sequence[Item], arguments: int = 0) -> Callable[..., Any] | None:
+        """A function that gives the last item of a recipe, made anew of so many arguments.
+
+        None where there is no faster way than Python's.
+        """
+        return None
 
     def reader(self, type: TensorType[Any]) -> Callable[[Any, int], bool | int | float] | None:
         """A function that gives the element of this type, so many bytes behind the start of a

@@ -45,7 +45,22 @@ class History:
         self.node = node
 
 
-class TensorCore:
+class Shown:
+    """What every tensor has; in slots, because results are made by a recipe (`fresh`)."""
+
+    __slots__ = ("cell", "history", "shift", "signature", "tracked_from", "views")
+
+    cell: Cell
+    views: tuple[View, ...]
+    history: History
+    tracked_from: int
+    signature: Signature | None
+    """What plans know the tensor by, once they have met it; None for one that they do not take."""
+    shift: int
+    """How many bytes behind the start of the storage the dense tensor of the signature lies."""
+
+
+class TensorCore(Shown):
     """Storage, views and gradients of a tensor; no arithmetic."""
 
     result_class: ClassVar[type[TensorCore]]
@@ -55,10 +70,6 @@ class TensorCore:
     grad_slot: TensorCore | None = None
     number: RuntimeValue | None = None
     """A number that Python supplies at each run, weak in promotion like any Python number."""
-    signature: Signature | None = None
-    """What plans know the tensor by, once they have met it; None for one that they do not take."""
-    shift: int = 0
-    """How many bytes behind the start of the storage the dense tensor of the signature lies."""
     _known_layout: Layout | None = None
     _memo: tuple[object, Node | None, bool, Value | None, Node | None] | None = None
 
@@ -73,6 +84,8 @@ class TensorCore:
         self.views = views
         self.history = History() if history is None else history
         self.tracked_from = tracked_from
+        self.signature = None
+        self.shift = 0
 
     # What a tensor looks like
 

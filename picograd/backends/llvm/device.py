@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.backends.llvm import codegen
+from picograd.backends.llvm import codegen, objects
 from picograd.backends.llvm.image import emitted_of, image_of
-from picograd.backends.llvm.memory import BlockPool, Shelf
+from picograd.backends.llvm.memory import Block, BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
 from picograd.backends.loans import lent_bytes
+from picograd.backends.recipes import Constant, Earlier, Item, Made, Taken
 from picograd.backends.runtime import (
     Array,
     Buffer,
@@ -108,16 +109,28 @@ class CpuDevice(KeepingDevice, SharingDevice):
         return CpuBuffer(type, nbytes, self, self._memory.shelf(nbytes))
 
     def allocator(self, types: Sequence[TensorType[Any]]) -> Callable[[], list[Buffer]]:
-        sizes = [nbytes_of(type) for type in types]
-        kinds = [
-            (type, nbytes, self, self._memory.shelf(nbytes))
-            for type, nbytes in zip(types, sizes, strict=True)
-        ]
-        return lambda: [CpuBuffer(*kind) for kind in kinds]
+        makers = [self.maker(type) for type in types]
+        return lambda: [make() for make in makers]
 
     def maker(self, type: TensorType[Any]) -> Callable[[], Buffer]:
         nbytes = nbytes_of(type)
-        return partial(CpuBuffer, type, nbytes, self, self._memory.shelf(nbytes))
+        shelf = self._memory.shelf(nbytes)
+        made = Made(
+            CpuBuffer,
+            {
+                "_shelf": Constant(shelf),
+                "_block": Earlier(0),
+                "type": Constant(type),
+                "nbytes": Constant(nbytes),
+                "device": Constant(self),
+                "address": Earlier(0, "address"),
+            },
+        )
+        recipe = (Taken(shelf.free.pop, shelf.take, Block), made)
+        return objects.maker(recipe) or partial(CpuBuffer, type, nbytes, self, shelf)
+
+    def object_maker(self, recipe: Sequence[Item], arguments: int = 0) -> Callable[..., Any] | None:
+        return objects.maker(recipe, arguments)
 
     def reader(self, type: TensorType[Any]) -> Callable[[Any, int], bool | int | float] | None:
         kind = _C_TYPES.get(dtype_of(type).name)

@@ -9,15 +9,14 @@ on, and enters the program. Nothing of a call lies elsewhere, so threads may cal
 
 from __future__ import annotations
 
-import ctypes
 import struct
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.emitted import CONTEXT_FIELDS
+from picograd.backends.llvm.python_functions import Method, address_of, function, method
 from picograd.dialects.dtypes import DType
 
 Launch: TypeAlias = Callable[..., "int | tuple[int, int]"]
@@ -66,11 +65,6 @@ _HEADER = struct.Struct("=8q")
 _WORDS = 8
 
 
-def can_launch() -> bool:
-    """Whether this Python has the C interface that the way in is made for."""
-    return sys.implementation.name == "cpython" and sys.byteorder == "little"
-
-
 def number_kind(dtype: DType) -> int | None:
     """How a Python number of this dtype is passed; None for one that only a buffer can hold."""
     return NUMBERS.get(dtype.name)
@@ -94,46 +88,18 @@ def launcher(
     plan = _HEADER.pack(entry, len(kinds), len(constants), *header, given)
     plan += struct.pack(f"={len(constants)}Q", *constants)
     plan += struct.pack(f"={len(kinds)}H", *kinds)
-    return _new_function()(ctypes.addressof(_method()), plan, owner)
-
-
-class _Method(ctypes.Structure):
-    """Python's PyMethodDef."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("address", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    )
-
-
-_FASTCALL = 0x80
+    return function(_method(), plan, owner)
 
 
 @cache
 def _library() -> codegen.Library:
-    api = {name: _address(name) for name in _API}
+    api = {name: address_of(name) for name in _API}
     return codegen.Library(codegen.object_code(_text()), (_NAME,), api)
 
 
 @cache
-def _method() -> _Method:
-    return _Method(_NAME.encode(), _library().addresses[_NAME], _FASTCALL, None)
-
-
-@cache
-def _new_function() -> Callable[[int, bytes, object], Any]:
-    prototype = ctypes.PYFUNCTYPE(
-        ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object
-    )
-    return prototype(_address("PyCFunction_NewEx"))
-
-
-def _address(name: str) -> int:
-    address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
-    assert address is not None
-    return address
+def _method() -> Method:
+    return method(_NAME, _library().addresses[_NAME])
 
 
 _WRAPPED = {"int16": "i16", "int8": "i8"}

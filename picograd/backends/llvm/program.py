@@ -18,11 +18,11 @@ from picograd.backends.llvm.launcher import (
     POINTER,
     SAME,
     Launch,
-    can_launch,
     launcher,
     number_kind,
 )
 from picograd.backends.llvm.memory import Block, BlockPool
+from picograd.backends.llvm.python_functions import can_launch
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.backends.runtime import Buffer, Program
 from picograd.dialects.dtypes import DType

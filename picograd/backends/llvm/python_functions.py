@@ -1,0 +1,53 @@
+"""Functions that Python calls like its own built in ones, in machine code of ours."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+
+def can_launch() -> bool:
+    """Whether this Python has the C interface that such functions are made with."""
+    return sys.implementation.name == "cpython" and sys.byteorder == "little"
+
+
+def address_of(name: str) -> int:
+    """Where a function of Python's C interface begins."""
+    address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+class Method(ctypes.Structure):
+    """Python's PyMethodDef. It must live as long as the functions that are made of it."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+_FASTCALL = 0x80
+
+
+def method(name: str, address: int) -> Method:
+    """Of a function that takes an object of its own, an array of arguments and their count."""
+    return Method(name.encode(), address, _FASTCALL, None)
+
+
+def function(of: Method, own: object, keeps: object) -> Any:
+    """A function with an object of its own, which keeps another one alive as well."""
+    return _new_function()(ctypes.addressof(of), own, keeps)
+
+
+@cache
+def _new_function() -> Callable[[int, object, object], Any]:
+    prototype = ctypes.PYFUNCTYPE(
+        ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object
+    )
+    return prototype(address_of("PyCFunction_NewEx"))
