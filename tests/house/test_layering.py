@@ -49,7 +49,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("modes",),
         ("autodiff",),
         ("core",),
-        ("promotion",),
+        ("fresh", "promotion"),
         ("plans",),
         ("methods",),
         ("tensor",),
