@@ -38,8 +38,11 @@ from picograd.passes.rewriting.loops import inner_first
 from picograd.passes.schedule.choices import choices_for
 from picograd.passes.schedule.operand_copies import (
     LINE_BYTES,
+    PAGE_BYTES,
+    STREAMS,
     extent_of,
     left_streams,
+    reads_rows,
     room_of_panel,
 )
 from picograd.passes.schedule.register_tiles import best_tile
@@ -124,17 +127,23 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     item = contraction.nest.bits // 8
     tile = register_tile(contraction, target, facts)
     rows, columns = tile
+    lane = contraction.lane
     depth_dim = max(contraction.reduction.dims, key=lambda dim: extent_of(dim, facts))
     extent = extent_of(depth_dim, facts)
     panel = max(1, room_of_panel(contraction, target, facts, tile) // (columns * item))
     step = max(SHORTEST_STEP, target.lanes(contraction.nest.bits))
     chosen = choices_for(contraction.nest.loop)
+    streamed = not chosen.packs("right") and reads_rows(
+        contraction.right, contraction, target, facts, tile
+    )
     depth = even_blocks(extent, chosen.depth or ceil(extent / ceil(extent / panel)), step)
+    if streamed and not chosen.depth:
+        depth = STREAMS
     # The third cache is shared, and what a virtual machine tells about it is often too much.
     shared = min(target.l3_bytes // 4, 8 * target.l2_bytes) or 2 * target.l2_bytes
     height = chosen.height or shared // (min(depth, extent) * item)
-    lane = contraction.lane
-    width = even_blocks(extent_of(lane, facts), chosen.width, columns) if chosen.width else columns
+    wide = chosen.width or (PAGE_BYTES // item if streamed else 0)
+    width = even_blocks(extent_of(lane, facts), wide, columns) if wide else columns
     return {
         contraction.row.name: even_blocks(extent_of(contraction.row, facts), height, rows),
         lane.name: width,

@@ -11,14 +11,25 @@ from collections.abc import Iterable
 from math import gcd, prod
 
 from picograd.dialects.loop import Dim, LoadOp
+from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.loops.nest_shape import Contraction, local_stride
+from picograd.passes.loops.nest_shape import Contraction, element_bits, local_stride
 from picograd.passes.schedule.choices import choices_for
 from picograd.targets import Target
 
 MANY_USES = 32
 """Above so many uses of a panel, copying it costs a few percent of the work at most; fewer are
 enough where its rows lie so that caches hold few of them."""
+
+FEW_ROWS = 32
+"""Up to so many rows of results the right operand is read by whole rows where it comes from far
+away. More rows wait longer for their sums, which go through memory, than a copy takes."""
+
+STREAMS = 32
+"""The rows of an operand that are read side by side: a processor follows as many pages."""
+
+MANY_BLOCKS = 8
+"""Sums of fewer times that many terms gain nothing: there are few pages to wait for."""
 
 MANY_PANELS = 8
 """From so many panels on a left operand is worth a copy that would half stay in the first cache."""
@@ -59,9 +70,10 @@ def right_pays(
     """Whether to copy what the register tiles of a column share, panel by panel.
 
     A step of the reduction reads a piece of a row, the next step a piece of another one. What has
-    no elements side by side, or needs padding, is copied nearly always; else what is used often,
-    and large, or a small part of long rows, or else so spread that a panel does not stay in the
-    first cache, for which it is small enough.
+    no elements side by side, or needs padding, is copied nearly always; so is what is used several
+    times and has rows that begin anywhere in a line, because half of all vectors or more would lie
+    in two lines. Else what is used often, and large, or a small part of long rows, or else so
+    spread that a panel does not stay in the first cache, for which it is small enough.
     """
     chosen = choices_for(contraction.nest.loop).packs("right")
     if chosen is not None:
@@ -74,19 +86,57 @@ def right_pays(
         for load in loads
     ):
         return uses >= FEW_USES
+    if reads_rows(loads, contraction, target, facts, tile):
+        return False
     item = contraction.nest.bits // 8
     depth = _depth(contraction, facts)
     apart = [local_stride(load, d.variable) for load in loads for d in contraction.reduction.dims]
+    width = total_extent(contraction.lane, facts)
+    if width > columns and any(distance * item % (target.vector_bits // 8) for distance in apart):
+        return uses > FEW_USES * rows
     spread = any(distance and distance * item % SPREAD_BYTES == 0 for distance in apart)
     paged = any(distance and distance * item % PAGE_BYTES == 0 for distance in apart)
-    width = total_extent(contraction.lane, facts)
-    needed = MANY_USES // (4 if paged else 2 if spread else 1)
-    if paged and width * depth * item > 4 * target.l2_bytes:
+    size = width * depth * item
+    large = size > target.l2_bytes // 4
+    needed = MANY_USES // (2 if spread else 1)
+    if paged or (spread and large) or size > target.l2_bytes:
+        needed = MANY_USES // 4
+    if paged and size > 4 * target.l2_bytes:
         needed = FEW_USES  # each use would fetch its rows from far away
     return uses > needed * rows and (
-        width * depth * item > target.l2_bytes // 4
+        large
         or min(apart, default=0) >= SMALL_PART * width
         or (spread and columns * depth * item <= target.l1_bytes)
+    )
+
+
+def reads_rows(
+    loads: Iterable[LoadOp],
+    contraction: Contraction,
+    target: Target,
+    facts: LoopFacts,
+    tile: tuple[int, int],
+) -> bool:
+    """Whether a large right operand is read row by row, where it lies, for few rows of results.
+
+    Panel by panel each step would lead to another page, of which a processor fetches nothing ahead.
+    A few rows at a time, it follows all of them. The sums of all columns then wait in a cache, and
+    few rows of results have few of them.
+    """
+    item = contraction.nest.bits // 8
+    width, depth = total_extent(contraction.lane, facts), _depth(contraction, facts)
+    if len(contraction.reduction.dims) > 1 or depth < MANY_BLOCKS * STREAMS:
+        return False
+    (dim,) = contraction.reduction.dims
+    return (
+        total_extent(contraction.row, facts) <= FEW_ROWS
+        and width * depth * item > target.l2_bytes // 2
+        and all(
+            load.pad is None
+            and local_stride(load, contraction.lane.variable) == 1
+            and local_stride(load, dim.variable) >= width >= 2 * tile[1]
+            for load in loads
+        )
     )
 
 
@@ -101,7 +151,8 @@ def left_pays(
 
     Rows along which the reduction walks are streams, which need no copy. Otherwise each step leads
     to another line, and few of them stay in the first cache until the next tile needs what is left
-    of them: there are too many, or they lie so far apart that they share its places.
+    of them: there are too many, or they lie so far apart that they share its places. What comes
+    from far away is worth a copy for a single use, because a copy reads more than a line in a row.
     """
     chosen = choices_for(contraction.nest.loop).packs("left")
     if chosen is not None:
@@ -110,6 +161,10 @@ def left_pays(
         return False
     uses = total_extent(contraction.lane, facts)
     lines = _depth(contraction, facts) * LINE_BYTES
+    item = contraction.nest.bits // 8
+    apart = min(local_stride(load, dim.variable) * item for dim in contraction.reduction.dims)
+    if apart >= SPREAD_BYTES and _bytes_of(load) > 4 * target.l2_bytes:
+        return True
     if lines > target.l1_bytes // 2:
         return uses >= FEW_USES * tile[1]
     return uses >= MANY_PANELS * tile[1] and lines > target.l1_bytes // 8
@@ -145,6 +200,11 @@ def total_extent(dim: Dim, facts: LoopFacts) -> int:
     """The extent of a dimension, the blocks around it taken together; large if not known."""
     last = facts.greatest(dim.variable)
     return extent_of(dim, facts) if last is None else last + 1
+
+
+def _bytes_of(load: LoadOp) -> int:
+    """The size of the buffer that is read."""
+    return prod(memref_shape(load.memref.type)) * element_bits(load.result.type) // 8
 
 
 def _depth(contraction: Contraction, facts: LoopFacts) -> int:

@@ -1,0 +1,99 @@
+"""operand_copies: what is copied, what is read by whole rows, and that both compute the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from picograd.backends.llvm.device import CpuDevice
+from picograd.backends.llvm.thread_pool import ThreadPool
+from picograd.check.loop_samples import linear_relu
+from picograd.dialects.loop import ForOp
+from picograd.passes.schedule.choose_staging import staged_loads
+from picograd.passes.schedule.choose_tiles import block_sizes
+from picograd.passes.schedule.operand_copies import FEW_ROWS, STREAMS
+from picograd.targets import lookup
+from tests.passes.schedule.test_choose_tiles import AVX512, by_name, kernel_of
+from tests.passes.schedule.test_products_at_edges import lowered, target_of
+
+
+def copied(text: str, target: str = AVX512) -> list[str | None]:
+    choices = staged_loads(kernel_of(text), lookup(target))
+    return [choice.load.memref.name_hint for choice in choices]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth", "streamed"),
+    [
+        (1, 1536, 1536, True),
+        (FEW_ROWS, 1536, 1536, True),
+        (FEW_ROWS + 1, 1536, 1536, False),
+        (16, 200, 200, False),
+        (16, 2000, 100, False),
+        (16, 48, 9000, False),
+    ],
+)
+def test_few_rows_of_results_read_a_large_matrix_by_whole_rows(
+    rows: int, columns: int, depth: int, streamed: bool
+) -> None:
+    text = linear_relu(rows, columns, depth)
+    sizes = by_name(block_sizes(kernel_of(text), lookup(AVX512)))["i j"]
+    if streamed:
+        assert sizes["k"] == STREAMS
+        assert sizes["j"] >= 700
+        assert copied(text) == []
+    else:
+        assert sizes.get("k", depth) > STREAMS
+        assert sizes.get("j", 0) <= 128
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(272, []), (257, ["w"]), (264, ["w"])])
+def test_rows_that_begin_anywhere_in_a_line_are_copied(columns: int, expected: list[str]) -> None:
+    """Else half of all vectors or more lie in two lines of the cache."""
+    assert copied(linear_relu(128, columns, 100)) == expected
+    assert copied(linear_relu(16, columns, 100)) == []
+
+
+@pytest.mark.parametrize(
+    ("batch", "rows", "expected"), [(64, 256, ["x"]), (8, 256, []), (512, 32, [])]
+)
+def test_a_transposed_operand_from_far_away_is_copied_for_a_single_use(
+    batch: int, rows: int, expected: list[str]
+) -> None:
+    x, w, y = (f"memref<{batch}x{shape}xf32>" for shape in (f"256x{rows}", "256x64", f"{rows}x64"))
+    text = f"""
+loop.kernel @batched(%x: {x}, %w: {w}, %y: {y}) {{
+  loop.parallel (%b, %i, %j) = (0, 0, 0) to ({batch}, {rows}, 64) {{
+    %sum = loop.reduce add %k = 0 to 256 : f32 {{
+      %u = loop.load %x[%b, %k, %i] : {x}
+      %v = loop.load %w[%b, %k, %j] : {w}
+      %p = arith.mulf %u, %v : f32
+      loop.yield %p : f32
+    }}
+    loop.store %sum, %y[%b, %i, %j] : f32, {y}
+  }}
+}}"""
+    assert copied(text) == expected
+
+
+@pytest.mark.parametrize("kind", ["NN", "TN"])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_every_edge_of_what_is_read_by_rows(kind: str, lanes: int) -> None:
+    rng = np.random.default_rng(lanes)
+    m, n, k = int(rng.integers(9, FEW_ROWS)), 1100 + int(rng.integers(0, 99)), 256 + lanes - 1
+    a = rng.standard_normal((k, m) if kind[0] == "T" else (m, k)).astype(np.float32)
+    b = rng.standard_normal((k, n)).astype(np.float32)
+    module = lowered(kind, [a, b], target_of(lanes))
+    loops = [op for op in module.walk() if isinstance(op, ForOp)]
+    assert any(loop.dims[0].step == STREAMS for loop in loops)
+    wanted = (a.T if kind[0] == "T" else a).astype(np.float64) @ b
+    results: list[bytes] = []
+    for threads in (1, 2):
+        device = CpuDevice(ThreadPool(threads))
+        output = device.upload(np.full((m, n), np.nan, np.float32))
+        device.load(module).run([device.upload(a), device.upload(b)], [output])
+        device.pool.stop()
+        found = device.download(output)
+        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5 * np.sqrt(k))
+        results.append(found.tobytes())
+    assert results[0] == results[-1]
