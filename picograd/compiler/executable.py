@@ -75,19 +75,19 @@ class Executable:
         self._allocate = device.allocator(own)
         self._in_place = sorted(self.donated.items())
 
-    def run(self, inputs: Sequence[Buffer]) -> list[Buffer]:
+    def run(self, inputs: Sequence[Buffer], kept: Sequence[Buffer] = ()) -> list[Buffer]:
         """The results for these inputs, in the order of `@main`'s results.
 
         They are in fresh buffers, but for those that `donated` lists: these are the inputs
-        themselves, overwritten. No input is changed unless the module donates it. Constants are
-        computed anew: nobody has said that the kept arguments are those of another call.
+        themselves, overwritten. No input is changed unless the module donates it. `kept` are the
+        constants of these inputs; without them they are computed anew.
 
         Raises ShapeError for inputs of other types than the module's, and what the program
         raises: IndexOutOfRange (on an asynchronous device at the next download).
         """
         self._check(inputs)
         outputs = self._outputs_for(inputs)
-        self.program.run(self.with_constants(inputs), outputs)
+        self.program.run([*inputs, *kept] if kept else self.with_constants(inputs), outputs)
         return outputs
 
     def with_constants(self, inputs: Sequence[Buffer]) -> Sequence[Buffer]:
@@ -129,11 +129,16 @@ class Executable:
             self.donated[n] if n in self.donated else next(fresh) for n in range(len(self.outputs))
         ]
         chosen = itemgetter(*places) if len(places) > 1 else None
-        words = _words if any(numbers) else _addresses
+        given_numbers = [place for place, number in enumerate(numbers) if number is not None]
 
         def enter(inputs: Sequence[Any]) -> Sequence[Any]:
             own: list[Any] = allocate()
-            failure = found(*words(inputs), *[output.address for output in own])
+            words: list[Any] = [*inputs]
+            kept = [(place, words.pop(place)) for place in reversed(given_numbers)]
+            words = [buffer.address for buffer in words]
+            for place, number in reversed(kept):
+                words.insert(place, number)
+            failure = found(*words, *[output.address for output in own])
             if failure:
                 raise IndexOutOfRange.in_data(*cast("tuple[int, int]", failure))
             if not donated:
@@ -243,15 +248,6 @@ class Constants:
     def of(self, inputs: Sequence[Buffer]) -> list[Buffer]:
         """The values for the program's inputs, in fresh buffers."""
         return self.executable.run([inputs[number] for number in self.reads])
-
-
-def _addresses(inputs: Sequence[Any]) -> Sequence[int]:
-    return [given.address for given in inputs]
-
-
-def _words(inputs: Sequence[Any]) -> Sequence[Any]:
-    """Where buffers lie, and numbers as they are."""
-    return [getattr(given, "address", given) for given in inputs]
 
 
 def compile_module(

@@ -9,7 +9,7 @@ call runs comes too late: threads that share a tensor which one of them changes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any
 
@@ -19,6 +19,11 @@ from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.storage.cells import Cell, Value
 
 
+def _counts_of(values: Sequence[object]) -> list[int]:
+    """What Python counts for each."""
+    return [*map(getrefcount, values)]
+
+
 def _holders_of_own() -> int:
     """What Python counts for a value in a list that one cell holds as well.
 
@@ -26,16 +31,17 @@ def _holders_of_own() -> int:
     """
     cell = [object()]
     inputs = [cell[0]]
-    return getrefcount(inputs[0])
+    return max(_counts_of(inputs))
 
 
 _OWN = _holders_of_own()
 
 
-def own_inputs(inputs: list[Value], places: Iterable[int], mode: EagerMode) -> None:
+def own_inputs(inputs: list[Value], places: Sequence[int], mode: EagerMode) -> None:
     """Replace those inputs at `places` that somebody beside their cell holds by copies."""
+    counts = _counts_of(inputs)
     for place in places:
-        if getrefcount(inputs[place]) > _OWN:
+        if counts[place] > _OWN:
             inputs[place] = mode.copy(inputs[place])
 
 

@@ -19,13 +19,14 @@ from picograd.errors import DeviceError
 from picograd.frontend.autodiff.tape import BarrierNode
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.modes.devices import default_device
-from picograd.frontend.modes.mode import set_trace
+from picograd.frontend.modes.mode import SETTINGS, set_trace
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.tracing.arguments import Call, is_number, is_parameter, map_leaves
 from picograd.frontend.tracing.numbers import live_number
 from picograd.frontend.tracing.results import Effects
+from picograd.frontend.tracing.sources import FromCell, Source
 from picograd.frontend.tracing.trace import Trace
 from picograd.frontend.tracing.watch import Watcher
 
@@ -58,14 +59,29 @@ def graph_of(
             arguments = _stand_ins(trace, call, bound.arguments)
             positional, named = _as_passed(bound, arguments)
             result = function(*positional, **named)
-        effects.collect(result)
+        effects.collect(result, trace.device)
         trace.apply_names()
         trace.check_histories()
     finally:
         trace.restore()
-    module = trace.module(effects.outputs, effects.donations())
+    module = trace.module(effects.outputs, effects.donations(), _kept(trace, watcher))
     effects.release()
     return Graph(module, trace, effects, watcher)
+
+
+def _kept(trace: Trace, watcher: Watcher) -> set[Source]:
+    """The inputs that seldom change between calls: storage that the function reaches by itself and
+    does not write, such as the weights of a model.
+
+    Where gradients are recorded, those with one are about to be trained, and change with every
+    step. What shares its memory with arrays may change unseen.
+    """
+    cells = [source.cell for source in trace.sources if isinstance(source, FromCell)]
+    kept = {cell for cell in cells if cell not in trace.mutated and type(cell) is Cell}
+    if SETTINGS.recording:
+        kept &= {tensor.cell for tensor in watcher.tensors}
+        kept -= {tensor.cell for tensor in watcher.tensors if tensor.requires_grad}
+    return {FromCell(cell) for cell in kept}
 
 
 def watcher_of(function: object, arguments: Mapping[str, object]) -> Watcher:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 from xdsl.ir import SSAValue
 
@@ -15,6 +15,7 @@ from picograd.dialects.dtypes import AnyTensor, nbytes_of
 from picograd.frontend.autodiff.tape import BarrierNode, LeafNode, Var
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.fresh import fresh_tensors
+from picograd.frontend.modes.device_names import Device, device_named
 from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.modes.mode import set_recording
 from picograd.frontend.storage.cells import Cell
@@ -23,6 +24,9 @@ from picograd.frontend.tracing.arguments import Call, map_leaves
 from picograd.frontend.tracing.donation import renewed
 from picograd.frontend.tracing.sources import FromArgument, FromCell, Source
 from picograd.frontend.tracing.trace import Trace
+
+Fresh: TypeAlias = Callable[[Buffer], TensorCore]
+"""Makes a tensor of a buffer, on storage of its own."""
 
 
 class _Run:
@@ -56,11 +60,6 @@ class Produced(Description):
     """"leaf" for a tensor made with requires_grad, "barrier" for one computed from such, or ""."""
     grad: Description | None = None
     """What the tensor's own `.grad` is."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is all of its storage, without gradients."""
-        return not self.views and not self.gradient and self.grad is None
 
     def build(self, run: _Run) -> TensorCore:
         output, fresh = self.output, run.fresh
@@ -113,18 +112,19 @@ class Effects:
         self._arguments: list[tuple[int, int]] = []
         self._kept_grads: list[tuple[TensorCore, int]] = []
         self._grads: list[tuple[TensorCore, Description]] = []
-        self._own_grads: list[tuple[TensorCore, int]] = []
+        self._own_grads: list[tuple[TensorCore, int, Fresh]] = []
         """Those of them that are tensors of their own, which nothing else shows."""
         self._other_grads: list[tuple[TensorCore, Description]] = []
         self._shown: Counter[int] = Counter()
         """How many descriptions show an output."""
         self.result: object = None
         self._build: Callable[[_Run], object] = _nothing
-        self._type: AnyTensor | None = None
-        self._alone: tuple[View, ...] | None = None
-        """The views of the result, if one tensor that nothing is recorded for is all there is."""
+        self._plain: Callable[[Sequence[Buffer]], object] | None = None
+        """What makes the result of the outputs alone, where that is all it takes."""
+        self._changes = False
+        """Whether there is more than a result."""
 
-    def collect(self, result: object) -> None:
+    def collect(self, result: object, device: str) -> None:
         """Describe the result of the traced function, then its effects."""
         self.result = map_leaves(result, lambda leaf, path: self._describe(leaf))
         self._build = _builder(self.result)
@@ -144,15 +144,40 @@ class Effects:
             if present is None or present.cell not in trace.grad_cells:
                 self._grads.append((tensor, self._describe(present)))
         for tensor, grad in self._grads:
-            if isinstance(grad, Produced) and self._shown[grad.output] == 1 and grad.is_plain:
-                self._own_grads.append((tensor, grad.output))
+            fresh = self._fresh_part(grad, device)
+            if fresh is not None and grad == Produced(fresh[0], (), ""):
+                self._own_grads.append((tensor, *fresh))
             else:
                 self._other_grads.append((tensor, grad))
-        changes = [*self._cells, *self._arguments, *self._kept_grads, *self._grads]
-        if not changes and len(self.outputs) == 1 and isinstance(self.result, Produced):
-            only = self.result
-            self._alone = None if only.gradient or only.grad is not None else only.views
-            self._type = cast(AnyTensor, self.outputs[0].type)
+        self._changes = any((self._cells, self._arguments, self._kept_grads, self._grads))
+        self._plain = self._plain_result(device)
+
+    def _fresh_part(self, part: object, device: str) -> tuple[int, Fresh] | None:
+        """The output that a tensor is made of, and how; None where that is not all it takes."""
+        if not isinstance(part, Produced) or part.gradient == "leaf" or part.grad is not None:
+            return None
+        if self._shown[part.output] > 1:
+            return None
+        type = cast(AnyTensor, self.outputs[part.output].type)
+        make = fresh_tensors(type, device, part.views)
+        return part.output, _tracked(make, device) if part.gradient else make
+
+    def _plain_result(self, device: str) -> Callable[[Sequence[Buffer]], object] | None:
+        """What makes the result where it is a tensor, a tuple of such, or always the same."""
+        result = self.result
+        if isinstance(result, Kept):
+            return lambda buffers: result.value
+        alone = self._fresh_part(result, device)
+        if alone is not None:
+            output, make = alone
+            return lambda buffers: make(buffers[output])
+        if type(result) is not tuple:
+            return None
+        parts = [self._fresh_part(part, device) for part in cast("tuple[object, ...]", result)]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        return lambda buffers: tuple([make(buffers[output]) for output, make in known])
 
     def donations(self) -> dict[Source, int]:
         """The inputs whose storage the function changes, each with the output that it then holds.
@@ -207,40 +232,34 @@ class Effects:
         del self._trace
         self._fresh.clear()
 
-    def wrapper(self, mode: EagerMode) -> Callable[[Buffer], object] | None:
-        """What makes the function's result of the one output, if that is all that it leaves."""
-        if self._alone is None or self._type is None:
-            return None
-        return fresh_tensors(self._type, mode.device, self._alone)
+    @property
+    def maker(self) -> Callable[[Sequence[Buffer]], object] | None:
+        """What makes the result of the outputs, if that is all that the function leaves."""
+        return None if self._changes else self._plain
 
     def replay(self, call: Call, buffers: Sequence[Buffer], mode: EagerMode) -> object:
         """Write the changes back and return the function's result."""
-        if self._alone is not None:
-            (buffer,) = buffers
-            return _tensor_of(buffer, mode, self._alone)
         for cell, output in self._cells:  # dozens in a training step
             cell.value = buffers[output]
             cell.version += 1
-        for tensor, output in self._own_grads:
+        for tensor, output, make in self._own_grads:
             present = tensor.grad_slot
             if present is None or not renewed(present, buffers[output]):
-                tensor.grad_slot = _tensor_of(buffers[output], mode)
+                tensor.grad_slot = make(buffers[output])
         for argument, output in self._arguments:
             mode.write(call.tensors[argument].cell, buffers[output])
         for tensor, output in self._kept_grads:
             assert tensor.grad_slot is not None
             with set_recording(False):
                 tensor.grad_slot.write_(Var(buffers[output]))
+        if self._plain is not None and not self._other_grads:
+            return self._plain(buffers)
         run = _Run(call, buffers, mode)
         for tensor, description in self._other_grads:
             grad = description.build(run)
             assert grad is None or isinstance(grad, TensorCore)
             tensor.grad_slot = grad
         return self._build(run)
-
-
-def _tensor_of(buffer: Buffer, mode: EagerMode, views: tuple[View, ...] = ()) -> TensorCore:
-    return TensorCore.result_class(Cell(buffer, buffer.type, mode.device), views, History(), 0)
 
 
 def _nothing(run: _Run) -> object:
@@ -264,9 +283,24 @@ def _track(tensor: TensorCore, gradient: str) -> None:
     if gradient == "leaf":
         tensor.requires_grad_()
     elif gradient:
-        node = BarrierNode(
-            "backward() through the result of a compiled function",
-            "call backward() inside the compiled function, or run the function under no_grad()",
-            tensor.device,
-        )
-        tensor.history = History(node)
+        tensor.history = History(_barrier(tensor.device))
+
+
+def _tracked(make: Fresh, device: str) -> Fresh:
+    """Makes tensors that require a gradient as those do that a traced function computed."""
+    place = device_named(device)
+
+    def tracked(buffer: Buffer) -> TensorCore:
+        tensor = make(buffer)
+        tensor.history.node = _barrier(place)
+        return tensor
+
+    return tracked
+
+
+def _barrier(device: Device) -> BarrierNode:
+    return BarrierNode(
+        "backward() through the result of a compiled function",
+        "call backward() inside the compiled function, or run the function under no_grad()",
+        device,
+    )

@@ -8,16 +8,23 @@ one included.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Mapping, Sequence
+from collections.abc import Container, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import cast
 
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, ModuleOp, StringAttr
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FunctionType,
+    ModuleOp,
+    StringAttr,
+    UnitAttr,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, OpResult, Region, SSAValue
 
-from picograd.dialects.argument_notes import DONATED, NAME
+from picograd.dialects.argument_notes import DONATED, KEPT, NAME
 from picograd.dialects.dtypes import AnyTensor, tensor_type
 from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp, int_attr
@@ -223,6 +230,8 @@ class Trace(Mode):
             history.node = node
         for cell, version in self._versions.items():
             cell.version = version
+            # Another thread may have seen the version in between, and that one comes once more.
+            cell.begin_era()
 
     def check_histories(self) -> None:
         """Raise GradientError if storage from outside would need a gradient through this trace."""
@@ -261,10 +270,16 @@ class Trace(Mode):
             set_hint(value, label)
         self._frames.clear()
 
-    def module(self, results: Sequence[SSAValue], donated: Mapping[Source, int]) -> ModuleOp:
+    def module(
+        self,
+        results: Sequence[SSAValue],
+        donated: Mapping[Source, int],
+        kept: Container[Source] = (),
+    ) -> ModuleOp:
         """The traced graph as a module whose `@main` returns these values.
 
-        `donated` tells which inputs may be overwritten, and by which results.
+        `donated` tells which inputs may be overwritten, and by which results; `kept` holds those
+        that seldom change between calls.
         """
         self.block.add_op(ReturnOp(*results))
         types = [argument.type for argument in self.block.args]
@@ -274,6 +289,8 @@ class Trace(Mode):
             entries: dict[str, Attribute] = {NAME: StringAttr(argument.name_hint or "")}
             if source in donated:
                 entries[DONATED] = int_attr(donated[source])
+            elif source in kept:
+                entries[KEPT] = UnitAttr()
             notes.append(DictionaryAttr(entries))
         return ModuleOp([FuncOp("main", signature, Region(self.block), arg_attrs=ArrayAttr(notes))])
 

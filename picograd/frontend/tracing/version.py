@@ -19,6 +19,7 @@ from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import MOVES, Cell
 from picograd.frontend.tracing.arguments import Call
 from picograd.frontend.tracing.donation import own_inputs
+from picograd.frontend.tracing.kept_constants import KeptConstants
 from picograd.frontend.tracing.results import Effects
 from picograd.frontend.tracing.sources import Inputs, number_dtypes
 from picograd.frontend.tracing.trace import Trace, grad_type
@@ -68,6 +69,9 @@ class Version:
         self._effects = effects
         self._enter = executable.entry(number_dtypes(trace.sources))
         self._inputs = Inputs(trace.sources, pass_numbers=self._enter is not None)
+        constants = executable.constants
+        self.constants = None if constants is None else KeptConstants(constants, trace.sources)
+        """What is kept between calls, where something is."""
         self._mode = eager(executable.device.name)
         self._donated = tuple(executable.donated.values())
         self._stale = effects.replaced_gradients(_LARGE_GRADIENT)
@@ -120,21 +124,21 @@ class Version:
     def direct(self, count: int) -> Callable[[Sequence[Cell]], object] | None:
         """As `run`, for the storages of all `count` arguments, which are tensors.
 
-        None where a call needs more than these, or leaves more behind than one tensor.
+        None where a call needs more than these, or leaves more behind than a result.
         """
-        enter, wrap = self._enter, self._effects.wrapper(self._mode)
-        if enter is None or wrap is None or self._waits:
+        enter, make = self._enter, self._effects.maker
+        if enter is None or make is None or self._waits or self.constants is not None:
             return None
         if self._inputs.arguments != list(range(count)):
             return None
 
         def run(cells: Sequence[Cell]) -> object:
             try:
-                (buffer,) = enter([cell.value for cell in cells])
+                buffers = enter([cell.value for cell in cells])
             except PicogradError as error:
                 located(error)
                 raise
-            return wrap(buffer)
+            return make(buffers)
 
         return run
 
@@ -151,10 +155,11 @@ class Version:
             tensor.grad_slot = None
         enter = self._enter
         try:
+            kept = () if self.constants is None else self.constants.of(inputs)
             if enter is not None:  # the guards have seen to the types
-                buffers = enter(inputs)
+                buffers = enter([*inputs, *kept] if kept else inputs)
             else:
-                buffers = self.executable.run(cast(list[Buffer], inputs))
+                buffers = self.executable.run(cast(list[Buffer], inputs), kept)
             if self._waits:
                 self.executable.device.synchronize()
         except PicogradError as error:
