@@ -65,7 +65,7 @@ OF_SCHEDULES = (
     ),
     Mutant(
         "tail_of_a_vector",
-        f"{_PASSES}.tiles.reductions:tile_reduction",
+        f"{_PASSES}.tiles.reductions:_tiled_as_far_as",
         "the last element of a reduction is lost when one is left over",
         "if extent % size:",
         "if extent % size > 1:",

@@ -3,8 +3,9 @@
 The order in which elements are combined is fixed: lane l of a tile of n takes elements l, l + n,
 l + 2n, … in turn, as far as whole tiles go; then the upper half of the lanes is combined with the
 lower, lane by lane, until one is left; the elements after the last whole tile are a smaller tile of
-their own, combined at the end. The size of a tile comes from the target's description, so neither
-threads nor the values decide about the order.
+their own, combined at the end, or with the first lanes where there is a combiner of its own. The
+size of a tile comes from the target's description, so neither threads nor the values decide about
+the order.
 """
 
 from __future__ import annotations
@@ -65,27 +66,14 @@ def tile_reduction(op: ReduceOp, name: str, size: int) -> None:
     parts: list[Values] = []
     new: list[Operation] = []
 
-    def add(ops: Sequence[Operation], values: Values) -> None:
-        new.extend(ops)
-        parts.append(_folded(op, values, new))
-
     extent = dim.extent
     if extent is not None:
-        middle = upper - extent % size
-        copy = None
-        if op.combiner is not None and not others and extent >= 2 * size:
-            copy = in_order(op, dim.variable)
-        if copy is not None:
-            add(*_tiled_in_order(op, copy, replace(dim, uppers=(middle,), step=size), size))
-            copy.erase()
-        elif extent >= size:
-            add(*_tiled(op, replace(dim, uppers=(middle,), step=size), others, size))
-        if extent % size:
-            last = Dim(middle, (upper,), extent % size, dim.name)
-            add(*_tiled(op, last, others, extent % size))
+        new.extend(_tiled_as_far_as(op, dim, others, size, parts))
     else:
         middle = dim.lower + floordiv(upper - dim.lower, size) * size
-        add(*_tiled(op, replace(dim, uppers=(middle,), step=size), others, size))
+        ops, values = _tiled(op, replace(dim, uppers=(middle,), step=size), others, size)
+        new.extend(ops)
+        parts.append(_folded(op, values, new))
         rest = _rest(op, [replace(each, lower=middle) if each is dim else each for each in dims])
         new.append(rest)
         parts.append(rest.outputs)
@@ -98,6 +86,56 @@ def tile_reduction(op: ReduceOp, name: str, size: int) -> None:
     for value in total:
         value.name_hint = None
     replace_op(op, new, [copy_hint(v, old) for v, old in zip(total, op.outputs, strict=True)])
+
+
+def _tiled_as_far_as(
+    op: ReduceOp, dim: Dim, others: Sequence[Dim], size: int, parts: list[Values]
+) -> list[Operation]:
+    """Reduce a dimension of a known extent; what it comes to is added to `parts`, if anything is.
+
+    Only whole tiles are worth a loop. The elements behind them are one more tile. To fold it with a
+    combiner takes many operations, so it is combined with the first lanes of the whole tiles.
+    """
+    extent, (upper,) = dim.extent or 0, dim.uppers
+    middle = upper - extent % size
+    whole = replace(dim, uppers=(middle,), step=size)
+    new: list[Operation] = []
+    first: Values = []
+    copy = None
+    if op.combiner is not None and not others and extent >= 2 * size:
+        copy = in_order(op, dim.variable)
+    if extent >= size:
+        if copy is None:
+            ops, first = _tiled(op, whole, others, size)
+        else:
+            ops, first = _tiled_in_order(op, copy, whole, size)
+        new.extend(ops)
+        if op.combiner is None:
+            parts.append(_folded(op, first, new))
+    if extent % size:
+        last = Dim(middle, (upper,), extent % size, dim.name)
+        ops, rest = _tiled(op, last, others, extent % size)
+        new.extend(ops)
+        if op.combiner is not None and first:
+            first = _into_first_lanes(copy or op, first, rest, new)
+        else:
+            parts.append(_folded(op, rest, new))
+    if op.combiner is not None and first:
+        parts.append(_folded(op, first, new))
+    if copy is not None:
+        copy.erase()
+    return new
+
+
+def _into_first_lanes(
+    op: ReduceOp, tiles: Values, rest: Values, new: list[Operation]
+) -> Sequence[SSAValue]:
+    """Tiles, whose first lanes are combined with those of smaller tiles."""
+    (size,), (few,) = tile_shape(tiles[0].type), tile_shape(rest[0].type)
+    first = [_picked(tile, tile, range(few), new) for tile in tiles]
+    lanes = [*range(few), *range(2 * few, few + size)]
+    both = _combined(op, first, rest, new)
+    return [_picked(one, tile, lanes, new) for one, tile in zip(both, tiles, strict=True)]
 
 
 def _rest(op: ReduceOp, dims: Sequence[Dim]) -> ReduceOp:

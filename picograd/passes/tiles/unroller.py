@@ -284,6 +284,8 @@ class Unroller:
         if not tile_rank(left.type):
             return left
         known = [place[1] if place and place[0] is left else -1 for place in places]
+        if not others and known == list(range(tile_shape(left.type)[0])):
+            return left
         for right in others or [left]:
             offset = tile_shape(left.type)[0]
             lanes = [
