@@ -22,6 +22,7 @@ from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.merge_axes import MergeAxes
+from picograd.passes.merge_launches import MergeLaunches
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
@@ -55,6 +56,7 @@ def _cpu() -> tuple[Pass, ...]:
         PlanBuffers(target="cpu"),
         # Loops: how a kernel runs.
         LowerBuffersToLoops(),
+        MergeLaunches(target="cpu"),
         MergeAxes(),
         SplitReduce(),
         # … in blocks that fit the caches, with operands packed into local buffers,

@@ -14,11 +14,14 @@ from math import prod
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 
 from picograd.compiler.kernel_descriptions import lines_of, name_ops
 from picograd.dialects import buffer
-from picograd.dialects.dtypes import type_of
+from picograd.dialects.dtypes import nbytes_of, type_of
+from picograd.dialects.loop import memref_type
+from picograd.passes.loops.launch_numbers import launch_numbers
 from picograd.semantics.counters import Counters, count_each
 
 
@@ -103,12 +106,18 @@ def profile_of(
     kernels: Sequence[str],
     times: Sequence[Sequence[float]],
     module: ModuleOp | None,
+    launched: ModuleOp | None = None,
 ) -> Profile:
     """A profile from the kernels in order and the times of all runs.
 
-    `module` is the graph at buffer level, for what the kernels hold; it may be None.
+    `module` is the graph at buffer level, for what the kernels hold; it may be None. `launched` is
+    what ran, where passes may have merged launches since.
     """
-    contents = _contents(module, len(kernels))
+    contents = _contents(module)
+    if launched is not None and len(contents) != len(kernels):
+        contents = _merged(contents, launched)
+    if len(contents) != len(kernels):
+        contents = [_Contents()] * len(kernels)  # a pass has split or added launches since
     columns = [sorted(run[number] for run in times) for number in range(len(kernels))]
     medians = [statistics.median(column) for column in columns]
     total = sum(medians)
@@ -130,16 +139,34 @@ def profile_of(
     return Profile(device, len(times), tuple(launches))
 
 
-def _contents(module: ModuleOp | None, launches: int) -> list[_Contents]:
+def _contents(module: ModuleOp | None) -> list[_Contents]:
     """What each launch holds, as far as the buffer level tells: kernels and launches pair up."""
     pairs = [] if module is None else count_each(module)
-    pairs = [(op, cost) for op, cost in pairs if isinstance(op, buffer.KernelOp) and _writes(op)]
-    if len(pairs) != launches:
-        return [_Contents()] * launches  # a pass has split, joined or added launches since
     found: list[_Contents] = []
     for op, cost in pairs:
-        inner: tuple[Operation, ...] = tuple(op.block.ops)
-        found.append(_Contents(cost, name_ops(inner), lines_of(inner)))
+        if isinstance(op, buffer.KernelOp) and _writes(op):
+            inner: tuple[Operation, ...] = tuple(op.block.ops)
+            found.append(_Contents(cost, name_ops(inner), lines_of(inner)))
+    return found
+
+
+def _merged(contents: Sequence[_Contents], launched: ModuleOp) -> list[_Contents]:
+    """The same once some launches stand for several of them: these move their operands only."""
+    main = next(op for op in launched.ops if isinstance(op, FuncOp))
+    numbers = launch_numbers(main)
+    if sum(map(len, numbers.values())) != len(contents):
+        return []
+    found: list[_Contents] = []
+    for launch, stands_for in numbers.items():
+        parts = [contents[number] for number in stands_for]
+        if len(parts) == 1:
+            found += parts
+            continue
+        operations = sum(part.cost.operations for part in parts if part.cost is not None)
+        moved = sum(nbytes_of(memref_type(value)) for value in launch.buffers)
+        lines = dict.fromkeys(line for part in parts for line in part.lines)
+        ops = "; ".join(part.ops for part in parts)
+        found.append(_Contents(Counters(operations, moved, launches=1), ops, tuple(lines)))
     return found
 
 

@@ -26,6 +26,7 @@ from picograd.passes.lower_kernels_to_buffers import LowerKernelsToBuffers
 from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.merge_axes import MergeAxes
+from picograd.passes.merge_launches import MergeLaunches
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.pack_constants import PackConstants
 from picograd.passes.parallelize_loops import ParallelizeLoops
@@ -62,6 +63,7 @@ PASSES: dict[str, type[Pass]] = {
         PlanBuffers,
         LowerBuffersToLoops,
         # Loop level.
+        MergeLaunches,
         MergeAxes,
         ChooseSchedules,
         SplitReduce,

@@ -57,13 +57,14 @@ from math import prod
 from typing import ClassVar, cast
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from picograd.dialects.buffer import AllocOp, ArenaOp, KernelOp, PlaceOp
 from picograd.dialects.dtypes import AnyMemRef, from_ir
+from picograd.dialects.loop import LaunchOp
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
 from picograd.targets import Target, lookup
@@ -133,8 +134,13 @@ def plan(module: ModuleOp, target: str | Target = "cpu") -> MemoryPlan:
     )
 
 
-def plan_function(function: FuncOp, target: Target) -> dict[Operation, PlannedBuffer]:
-    """Each alloc or place of a function with the place that it gets, in the order of the ops."""
+def plan_function(
+    function: FuncOp, target: Target, *, again: bool = False
+) -> dict[Operation, PlannedBuffer]:
+    """Each alloc or place of a function with the place that it gets, in the order of the ops.
+
+    What is placed keeps its place, unless all is to be placed `again`.
+    """
     lifetimes = _lifetimes(function)
     fixed: dict[Operation, PlannedBuffer] = {}
     open_: dict[Operation, PlannedBuffer] = {}
@@ -143,7 +149,7 @@ def plan_function(function: FuncOp, target: Target) -> dict[Operation, PlannedBu
         size = _round_up(_storage_bytes(value, target), target.buffer_alignment)
         offset = op.offset.value.data if isinstance(op, PlaceOp) else 0
         item = PlannedBuffer(value.name_hint or "buffer", size, offset, first, last)
-        (fixed if isinstance(op, PlaceOp) else open_)[op] = item
+        (fixed if isinstance(op, PlaceOp) and not again else open_)[op] = item
     placed = dict(fixed)
     for op, item in sorted(open_.items(), key=lambda pair: -pair[1].size):
         offset = _best_fit(item, [other for other in placed.values() if _overlap(item, other)])
@@ -162,6 +168,23 @@ def place_in_arena(function: FuncOp, planned: dict[Operation, PlannedBuffer]) ->
         place = PlaceOp(arena, planned[op].offset, op.result.type)
         place.result.name_hint = op.result.name_hint
         Rewriter.replace_op(op, place)
+
+
+def plan_again(function: FuncOp, target: Target) -> None:
+    """Place all that has a place anew, in an arena as large as that takes.
+
+    Passes that change which launches a buffer lives through use it, at buffer and at loop level.
+    """
+    planned = plan_function(function, target, again=True)
+    placed = {op: item for op, item in planned.items() if isinstance(op, PlaceOp)}
+    arenas = [op for op in function.body.block.ops if isinstance(op, ArenaOp)]
+    if len(arenas) != 1:
+        return
+    arena = ArenaOp(max((item.offset + item.size for item in placed.values()), default=0))
+    arena.result.name_hint = arenas[0].result.name_hint
+    Rewriter.replace_op(arenas[0], arena)
+    for op, item in placed.items():
+        op.properties["offset"] = IntegerAttr(item.offset, i64)
 
 
 def _arena_of_at_least(function: FuncOp, nbytes: int) -> ArenaOp:
@@ -190,7 +213,7 @@ def _lifetimes(function: FuncOp) -> dict[Operation, tuple[int, int]]:
     for op in function.body.block.ops:
         if isinstance(op, AllocOp | PlaceOp):
             lives[op] = (0, -1)
-        elif isinstance(op, KernelOp):
+        elif isinstance(op, KernelOp | LaunchOp):
             for owner in {value.owner for value in op.operands}:
                 if isinstance(owner, AllocOp | PlaceOp):
                     first, last = lives[owner]

@@ -79,6 +79,7 @@ WORK = {
     # Among so many kinds of ops chance alone seldom makes two that are equal.
     "cse": Work((*MAKERS, *("repeat",) * 12)),
     "pack_constants": Work(("weights", "weights", "weights", "binary", "smooth"), (7, 5, 3)),
+    "merge_launches": Work(("scan", "scan", "products", "binary"), (7, 5, 20)),
     "hoist_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 8)),
     "split_reduce": Work(("reduce", "rows"), (7, 5, 8)),
     "stage_operands": Work(_LOOPS, (7, 5, 3)),

@@ -48,6 +48,10 @@ def _pack_constants(module: ModuleOp, rng: Random) -> Options:
     return {"columns": rng.choice((1, 2, 3, 4))}
 
 
+def _merge_launches(module: ModuleOp, rng: Random) -> Options:
+    return {"least": 1, "most": rng.choice((32, 128, 512))}
+
+
 def _tile_loops(module: ModuleOp, rng: Random) -> Options:
     names = _names(module, (ParallelOp, ReduceOp))
     chosen = rng.sample(names, min(len(names), rng.randint(1, 3)))
@@ -139,6 +143,7 @@ _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
     "choose_schedules": _choose_schedules,
     "rematerialize": _rematerialize,
     "pack_constants": _pack_constants,
+    "merge_launches": _merge_launches,
     "fuse": _fuse,
     "tile_loops": _tile_loops,
     "hoist_reduce": _hoist_reduce,
@@ -154,6 +159,8 @@ _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
 _ONLY_ON: Mapping[str, str] = {
     # WGSL has no vectors of the widths that machines have.
     "unroll_tiles": "cpu",
+    # Workgroups share nothing but a launch.
+    "merge_launches": "cpu",
 }
 """Options that make sense for one kind of machine."""
 
