@@ -32,6 +32,7 @@ def fresh_tensors(
         "type": Constant(type),
         "device": Constant(device),
         "version": zero,
+        "era": zero,
         "trace": nothing,
         "name": nothing,
     }

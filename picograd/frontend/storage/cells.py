@@ -51,10 +51,11 @@ class Cell:
 
     `version` counts changes in place, as PyTorch's `_version`. `trace` is the trace or
     transformation that made the cell, or None for storage that outlives them all. `name` is what
-    dumps call it.
+    dumps call it. `era` counts changes that `version` does not tell, for those who keep what they
+    made of the contents.
     """
 
-    __slots__ = ("__weakref__", "device", "name", "trace", "type", "value", "version")
+    __slots__ = ("__weakref__", "device", "era", "name", "trace", "type", "value", "version")
 
     def __init__(
         self, value: Value, type: AnyTensor, device: str, trace: object | None = None
@@ -62,11 +63,18 @@ class Cell:
         self.value = value
         self.type = type
         self.device = device
-        self.version = 0
+        self.version = self.era = 0
         self.trace = trace
         self.name: str | None = None
 
     def rehouse(self, value: Value, type: AnyTensor, device: str) -> None:
         """Hold a value, perhaps of another type, that arrays over the old one do not share."""
         self.value, self.type, self.device = value, type, device
+        self.begin_era()
         MOVES.count += 1
+
+    def begin_era(self) -> None:
+        """Note that the contents may have changed without a change of `version`, or that `version`
+        went back: equal versions before and after tell nothing.
+        """
+        self.era += 1

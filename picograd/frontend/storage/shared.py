@@ -154,6 +154,7 @@ class SharedCell(Cell):
 
     def leave(self, value: Value) -> None:
         """Hold a value like any other cell."""
+        self.begin_era()  # arrays have written what they liked; before it looks like a plain cell
         _set(self, value)
         cast(Cell, self).__class__ = Cell
 

@@ -124,6 +124,10 @@ def _of_version(number: int, version: Version) -> Iterator[str]:
         f"     memory between kernels: {report.bytes_planned:,} bytes "
         f"({report.bytes_unplanned:,} if no two values shared any)"
     )
+    if version.constants is not None:
+        made = _count(len(version.constants.values), "value")
+        yield f"     keeps {report.bytes_kept:,} bytes between calls: what weights alone decide,"
+        yield f"     made anew when one of them has changed ({made} now)"
 
 
 def _kernels(version: Version) -> list[FusedOp]:

@@ -127,7 +127,7 @@ def test_slots_are_found_past_properties() -> None:
         and known is not None
         and set(known)
         == {
-            *("value", "type", "device", "version", "trace", "name"),
+            *("value", "type", "device", "version", "era", "trace", "name"),
         }
     )
 
