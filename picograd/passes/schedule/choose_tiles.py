@@ -200,13 +200,13 @@ def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) ->
         return row_block or rows, lane_block or columns
     lanes = target.lanes(contraction.nest.bits)
     height, width = extent_of(contraction.row, facts), extent_of(contraction.lane, facts)
-    rows, columns = best_tile(height, width, lanes, target)
+    rows, columns = best_tile(height, width, lanes, target, lane_block)
     chosen = choices_for(contraction.nest.loop)
     if chosen.rows:
         rows = max(1, min(chosen.rows, height))
-    if chosen.vectors:
+    if chosen.vectors and lane_block is None:
         columns = max(1, min(chosen.vectors * lanes, width))
-    return row_block or rows, lane_block or columns
+    return row_block or rows, columns
 
 
 def register_sizes(kernel: KernelOp, target: Target) -> Sizes:

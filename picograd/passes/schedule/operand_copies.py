@@ -13,7 +13,12 @@ from math import gcd, prod
 from picograd.dialects.loop import Dim, LoadOp
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.loops.nest_shape import Contraction, element_bits, local_stride
+from picograd.passes.loops.nest_shape import (
+    Contraction,
+    element_bits,
+    layout_block,
+    local_stride,
+)
 from picograd.passes.schedule.choices import choices_for
 from picograd.targets import Target
 
@@ -75,12 +80,14 @@ def right_pays(
     in two lines. Else what is used often, and large, or a small part of long rows, or else so
     spread that a panel does not stay in the first cache, for which it is small enough.
     """
+    loads = list(loads)
+    if lies_in_panels(loads, contraction):
+        return False
     chosen = choices_for(contraction.nest.loop).packs("right")
     if chosen is not None:
         return chosen
     rows, columns = tile
     uses = total_extent(contraction.row, facts)
-    loads = list(loads)
     if any(
         load.pad is not None or local_stride(load, contraction.lane.variable) not in (0, 1)
         for load in loads
@@ -107,6 +114,16 @@ def right_pays(
         large
         or min(apart, default=0) >= SMALL_PART * width
         or (spread and columns * depth * item <= target.l1_bytes)
+    )
+
+
+def lies_in_panels(loads: Iterable[LoadOp], contraction: Contraction) -> bool:
+    """Whether what a register tile reads is one stream of memory: weights may lie so."""
+    lane, depth = contraction.lane.variable, contraction.reduction.dims
+    return all(
+        local_stride(load, lane) == 1
+        and layout_block([load], lane) in {local_stride(load, dim.variable) for dim in depth}
+        for load in loads
     )
 
 
@@ -178,12 +195,13 @@ def room_of_panel(
     Three sixteenths as a copy. Where it lies it is a column of pieces of rows; with rows as long as
     a power of two, they share as many places as the pieces of one page have.
     """
-    if right_pays(contraction.right, contraction, target, facts, tile):
+    right = contraction.right
+    if lies_in_panels(right, contraction) or right_pays(right, contraction, target, facts, tile):
         return 3 * target.l2_bytes // 16
     item = contraction.nest.bits // 8
     apart = [
         gcd(local_stride(load, dim.variable) * item, PAGE_BYTES)
-        for load in contraction.right
+        for load in right
         for dim in contraction.reduction.dims
     ]
     return target.l2_bytes // 2 // max(8, max(apart, default=0) // (tile[1] * item))

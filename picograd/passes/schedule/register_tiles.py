@@ -14,11 +14,22 @@ MOST_ROWS = 11
 """The most rows of a register tile: their addresses are in registers, too."""
 
 
-def best_tile(rows: int, columns: int, lanes: int, target: Target) -> tuple[int, int]:
-    """The tile with the least estimated time for an output of rows x columns."""
-    for height, vectors in tiles_by_time(rows, columns, lanes, target):
-        return max(1, min(height, rows)), max(1, min(vectors * lanes, columns))
-    return 1, min(columns, lanes) or 1
+def best_tile(
+    rows: int, columns: int, lanes: int, target: Target, panel: int | None = None
+) -> tuple[int, int]:
+    """The tile with the least estimated time for an output of rows x columns.
+
+    Where the right operand lies in panels, a tile is as wide as one, or as a part that all of it is
+    made of.
+    """
+    tiles = tiles_by_time(rows, columns, lanes, target)
+    if panel is not None:
+        whole = [tile for tile in tiles if tile[1] == ceil(panel / lanes)]
+        tiles = whole or [tile for tile in tiles if panel % (tile[1] * lanes) == 0]
+    for height, vectors in tiles:
+        width = vectors * lanes if panel is None else min(vectors * lanes, panel)
+        return max(1, min(height, rows)), max(1, min(width, columns))
+    return 1, panel or min(columns, lanes) or 1
 
 
 def tiles_by_time(rows: int, columns: int, lanes: int, target: Target) -> list[tuple[int, int]]:
