@@ -19,6 +19,7 @@ FEW_ROWS = 4
 MANY_ROWS = 1024
 """From so many rows on, a copy in every call costs less than two percent of the work."""
 
+
 def panel_columns(
     rows: int, depth: int, columns: int, bits: int, target: Target, *, transposed: bool
 ) -> int | None:
