@@ -24,6 +24,7 @@ from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.merge_axes import MergeAxes
 from picograd.passes.merge_launches import MergeLaunches
 from picograd.passes.outline_kernels import OutlineKernels
+from picograd.passes.pack_constants import PackConstants
 from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.plan_buffers import PlanBuffers
 from picograd.passes.prefetch_rows import PrefetchRows
@@ -47,6 +48,9 @@ def _cpu() -> tuple[Pass, ...]:
         DCE(),
         LegalizeTypes(target="cpu"),
         Rematerialize(),
+        # … with weights in the layout that suits their products; what is laid out so is computed
+        # by a program of its own, when a weight has changed,
+        PackConstants(target="cpu"),
         # Kernels: which ops run together.
         OutlineKernels(),
         Fuse(target="cpu"),
