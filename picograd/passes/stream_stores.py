@@ -22,7 +22,7 @@ After:
 builtin.module {
   loop.kernel @twice(%x: memref<4096xf32>, %y: memref<4096xf32>) {
     loop.parallel %i = 0 to 4096 step 32 {
-      %v = loop.load %x[%i + t0] {fetch_l1 = 256 : i64} : memref<4096xf32> to vector<32xf32>
+      %v = loop.load %x[%i + t0] {fetch_l1 = 512 : i64} : memref<4096xf32> to vector<32xf32>
       %d = arith.addf %v, %v : vector<32xf32>
       loop.store %d, %y[%i + t0] {stream} : vector<32xf32>, memref<4096xf32>
     }
@@ -83,8 +83,8 @@ from picograd.targets import Target, lookup
 LINE = 64
 """Bytes of a line of the caches."""
 
-AHEAD = 1024
-"""How many bytes ahead is fetched: sixteen lines, which take about as long as memory does."""
+AHEAD = 2048
+"""How many bytes ahead is fetched: half a page, which takes somewhat longer than memory does."""
 
 SHARED = 32 * 2**20
 """The most bytes of a last cache that count: it is shared by many cores, and a virtual machine

@@ -70,7 +70,7 @@ def test_what_goes_by_beside_them_is_fetched_ahead() -> None:
     StreamStores(beyond=1).apply(new_context(), module)
     loads = [op for op in module.walk() if isinstance(op, LoadOp)]
     ahead = [op.attributes.get("fetch_l1") for op in loads]
-    wanted = [IntegerAttr(256, i64), None, None, None, None, IntegerAttr(64, i64)]
+    wanted = [IntegerAttr(512, i64), None, None, None, None, IntegerAttr(64, i64)]
     assert ahead == wanted
 
 
