@@ -15,22 +15,25 @@ import weakref
 class Lock:
     """A lock for a `with` block."""
 
-    __slots__ = ("__weakref__", "_lock")
+    __slots__ = ("__weakref__", "now")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.now = threading.Lock()
+        """The lock itself, which does the same in a quarter of the time: `with lock.now:`. To be
+        asked for at each block, because a child has another one.
+        """
         _locks.add(self)
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        self.now.acquire()
 
     def __exit__(self, *raised: object) -> None:
-        if self._lock.locked():  # in a child that was forked inside of the block it is a fresh one
-            self._lock.release()
+        if self.now.locked():  # in a child that was forked inside of the block it is a fresh one
+            self.now.release()
 
     def after_fork(self) -> None:
         """Be open, whoever held it."""
-        self._lock = threading.Lock()
+        self.now = threading.Lock()
 
 
 _locks: weakref.WeakSet[Lock] = weakref.WeakSet()

@@ -23,7 +23,7 @@ from picograd.frontend.core import Number, TensorCore
 from picograd.frontend.methods.shape_ops import checked_size, shape_argument
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import current
-from picograd.frontend.plans.planned_values import planned_constant
+from picograd.frontend.plans.planned_values import planned_constant, planned_like
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, number_dtype, require_dtype, require_tensor
 from picograd.frontend.tensor import Tensor
@@ -211,6 +211,7 @@ def ones(
     )
 
 
+@planned_like
 def full_like(
     like: TensorCore,
     fill_value: Number,
@@ -230,6 +231,7 @@ def full_like(
     )
 
 
+@planned_like
 def zeros_like(
     like: TensorCore,
     *,
@@ -241,6 +243,7 @@ def zeros_like(
     return full_like(like, 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@planned_like
 def ones_like(
     like: TensorCore,
     *,
@@ -296,6 +299,7 @@ def empty(
     return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@planned_like
 def empty_like(
     like: TensorCore,
     *,

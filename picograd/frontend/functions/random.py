@@ -23,6 +23,8 @@ from picograd.frontend.methods.generators import (
     uniform,
 )
 from picograd.frontend.methods.shape_ops import shape_argument
+from picograd.frontend.plans.planned import planned_pair
+from picograd.frontend.plans.planned_values import planned_random, planned_random_like
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT
 from picograd.frontend.tensor import Tensor
@@ -80,6 +82,7 @@ def _float_dtype(dtype: DType | None) -> DType:
     return dtype or DEFAULT_FLOAT
 
 
+@planned_random(default_generator)
 def rand(
     *size: int | Sequence[int],
     dtype: DType | None = None,
@@ -88,12 +91,21 @@ def rand(
     generator: Generator | None = None,
 ) -> Tensor:
     """Uniform numbers in [0, 1), with 24 random bits each; 11 in float16, 8 in bfloat16."""
-    shape, wanted = shape_argument(size), _float_dtype(dtype)
+    return _uniforms(shape_argument(size), dtype, device, generator).requires_grad_(requires_grad)
+
+
+def _uniforms(
+    shape: Sequence[int],
+    dtype: DType | None,
+    device: str | None,
+    generator: Generator | None = None,
+) -> Tensor:
+    wanted = _float_dtype(dtype)
     recipe = partial(uniform, digits=DIGITS.get(wanted, 24))
-    numbers = draw("uniform", recipe, prod(shape), shape, wanted, device, generator)
-    return numbers.requires_grad_(requires_grad)
+    return draw("uniform", recipe, prod(shape), shape, wanted, device, generator)
 
 
+@planned_random(default_generator)
 def randn(
     *size: int | Sequence[int],
     dtype: DType | None = None,
@@ -102,11 +114,20 @@ def randn(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normally distributed numbers of mean 0 and variance 1."""
-    shape = shape_argument(size)
-    numbers = draw("normal", normal, 2 * prod(shape), shape, _float_dtype(dtype), device, generator)
-    return numbers.requires_grad_(requires_grad)
+    return _normals(shape_argument(size), dtype, device, generator).requires_grad_(requires_grad)
 
 
+def _normals(
+    shape: Sequence[int],
+    dtype: DType | None,
+    device: str | None,
+    generator: Generator | None = None,
+) -> Tensor:
+    count = 2 * prod(shape)
+    return draw("normal", normal, count, shape, _float_dtype(dtype), device, generator)
+
+
+@planned_random_like(default_generator)
 def rand_like(
     like: TensorCore,
     *,
@@ -115,14 +136,11 @@ def rand_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers with another tensor's shape, dtype and device."""
-    return rand(
-        like.shape,
-        dtype=dtype or like.dtype,
-        device=device or like.device,
-        requires_grad=requires_grad,
-    )
+    numbers = _uniforms(like.shape, dtype or like.dtype, device or like.device)
+    return numbers.requires_grad_(requires_grad)
 
 
+@planned_random_like(default_generator)
 def randn_like(
     like: TensorCore,
     *,
@@ -131,14 +149,11 @@ def randn_like(
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers with another tensor's shape, dtype and device."""
-    return randn(
-        like.shape,
-        dtype=dtype or like.dtype,
-        device=device or like.device,
-        requires_grad=requires_grad,
-    )
+    numbers = _normals(like.shape, dtype or like.dtype, device or like.device)
+    return numbers.requires_grad_(requires_grad)
 
 
+@planned_random(default_generator)
 def randint(
     low: int | None = None,
     high: int | Sequence[int] | None = None,
@@ -171,6 +186,7 @@ def randint(
     return numbers.requires_grad_(requires_grad)
 
 
+@planned_random(default_generator)
 def randperm(
     n: int,
     *,
@@ -197,9 +213,21 @@ def bernoulli(
 ) -> Tensor:
     """1 with the probability that the element is, or p for all of them, and else 0."""
     chances = _probabilities(input, "bernoulli") if p is None else checked(input, "bernoulli")
-    numbers = rand(chances.shape, device=chances.device, generator=generator)
-    # A tensor is compared as float32, so that 1 is above every number that can be drawn.
-    return (numbers < (chances.detach().float() if p is None else p)).to(chances.dtype)
+    if p is not None:
+        numbers = rand(chances.shape, device=chances.device, generator=generator)
+        return (numbers < p).to(chances.dtype)
+    chances = chances.detach() if chances.requires_grad else chances
+    if generator is None:
+        return _happens(chances, rand_like(chances, dtype=DEFAULT_FLOAT))
+    return _happens(chances, rand(chances.shape, device=chances.device, generator=generator))
+
+
+@planned_pair
+def _happens(chances: Tensor, numbers: Tensor) -> Tensor:
+    """1 where the number is below the chance, which is compared as float32: so 1 is above every
+    number that can be drawn.
+    """
+    return (numbers < chances.float()).to(chances.dtype)
 
 
 def multinomial(

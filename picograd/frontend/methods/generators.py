@@ -43,7 +43,7 @@ class Generator:
 
     def count(self, elements: int) -> int:
         """How many blocks were drawn before this draw, which it counts."""
-        with self._lock:
+        with self._lock.now:
             counter = self.counter
             self.counter = (counter + -(-elements // _WORDS)) & _MASK
         return counter
@@ -119,6 +119,28 @@ def integers(low: int, high: int) -> Recipe:
     return build
 
 
+def exponential(rate: float) -> Recipe:
+    """Numbers above 0 of the density rate * exp(-rate * x)."""
+
+    def build(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
+        # Half a step away from 0 and 1, so that the logarithm is neither infinite nor 0.
+        numbers = uniform(ops, state, shape)
+        shifted = ops.add(numbers, ops.full_like(numbers, 2.0**-25))
+        return ops.scale(ops.unary("log", shifted), -1.0 / rate)
+
+    return build
+
+
+def chances(p: float) -> Recipe:
+    """Whether something happens that does with probability p."""
+
+    def build(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
+        numbers = uniform(ops, state, shape)
+        return ops.compare("lt", numbers, ops.full_like(numbers, p))
+
+    return build
+
+
 def permutation(ops: Ops[V], state: V, shape: Sequence[int]) -> V:
     """The order that sorts as many random words; of equal ones the first comes first."""
     return ops.argsort(ops.random_bits(state, shape), 0)
@@ -146,9 +168,9 @@ def drawn(
         return numbers
 
     if SETTINGS.planned and ops.mode.device == DEVICE:
-        draw = planned_draw((name, shape, dtype.name, scale), build)
-        if draw is not None:
-            return Var(draw(source.seed, source.count(words)))
+        value = planned_draw((name, shape, dtype.name, scale), build, words, source)
+        if value is not None:
+            return Var(value)
     state = ops.mode.runtime(
         RuntimeValue("random_state", int32, (4,), lambda numbers: source.take(words))
     )

@@ -9,12 +9,14 @@ from picograd.dialects.dtypes import DType
 from picograd.errors import DeviceError
 from picograd.frontend.core import Number, TensorCore
 from picograd.frontend.methods.shape_ops import checked_size, shape_argument
+from picograd.frontend.plans.planned_values import planned_like
 from picograd.frontend.problems import located
 
 
 class NewTensors(TensorCore):
     """Each takes another `dtype`; the device is the tensor's."""
 
+    @planned_like
     def new_full(
         self,
         size: Sequence[int],
@@ -39,6 +41,7 @@ class NewTensors(TensorCore):
         made = self.wrap(ops.full(checked_size(tuple(size)), fill_value, dtype or self.dtype))
         return made.requires_grad_() if requires_grad else made
 
+    @planned_like
     def new_zeros(
         self,
         *size: int | Sequence[int],
@@ -51,6 +54,7 @@ class NewTensors(TensorCore):
             shape_argument(size), 0, dtype=dtype, device=device, requires_grad=requires_grad
         )
 
+    @planned_like
     def new_ones(
         self,
         *size: int | Sequence[int],
@@ -63,6 +67,7 @@ class NewTensors(TensorCore):
             shape_argument(size), 1, dtype=dtype, device=device, requires_grad=requires_grad
         )
 
+    @planned_like
     def new_empty(
         self,
         *size: int | Sequence[int],

@@ -22,6 +22,8 @@ MADE: dict[str, Callable[[], torch.Tensor]] = {
     "linspace": lambda: torch.linspace(-1, 1, 5),
     "logspace": lambda: torch.logspace(0, 2, 3),
     "like": lambda: torch.zeros_like(torch.ones(2, 2)),
+    "like a view": lambda: torch.full_like(torch.ones(2, 3).T, 2.5, dtype=torch.float64),
+    "new": lambda: torch.ones(3).new_full((2, 1), 4),
 }
 DRAWN: dict[str, Callable[[], torch.Tensor]] = {
     "rand": lambda: torch.rand(3, 5),
@@ -33,6 +35,14 @@ DRAWN: dict[str, Callable[[], torch.Tensor]] = {
     "dropout": lambda: torch.nn.functional.dropout(torch.ones(4, 4), 0.4),
     "normal_": lambda: torch.zeros(5).normal_(1.0, 2.0),
     "uniform_": lambda: torch.zeros(4, 2)[:, 1].uniform_(-1, 3),
+    "normal_, plain": lambda: torch.zeros(5).normal_(),
+    "normal_, half": lambda: torch.zeros(5, dtype=torch.float16).normal_(std=3.0),
+    "exponential_": lambda: torch.zeros(5).exponential_(1.5),
+    "bernoulli_": lambda: torch.zeros(9, dtype=torch.int64).bernoulli_(0.4),
+    "bernoulli of one p": lambda: torch.bernoulli(torch.ones(9), 0.4),
+    "bernoulli, recorded": lambda: torch.bernoulli(torch.full((6,), 0.5).requires_grad_()),
+    "rand_like": lambda: torch.rand_like(torch.zeros(2, 3), dtype=torch.float64),
+    "randn_like a view": lambda: torch.randn_like(torch.zeros(2, 3).T),
     "nothing": lambda: torch.rand(0, 3),
 }
 
@@ -112,6 +122,56 @@ def test_a_generator_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.rand(5, generator=second).tolist() == before
     assert torch.rand(5, generator=first).tolist() != before
     assert not made  # a second draw of the same kind makes nothing
+
+
+def test_fills_are_told_apart() -> None:
+    generator = torch.Generator()
+
+    def filled(x: torch.Tensor, *args: float) -> Any:
+        generator.manual_seed(11)
+        for _ in range(2):
+            x.normal_(*args, generator=generator)
+        return x.tolist()
+
+    expected = filled(torch.zeros(4))
+    assert filled(torch.zeros(4), 0.0, 1.0) == expected
+    assert filled(torch.zeros(4), 0, 2) == [2 * x for x in expected]
+    whole = torch.zeros(4, 2)
+    column = whole[:, 0]
+    assert filled(column) == expected and whole[:, 1].tolist() == [0.0] * 4
+    shared = np.zeros(4, np.float32)
+    assert filled(torch.from_numpy(shared)) == expected and shared.tolist() == expected
+    double = torch.zeros(4, dtype=torch.float64)
+    assert filled(double) == expected and double.dtype is torch.float64
+    with pytest.raises(torch.errors.DTypeError):
+        filled(torch.zeros(4, dtype=torch.int64))
+    weight = torch.zeros(4, requires_grad=True)
+    with pytest.raises(torch.errors.GradientError):
+        weight.normal_()
+    with torch.no_grad():
+        assert filled(weight) == expected
+    compiled = torch.compile(lambda x: x.clone().normal_(generator=generator))
+    generator.manual_seed(11)
+    compiled(torch.zeros(4))
+    assert compiled(torch.zeros(4)).tolist() == expected
+
+
+def test_what_is_made_like_another_is_told_apart() -> None:
+    x, y = torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int64)
+    for _ in range(3):
+        assert torch.zeros_like(x).dtype is torch.float32
+        assert torch.zeros_like(y).dtype is torch.int64
+        assert torch.zeros_like(x[0]).shape == (3,)
+        assert torch.zeros_like(x, requires_grad=True).requires_grad
+        assert not torch.zeros_like(x).requires_grad
+        assert str(torch.full_like(x[0, 0], -0.0).item()) == "-0.0"
+        assert str(torch.full_like(x[0, 0], 0.0).item()) == "0.0"
+        assert torch.rand_like(x).shape == (2, 3) and torch.rand_like(x).device == x.device
+        assert x.new_zeros(2).dtype is torch.float32 and y.new_zeros(2).dtype is torch.int64
+    inside = torch.compile(lambda x: torch.ones_like(x) + torch.rand_like(x))
+    assert inside(x).shape == (2, 3)
+    with pytest.raises(torch.errors.PicogradError):
+        torch.zeros_like(3.0)  # pyright: ignore[reportArgumentType]
 
 
 def test_checked_draws(monkeypatch: pytest.MonkeyPatch) -> None:
