@@ -18,8 +18,8 @@ from picograd.cli.commands import Commands, show_examples
 from picograd.cli.display import print_table
 from picograd.cli.files import UsageError, UserCode, load_python
 from picograd.cli.own_passes import add_pipeline_options, chosen_pipeline
-from picograd.compiler.driver import run_pipeline
 from picograd.compiler.dump import INDEX
+from picograd.compiler.in_parts import run_in_parts
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.spelling import nearest
@@ -108,7 +108,7 @@ def _write_for(
 ) -> Sequence[BlockFacts]:
     """Write LLVM IR and assembly for a processor; returns the facts about its inner loops."""
     module = traced.clone()
-    run_pipeline(module, passes.aimed_at(processor), facts=frozenset())
+    run_in_parts(module, passes.aimed_at(processor))
     made = cross_compile(module, processor)
     (folder / f"{processor}.ll").write_text(made.text, encoding="utf-8")
     (folder / f"{processor}.s").write_text(made.assembly, encoding="utf-8")

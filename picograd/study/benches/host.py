@@ -145,7 +145,8 @@ def _machine_code(compiled: Any, arguments: Sequence[Any]) -> Action:
     """Enters the machine code of a call, on buffers that are there already."""
     program, device = compiled.executable.program, compiled.executable.device
     traced = compiled.trace(*arguments)
-    buffers = [device.upload(array) for array in traced.inputs]
+    given = [device.upload(array) for array in traced.inputs]
+    buffers = [*compiled.executable.with_constants(given)]
     buffers += [device.allocate(type) for type in compiled.executable.outputs]
     addresses = [buffer.address for buffer in buffers]
     kept = [*buffers]

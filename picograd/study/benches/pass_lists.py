@@ -24,7 +24,8 @@ class Compiled:
     ) -> None:
         self.device = device(place)
         self.executable = compile_module(module, place, passes=passes)
-        self._inputs = [self.device.upload(array) for array in inputs]
+        given = [self.device.upload(array) for array in inputs]
+        self._inputs = self.executable.with_constants(given)
         self._outputs = [self.device.allocate(type) for type in self.executable.outputs]
 
     def __call__(self) -> None:

@@ -23,6 +23,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
 from picograd.compiler.driver import run_pipeline
+from picograd.compiler.in_parts import run_in_parts
 from picograd.compiler.pipelines import BEFORE_SCHEDULES
 from picograd.dialects import buffer
 from picograd.dialects.dtypes import tensor_type, type_of
@@ -75,11 +76,13 @@ _Notes = dict[str, Attribute]
 def cut_kernels(module: ModuleOp, steps: Sequence[Pass]) -> list[CutKernel]:
     """The different kernels of a program, in their order; `steps` lead from it to the target.
 
+    Those that run in every call: what is computed once is left out.
+
     Raises PipelineError for steps that lead past no buffers, and what the passes raise.
     """
     to_buffers, to_loops, _ = split(steps)
     module = module.clone()
-    run_pipeline(module, to_buffers, facts=None, verify=False)
+    run_in_parts(module, to_buffers, facts=None, verify=False)
     found: dict[str, CutKernel] = {}
     for op in entry_of(module).walk():
         if not isinstance(op, buffer.KernelOp):

@@ -8,6 +8,7 @@ import picograd as torch
 from picograd import Tensor, nn
 from picograd.compiler.diagnostics import parse_module, verify_module
 from picograd.compiler.driver import run_pipeline
+from picograd.compiler.in_parts import run_in_parts
 from picograd.compiler.pipelines import pipeline
 from picograd.dialects.dtypes import from_ir, type_of
 from picograd.errors import PipelineError
@@ -68,6 +69,19 @@ def test_cut_kernels_are_those_of_the_program(module: ModuleOp, rng: np.random.G
         types = list(function.function_type.outputs)
         comparison = judge(analyse(cut.tensors, inputs), types, results)  # type: ignore
         assert comparison.excesses == 0, f"{cut.name}: {comparison}"
+
+
+def test_kernels_read_what_is_computed_once() -> None:
+    """Choices are found for the kernels that calls run, and so are known by their digests."""
+    linear = nn.Linear(70, 96)
+    with torch.no_grad():
+        module = torch.compile(lambda x: linear(x), "cpu").trace(torch.randn(64, 70)).module
+    way = module.clone()
+    to_buffers, to_loops, _ = split(STEPS)
+    assert run_in_parts(way, [*to_buffers, *to_loops]).rest is not None
+    (cut,) = cut_kernels(module, STEPS)
+    assert [digest_of(kernel) for kernel in kernels(way)] == [cut.digest]
+    assert "tensor<96x70xf32>" not in str(cut.tensors)
 
 
 def test_equal_layers_are_one_kernel() -> None:
