@@ -139,6 +139,75 @@ loop.kernel @late(%x: memref<8x16xf32>, %b: memref<16xf32>, %y: memref<16xf32>) 
     assert names.index("first") < names.index("sum"), "the loop overwrites it"
 
 
+def kinds_in(text: str, width: int) -> list[str]:
+    """What the kernel's body does after the pass, which keeps what it computes: loads, stores and
+    loops by name, arithmetic by "op".
+    """
+    module = check_passes(text, [UnrollTiles(width=width)])
+    kernel = module.body.block.first_op
+    assert kernel is not None
+    names = [op.name for op in kernel.regions[0].block.ops]
+    shown = ("loop.load", "loop.store", "loop.for")
+    return [name.removeprefix("loop.") if name in shown else "op" for name in names]
+
+
+def test_pieces_that_are_written_in_place_are_finished_one_by_one() -> None:
+    text = """
+loop.kernel @in_place(%x: memref<2x12xf32>) {
+  %v = loop.load %x[t0, t1 + 1] : memref<2x12xf32> to vector<2x8xf32>
+  %w = arith.mulf %v, %v : vector<2x8xf32>
+  %u = arith.addf %w, %v : vector<2x8xf32>
+  loop.store %u, %x[t0, t1 + PLACE] : vector<2x8xf32>, memref<2x12xf32>
+}"""
+    piece = ["load", "op", "op", "store"]
+    assert kinds_in(text.replace("PLACE", "1"), 4) == piece * 4
+    # Each piece overwrites part of the next in its row, which is read before.
+    shifted = kinds_in(text.replace("PLACE", "2"), 4)
+    assert sorted(shifted) == sorted(piece * 4)
+    assert shifted.index("store") > shifted.index("load", shifted.index("load") + 1)
+
+
+def test_what_two_results_share_is_not_kept_for_the_second() -> None:
+    text = """
+loop.kernel @two(%x: memref<16xf32>, %y: memref<16xf32>, %z: memref<16xf32>) {
+  %v = loop.load %x[t0] : memref<16xf32> to vector<16xf32>
+  %w = arith.mulf %v, %v : vector<16xf32>
+  %u = arith.addf %w, %v : vector<16xf32>
+  loop.store %u, %y[t0] : vector<16xf32>, memref<16xf32>
+  %t = arith.addf %w, %w : vector<16xf32>
+  loop.store %t, %z[t0] : vector<16xf32>, memref<16xf32>
+}"""
+    assert kinds_in(text, 4) == ["load", "op", "op", "store", "op", "store"] * 4
+
+
+@pytest.mark.parametrize(
+    ("memref", "late"), [("%y", True), ("%z", False)], ids=["untouched", "read in the loop"]
+)
+def test_an_early_store_that_shares_arithmetic_is_made_late(memref: str, late: bool) -> None:
+    text = """
+loop.kernel @early(%x: memref<8x8xf32>, %y: memref<8xf32>, %z: memref<8xf32>, %r: memref<8xf32>) {
+  %v = loop.load %x[0, t0] : memref<8x8xf32> to vector<8xf32>
+  %w = arith.mulf %v, %v : vector<8xf32>
+  loop.store %w, RESULT[t0] : vector<8xf32>, memref<8xf32>
+  %nothing = arith.constant 0.0 : f32
+  %zero = loop.broadcast %nothing along [0] : f32 to vector<8xf32>
+  %sum = loop.for %k = 0 to 8 carry (%c = %zero : vector<8xf32>) {
+    %a = loop.load %x[%k, t0] : memref<8x8xf32> to vector<8xf32>
+    %b = loop.load %z[t0] : memref<8xf32> to vector<8xf32>
+    %p = arith.mulf %a, %b : vector<8xf32>
+    %n = arith.addf %c, %p : vector<8xf32>
+    loop.yield %n : vector<8xf32>
+  }
+  %u = arith.addf %sum, %w : vector<8xf32>
+  loop.store %u, %r[t0] : vector<8xf32>, memref<8xf32>
+}""".replace("RESULT", memref)
+    kinds = kinds_in(text, 4)
+    assert (kinds.index("store") > kinds.index("for")) == late
+    alone = text.replace("arith.addf %sum, %w", "arith.addf %sum, %sum")
+    kinds = kinds_in(alone, 4)
+    assert kinds.index("store") < kinds.index("for"), "nothing behind the loop needs it"
+
+
 def test_stores_stay_in_order_where_loads_see_them() -> None:
     text = """
 loop.kernel @shift(%x: memref<32xf32>) {

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from xdsl.ir import Block, Operation, OpResult
+from xdsl.dialects.arith import ConstantOp
+from xdsl.ir import Block, Operation, OpResult, SSAValue
 
-from picograd.dialects.loop import BarrierOp, LoadOp, StoreOp
+from picograd.dialects.affine import Atom, Lane, Linear
+from picograd.dialects.loop import BarrierOp, BroadcastOp, LoadOp, StoreOp, tile_shape
 from picograd.passes.rewriting.loops import is_pure
 
 
@@ -30,7 +32,8 @@ def order_depth_first(block: Block) -> None:
 def sink_past_loops(block: Block) -> None:
     """Move what only later operations use behind the loops before them.
 
-    An epilogue's operands that are loaded before a loop would occupy registers all through it.
+    An epilogue's operands that are loaded before a loop would occupy registers all through it. So
+    would what an early store and the epilogue have in common: such a store is made late, too.
     """
     ops = list(block.ops)
     place: dict[Operation, float] = {op: number for number, op in enumerate(ops)}
@@ -38,14 +41,19 @@ def sink_past_loops(block: Block) -> None:
     if not loops:
         return
     for op in reversed(ops):
-        user = _first_user(op, block, place)
-        if user is None or not _is_movable(op):
-            continue
-        crossed = [ops[number] for number in loops if place[op] < number < place[user]]
+        if isinstance(op, StoreOp):
+            late = place[op] < loops[-1] and _shares(op, block, loops[-1], place)
+            end = loops[-1] + 1 if late else -1
+        else:
+            user = _first_user(op, block, place)
+            end = place[user] if user is not None and _is_movable(op) else -1
+        crossed = [ops[number] for number in loops if place[op] < number < end]
         if not crossed:
             continue
         between = ops[int(place[op]) + 1 : int(place[crossed[-1]]) + 1]
         if isinstance(op, LoadOp) and _writes(between, op):
+            continue
+        if isinstance(op, StoreOp) and _touches(between, op):
             continue
         # Directly behind the loop: later operations went there before, so the order stays.
         op.detach()
@@ -68,6 +76,36 @@ def _first_user(op: Operation, block: Block, place: Mapping[Operation, float]) -
     return min(inside, key=lambda user: place[user], default=None)
 
 
+def _shares(store: StoreOp, block: Block, loop: int, place: Mapping[Operation, float]) -> bool:
+    """Whether arithmetic that leads to a store is needed behind a loop, too."""
+    stack: list[SSAValue] = [store.value]
+    seen: set[SSAValue] = set()
+    while stack:
+        value = stack.pop()
+        if value in seen or not isinstance(value, OpResult):
+            continue
+        seen.add(value)
+        op = value.owner
+        if op not in place or not _is_movable(op) or isinstance(op, LoadOp):
+            continue
+        users = [block.find_ancestor_op_in_block(use.operation) for use in value.uses]
+        late = any(user is not None and place[user] > loop for user in users)
+        if late and not isinstance(op, ConstantOp | BroadcastOp):
+            return True
+        stack += op.operands
+    return False
+
+
+def _touches(ops: Sequence[Operation], store: StoreOp) -> bool:
+    """Whether operations or their bodies may read or write what a store writes."""
+    return any(
+        (isinstance(op, LoadOp | StoreOp) and op.memref is store.memref)
+        or isinstance(op, BarrierOp)
+        for outer in ops
+        for op in outer.walk()
+    )
+
+
 def _writes(ops: Sequence[Operation], load: LoadOp) -> bool:
     """Whether operations or their bodies may store to what a load reads."""
     return any(
@@ -78,9 +116,11 @@ def _writes(ops: Sequence[Operation], load: LoadOp) -> bool:
 
 
 def _order(block: Block, ops: Sequence[Operation]) -> None:
-    stores = [op for op in ops if isinstance(op, StoreOp)]
-    written = {op.memref for op in stores}
-    if len(stores) < 2 or any(isinstance(op, LoadOp) and op.memref in written for op in ops):
+    stores = [number for number, op in enumerate(ops) if isinstance(op, StoreOp)]
+    if len(stores) < 2:
+        return
+    before = _memory_order(ops)
+    if before is None:
         return
     # Operations by their number: looking one up takes long enough to do it once for each operand.
     number_of = {op: number for number, op in enumerate(ops)}
@@ -90,12 +130,13 @@ def _order(block: Block, ops: Sequence[Operation]) -> None:
             for operand in op.operands
             if isinstance(operand, OpResult) and operand.owner in number_of
         ]
-        for op in ops
+        + before.get(number, [])
+        for number, op in enumerate(ops)
     ]
     done = bytearray(len(ops))
     order: list[Operation] = []
     # An explicit stack: a fused chain may be longer than Python's recursion goes.
-    stack = [*reversed(range(len(ops))), *(number_of[store] for store in reversed(stores))]
+    stack = [*reversed(range(len(ops))), *reversed(_by_what_they_share(stores, ops, numbers))]
     while stack:
         top = stack[-1]
         needed = [number for number in numbers[top] if not done[number]]
@@ -113,3 +154,99 @@ def _order(block: Block, ops: Sequence[Operation]) -> None:
         block.add_ops(order)
     else:
         block.insert_ops_before(list(order), after)
+
+
+def _by_what_they_share(
+    stores: Sequence[int], ops: Sequence[Operation], numbers: Sequence[Sequence[int]]
+) -> list[int]:
+    """Stores in their order, but each right behind that with which it shares most arithmetic.
+
+    A kernel with two results stores all pieces of the one, then all of the other: what both need
+    would wait for the second.
+    """
+    owner = [-1] * len(ops)
+    followers: dict[int, list[int]] = {store: [] for store in stores}
+    first: list[int] = []
+    for store in stores:
+        shared: dict[int, int] = {}
+        stack, seen = [store], {store}
+        while stack:
+            number = stack.pop()
+            if owner[number] < 0:
+                owner[number] = store
+                fresh = {one for one in numbers[number] if one not in seen}
+                seen.update(fresh)
+                stack += fresh
+            elif not isinstance(ops[number], LoadOp | StoreOp | ConstantOp | BroadcastOp):
+                shared[owner[number]] = shared.get(owner[number], 0) + 1
+        if shared:
+            followers[max(shared, key=shared.__getitem__)].append(store)
+        else:
+            first.append(store)
+    order: list[int] = []
+    waiting = first[::-1]
+    while waiting:
+        store = waiting.pop()
+        order.append(store)
+        waiting += reversed(followers[store])
+    return order
+
+
+_Place = tuple[tuple[frozenset[tuple[Atom, int]], int, int], ...]
+"""For each axis what an index consists of beside lanes, its constant, and how far lanes lead."""
+
+
+def _memory_order(ops: Sequence[Operation]) -> dict[int, list[int]] | None:
+    """For each access the earlier ones that must stay before it; None if there are too many."""
+    written = {op.memref for op in ops if isinstance(op, StoreOp)}
+    accesses: dict[SSAValue, list[tuple[int, bool, _Place]]] = {}
+    before: dict[int, list[int]] = {}
+    for number, op in enumerate(ops):
+        if not isinstance(op, LoadOp | StoreOp) or op.memref not in written:
+            continue
+        others = accesses.setdefault(op.memref, [])
+        if len(others) >= _MOST_ACCESSES:
+            return None
+        stores, place = isinstance(op, StoreOp), _place(op)
+        before[number] = [
+            other
+            for other, stored, at in others
+            if (stored or stores) and not _are_apart(at, place)
+        ]
+        others.append((number, stores, place))
+    return before
+
+
+_MOST_ACCESSES = 128
+"""Accesses of one buffer that are compared with each other."""
+
+
+def _place(op: LoadOp | StoreOp) -> _Place:
+    shape = tile_shape(op.result.type if isinstance(op, LoadOp) else op.value.type)
+    return tuple(_along_axis(index, shape) for index in op.indices)
+
+
+def _along_axis(
+    index: Linear, shape: Sequence[int]
+) -> tuple[frozenset[tuple[Atom, int]], int, int]:
+    others: list[tuple[Atom, int]] = []
+    reach = 0
+    for atom, factor in index.terms.items():
+        if isinstance(atom, Lane) and factor > 0:
+            reach += factor * (shape[atom.axis] - 1)
+        else:
+            others.append((atom, factor))
+    if any(Linear.of(atom).lanes() for atom, _ in others):
+        return frozenset(), -_ANYWHERE, 2 * _ANYWHERE
+    return frozenset(others), index.constant, reach
+
+
+_ANYWHERE = 1 << 60
+
+
+def _are_apart(one: _Place, other: _Place) -> bool:
+    """Whether two places have no element in common: on some axis one ends before the other."""
+    return any(
+        terms == others and (start + reach < begin or begin + length < start)
+        for (terms, start, reach), (others, begin, length) in zip(one, other, strict=True)
+    )
