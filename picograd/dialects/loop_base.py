@@ -27,6 +27,7 @@ from picograd.dialects.loop_syntax import (
     verify_index_values,
     verify_map,
 )
+from picograd.dialects.quick import remembered
 
 
 @irdl_op_definition
@@ -75,6 +76,11 @@ class LoopOp(IRDLOperation):
 
     @property
     def dims(self) -> list[Dim]:
+        variables = self.body.block.args
+        given = (self.bounds, self.upper_counts, self.steps, self.names, variables)
+        return list(remembered(self, given, self._dims))
+
+    def _dims(self) -> list[Dim]:
         expressions = iter(decode(self.index_values, self.bounds))
         return [
             Dim(

@@ -39,6 +39,7 @@ from picograd.dialects.loop_syntax import (
     verify_index_values,
     verify_map,
 )
+from picograd.dialects.quick import remembered
 
 SPACES = ("stack", "packed", "workgroup", "private")
 
@@ -86,7 +87,8 @@ class LoadOp(IRDLOperation):
 
     @property
     def indices(self) -> list[Linear]:
-        return decode(self.index_values, self.map)
+        made = remembered(self, (self.map,), lambda: decode(self.index_values, self.map))
+        return list(made)
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
@@ -150,7 +152,8 @@ class StoreOp(IRDLOperation):
 
     @property
     def indices(self) -> list[Linear]:
-        return decode(self.index_values, self.map)
+        made = remembered(self, (self.map,), lambda: decode(self.index_values, self.map))
+        return list(made)
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")

@@ -9,7 +9,8 @@ are like others, with all of their properties, none of that is needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import is_
 from typing import TypeVar
 
 from xdsl.dialects.builtin import UnknownLoc
@@ -17,6 +18,7 @@ from xdsl.ir import Attribute, Block, Operation, OpResult, Region, SSAValue, Use
 from xdsl.ir.core import SSAValues
 
 OpT = TypeVar("OpT", bound=Operation)
+T = TypeVar("T")
 
 _NOWHERE = UnknownLoc()
 
@@ -76,6 +78,18 @@ def _link(block: Block, last: Operation | None, new: Iterable[Operation]) -> Ope
             last._next_op = each
         last = each
     return last
+
+
+def remembered(op: Operation, given: tuple[object, ...], make: Callable[[], T]) -> T:
+    """What `make` gives, which depends on an op's operands and on what is `given`, and on nothing
+    else: it is kept with the op until one of these is another. Not to be changed.
+    """
+    known: tuple[SSAValues, tuple[object, ...], T] | None = vars(op).get("_remembered")
+    if known is not None and known[0] is op._operands and all(map(is_, known[1], given)):
+        return known[2]
+    found = make()
+    vars(op)["_remembered"] = (op._operands, given, found)
+    return found
 
 
 def values_in(root: Operation) -> tuple[dict[SSAValue, None], set[SSAValue]]:

@@ -10,13 +10,18 @@ them. `picograd.dialects` calls `make_quick` before anything else is defined.
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from xdsl.ir import Attribute, Block, BlockOps, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Block, BlockOps, Operation, OpResult, Region, SSAValue, Use, core
 from xdsl.ir.core import SSAValues
 from xdsl.irdl import IRDLOperation, VarIRConstruct, operations
 
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import LocationAttr
+
+_nowhere = cache(core._unknown_loc)
 _OPERAND, _RESULT = VarIRConstruct.OPERAND, VarIRConstruct.RESULT
 _at: Callable[[Any, Any], Any] = vars(tuple)["__getitem__"]
 _KINDS: tuple[Any, ...] = (SSAValue, Operation, IRDLOperation, Block, Region)
@@ -33,13 +38,67 @@ def make_quick() -> None:
     changed: dict[Any, dict[str, Any]] = {
         SSAValues: {"__getitem__": _value_at},
         BlockOps: {"__iter__": _ops_of},
-        Operation: {"walk": _walk},
+        Operation: {"__init__": _init, "walk": _walk},
+        IRDLOperation: {"__post_init__": _fill_in},
         operations.BeforeVariadicSingleAccessor: {"__get__": _single},
         operations.UniqueVariadicAccessor: {"__get__": _variadic},
     }
     for kind, functions in changed.items():
         for name, function in functions.items():
             setattr(kind, name, function)
+
+
+def _init(
+    self: Operation,
+    *,
+    operands: Sequence[SSAValue] = (),
+    result_types: Sequence[Attribute] = (),
+    properties: Mapping[str, Attribute] = {},
+    attributes: Mapping[str, Attribute] = {},
+    location: LocationAttr | None = None,
+    successors: Sequence[Block] = (),
+    regions: Sequence[Region] = (),
+) -> None:
+    """Operands are asked for once, and those of before, of which there are none, not at all."""
+    given = SSAValues(operands)
+    uses = tuple([Use(self, index) for index in range(len(given))])
+    for value, use in zip(given, uses, strict=True):
+        value.add_use(use)
+    self._operands, self._operand_uses = given, uses
+    self.results = SSAValues([OpResult(type, self, n) for n, type in enumerate(result_types)])
+    self.properties = dict(properties)
+    self.attributes = dict(attributes)
+    self.location = _nowhere() if location is None else location
+    self._successors, self._successor_uses = (), ()
+    if successors:
+        self.successors = list(successors)
+    self.regions = ()
+    for region in regions:
+        self.add_region(region)
+    self.__post_init__()
+
+
+def _fill_in(self: IRDLOperation) -> None:
+    """Properties and attributes that have default values, and no value."""
+    properties, attributes = _defaults(type(self))
+    for name, default in properties:
+        self.properties.setdefault(name, default)
+    for name, default in attributes:
+        self.attributes.setdefault(name, default)
+
+
+@cache
+def _defaults(kind: type[IRDLOperation]) -> tuple[list[tuple[str, Attribute]], ...]:
+    """The default values of an op's properties, and of its attributes."""
+    definition = kind.get_irdl_definition()
+    return tuple(
+        [
+            (name, each.default_value)
+            for name, each in definitions.items()
+            if each.default_value is not None and not isinstance(each, operations.OptionalDef)
+        ]
+        for definitions in (definition.properties, definition.attributes)
+    )
 
 
 class _Asked(ABCMeta):

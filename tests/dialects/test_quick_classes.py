@@ -65,11 +65,12 @@ def test_operands_and_results_are_what_an_op_has() -> None:
     assert list(given.values) == [x, y, x] and given.values.types == (f32, f32, f32)
     assert list(loop.YieldOp().values) == []
     pair = test.TestOp(result_types=[f32, i32, f32]).results
-    assert pair[-1].type == f32 and pair[1:].types == (i32, f32) and pair[:0].types == ()
+    assert pair[:0] == () and pair[-1].type == f32 and pair[1:].types == (i32, f32)
 
 
 def test_what_belongs_to_a_class() -> None:
-    add = arith.AddfOp(*test.TestOp(result_types=[f32, f32]).results)
+    x, y = test.TestOp(result_types=[f32, f32]).results
+    add = arith.AddfOp(x, y)
     assert isinstance(add, Operation) and isinstance(add, arith.AddfOp | arith.MulfOp)
     assert not isinstance(add, arith.MulfOp) and not isinstance(add, SSAValue)
     assert isinstance(add.result, SSAValue) and isinstance(add.result.type, Attribute)
