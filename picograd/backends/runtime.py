@@ -7,11 +7,12 @@ device; each is created when it is first asked for and lives as long as the proc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Operation
 
 from picograd.backends.recipes import Item
 from picograd.dialects.dtypes import DType, is_float_array
@@ -191,12 +192,40 @@ class Device(ABC):
         """Drop what was kept of compiled kernels for the next program. Default: nothing is."""
 
 
+class Compiling(ABC):
+    """A program that is compiled while its kernels are still being made. What it has begun ends
+    with its context.
+    """
+
+    @abstractmethod
+    def kernel(self, op: Operation) -> None:
+        """Take a `loop.kernel` that no pass will change. Raises what `load` raises."""
+
+    @abstractmethod
+    def finish(self, module: ModuleOp) -> Image:
+        """What is made of all of them, and of the module that they were in, as by `compile`."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End what has begun, and wait until it has; nothing where all is done."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.stop()
+
+
 class KeepingDevice(Device):
     """A device whose programs can be kept on disk, between what compiles them and what runs."""
 
     @abstractmethod
     def compile(self, module: ModuleOp) -> Image:
         """What `restore` makes a program of, from a lowered module. Raises what `load` raises."""
+
+    def in_parts(self) -> Compiling | None:
+        """What takes kernels one by one instead; None where the device has nothing to gain."""
+        return None
 
     @abstractmethod
     def restore(self, image: Image, *, cached: bool = True) -> Program:

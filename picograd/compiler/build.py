@@ -9,19 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
 
 from picograd.backends.runtime import Device, Image, KeepingDevice, Program
 from picograd.compiler.asked import Asked
 from picograd.compiler.driver import Instrument, run_pipeline
-from picograd.compiler.dump import CONSTANTS, Dump
 from picograd.compiler.garbage import without_garbage_collection
-from picograd.compiler.in_parts import Rest, run_in_parts
+from picograd.compiler.in_parts import Outcome, Rest, run_in_parts
+from picograd.compiler.kernel_by_kernel import run_kernel_by_kernel, split
+from picograd.compiler.late import dumps, validations
 from picograd.compiler.records import PassRecord
 from picograd.compiler.report import Report
-from picograd.compiler.validation.validation import ValidationRun, folder_for_failures
 from picograd.compiler.verification import are_trusted, look_again
 from picograd.dialects import buffer
 from picograd.dialects.buffer import stored_in
@@ -30,8 +30,11 @@ from picograd.dialects.quick import clone
 from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.plan_buffers import PlanBuffers, plan
 from picograd.passes.reuse_in_place import ReuseInPlace
-from picograd.semantics.evaluate import entry_of
+from picograd.semantics.entry import entry_of
 from picograd.targets import names
+
+if TYPE_CHECKING:
+    from picograd.compiler.validation.validation import ValidationRun
 
 
 @dataclass(frozen=True)
@@ -166,20 +169,24 @@ def _build(
     start = time.perf_counter()
     inputs, outputs = _signature(module)
     counts = _Counts(_machine(device.name))
-    dump = None if asked.dump is None else Dump(asked.dump, counts.machine)
+    dump = None if asked.dump is None else dumps().Dump(asked.dump, counts.machine)
     watching: list[Instrument] = [counts, *([dump] if dump else []), *asked.instruments]
     if validation is not None:
         watching += validation.instruments
     if dump is not None:
         dump.start(module)
-    way = run_in_parts(module, steps, instruments=watching, facts=facts, verify=not trusted)
+    keeping = device if isinstance(device, KeepingDevice) and not asked.sanitize else None
     image: Image | None = None
-    made = time.perf_counter()
-    if isinstance(device, KeepingDevice) and not asked.sanitize and dump is None:
-        image = device.compile(module)
-        made = time.perf_counter()
-        program = device.restore(image, cached=asked.cached)
+    if keeping is not None and validation is None and not asked.watched:
+        way, image = _in_parts(module, keeping, steps, counts, facts, trusted)
     else:
+        way = run_in_parts(module, steps, instruments=watching, facts=facts, verify=not trusted)
+    if keeping is not None and dump is None:
+        image = image or keeping.compile(module)
+        made = time.perf_counter()
+        program = keeping.restore(image, cached=asked.cached)
+    else:
+        made = time.perf_counter()
         program = device.load(module, cached=asked.cached, sanitize=asked.sanitize)
     back_end = {**(image.seconds if image else {}), "loading": time.perf_counter() - made}
     outcome = validation.outcome() if validation is not None else None
@@ -211,11 +218,35 @@ def _build(
     return Built(program, image, inputs, outputs, donated, report, constants)
 
 
+def _in_parts(
+    module: ModuleOp,
+    device: KeepingDevice,
+    steps: Sequence[Pass],
+    counts: _Counts,
+    facts: frozenset[str] | None,
+    trusted: bool,
+) -> tuple[Outcome, Image | None]:
+    """Run the passes, and the device beside the last of them where it takes kernels one by one."""
+    head, tail = split(steps)
+    compiling = device.in_parts() if tail else None
+    if compiling is None:
+        return run_in_parts(
+            module, steps, instruments=[counts], facts=facts, verify=not trusted
+        ), None
+    with compiling:
+        way = run_in_parts(module, head, instruments=[counts], facts=facts, verify=not trusted)
+        if facts is not None:
+            facts = facts.union(*(step.establishes for step in head))
+        records = run_kernel_by_kernel(module, tail, compiling, facts=facts, verify=not trusted)
+        rest = None if way.rest is None else replace(way.rest, steps=(*way.rest.steps, *tail))
+        return Outcome((*way.records, *records), rest), compiling.finish(module)
+
+
 def _constants(rest: Rest | None, device: Device, asked: Asked, trusted: bool) -> Constants | None:
     """Compile what was taken out of a module, if anything was."""
     if rest is None:
         return None
-    folder = None if asked.dump is None else asked.dump / CONSTANTS
+    folder = None if asked.dump is None else asked.dump / dumps().CONSTANTS
     asked = replace(asked, dump=folder, instruments=())
     module = clone(rest.hoisted.module)
     validation = _validation(module, rest.steps, asked, rest.facts)
@@ -229,7 +260,9 @@ def _validation(
     """What validates the passes, if that is asked for; of a large module it has done so already."""
     if not asked.validate:
         return None
-    validation = ValidationRun(module, steps, folder=folder_for_failures(), facts=facts)
+    of = validations()
+    folder = of.folder_for_failures()
+    validation = of.ValidationRun(module, steps, folder=folder, facts=facts)
     validation.start()
     return validation
 

@@ -14,7 +14,7 @@ from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.plan_buffers import MemoryPlan, PlanBuffers, plan
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.semantics.counters import Counters, count
-from picograd.semantics.evaluate import entry_of
+from picograd.semantics.entry import entry_of
 
 UNCHANGED = "// unchanged by this pass\n"
 INDEX = "index.md"

@@ -20,6 +20,7 @@ from picograd.compiler.kept.programs import LOG, Kept, Place, place_of
 from picograd.compiler.kept.recent import Recent
 from picograd.compiler.kept.sources import EXTENSIONS
 from picograd.compiler.kept.tuned import choices_for_device
+from picograd.compiler.late import profiles
 from picograd.compiler.load_toolchain import toolchain
 from picograd.compiler.report import Report
 from picograd.compiler.road import Road, Texts, structure_of
@@ -194,7 +195,7 @@ class Executable:
         times: list[Sequence[float]] = []
         while not times or (len(times) < runs and time.perf_counter() < end):
             times.append(stepped.run(given, self._outputs_for(own)))
-        of = toolchain().profile_of
+        of = profiles().profile_of
         launched = self._road.last
         return of(self.device.name, stepped.kernels, times, self.module("buffer"), launched)
 

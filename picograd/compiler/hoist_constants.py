@@ -44,7 +44,7 @@ from picograd.dialects.argument_notes import KEPT, LAID_OUT, NAME, kept_argument
 from picograd.dialects.dtypes import nbytes_of, type_of
 from picograd.dialects.tensor import TensorOp
 from picograd.passes.base import Level, Pass, level_of
-from picograd.semantics.evaluate import entry_of
+from picograd.semantics.entry import entry_of
 
 NAME_OF_STEP = "hoist_constants"
 """What reports and dumps call it; it is no pass, because a pass leaves one module."""

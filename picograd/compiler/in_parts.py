@@ -15,7 +15,7 @@ from picograd.compiler.records import PassRecord
 from picograd.dialects.argument_notes import kept_arguments
 from picograd.dialects.quick import clone
 from picograd.passes.base import Pass
-from picograd.semantics.evaluate import entry_of
+from picograd.semantics.entry import entry_of
 
 
 @runtime_checkable

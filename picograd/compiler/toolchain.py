@@ -4,19 +4,15 @@ from picograd.compiler.build import build, levels_of
 from picograd.compiler.kernel_descriptions import lines_by_kernel
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.pipelines import pipeline, tuned_pipeline, unfused
-from picograd.compiler.profile import profile_of
-from picograd.compiler.validation.validation import asked_for
 from picograd.passes.rewriting.structure import structural_key
 
 __all__ = [
     "Pipeline",
     "as_passes",
-    "asked_for",
     "build",
     "levels_of",
     "lines_by_kernel",
     "pipeline",
-    "profile_of",
     "structural_key",
     "tuned_pipeline",
     "unfused",

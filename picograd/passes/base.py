@@ -81,6 +81,9 @@ class Pass(ModulePass):
     approximates: ClassVar[bool] = False
     """Whether the pass puts other arithmetic in the place of some, good to the last digits of the
     type that is printed: the one reason for a float64 run to differ before and after."""
+    alone: ClassVar[bool] = False
+    """Whether a pass of loop level treats each kernel by itself, whatever else is in the module.
+    Then a compilation that nobody watches gives it the kernels one by one."""
     changes_types: ClassVar[bool] = False
     """Whether the pass may give arguments and results other element types."""
 

@@ -56,7 +56,7 @@ from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
 from picograd.semantics.builder import Array, Ops
-from picograd.semantics.evaluate import entry_of
+from picograd.semantics.entry import entry_of
 from picograd.semantics.gradients import GRADIENTS, NotDifferentiable
 
 T = TypeVar("T", bound=SSAValue)

@@ -118,6 +118,7 @@ class ExpandMath(Pass):
     name = "expand_math"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
     approximates: ClassVar[bool] = True
     establishes: ClassVar[frozenset[str]] = frozenset({"math_expanded"})
 

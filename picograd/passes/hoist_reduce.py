@@ -116,6 +116,7 @@ class HoistReduce(Pass):
     name: ClassVar[str] = "hoist_reduce"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
 
     loop: str = ""
     above: str = ""

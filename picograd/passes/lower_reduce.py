@@ -92,6 +92,7 @@ class LowerReduce(Pass):
     name: ClassVar[str] = "lower_reduce"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
     establishes: ClassVar[frozenset[str]] = frozenset({"reductions_lowered"})
 
     repeat: int = 0

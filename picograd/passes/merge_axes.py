@@ -76,6 +76,7 @@ class MergeAxes(Pass):
     name: ClassVar[str] = "merge_axes"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for kernel in kernels(op):

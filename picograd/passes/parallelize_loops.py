@@ -95,6 +95,7 @@ class ParallelizeLoops(Pass):
     name = "parallelize_loops"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
     establishes: ClassVar[frozenset[str]] = frozenset({"parallelized"})
 
     grain: int = 20

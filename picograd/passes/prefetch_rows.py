@@ -110,6 +110,7 @@ from picograd.passes.loops.nest_shape import Access, element_bits, place_in
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.passes.schedule.choices import choices_for
+from picograd.passes.schedule.column_fetches import down_columns, is_of_kernel, item_bytes
 from picograd.targets import Target, lookup
 
 
@@ -120,6 +121,7 @@ class PrefetchRows(Pass):
     name: ClassVar[str] = "prefetch_rows"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
 
     target: str = "cpu"
 
@@ -133,9 +135,11 @@ class PrefetchRows(Pass):
             for loop in kernel.walk():
                 if isinstance(loop, ParallelOp | ForOp):
                     for access, cache, ahead in chain(
-                        fetches(loop, target), beside_sums(loop, target)
+                        fetches(loop, target),
+                        beside_sums(loop, target),
+                        down_columns(loop, target),
                     ):
-                        if cache not in access.attributes and applies(_note, access):
+                        if not is_noted(access, cache) and applies(_note, access):
                             _note(access, cache, ahead)
 
 
@@ -170,7 +174,7 @@ def fetches(loop: ParallelOp | ForOp, target: Target) -> list[tuple[Access, str,
             continue  # what is read of it has just been written
         visits = [visit for visit in all_visits if isinstance(visit.access, LoadOp)]
         nbytes = max((visit.nbytes for visit in visits if visit.loop is not None), default=0)
-        whole = prod(memref_shape(memref.type)) * _item_bytes(visits[0].access)
+        whole = prod(memref_shape(memref.type)) * item_bytes(visits[0].access)
         if nbytes and whole > target.l2_bytes:
             total += nbytes
             chosen += _hidden_best(visits)
@@ -191,12 +195,12 @@ def beside_sums(loop: ParallelOp | ForOp, target: Target) -> Iterator[tuple[Acce
         return
     row = loop.dims[-1]
     for access in loop.body.block.ops:
-        if not isinstance(access, LoadOp) or not _is_of_kernel(access.memref):
+        if not isinstance(access, LoadOp) or not is_of_kernel(access.memref):
             continue
         place, shape = place_in(access), tile_shape(access.result.type)
         if len(shape) != 2 or place is None or place.coefficient(Lane(1)) != 1:
             continue
-        whole = prod(memref_shape(access.memref.type)) * _item_bytes(access)
+        whole = prod(memref_shape(access.memref.type)) * item_bytes(access)
         ahead = place.coefficient(row.variable) * row.step
         if ahead >= shape[1] and whole > target.l2_bytes:
             yield access, FETCH_L2, ahead
@@ -221,7 +225,7 @@ def _visits(loop: ParallelOp | ForOp) -> Iterator[_Visit]:
     for op in loop.body.block.ops:
         inner = op if isinstance(op, LoopOp) else None
         for access in op.walk():
-            if not isinstance(access, LoadOp | StoreOp) or not _is_of_kernel(access.memref):
+            if not isinstance(access, LoadOp | StoreOp) or not is_of_kernel(access.memref):
                 continue
             type = access.result.type if isinstance(access, LoadOp) else access.value.type
             place = place_in(access)
@@ -237,13 +241,4 @@ def _visits(loop: ParallelOp | ForOp) -> Iterator[_Visit]:
                     continue
                 length = trips * lanes
             if ahead >= length:
-                yield _Visit(access, inner, length * _item_bytes(access), ahead)
-
-
-def _is_of_kernel(memref: SSAValue) -> bool:
-    return isinstance(memref, BlockArgument) and isinstance(memref.block.parent_op(), KernelOp)
-
-
-def _item_bytes(access: Access) -> int:
-    value = access.result if isinstance(access, LoadOp) else access.value
-    return element_bits(value.type) // 8
+                yield _Visit(access, inner, length * item_bytes(access), ahead)

@@ -109,6 +109,7 @@ class SplitReduce(Pass):
     name: ClassVar[str] = "split_reduce"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
 
     chunk: int = 1 << 15
     shortest: int = 1 << 17

@@ -101,6 +101,7 @@ class StageOperands(Pass):
     name: ClassVar[str] = "stage_operands"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
 
     operand: str = ""
     at: str = ""

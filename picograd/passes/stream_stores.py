@@ -98,6 +98,7 @@ class StreamStores(Pass):
     name: ClassVar[str] = "stream_stores"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
 
     beyond: int = 0
     target: str = "cpu"

@@ -86,6 +86,7 @@ class TileLoops(Pass):
     name: ClassVar[str] = "tile_loops"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
     establishes: ClassVar[frozenset[str]] = frozenset({"tiled"})
 
     sizes: str = ""

@@ -75,6 +75,7 @@ class UnrollTiles(Pass):
     name: ClassVar[str] = "unroll_tiles"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
     requires: ClassVar[frozenset[str]] = frozenset({"reductions_lowered"})
     establishes: ClassVar[frozenset[str]] = frozenset({"machine_tiles"})
 

@@ -95,6 +95,7 @@ class VectorizeLoops(Pass):
     name: ClassVar[str] = "vectorize_loops"
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
+    alone: ClassVar[bool] = True
     establishes: ClassVar[frozenset[str]] = frozenset({"vectorized"})
 
     reduce: str = ""

@@ -16,6 +16,7 @@ from picograd.dialects.loop import KernelOp, LaunchOp
 from picograd.errors import DTypeError, SanitizerError, ShapeError, VerificationError
 from picograd.semantics import buffer, kernel
 from picograd.semantics.access import buffer_name
+from picograd.semantics.entry import entry_of
 from picograd.semantics.environment import Environment, Handler, Launcher, poisoned
 from picograd.semantics.loop import run_kernel
 from picograd.semantics.tensor import Array, Precision, numpy_dtype
@@ -48,25 +49,6 @@ HANDLERS: dict[type[Operation], Handler] = {
     LaunchOp: _launch,
 }
 """How to run each op that is no tensor op."""
-
-
-def entry_of(module: ModuleOp | FuncOp) -> FuncOp:
-    """`@main`, or the only function. Raises VerificationError when the module has neither."""
-    if isinstance(module, FuncOp):
-        return module
-    functions = [op for op in module.body.ops if isinstance(op, FuncOp) and not op.is_declaration]
-    for function in functions:
-        if function.sym_name.data == "main":
-            return function
-    if len(functions) != 1:
-        raise VerificationError(
-            "the module has no entry",
-            code="PG604",
-            expected="a function @main, or one function only",
-            found=", ".join("@" + f.sym_name.data for f in functions) or "no function with a body",
-            hint="name the entry function @main",
-        )
-    return functions[0]
 
 
 def evaluate(

@@ -13,6 +13,8 @@ later = (*late[:3], "picograd.backends.llvm.emit", "picograd.dialects.loop")
 assert not [name for name in later if name in sys.modules], sorted(sys.modules)
 assert picograd.pipeline("cpu") and picograd.explain and picograd.__version__
 picograd.compile(lambda x: x * 2)(picograd.ones(2))
+assert [name for name in later if name not in sys.modules] == ["picograd.compiler.validation"]
+picograd.compile(lambda x: x * 3, check=True)(picograd.ones(2))
 assert [name for name in later if name in sys.modules] == list(later)
 """
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -118,16 +118,18 @@ class Library:
 
     def __init__(
         self,
-        code: bytes,
+        code: bytes | Sequence[bytes],
         exports: Iterable[str],
         imports: Mapping[str, int] | None = None,
     ) -> None:
-        """Link object code; `imports` gives addresses to undefined symbols.
+        """Link object code, all of it or its parts; `imports` gives addresses to undefined symbols.
 
         Other undefined symbols are looked up in the process (libm, libpthread).
         """
         names = tuple(exports)
-        builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        builder = llvm.JITLibraryBuilder().add_current_process()
+        for part in [code] if isinstance(code, bytes) else code:
+            builder.add_object_img(part)
         for name in names:
             builder.export_symbol(name)
         for name, address in (imports or {}).items():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.llvm import codegen, objects
-from picograd.backends.llvm.image import emitted_of, image_of
+from picograd.backends.llvm.image import emitted_of
 from picograd.backends.llvm.memory import Block, BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
@@ -24,6 +22,7 @@ from picograd.backends.recipes import Constant, Earlier, Item, Made, Taken
 from picograd.backends.runtime import (
     Array,
     Buffer,
+    Compiling,
     Device,
     Image,
     KeepingDevice,
@@ -182,13 +181,13 @@ class CpuDevice(KeepingDevice, SharingDevice):
         return f"LLVM {codegen.VERSION}, {codegen.host()}"
 
     def compile(self, module: ModuleOp) -> Image:
-        emitter = _emitter()
-        start = time.perf_counter()
-        emitted = emitter.emitted(module)
-        written = time.perf_counter()
-        emitted = replace(emitted, code=codegen.object_code(emitted.text))
-        seconds = {"emission": written - start, "machine code": time.perf_counter() - written}
-        return replace(image_of(emitted, emitter.sizes(module)), seconds=seconds)
+        with self.in_parts() as compiling:
+            for kernel in (op for op in module.ops if op.name == "loop.kernel"):
+                compiling.kernel(kernel)
+            return compiling.finish(module)
+
+    def in_parts(self) -> Compiling:
+        return _emitter().in_parts()
 
     def restore(self, image: Image, *, cached: bool = True) -> CpuProgram:
         return CpuProgram(*emitted_of(image), self.pool, self._memory)

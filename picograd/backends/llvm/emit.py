@@ -10,6 +10,8 @@ the text, and as comments in the assembly made from it.
 
 from __future__ import annotations
 
+from collections.abc import Container
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from picograd.backends.llvm.emit_control import Kernel, symbol
 from picograd.backends.llvm.emitted import ARENA, ENTRY, STATUS, Emitted
 from picograd.backends.llvm.function import Function
 from picograd.dialects import buffer
+from picograd.dialects.dtypes import nbytes_of
 from picograd.dialects.literals import array_of
 from picograd.dialects.loop import KernelOp, LaunchOp, memref_type
 from picograd.errors import CompileError
@@ -43,46 +46,93 @@ def emit(
     memory is poisoned where its contents are of no use. Raises CompileError for what the CPU
     cannot run.
     """
-    main = main_of(module)
-    kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
-    declarations: set[str] = set()
     sites: list[Site] | None = [] if sanitize else None
-    lines: list[str] = [] if sites is None else checks.report_function()
-    scratch = thread_scratch = 0
-    parallel = False
-    launched = [op.kernel.root_reference.data for op in main.walk() if isinstance(op, LaunchOp)]
-    for name in dict.fromkeys(launched):
+    part = Part(comment, sites)
+    kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
+    for name in launched_by(main_of(module), kernels):
+        part.kernel(kernels[name])
+    entry = part.main(module)
+    return Emitted(
+        part.text(vector_bits),
+        tuple(entry.constants),
+        entry.arena_bytes,
+        part.scratch,
+        part.thread_scratch,
+        entry.launches,
+        part.parallel,
+        tuple(entry.names),
+        tuple(sites or ()),
+    )
+
+
+class Part:
+    """Functions that become one module of text: all of a program's, or some."""
+
+    def __init__(
+        self, comment: str, sites: list[Site] | None = None, *, visible: bool = False
+    ) -> None:
+        """`comment` and `sites` are as in `emit`; other parts may call what is `visible`."""
+        self.lines: list[str] = [] if sites is None else checks.report_function()
+        self.scratch = self.thread_scratch = 0
+        self.parallel = False
+        self._comment, self._sites = comment, sites
+        self._linkage = "hidden" if visible else "internal"
+        self._declarations: set[str] = set()
+        self._defined: set[str] = set()
+
+    def kernel(self, op: KernelOp) -> None:
+        """Write the functions of a kernel."""
+        kernel = Kernel(op.sym_name.data, self._declarations, self._comment, self._sites)
+        text, scratch = _kernel_text(kernel, op, self._linkage)
+        self.lines += [*kernel.bodies, *text]
+        self.scratch = max(self.scratch, scratch)
+        self.thread_scratch = max(self.thread_scratch, kernel.thread_scratch)
+        self.parallel = self.parallel or kernel.parallel_loops > 0
+        self._defined.add(kernel.name)
+
+    def main(self, module: ModuleOp, elsewhere: AbstractSet[str] = frozenset()) -> Main:
+        """Write `@main`, which launches kernels of this part, and of others `elsewhere`."""
+        main = main_of(module)
+        launched = launched_by(main, self._defined | elsewhere)
+        entry = Main(main, self._declarations, self._comment, self._sites)
+        self.lines += entry.emit()
+        for name, launch in launched.items():
+            if name not in self._defined:
+                given = ", ".join("ptr" for _ in (*launch.buffers, "context"))
+                self._declarations.add(f'declare hidden void @"{symbol(name)}"({given})')
+        return entry
+
+    def text(self, vector_bits: int) -> str:
+        """The module."""
+        attributes = (
+            f'\nattributes #0 = {{ nounwind "prefer-vector-width"="{vector_bits}" '
+            f'"min-legal-vector-width"="{vector_bits}" }}'
+        )
+        return "\n".join([*self.lines, *sorted(self._declarations), attributes]) + "\n"
+
+
+def launched_by(main: FuncOp, kernels: Container[str]) -> dict[str, LaunchOp]:
+    """A launch of each kernel that `@main` launches, by name, in order.
+
+    Raises CompileError where one is not among `kernels`.
+    """
+    launches = [op for op in main.walk() if isinstance(op, LaunchOp)]
+    launched = {op.kernel.root_reference.data: op for op in launches}
+    for name in launched:
         if name not in kernels:
             raise CompileError(
                 f"@main launches @{name}, which the module does not define",
                 code="PG604",
-                expected="one of " + (", ".join(f"@{known}" for known in kernels) or "no kernel"),
+                expected="the name of a kernel in the module",
                 found=f"@{name}",
                 hint="define the kernel in the same module",
             )
-        kernel = Kernel(name, declarations, comment, sites)
-        text, used = _kernel_text(kernel, kernels[name])
-        lines += [*kernel.bodies, *text]
-        scratch, thread_scratch = max(scratch, used), max(thread_scratch, kernel.thread_scratch)
-        parallel = parallel or kernel.parallel_loops > 0
-    entry = _Main(main, declarations, comment, sites)
-    lines += entry.emit()
-    lines += sorted(declarations)
-    lines.append(
-        f'\nattributes #0 = {{ nounwind "prefer-vector-width"="{vector_bits}" '
-        f'"min-legal-vector-width"="{vector_bits}" }}'
-    )
-    return Emitted(
-        "\n".join(lines) + "\n",
-        tuple(entry.constants),
-        entry.arena_bytes,
-        scratch,
-        thread_scratch,
-        len(launched),
-        parallel,
-        tuple(entry.names),
-        tuple(sites or ()),
-    )
+    return launched
+
+
+def sizes(module: ModuleOp) -> list[int]:
+    """The bytes of `@main`'s arguments."""
+    return [nbytes_of(memref_type(argument)) for argument in main_of(module).body.block.args]
 
 
 def main_of(module: ModuleOp) -> FuncOp:
@@ -100,7 +150,7 @@ def main_of(module: ModuleOp) -> FuncOp:
     )
 
 
-def _kernel_text(kernel: Kernel, op: KernelOp) -> tuple[list[str], int]:
+def _kernel_text(kernel: Kernel, op: KernelOp, linkage: str) -> tuple[list[str], int]:
     """The lines of a kernel's function, and the bytes of its local buffers."""
     f = Function(kernel.declarations, kernel.comment, kernel.sites)
     parameters: list[str] = []
@@ -117,7 +167,7 @@ def _kernel_text(kernel: Kernel, op: KernelOp) -> tuple[list[str], int]:
         _return_after_failure(f)
     kernel.block(f, op.body.block)
     given = "".join(f"ptr noalias {name}, " for name in parameters)
-    header = f'define internal void @"{symbol(kernel.name)}"({given}ptr %context) #0 {{'
+    header = f'define {linkage} void @"{symbol(kernel.name)}"({given}ptr %context) #0 {{'
     return f.finish(header), f.scratch.high
 
 
@@ -134,7 +184,7 @@ def _return_after_failure(f: Function) -> None:
     f.start(go_on)
 
 
-class _Main:
+class Main:
     """`@main`: where each buffer is, and the calls in order."""
 
     def __init__(
@@ -146,6 +196,7 @@ class _Main:
         self.names: list[str] = []
         self.constants: list[NDArray[Any]] = []
         self.arena_bytes = 0
+        self.launches = 0
         self.labels: dict[SSAValue, str] = {}
 
     def emit(self) -> list[str]:
@@ -202,6 +253,7 @@ class _Main:
 
     def _launch(self, op: LaunchOp) -> None:
         f, name = self.f, op.kernel.root_reference.data
+        self.launches += 1
         f.comment(f"launch {name}({', '.join('%' + self.labels[value] for value in op.buffers)})")
         given = "".join(f"ptr {f.bases[value]}, " for value in op.buffers)
         f.emit(f'call void @"{symbol(name)}"({given}ptr %context)')

@@ -42,5 +42,5 @@ class Emitted:
     """What the arguments, then the constants, are called."""
     sites: tuple[Site, ...] = ()
     """The accesses that the code checks, by the number that it reports."""
-    code: bytes = b""
-    """The machine code of the text, where it has been made already; the text may be left out."""
+    codes: tuple[bytes, ...] = ()
+    """The machine code, in parts, where it has been made already; the text may be left out."""

@@ -7,16 +7,16 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd.backends.checked.places import check_places, kernels_of
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.checked_program import CheckedCpuProgram
-from picograd.backends.llvm.emit import emit, main_of
+from picograd.backends.llvm.compile_parts import CompilingInParts
+from picograd.backends.llvm.emit import emit, main_of, sizes
 from picograd.backends.llvm.emitted import Emitted
 from picograd.backends.llvm.memory import BlockPool
 from picograd.backends.llvm.stepped_program import SteppedCpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.dialects.dtypes import nbytes_of
-from picograd.dialects.loop import memref_type
 from picograd.targets import lookup
 
-__all__ = ["SteppedCpuProgram", "checked", "emitted", "sizes"]
+__all__ = ["SteppedCpuProgram", "checked", "emitted", "in_parts", "sizes"]
 
 # What begins a comment in a processor's assembly, where it is not "#".
 _COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
@@ -24,13 +24,17 @@ _COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
 
 def emitted(module: ModuleOp, *, sanitize: bool = False) -> Emitted:
     """LLVM IR text of a module for this processor, and what a caller must provide."""
-    sign = _COMMENT_SIGNS.get(codegen.host().architecture, "#")
-    return emit(module, vector_bits=lookup("cpu").vector_bits, comment=sign, sanitize=sanitize)
+    bits, sign = lookup("cpu").vector_bits, _comment_sign()
+    return emit(module, vector_bits=bits, comment=sign, sanitize=sanitize)
 
 
-def sizes(module: ModuleOp) -> list[int]:
-    """The bytes of `@main`'s arguments."""
-    return [nbytes_of(memref_type(argument)) for argument in main_of(module).body.block.args]
+def _comment_sign() -> str:
+    return _COMMENT_SIGNS.get(codegen.host().architecture, "#")
+
+
+def in_parts() -> CompilingInParts:
+    """What compiles a program for this processor while its kernels are still being made."""
+    return CompilingInParts(lookup("cpu").vector_bits, _comment_sign())
 
 
 def checked(module: ModuleOp, pool: ThreadPool, memory: BlockPool) -> CheckedCpuProgram:

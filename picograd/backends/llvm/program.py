@@ -46,14 +46,14 @@ class CpuProgram(Program):
         """`buffers` are the bytes of `@main`'s arguments, inputs before outputs."""
         self.texts: Mapping[str, str] = Texts(emitted.text) if emitted.text else {}
         self.launches = emitted.launches
-        self._emitted = replace(emitted, text="", code=b"")  # nobody needs them once it is linked
+        self._emitted = replace(emitted, text="", codes=())  # nobody needs them once it is linked
         self._nbytes = list(buffers)
         self._pool = pool
         self._memory = memory
         imports = thread_pool.imports() if emitted.parallel else {}
-        code = emitted.code or codegen.object_code(emitted.text)
-        self._library = codegen.Library(code, (ENTRY,), imports)
-        self.nbytes = len(code) + sum(array.nbytes for array in emitted.constants)
+        codes = emitted.codes or (codegen.object_code(emitted.text),)
+        self._library = codegen.Library(codes, (ENTRY,), imports)
+        self.nbytes = sum(map(len, codes)) + sum(array.nbytes for array in emitted.constants)
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
         self._call: Callable[[int, int], None] = prototype(self._library.addresses[ENTRY])
         self._constants = [_aligned_copy(array.view(np.uint8)) for array in _flat(emitted)]

@@ -79,7 +79,7 @@ def test_eager_operations_are_validated_too(monkeypatch: pytest.MonkeyPatch) -> 
             seen.append(self)
             super().start()
 
-    monkeypatch.setattr("picograd.compiler.build.ValidationRun", Seen)
+    monkeypatch.setattr("picograd.compiler.validation.validation.ValidationRun", Seen)
     monkeypatch.setenv(VARIABLE, "1")
     x = picograd.tensor([[0.5, -1.25, 2.0]], device="cpu")
     (x.exp() + x).tolist()

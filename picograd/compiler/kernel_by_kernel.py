@@ -1,0 +1,82 @@
+"""The end of a pipeline kernel by kernel: LLVM compiles one while passes still work on the next.
+
+    passes of all kernels   | k0 passes, k0 text | k1 passes, k1 text | … | main
+    LLVM, in a thread       |                    | k0                 | k1 …
+
+A pass says with `alone` that it treats each kernel by itself. Those that end a pipeline are run on
+one kernel after another, in modules of their own, and each is handed to the device at once. LLVM
+holds no lock of Python's, so where a second processor is free, compiling takes as long as the
+passes do. What comes out is what the passes would make of all kernels together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+from xdsl.dialects.builtin import ModuleOp
+
+from picograd.backends.runtime import Compiling
+from picograd.compiler.driver import count_ops, run_pipeline
+from picograd.compiler.records import PassRecord
+from picograd.dialects import new_context
+from picograd.dialects.loop import KernelOp
+from picograd.passes.base import Pass
+
+
+def split(steps: Sequence[Pass]) -> tuple[Sequence[Pass], Sequence[Pass]]:
+    """What runs on the whole module, and what then runs on each kernel alone."""
+    end = len(steps)
+    while end and steps[end - 1].alone and not _names_something(steps[end - 1]):
+        end -= 1
+    return steps[:end], steps[end:]
+
+
+def _names_something(step: Pass) -> bool:
+    """Whether an option names a loop or an operand, which some kernel has, and not each."""
+    options = [option for option in fields(step) if option.name != "target"]
+    return any(
+        option.type in ("str", str) and getattr(step, option.name) != option.default
+        for option in options
+    )
+
+
+def run_kernel_by_kernel(
+    module: ModuleOp,
+    steps: Sequence[Pass],
+    compiling: Compiling,
+    *,
+    facts: frozenset[str] | None,
+    verify: bool,
+) -> tuple[PassRecord, ...]:
+    """Run passes that treat kernels alone, in place, and hand each kernel over when it is done.
+
+    The records tell of all kernels together. Raises what `run_pipeline` and the device raise.
+    """
+    context, block = new_context(), module.body.block
+    others = count_ops(module)
+    found: list[tuple[PassRecord, ...]] = []
+    for kernel in [op for op in block.ops if isinstance(op, KernelOp)]:
+        following = kernel.next_op
+        kernel.detach()
+        part = ModuleOp([kernel])
+        found.append(run_pipeline(part, steps, context=context, verify=verify, facts=facts))
+        kernel.detach()
+        if following is None:
+            block.add_op(kernel)
+        else:
+            block.insert_op_before(kernel, following)
+        compiling.kernel(kernel)
+    others -= sum(records[0].ops_before for records in found)
+    return tuple(_together(records, others) for records in zip(*found, strict=True))
+
+
+def _together(records: Sequence[PassRecord], others: int) -> PassRecord:
+    """What a pass did to all kernels; there are `others` ops in the module beside them."""
+    return replace(
+        records[0],
+        seconds=sum(record.seconds for record in records),
+        verify_seconds=sum(record.verify_seconds for record in records),
+        ops_before=others + sum(record.ops_before for record in records),
+        ops_after=others + sum(record.ops_after for record in records),
+    )

@@ -1,0 +1,104 @@
+"""compile_parts: programs whose kernels are compiled one by one are what they are as a whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+
+import picograd
+from picograd.backends.llvm import codegen, compile_parts
+from picograd.backends.llvm.device import CpuDevice
+from picograd.check.generation.programs import random_samples
+from picograd.compiler.driver import run_pipeline
+from picograd.compiler.pipelines import pipeline
+from picograd.dialects.buffer import outputs_of
+from picograd.dialects.dtypes import dtype_of
+from picograd.dialects.loop import KernelOp
+from picograd.errors import CompileError
+from picograd.semantics.entry import entry_of
+
+
+def lowered(count: int, seed: int) -> list[tuple[ModuleOp, Sequence[NDArray[Any]]]]:
+    """Random modules of loop level, and inputs for each."""
+    samples = list(random_samples(count, seed, fewest_ops=5, most_ops=10))
+    given: list[tuple[ModuleOp, Sequence[NDArray[Any]]]] = [
+        (sample.module, sample.inputs) for sample in samples
+    ]
+    for module, _ in given:
+        run_pipeline(module, pipeline("cpu"))
+    return given
+
+
+@pytest.mark.parametrize("enough", [1, 60, 100_000])
+def test_results_are_those_of_the_whole(enough: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_parts, "_ENOUGH", enough)
+    device, parts = CpuDevice(), 0
+    for module, inputs in lowered(6, 11):
+        image = device.compile(module)
+        parts = max(parts, image.facts["parts"])
+        in_parts, whole = device.restore(image), device.load(module)
+        types = [dtype_of(type) for type in whole_outputs(module)]
+        shapes = [type.get_shape() for type in whole_outputs(module)]
+        results: list[list[NDArray[Any]]] = []
+        for program in (whole, in_parts):
+            given = [device.upload(one) for one in inputs]
+            made = [
+                device.upload(np.zeros(shape, dtype.numpy))
+                for shape, dtype in zip(shapes, types, strict=True)
+            ]
+            program.run(given, made)
+            results.append([device.download(one) for one in made])
+        for one, other in zip(*results, strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert in_parts.launches == whole.launches
+        assert in_parts.scratch_bytes == whole.scratch_bytes
+    assert (parts > 1) == (enough < 100_000)
+
+
+def whole_outputs(module: ModuleOp) -> list[Any]:
+    """The types of the buffers that `@main` writes."""
+    return [argument.type for argument in outputs_of(entry_of(module))]
+
+
+def test_what_llvm_rejects_is_told_of_and_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_parts, "_ENOUGH", 1)
+    device, before = CpuDevice(), threading.active_count()
+    module, _ = lowered(1, 3)[0]
+
+    def reject(text: str) -> bytes:
+        raise CompileError("no", expected="a", found="b", code="PG902", hint="c")
+
+    monkeypatch.setattr(codegen, "object_code", reject)
+    with pytest.raises(CompileError, match="no"):
+        device.compile(module)
+    assert threading.active_count() == before
+
+
+def test_whoever_gives_up_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_parts, "_ENOUGH", 1)
+    device, before = CpuDevice(), threading.active_count()
+    module, _ = lowered(1, 3)[0]
+    kernels = [op for op in module.ops if isinstance(op, KernelOp)]
+    with pytest.raises(KeyboardInterrupt), device.in_parts() as compiling:
+        for kernel in kernels * 5:
+            compiling.kernel(kernel)
+        raise KeyboardInterrupt
+    assert threading.active_count() == before
+
+
+def test_a_compiled_function_of_many_kernels(rng: np.random.Generator) -> None:
+    x = picograd.tensor(rng.standard_normal((70, 33)).astype(np.float32))
+
+    def layers(x: picograd.Tensor) -> picograd.Tensor:
+        for _ in range(4):
+            x = (x @ x.T).softmax(1) @ x
+        return x
+
+    compiled = picograd.compile(layers)
+    np.testing.assert_allclose(compiled(x).numpy(), layers(x).numpy(), rtol=1e-4, atol=1e-5)
