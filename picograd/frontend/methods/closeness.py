@@ -77,7 +77,8 @@ class Closeness(Copying):
         """Whether shape and all elements are the same; a NaN equals nothing."""
         if self.cell.device != other.cell.device:
             common_device((self, other))
-        if self.shape != other.shape:
+        known = self.signature
+        if (known is None or known is not other.signature) and self.shape != other.shape:
             return False
         return bool(self._is_equal(other).item())
 

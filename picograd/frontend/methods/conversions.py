@@ -25,7 +25,7 @@ from picograd.frontend.autodiff.tape import MoveNode
 from picograd.frontend.core import History, TensorCore
 from picograd.frontend.methods.printing import tensor_text
 from picograd.frontend.modes.devices import default_device
-from picograd.frontend.modes.eager import EagerMode, current, eager
+from picograd.frontend.modes.eager import current, eager
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.planned import kind_of, planned
 from picograd.frontend.problems import located
@@ -68,8 +68,10 @@ class Conversions(TensorCore):
                     hint="use .detach().numpy()",
                 )
             )
-        mode = current(self.device)
-        array = mode.shared(self.cell, self.views) if isinstance(mode, EagerMode) else None
+        array = None
+        if SETTINGS.trace is None:
+            cell = self.cell
+            array = eager(cell.device).shared(cell, self.views)
         return self.download("numpy()") if array is None else array
 
     def download(self, what: str) -> NDArray[Any]:

@@ -19,6 +19,7 @@ from picograd.frontend.promotion import (
     common_device,
     float_type,
     require_float,
+    require_tensor,
     result_type,
 )
 
@@ -204,6 +205,7 @@ class Elementwise(TensorCore):
     @planned_operands(tensors=("source",), in_place=True)
     def copy_(self, source: TensorCore) -> Self:
         """Overwrite with another tensor's elements, converted and broadcast."""
+        source = require_tensor(source, "copy_", "fill_(number) takes a number")
         common_device((self, source))
         ops = self.builder()
         return self.write_(as_var(ops, source, self.dtype, self.shape))

@@ -9,9 +9,17 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS
-from picograd.frontend.plans.planned import OPERANDS, Plans, key_of, kind_of, may_be_replaced
+from picograd.frontend.plans.planned import (
+    MOST,
+    OPERANDS,
+    Plans,
+    key_of,
+    kind_of,
+    make_room,
+    may_be_replaced,
+)
 from picograd.frontend.plans.tracing import Kind
-from picograd.frontend.storage.signature import Signature
+from picograd.frontend.storage.signature import Signature, new_table
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,11 +42,19 @@ def planned_operands(
         kinds |= dict.fromkeys(names, (TensorCore, float, int))
         ordered = tuple(kinds.values())
         known, plain = plans.known, plans.method
+        pairs: dict[tuple[Any, Any], Any] = new_table()
 
         @wraps(method)
         def call(*args: Any, **options: Any) -> Any:
             if not SETTINGS.planned:
                 return plain(*args, **options)
+            pair = None
+            if len(args) == 2 and not options:  # most are of two tensors, and told at once
+                first, second = args
+                pair = (getattr(first, "signature", None), getattr(second, "signature", None))
+                run = pairs.get(pair)
+                if run is not None and not (in_place and not may_be_replaced(args)):
+                    return run(first, second)
             operands: list[Any] = []
             key: list[Hashable] = []
             for taken, value in zip(ordered, args, strict=False):
@@ -57,6 +73,9 @@ def planned_operands(
             run = known.get(tuple(key))
             if run is None or (in_place and not may_be_replaced(operands)):
                 return plans.met(operands, args, options, kinds)
+            if pair is not None and None not in pair:
+                make_room(pairs, MOST)
+                pairs[pair] = run
             try:
                 return run(*operands)
             except (OverflowError, TypeError):

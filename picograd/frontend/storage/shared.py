@@ -227,6 +227,8 @@ def borrowed_cell(array: Array, device: SharingDevice) -> tuple[Cell, tuple[View
 def _shown(buffer: Buffer, lent: Bytes, views: tuple[View, ...]) -> Array:
     """An array over what views show of a buffer, whose bytes are lent."""
     dtype = dtype_of(buffer.type).numpy
+    if not views:
+        return np.ndarray(buffer.type.get_shape(), dtype, lent)
     layout = layout_through(dense(buffer.type.get_shape()), views)
     if 0 in layout.shape:
         return np.ndarray(layout.shape, dtype, lent)

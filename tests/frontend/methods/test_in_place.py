@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -98,3 +100,16 @@ def test_errors() -> None:
         torch.ones(2, requires_grad=True).exp_()
     with pytest.raises(ShapeError, match="share memory"):
         torch.ones(1).expand(3).exp_()
+
+
+@pytest.mark.parametrize(
+    "given", [2.0, [1.0], None, np.ones(2)], ids=["number", "list", "None", "array"]
+)
+def test_only_tensors_are_copied_in(given: Any) -> None:
+    x = torch.ones(2)
+    for _ in range(2):
+        with pytest.raises(torch.errors.OperandError, match="copy_ takes a tensor"):
+            x.copy_(given)
+        x.copy_(torch.full((1,), 3))
+        assert x.tolist() == [3.0, 3.0]
+    assert x.copy_(source=torch.zeros(2)).tolist() == [0.0, 0.0]
