@@ -34,7 +34,13 @@ from picograd.frontend.modes.ladder import LADDER, Rung, running_on
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.problems import located
 from picograd.frontend.tracing.arguments import Call, map_leaves, take_apart
-from picograd.frontend.tracing.graph import check_device, device_of, graph_of, watcher_of
+from picograd.frontend.tracing.graph import (
+    check_device,
+    device_of,
+    graph_of,
+    watcher_of,
+    without_kept,
+)
 from picograd.frontend.tracing.repetition import MISSED, Repetition, repetition_of
 from picograd.frontend.tracing.sources import Inputs
 from picograd.frontend.tracing.version import Key, Making, Version
@@ -184,17 +190,27 @@ class CompiledFunction(Watched, Generic[P, R]):
         if key.rung is Rung.GRAPH:
             passes = toolchain().unfused(passes or toolchain().pipeline(device))
         dump = self._dump if self._dump is not None else folder_from_environment(device)
-        executable = compile_module(
-            graph.module,
-            device,
+        compiled = partial(
+            compile_module,
+            device=device,
             passes=passes,
-            dump=dump,
             sanitize=self._sanitize,
             check=self._check,
             tuned=self._tuned,
         )
+        module = graph.module
+        executable = compiled(module, dump=dump)
         making = Making(reason, datetime.now().astimezone(), time.perf_counter() - start, dump)
-        return Version(key, executable, graph.trace, graph.effects, graph.watcher, call, making)
+        return Version(
+            key,
+            executable,
+            graph.trace,
+            graph.effects,
+            graph.watcher,
+            call,
+            making,
+            lambda: compiled(without_kept(module)),
+        )
 
     def trace(self, *args: P.args, **kwargs: P.kwargs) -> Traced:
         """The graph that a call with these arguments would compile, and its inputs; nothing runs.

@@ -125,9 +125,10 @@ def _of_version(number: int, version: Version) -> Iterator[str]:
         f"({report.bytes_unplanned:,} if no two values shared any)"
     )
     if version.constants is not None:
-        made = _count(len(version.constants.values), "value")
         yield f"     keeps {report.bytes_kept:,} bytes between calls: what weights alone decide,"
-        yield f"     made anew when one of them has changed ({made} now)"
+        yield "     made anew when one of them has changed"
+        if not version.constants.pays:
+            yield "     but they change before every call: another program does without for now"
 
 
 def _kernels(version: Version) -> list[FusedOp]:

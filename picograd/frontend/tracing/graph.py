@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp
+from xdsl.dialects.func import FuncOp
 
+from picograd.dialects.argument_notes import KEPT
 from picograd.errors import DeviceError
 from picograd.frontend.autodiff.tape import BarrierNode
 from picograd.frontend.core import History, TensorCore
@@ -82,6 +84,17 @@ def _kept(trace: Trace, watcher: Watcher) -> set[Source]:
         kept &= {tensor.cell for tensor in watcher.tensors}
         kept -= {tensor.cell for tensor in watcher.tensors if tensor.requires_grad}
     return {FromCell(cell) for cell in kept}
+
+
+def without_kept(module: ModuleOp) -> ModuleOp:
+    """A copy of a traced module in which no argument is said to stay as it is between calls."""
+    module = module.clone()
+    function = next(op for op in module.ops if isinstance(op, FuncOp))
+    notes = [dict(note.data) for note in function.arg_attrs or ()]
+    for note in notes:
+        note.pop(KEPT, None)
+    function.arg_attrs = ArrayAttr([DictionaryAttr(note) for note in notes])
+    return module
 
 
 def watcher_of(function: object, arguments: Mapping[str, object]) -> Watcher:

@@ -9,11 +9,16 @@ known by a weak reference: a strong one would make a training step copy the weig
 writes over what one cell alone holds. What neither of them tells is counted by the cell's `era`.
 While NumPy arrays share a cell's memory nobody is told of what they write: then the constants are
 computed in every call.
+
+Weights that change before every call are no constants. Once as much time was lost to computing
+them for a single call each as compiling takes, the function is better off with a program that does
+without; when the weights have stayed for some calls, it goes back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any, TypeAlias, cast
 from weakref import WeakSet, ref
 
@@ -26,13 +31,23 @@ Stamp: TypeAlias = "tuple[Cell, int, int, int, ref[Any]]"
 """A weight's cell, its place among the inputs, its version and era, and its buffer."""
 
 
+SETTLED = 32
+"""So many calls in a row see the same weights until they are taken for constants again."""
+
+
 class KeptConstants:
     """The constants of one version of a function, for the weights that it saw last."""
 
-    __slots__ = ("__weakref__", "_constants", "_memo", "_weights")
+    __slots__ = ("__weakref__", "_constants", "_lost", "_memo", "_price", "_same", "_weights")
 
-    def __init__(self, constants: Constants, sources: Sequence[Source]) -> None:
+    def __init__(self, constants: Constants, sources: Sequence[Source], price: float) -> None:
+        """`price` is what a program without constants costs, in seconds."""
         self._constants = constants
+        self._price = price
+        self._lost = 0.0
+        """Seconds that went into constants which served one call, since some served more."""
+        self._same = 0
+        """How many calls in a row saw the weights that the memo is for."""
         self._weights: list[tuple[Cell, int]] = []
         for place in constants.reads:
             source = sources[place]
@@ -42,8 +57,11 @@ class KeptConstants:
         self._memo: tuple[list[Stamp], list[Buffer]] | None = None
         _all.add(self)
 
-    def of(self, inputs: Sequence[Value]) -> list[Buffer]:
-        """The constants for the inputs of a call, which were fetched before."""
+    def of(self, inputs: Sequence[Value]) -> list[Buffer] | None:
+        """The constants for the inputs of a call, which were fetched before.
+
+        None where the weights change all the time: the program without constants is to be run.
+        """
         memo = self._memo
         if memo is not None:
             for cell, place, version, era, buffer in memo[0]:
@@ -55,27 +73,47 @@ class KeptConstants:
                 ):
                     break
             else:
-                return memo[1]
+                self._same += 1
+                if memo[1] or self._same < SETTLED:
+                    return memo[1] or None
+                self._lost = 0.0
+            if memo[1] and self._same:
+                self._lost = 0.0
+        self._memo = memo = None  # its memory may serve for what comes
         return self._anew(inputs)
 
-    def _anew(self, inputs: Sequence[Value]) -> list[Buffer]:
-        self._memo = None  # its memory may serve for what comes
+    def _anew(self, inputs: Sequence[Value]) -> list[Buffer] | None:
+        self._same = 0
         # Before the weights are read: what is written meanwhile has a later version.
         stamps: list[Stamp] = [
             (cell, place, cell.version, cell.era, ref(inputs[place]))
             for cell, place in self._weights
         ]
         own = all(cell.__class__ is Cell for cell, _ in self._weights)
-        values = self._constants.of(cast("Sequence[Buffer]", inputs))
+        values: list[Buffer] = []
+        if self._lost < self._price:
+            start = perf_counter()
+            values = self._constants.of(cast("Sequence[Buffer]", inputs))
+            self._lost += perf_counter() - start
         if own:
             self._memo = (stamps, values)
-        return values
+        return values or None
 
     @property
     def values(self) -> Sequence[Buffer]:
         """What is kept now."""
         memo = self._memo
         return () if memo is None else memo[1]
+
+    @property
+    def pays(self) -> bool:
+        """Whether constants are computed at all, as weights seem to stay."""
+        return self._lost < self._price or bool(self.values)
+
+    def insist(self) -> None:
+        """Compute constants whatever they cost: there is no program without them."""
+        self._price = float("inf")
+        self._memo = None
 
     def forget(self) -> None:
         """Keep nothing until the next call."""

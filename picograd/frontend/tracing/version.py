@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from picograd.backends.runtime import Buffer
 from picograd.compiler.executable import Executable
@@ -24,6 +24,9 @@ from picograd.frontend.tracing.results import Effects
 from picograd.frontend.tracing.sources import Inputs, number_dtypes
 from picograd.frontend.tracing.trace import Trace, grad_type
 from picograd.frontend.tracing.watch import Guards, Watcher
+
+Entry: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
+"""How a program is called by those who know that the inputs are right."""
 
 _LARGE_GRADIENT = 1 << 20
 """Bytes of a gradient that are not worth having twice."""
@@ -62,16 +65,24 @@ class Version:
         watcher: Watcher,
         call: Call,
         making: Making,
+        compile_plain: Callable[[], Executable],
     ) -> None:
+        """`compile_plain` makes a program like `executable`, but one that takes no constants."""
         self.key = key
         self.making = making
         self.executable = executable
         self._effects = effects
-        self._enter = executable.entry(number_dtypes(trace.sources))
+        self._numbers = number_dtypes(trace.sources)
+        self._enter = executable.entry(self._numbers)
         self._inputs = Inputs(trace.sources, pass_numbers=self._enter is not None)
-        constants = executable.constants
-        self.constants = None if constants is None else KeptConstants(constants, trace.sources)
+        self.constants: KeptConstants | None = None
         """What is kept between calls, where something is."""
+        if executable.constants is not None:
+            price = executable.report.compile_seconds
+            self.constants = KeptConstants(executable.constants, trace.sources, price)
+        self._compile_plain = compile_plain
+        self._plain: tuple[Executable, Entry | None] | None = None
+        """What runs while weights change before every call."""
         self._mode = eager(executable.device.name)
         self._donated = tuple(executable.donated.values())
         self._stale = effects.replaced_gradients(_LARGE_GRADIENT)
@@ -153,19 +164,43 @@ class Version:
         # Nobody reads a gradient that is to be set anew, but its memory may hold the new one.
         for tensor in self._stale:
             tensor.grad_slot = None
-        enter = self._enter
+        executable, enter = self.executable, self._enter
+        kept: Sequence[Buffer] = ()
         try:
-            kept = () if self.constants is None else self.constants.of(inputs)
+            if self.constants is not None:
+                found = self.constants.of(inputs)
+                if found is not None:
+                    kept = found
+                else:
+                    executable, enter = self._plain or self._without_constants()
+                    if executable is self.executable:
+                        kept = self.constants.of(inputs) or ()
             if enter is not None:  # the guards have seen to the types
                 buffers = enter([*inputs, *kept] if kept else inputs)
             else:
-                buffers = self.executable.run(cast(list[Buffer], inputs), kept)
+                buffers = executable.run(cast(list[Buffer], inputs), kept)
             if self._waits:
-                self.executable.device.synchronize()
+                executable.device.synchronize()
         except PicogradError as error:
             located(error)
             raise
         return self._effects.replay(call, buffers, mode)
+
+    def _without_constants(self) -> tuple[Executable, Entry | None]:
+        """A program that takes no constants, and its entry.
+
+        It is the same as before where one without constants would write over other inputs, of
+        which the caller is to make sure that nobody else holds them.
+        """
+        own, plain = self.executable, self._compile_plain()
+        enter = plain.entry(self._numbers)
+        same = plain.constants is None and plain.donated == own.donated
+        if not same or (enter is None) != (self._enter is None):
+            assert self.constants is not None
+            self.constants.insist()
+            plain, enter = own, self._enter
+        self._plain = plain, enter
+        return self._plain
 
     def _check_aliases(self, call: Call) -> None:
         """Raise TraceError if storage that changes is reached in two ways."""

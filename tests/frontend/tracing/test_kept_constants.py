@@ -16,6 +16,7 @@ from picograd.backends.runtime import Buffer
 from picograd.compiler.executable import Constants, clear_cache
 from picograd.compiler.pipelines import pipeline
 from picograd.frontend.storage.shared import SharedCell
+from picograd.frontend.tracing.kept_constants import SETTLED, KeptConstants
 from picograd.passes.pack_constants import PackConstants
 
 RNG = np.random.default_rng(17)
@@ -447,6 +448,72 @@ def test_a_trace_in_another_thread_hides_no_change() -> None:
     seen.set()
     thread.join()
     check(function, linear, x)
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program without constants costs nothing: one lost run is too many."""
+    init = KeptConstants.__init__
+
+    def made(self: KeptConstants, constants: Constants, sources: Any, price: float) -> None:
+        init(self, constants, sources, 1e-9)
+
+    monkeypatch.setattr(KeptConstants, "__init__", made)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_weights_that_change_before_every_call_are_no_constants(runs: Runs) -> None:
+    linear, x = Linear(12, 20), fresh(5, 12)
+    function = compiled(lambda x: linear(x))
+    for _ in range(5):
+        linear.weight.add_(1)
+        check(function, linear, x)
+    assert runs.since() == 1
+    (version,) = function.versions
+    assert not version.constants.values and not version.constants.pays
+    assert "change before every call" in str(torch.explain(function))
+    for _ in range(SETTLED + 4):
+        check(function, linear, x)
+    assert runs.since() == 1 and version.constants.values
+    linear.weight.add_(1)
+    check(function, linear, x)
+    check(function, linear, x)
+    assert runs.since() == 1
+    for _ in range(3):
+        check(function, linear, x)
+        linear.weight.add_(1)
+    check(function, linear, x)
+    assert runs.since() == 1  # of the first of these changes, which came after two calls
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_changed_weight_is_seen_without_constants(change: Callable[[Linear], object]) -> None:
+    linear, x = Linear(12, 20), fresh(5, 12)
+    function = compiled(lambda x: linear(x))
+    for number in range(SETTLED + 6):
+        if number < 4 or number % 9 == 0:
+            change(linear)
+            HELD.clear()
+        check(function, linear, x)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_state_that_is_updated_in_place_beside_weights_that_change() -> None:
+    linear, state, x = Linear(12, 20), fresh(5, 20), fresh(5, 12)
+
+    def step(x: torch.Tensor) -> None:
+        state.add_(linear(x))
+
+    function = compiled(step)
+    expected = np.array(state.tolist())
+    for _ in range(6):
+        held = state.detach().clone()
+        linear.weight.mul_(-1)
+        function(x)
+        expected += np.array(linear(x).tolist())
+        np.testing.assert_allclose(state.tolist(), expected, rtol=1e-3, atol=1e-3)
+        assert not np.allclose(held.tolist(), state.tolist())
 
 
 def test_numbers_among_the_inputs(runs: Runs) -> None:
