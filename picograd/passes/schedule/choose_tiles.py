@@ -39,11 +39,14 @@ from picograd.passes.schedule.choices import choices_for
 from picograd.passes.schedule.operand_copies import (
     LINE_BYTES,
     PAGE_BYTES,
+    SIDE_BY_SIDE,
     STREAMS,
     extent_of,
     left_streams,
     reads_rows,
+    right_pays,
     room_of_panel,
+    turned_round_far_away,
 )
 from picograd.passes.schedule.register_tiles import best_tile
 from picograd.passes.schedule.row_blocks import (
@@ -52,6 +55,7 @@ from picograd.passes.schedule.row_blocks import (
     row_blocks,
     streams_rows,
 )
+from picograd.passes.schedule.workgroup_blocks import GPU_SIDE, GPU_TILES, workgroup_blocks
 from picograd.targets import Target
 
 Sizes = Mapping[Operation, Mapping[str, int]]
@@ -68,18 +72,6 @@ many vectors as that and picks."""
 
 SMALL_EXTENT = 4
 """Reductions over fewer elements stay scalar: folding a tile costs more."""
-
-GPU_TILES = (8, 4, 2)
-"""Rows and columns that one invocation may compute; the larger, the fewer loads a product."""
-
-GPU_SIDE = 8
-"""Rows and columns of invocations in a workgroup that computes a block."""
-
-GPU_DEPTH = 16
-"""The depth of a block that a workgroup stages at a time."""
-
-GPU_GROUPS = 4
-"""Workgroups for each core: while one waits for memory, the core runs another."""
 
 
 def leaf_nests(kernel: KernelOp) -> list[Nest]:
@@ -101,8 +93,12 @@ def block_sizes(kernel: KernelOp, target: Target) -> Sizes:
             sizes |= row_blocks(nest, target, facts)
         if contraction is None or nest.loop.mapping is not None or _is_blocked(contraction):
             continue
-        choose = _workgroup_blocks if target.kind == "gpu" else _cache_blocks
-        chosen = choose(contraction, target, facts)
+        if target.kind == "gpu":
+            chosen = workgroup_blocks(contraction, target, facts)
+        elif runs_along_memory(contraction, target, facts):
+            chosen = _blocks_of_rows(contraction, target, facts)
+        else:
+            chosen = _cache_blocks(contraction, target, facts)
         outer = {dim.name: 1 for dim in contraction.batch if extent_of(dim, facts) > 1}
         sizes[nest.loop] = outer | chosen
         sizes[contraction.reduction] = chosen
@@ -151,34 +147,29 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     }
 
 
+def runs_along_memory(contraction: Contraction, target: Target, facts: LoopFacts) -> bool:
+    """Whether each sum goes along a row of the right operand, which no copy turns round."""
+    tile = register_tile(contraction, target, facts)
+    return not _is_contiguous(contraction.right, contraction.lane) and not right_pays(
+        contraction.right, contraction, target, facts, tile
+    )
+
+
+def _blocks_of_rows(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:
+    """So many rows of the right operand as stay in the second cache until all sums have used them.
+
+    Sums along memory are not cut: each is one stream.
+    """
+    chosen, lane = choices_for(contraction.nest.loop), contraction.lane
+    terms = prod(extent_of(dim, facts) for dim in contraction.reduction.dims)
+    rows = target.l2_bytes // 4 // (terms * contraction.nest.bits // 8)
+    return {lane.name: even_blocks(extent_of(lane, facts), chosen.width or rows, 1)}
+
+
 SHORTEST_STEP = 8
 """Depths of blocks are multiples of this and of a vector's lanes: a transposed operand is packed in
 square tiles, which must fit into the blocks. Column by column, rows whose length is a power of two
 would fall into the same few lines of the cache."""
-
-
-def _workgroup_blocks(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:
-    """Blocks for one workgroup, none where the output is too small to share its operands."""
-    row, lane = contraction.row, contraction.lane
-    if min(extent_of(row, facts), extent_of(lane, facts)) < GPU_SIDE * GPU_TILES[-1]:
-        return {}
-    side = GPU_SIDE * _invocation_tile(contraction, target, facts)
-    depth, item = GPU_DEPTH, contraction.nest.bits // 8
-    while 2 * side * depth * item > target.workgroup_bytes > 0 and depth > 1:
-        depth //= 2
-    depth_dim = max(contraction.reduction.dims, key=lambda dim: extent_of(dim, facts))
-    return {row.name: side, lane.name: side, depth_dim.name: depth}
-
-
-def _invocation_tile(contraction: Contraction, target: Target, facts: LoopFacts) -> int:
-    """The largest tile whose blocks are numerous enough to keep the whole machine at work."""
-    batch = prod(extent_of(dim, facts) for dim in contraction.batch)
-    sides = [extent_of(dim, facts) for dim in (contraction.row, contraction.lane)]
-    for tile in GPU_TILES:
-        blocks = batch * prod(ceil(side / (GPU_SIDE * tile)) for side in sides)
-        if blocks >= GPU_GROUPS * target.cores:
-            return tile
-    return GPU_TILES[-1]
 
 
 # Register tiles
@@ -200,7 +191,8 @@ def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) ->
         return row_block or rows, lane_block or columns
     lanes = target.lanes(contraction.nest.bits)
     height, width = extent_of(contraction.row, facts), extent_of(contraction.lane, facts)
-    rows, columns = best_tile(height, width, lanes, target, lane_block)
+    widest = SIDE_BY_SIDE if turned_round_far_away(contraction, target, facts) else None
+    rows, columns = best_tile(height, width, lanes, target, lane_block, widest)
     chosen = choices_for(contraction.nest.loop)
     if chosen.rows:
         rows = max(1, min(chosen.rows, height))

@@ -33,6 +33,10 @@ away. More rows wait longer for their sums, which go through memory, than a copy
 STREAMS = 32
 """The rows of an operand that are read side by side: a processor follows as many pages."""
 
+SIDE_BY_SIDE = 48
+"""The rows of a transposed operand that are copied into a panel side by side, at most, where the
+copy is most of the work: beyond it, memory and pages are waited for."""
+
 MANY_BLOCKS = 8
 """Sums of fewer times that many terms gain nothing: there are few pages to wait for."""
 
@@ -154,6 +158,17 @@ def reads_rows(
             and local_stride(load, dim.variable) >= width >= 2 * tile[1]
             for load in loads
         )
+    )
+
+
+def turned_round_far_away(contraction: Contraction, target: Target, facts: LoopFacts) -> bool:
+    """Whether a large transposed right operand is copied for few rows of results."""
+    lane = contraction.lane
+    size = total_extent(lane, facts) * _depth(contraction, facts) * contraction.nest.bits // 8
+    return (
+        total_extent(contraction.row, facts) <= FEW_ROWS
+        and size > target.l2_bytes
+        and any(local_stride(load, lane.variable) not in (0, 1) for load in contraction.right)
     )
 
 

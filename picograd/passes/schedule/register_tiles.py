@@ -15,14 +15,21 @@ MOST_ROWS = 11
 
 
 def best_tile(
-    rows: int, columns: int, lanes: int, target: Target, panel: int | None = None
+    rows: int,
+    columns: int,
+    lanes: int,
+    target: Target,
+    panel: int | None = None,
+    widest: int | None = None,
 ) -> tuple[int, int]:
     """The tile with the least estimated time for an output of rows x columns.
 
     Where the right operand lies in panels, a tile is as wide as one, or as a part that all of it is
-    made of.
+    made of. Else `widest` may limit its columns.
     """
     tiles = tiles_by_time(rows, columns, lanes, target)
+    if panel is None and widest is not None:
+        tiles = [tile for tile in tiles if tile[1] * lanes <= max(widest, lanes)]
     if panel is not None:
         whole = [tile for tile in tiles if tile[1] == ceil(panel / lanes)]
         tiles = whole or [tile for tile in tiles if panel % (tile[1] * lanes) == 0]

@@ -97,3 +97,59 @@ def test_every_edge_of_what_is_read_by_rows(kind: str, lanes: int) -> None:
         np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5 * np.sqrt(k))
         results.append(found.tobytes())
     assert results[0] == results[-1]
+
+
+def linear(rows: int, columns: int, depth: int) -> str:
+    """A product with a transposed matrix, as a layer's weights are."""
+    x, w, y = f"{rows}x{depth}", f"{columns}x{depth}", f"{rows}x{columns}"
+    x, w, y = (f"memref<{shape}xf32>" for shape in (x, w, y))
+    return f"""
+loop.kernel @linear(%x: {x}, %w: {w}, %y: {y}) {{
+  loop.parallel (%i, %j) = (0, 0) to ({rows}, {columns}) {{
+    %sum = loop.reduce add %k = 0 to {depth} : f32 {{
+      %u = loop.load %x[%i, %k] : {x}
+      %v = loop.load %w[%j, %k] : {w}
+      %p = arith.mulf %u, %v : f32
+      loop.yield %p : f32
+    }}
+    loop.store %sum, %y[%i, %j] : f32, {y}
+  }}
+}}"""
+
+
+@pytest.mark.parametrize(("rows", "along"), [(2, True), (3, True), (4, False)])
+@pytest.mark.parametrize("depth", [784, 1001])
+def test_a_transposed_matrix_that_is_hardly_used_is_summed_along_memory(
+    rows: int, along: bool, depth: int
+) -> None:
+    """Such sums are not cut: pieces that end early would be added up number by number."""
+    text = linear(rows, 2000, depth)
+    sizes = by_name(block_sizes(kernel_of(text), lookup(AVX512)))["i j"]
+    assert ("k" in sizes) is not along
+    assert sizes["j"] * depth * 4 <= 1048576 // 2
+    assert copied(text) == ([] if along else ["w"])
+
+
+@pytest.mark.parametrize(("rows", "columns", "wide"), [(4, 3000, 48), (12, 3000, 48), (4, 300, 80)])
+def test_few_rows_of_results_turn_round_few_rows_of_a_large_matrix_side_by_side(
+    rows: int, columns: int, wide: int
+) -> None:
+    text = linear(rows, columns, 768)
+    assert by_name(block_sizes(kernel_of(text), lookup(AVX512)))["i j"]["j"] == wide
+
+
+@pytest.mark.parametrize(("rows", "lanes"), [(2, 16), (3, 8), (3, 4)])
+def test_sums_along_memory_of_any_length(rows: int, lanes: int) -> None:
+    rng = np.random.default_rng(rows * lanes)
+    columns, depth = (int(size) for size in rng.integers(50, 300, 2))
+    a = rng.standard_normal((rows, depth)).astype(np.float32)
+    b = rng.standard_normal((columns, depth)).astype(np.float32)
+    module = lowered("NT", [a, b], target_of(lanes))
+    scalar = [op for op in module.walk() if isinstance(op, ForOp) and "scalar" in op.attributes]
+    assert not scalar
+    device = CpuDevice(ThreadPool(1))
+    output = device.upload(np.full((rows, columns), np.nan, np.float32))
+    device.load(module).run([device.upload(a), device.upload(b)], [output])
+    device.pool.stop()
+    wanted = a.astype(np.float64) @ b.T
+    np.testing.assert_allclose(device.download(output), wanted, rtol=2e-5, atol=2e-4)
