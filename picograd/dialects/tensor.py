@@ -31,7 +31,14 @@ Grammar (`%x` is a value, `[…]` a list of integers, `T` a type such as `tensor
     pico.scatter KIND %x at %index from %updates axis 0 : T, T, T     add set
 
 Every op is pure, has one result, and may carry the discardable attribute `at = "model.py:12"`, the
-line of the user's program that made it. A function at this level:
+line of the user's program that made it.
+
+Arguments of `@main` may carry notes, here and at every level below: `pico.name` is what the user
+calls one; `pico.donated = N` says that result N may be written over it; `pico.kept` says that it
+seldom changes between calls, so that what is computed from such arguments alone can be kept. No
+note changes what the function means, and an argument is never both kept and donated.
+
+A function at this level:
 
     func.func @main(%x: tensor<4x3xf32> {pico.name = "x"}, %w: tensor<3x2xf32> {pico.name = "w"})
         -> tensor<4x2xf32> {
@@ -39,11 +46,6 @@ line of the user's program that made it. A function at this level:
       %y = pico.unary tanh %h : tensor<4x2xf32>
       func.return %y : tensor<4x2xf32>
     }
-
-Arguments of `@main` may carry notes, here and at every level below: `pico.name` is what the user
-calls one; `pico.donated = N` says that result N may be written over it; `pico.kept` says that it
-seldom changes between calls, so that what is computed from such arguments alone can be kept. No
-note changes what the function means, and an argument is never both kept and donated.
 """
 
 from __future__ import annotations
