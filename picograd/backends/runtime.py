@@ -140,6 +140,14 @@ class Device(ABC):
         """
         return None
 
+    def held_checker(self, slots: Sequence[tuple[Any, Any, object]]) -> Callable[[], bool] | None:
+        """A function that tells whether each container still holds the very object at its key; a
+        closure's cell has the key None.
+
+        None where there is no faster way than Python's.
+        """
+        return None
+
     def reader(self, type: TensorType[Any]) -> Callable[[Any, int], bool | int | float] | None:
         """A function that gives the element of this type, so many bytes behind the start of a
         buffer, as Python's number.

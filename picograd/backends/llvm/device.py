@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
-from picograd.backends.llvm import codegen, objects
+from picograd.backends.llvm import codegen, held, objects
 from picograd.backends.llvm.image import emitted_of
 from picograd.backends.llvm.memory import Block, BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
@@ -130,6 +130,9 @@ class CpuDevice(KeepingDevice, SharingDevice):
 
     def object_maker(self, recipe: Sequence[Item], arguments: int = 0) -> Callable[..., Any] | None:
         return objects.maker(recipe, arguments)
+
+    def held_checker(self, slots: Sequence[tuple[Any, Any, object]]) -> Callable[[], bool] | None:
+        return held.checker(slots)
 
     def reader(self, type: TensorType[Any]) -> Callable[[Any, int], bool | int | float] | None:
         kind = _C_TYPES.get(dtype_of(type).name)

@@ -21,7 +21,7 @@ from picograd.backends.llvm.launcher import (
     launcher,
     number_kind,
 )
-from picograd.backends.llvm.memory import Block, BlockPool
+from picograd.backends.llvm.memory import Block, BlockPool, Shelf
 from picograd.backends.llvm.python_functions import can_launch
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.backends.runtime import Buffer, Program
@@ -73,21 +73,33 @@ class CpuProgram(Program):
         if not self._emitted.parallel and total <= MOST_ON_STACK:
             stack = (total, self._scratch_start, self._threads_start, self._thread_stride)
             return launcher(entry, kinds, self._constant_addresses, stack, owner)
-        enter = launcher(entry, kinds, self._constant_addresses, None, owner)
-        return lambda *given: self._lend(enter, given)
+        return self._lender(launcher(entry, kinds, self._constant_addresses, None, owner))
 
-    def _lend(self, enter: Launch, given: Sequence[float]) -> int | tuple[int, int]:
-        """Enter with memory from the pool, and the threads that take part."""
-        pool_address, threads = self._pool.enter() if self._emitted.parallel else (0, 1)
-        stride = self._thread_stride
-        shelf = self._memory.shelf(self._threads_start + threads * stride)
-        block = shelf.take()
-        base = block.address
-        scratch, thread_scratch = base + self._scratch_start, base + self._threads_start
-        try:
-            return enter(base, scratch, thread_scratch, stride, pool_address, threads, *given)
-        finally:
-            shelf.give(block)
+    def _lender(self, enter: Launch) -> Launch:
+        """Enters with memory from the pool, and the threads that take part."""
+        pool, memory = self._pool if self._emitted.parallel else None, self._memory
+        scratch, threads_start, stride = (
+            self._scratch_start,
+            self._threads_start,
+            self._thread_stride,
+        )
+        shelves: dict[int, Shelf] = {}
+
+        def lend(*given: float) -> int | tuple[int, int]:
+            address, threads = pool.enter() if pool is not None else (0, 1)
+            shelf = shelves.get(threads)
+            if shelf is None:
+                shelf = shelves[threads] = memory.shelf(threads_start + threads * stride)
+            block = shelf.take()
+            base = block.address
+            try:
+                return enter(
+                    base, base + scratch, base + threads_start, stride, address, threads, *given
+                )
+            finally:
+                shelf.give(block)
+
+        return lend
 
     def launch_with(
         self, numbers: Sequence[DType | None], same: Mapping[int, int] | None = None
@@ -137,7 +149,7 @@ class CpuProgram(Program):
             self._enter([*words[6:], *self._constant_addresses], words[:6])
             return 0
 
-        self._lend(enter, addresses)
+        self._lender(enter)(*addresses)
 
     def _enter(self, addresses: Sequence[int], places: Sequence[int], violation: int = 0) -> None:
         """Run the machine code on memory; `places` are the first fields of its context."""

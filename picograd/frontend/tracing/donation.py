@@ -54,7 +54,8 @@ class _Held:
 
 
 def _counts(present: Any) -> tuple[int, int]:
-    return getrefcount(present), getrefcount(present.cell)
+    cell = present.cell
+    return getrefcount(present), getrefcount(cell)
 
 
 def _holders_of_gradient() -> tuple[int, int]:
@@ -71,12 +72,16 @@ def renewed(present: TensorCore, buffer: Buffer) -> bool:
     """Put new contents into a gradient that is made anew, where nobody but its tensor can tell
     that it is still the one of the last call; False if somebody could.
     """
-    if getrefcount(present) > _TENSORS or getrefcount(present.cell) > _CELLS:
-        return False
     cell = present.cell
-    if cell.__class__ is not Cell or cell.type is not buffer.type or present.views:
-        return False
-    if present.history.node is not None or present.__class__ is not TensorCore.result_class:
+    if (
+        getrefcount(present) > _TENSORS
+        or getrefcount(cell) > _CELLS
+        or cell.__class__ is not Cell
+        or cell.type is not buffer.type
+        or present.views
+        or present.history.node is not None
+        or present.__class__ is not TensorCore.result_class
+    ):
         return False
     cell.value, cell.version = buffer, 0
     return True

@@ -86,7 +86,7 @@ class Version:
         self._mode = eager(executable.device.name)
         self._donated = tuple(executable.donated.values())
         self._stale = effects.replaced_gradients(_LARGE_GRADIENT)
-        self._guards = Guards(watcher.guards)
+        self._guards = Guards(watcher.guards, executable.device)
         self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
         self._moves = -1
         """How many moves there were when all of these were looked at and found unchanged."""
@@ -205,14 +205,14 @@ class Version:
     def _check_aliases(self, call: Call) -> None:
         """Raise TraceError if storage that changes is reached in two ways."""
         for index, tensor in enumerate(call.tensors):
-            changed = index in self._changed or tensor.cell in self._changed
-            if changed and tensor.cell in self._captured:
+            cell = tensor.cell
+            if cell in self._captured and (index in self._changed or cell in self._changed):
                 raise located(
                     TraceError(
                         "a tensor that the function changes is an argument and captured as well",
                         code="PG504",
                         expected="one way to reach it",
-                        found=f"an argument of type {tensor.cell.type}, also held by a variable",
+                        found=f"an argument of type {cell.type}, also held by a variable",
                         hint="only pass it, or only close over it",
                     )
                 )

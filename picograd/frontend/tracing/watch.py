@@ -11,12 +11,14 @@ import inspect
 import site
 import sysconfig
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias, cast
 
+from picograd.backends.runtime import Device
 from picograd.frontend.core import TensorCore
 
 _PACKAGE = str(Path(__file__).resolve().parents[2])
@@ -65,11 +67,11 @@ class Guard:
 class Guards:
     """All guards of one version, arranged so that a check takes little of a call's time."""
 
-    def __init__(self, guards: Sequence[Guard]) -> None:
+    def __init__(self, guards: Sequence[Guard], device: Device) -> None:
         self._all = tuple(guards)
         slots = [(*guard.slot, guard.expected) for guard in guards]
-        self._items = [(holder, key, value) for holder, key, value in slots if key is not None]
-        self._cells = [(holder, value) for holder, key, value in slots if key is None]
+        checker = device.held_checker(slots) if slots else None
+        self._held: Callable[[], bool] = checker or partial(_are_held, slots)
         self._tracked = [
             (guard.expected, guard.tracked)
             for guard in guards
@@ -84,19 +86,16 @@ class Guards:
 
     def same_objects(self) -> bool:
         """Whether every slot holds the very object that it held: then every guard holds."""
-        try:
-            for container, key, value in self._items:
-                if container[key] is not value:
-                    return False
-            for cell, value in self._cells:
-                if cell.cell_contents is not value:
-                    return False
-        except (ValueError, LookupError):  # a slot is empty
+        if not self._held():
             return False
         for tensor, tracked in self._tracked:
             if (tensor.history.node is not None) is not tracked:
                 return False
         return True
+
+
+def _are_held(slots: Sequence[tuple[Any, Any, object]]) -> bool:
+    return all(slot_value((container, key)) is value for container, key, value in slots)
 
 
 class _Missing:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import picograd as torch
+from picograd.backends.runtime import device
 from picograd.frontend.tracing.watch import Guard, Guards, positional_names
 
 
-def test_guards_hold_for_equal_numbers_that_are_other_objects() -> None:
+@pytest.mark.parametrize("name", ["cpu", "reference"])
+def test_guards_hold_for_equal_numbers_that_are_other_objects(name: str) -> None:
     numbers = {"scale": 1234.5}
-    guards = Guards([Guard("scale", (numbers, "scale"), 1234.5, by_identity=False)])
+    guards = Guards([Guard("scale", (numbers, "scale"), 1234.5, by_identity=False)], device(name))
     numbers["scale"] = float("1234.5")
     assert guards.broken() is None
     numbers["scale"] = 1234.25
@@ -19,17 +21,23 @@ def test_guards_hold_for_equal_numbers_that_are_other_objects() -> None:
     assert broken is not None and "1234.25" in str(broken)
 
 
-def test_an_empty_slot_breaks_its_guard() -> None:
+@pytest.mark.parametrize("name", ["cpu", "reference"])
+def test_an_empty_slot_breaks_its_guard(name: str) -> None:
     names: dict[str, object] = {"model": "here"}
-    guards = Guards([Guard("model", (names, "model"), names["model"], by_identity=True)])
+    guards = Guards(
+        [Guard("model", (names, "model"), names["model"], by_identity=True)], device(name)
+    )
     assert guards.broken() is None
     del names["model"]
     assert guards.broken() is not None
 
 
-def test_the_guard_that_broke_is_the_one_named() -> None:
+@pytest.mark.parametrize("name", ["cpu", "reference"])
+def test_the_guard_that_broke_is_the_one_named(name: str) -> None:
     values = {"a": 1.0, "b": 2.0}
-    guards = Guards([Guard(key, (values, key), values[key], by_identity=False) for key in values])
+    guards = Guards(
+        [Guard(key, (values, key), values[key], by_identity=False) for key in values], device(name)
+    )
     values["b"] = 3.0
     broken = guards.broken()
     assert broken is not None and broken.label == "b"
