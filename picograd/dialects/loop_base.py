@@ -112,6 +112,11 @@ class LoopOp(IRDLOperation):
                 f"{self.name}: each dimension needs a step, a name and a number of upper bounds; "
                 f"found {count}, {len(self.names)} and {len(counts)}"
             )
+        names = [name.data for name in self.names]
+        if len(set(names)) != count:
+            raise VerifyException(
+                f"{self.name}: dimensions are told apart by their names; found {', '.join(names)}"
+            )
         if any(step < 1 for step in self.steps.get_values()):
             raise VerifyException(f"{self.name}: steps must be positive")
         if any(uppers < 1 for uppers in counts):

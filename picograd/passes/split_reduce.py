@@ -69,6 +69,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -155,16 +156,23 @@ def split_nest(loop: ParallelOp, reduction: ReduceOp, rows: int) -> None:
     """The same for each iteration of a loop: all chunks first, then the loop with their results."""
     inside = [dim.extent or 0 for dim in loop.dims]
     chunks, rest, memrefs, before = _parts_of(reduction, rows, inside)
-    chunk = constant_dim("chunk", chunks)
+    chunk = constant_dim(_name_beside(loop.dims), chunks)
     stages = [_stage(loop, reduction, memrefs, chunk, rows)]
     if rest:
-        last = Dim(Linear.of(chunks), (Linear.of(chunks + 1),), 1, "chunk")
+        last = Dim(Linear.of(chunks), (Linear.of(chunks + 1),), 1, chunk.name)
         stages.append(_stage(loop, reduction, memrefs, last, rows, rest))
     insert_before(loop, [*before, *stages])
     dim = constant_dim("part", chunks + (rest > 0))
     places = [Linear.of(dim.variable) - dim.lower for dim in loop.dims]
     root = reduction_of_parts(reduction, dim, memrefs, reduction.inits, places)
     replace_op(reduction, [root], list(root.outputs))
+
+
+def _name_beside(dims: Sequence[Dim]) -> str:
+    """A name for chunks: a loop of chunks may be cut once more."""
+    names = {dim.name for dim in dims}
+    numbered = (f"chunk_{number}" for number in count(2))
+    return next(name for name in chain(["chunk"], numbered) if name not in names)
 
 
 def _stage(

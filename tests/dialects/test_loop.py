@@ -116,6 +116,7 @@ def kernel_with(body: str) -> str:
         ("%a = loop.load %x[%i] : memref<4x4xf32>", "expected 2 indices, found 1"),
         ("loop.store %zero, %n[%i] : f32, memref<4xi64>", "does not hold elements of f32"),
         ("loop.parallel %j = 0 to 4 step 0 { }", "steps must be positive"),
+        ("loop.parallel (%j, %k as j) = (0, 0) to (4, 4) { }", "told apart by their names"),
         ("loop.parallel %j = 0 to 4 { loop.yield %zero : f32 }", "must yield"),
         ("%s = loop.reduce and %k = 0 to 4 : f32 { loop.yield %zero : f32 }", "does not combine"),
         ("%s = loop.reduce add %k = 0 to 4 : f32 { }", "must yield"),
