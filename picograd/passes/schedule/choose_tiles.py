@@ -50,6 +50,7 @@ from picograd.passes.schedule.operand_copies import (
 )
 from picograd.passes.schedule.register_tiles import best_tile
 from picograd.passes.schedule.row_blocks import (
+    MOST_STREAMS,
     VECTORS_OF_A_ROW,
     even_blocks,
     row_blocks,
@@ -156,14 +157,15 @@ def runs_along_memory(contraction: Contraction, target: Target, facts: LoopFacts
 
 
 def _blocks_of_rows(contraction: Contraction, target: Target, facts: LoopFacts) -> dict[str, int]:
-    """So many rows of the right operand as stay in the second cache until all sums have used them.
+    """So many rows of the right operand as stay in the first cache until all sums have used them.
 
-    Sums along memory are not cut: each is one stream.
+    Sums along memory are not cut: each is one stream, and two go on side by side.
     """
     chosen, lane = choices_for(contraction.nest.loop), contraction.lane
     terms = prod(extent_of(dim, facts) for dim in contraction.reduction.dims)
-    rows = target.l2_bytes // 4 // (terms * contraction.nest.bits // 8)
-    return {lane.name: even_blocks(extent_of(lane, facts), chosen.width or rows, 1)}
+    rows = target.l1_bytes // 2 // (terms * contraction.nest.bits // 8)
+    size = chosen.width or max(MOST_STREAMS, rows)
+    return {lane.name: even_blocks(extent_of(lane, facts), size, MOST_STREAMS)}
 
 
 SHORTEST_STEP = 8
