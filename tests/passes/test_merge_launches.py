@@ -14,7 +14,8 @@ from picograd.passes.loops.launch_numbers import launch_numbers
 from picograd.passes.merge_launches import MergeLaunches
 from picograd.semantics.evaluate import evaluate
 
-SMALL = MergeLaunches(least=64, most=2048, target="cpu:cores=2")
+TWO_CORES = "cpu:cores=2"
+SMALL = MergeLaunches(least=64, most=2048, target=TWO_CORES)
 
 
 def chain(first: str, second: str, x: str = "4x5x6", h: str = "4x5x6", y: str = "4x5x6") -> str:
@@ -104,7 +105,9 @@ def outer_loops(module: ModuleOp) -> list[int]:
 
 
 def test_what_is_handed_on_becomes_a_part_and_leaves_the_arena() -> None:
-    module = merged(chain(DOUBLE, SUM, y="4x6"), MergeLaunches(least=64, most=128))
+    module = merged(
+        chain(DOUBLE, SUM, y="4x6"), MergeLaunches(least=64, most=128, target=TWO_CORES)
+    )
     assert launches(module) == ["first_second"]
     assert outer_loops(module) == [4]
     (alloc,) = [op for op in module.walk() if isinstance(op, AllocOp)]
@@ -125,7 +128,9 @@ def test_what_is_handed_on_becomes_a_part_and_leaves_the_arena() -> None:
     ],
 )
 def test_as_few_loops_as_fit_are_shared(place: str, h: str, most: int, loops: list[int]) -> None:
-    module = merged(chain(DOUBLE, square(place), h=h), MergeLaunches(least=16, most=most))
+    module = merged(
+        chain(DOUBLE, square(place), h=h), MergeLaunches(least=16, most=most, target=TWO_CORES)
+    )
     assert launches(module) == ["first_second"]
     assert outer_loops(module) == loops
 
@@ -136,7 +141,9 @@ def test_loops_may_come_in_any_order() -> None:
     %v = loop.load %h[%b, %a, %c] : H
     loop.store %v, %y[%a, %b, %c] : f32, Y
   }"""
-    module = merged(chain(DOUBLE, turned, y="5x4x6"), MergeLaunches(least=64, most=128))
+    module = merged(
+        chain(DOUBLE, turned, y="5x4x6"), MergeLaunches(least=64, most=128, target=TWO_CORES)
+    )
     assert outer_loops(module) == [4]
 
 
@@ -149,7 +156,7 @@ def test_loops_may_come_in_any_order() -> None:
     ],
 )
 def test_what_other_iterations_write_keeps_launches_apart(place: str, why: str) -> None:
-    step = MergeLaunches(least=16, most=128)
+    step = MergeLaunches(least=16, most=128, target=TWO_CORES)
     assert launches(merged(chain(DOUBLE, square(place)), step)) == ["first", "second"], why
 
 
@@ -165,16 +172,19 @@ def test_a_loop_that_a_product_uses_an_operand_in_again_is_not_shared() -> None:
     loop.store %s, %y[%i, %j, %k] : f32, Y
   }"""
     text = chain(DOUBLE, product.replace("PLACE", "%k mod 5"))
-    assert outer_loops(merged(text, MergeLaunches(least=16, most=200))) == [4]
+    assert outer_loops(merged(text, MergeLaunches(least=16, most=200, target=TWO_CORES))) == [4]
     # It would take the loop over j as well, which the second operand does not depend on.
-    assert launches(merged(text, MergeLaunches(least=16, most=64))) == ["first", "second"]
+    assert launches(merged(text, MergeLaunches(least=16, most=64, target=TWO_CORES))) == [
+        "first",
+        "second",
+    ]
 
 
 def test_little_is_not_worth_it() -> None:
     text = chain(DOUBLE, square("%i, %j, %k"))
     for step in (
-        MergeLaunches(least=200, most=128),
-        MergeLaunches(least=16, most=480),
+        MergeLaunches(least=200, most=128, target=TWO_CORES),
+        MergeLaunches(least=16, most=480, target=TWO_CORES),
         MergeLaunches(least=16, most=200, target="cpu:cores=8"),
         MergeLaunches(least=16, most=200, target="gpu"),
     ):
@@ -219,7 +229,9 @@ func.func @main(%x: memref<4x5x6xf32>, %z: memref<4x5x6xf32>, %y: memref<4x5x6xf
 
 
 def test_launches_between_join_or_run_before() -> None:
-    module = merged(BETWEEN.replace("FROM", "%z"), MergeLaunches(least=16, most=256))
+    module = merged(
+        BETWEEN.replace("FROM", "%z"), MergeLaunches(least=16, most=256, target=TWO_CORES)
+    )
     assert launches(module) == ["row", "scale_join"]
     main = list(module.ops)[-1]
     numbers = launch_numbers(main)  # pyright: ignore[reportArgumentType]
@@ -227,7 +239,9 @@ def test_launches_between_join_or_run_before() -> None:
 
 
 def test_a_launch_that_reads_what_the_group_wrote_ends_it() -> None:
-    module = merged(BETWEEN.replace("FROM", "%g"), MergeLaunches(least=16, most=256))
+    module = merged(
+        BETWEEN.replace("FROM", "%g"), MergeLaunches(least=16, most=256, target=TWO_CORES)
+    )
     assert launches(module) == ["scale", "row", "scale_join"]
 
 
@@ -237,14 +251,14 @@ def test_results_that_lie_in_an_argument_are_the_same_memory() -> None:
         "%y: memref<4x5x6xf32> {buffer.output, buffer.stored_in = 0 : i64}",
     )
     module = parse_module(text)
-    run_pipeline(module, [MergeLaunches(least=16, most=256)])
+    run_pipeline(module, [MergeLaunches(least=16, most=256, target=TWO_CORES)])
     # @join writes what the first @scale reads under another name.
     assert launches(module) == ["scale", "row", "scale_join"]
 
 
 def test_kernels_that_do_more_than_one_nest_or_are_mapped_stay() -> None:
     text = chain(DOUBLE, square("%i, %j, %k"))
-    step = MergeLaunches(least=16, most=200)
+    step = MergeLaunches(least=16, most=200, target=TWO_CORES)
     assert launches(merged(text, step)) == ["first_second"]
     mapped = text.replace("(4, 5, 6) {", "(4, 5, 6) mapping threads {", 1)
     assert launches(merged(mapped, step)) == ["first", "second"]
@@ -262,7 +276,7 @@ def test_attention_runs_head_by_head(width: int) -> None:
         return (y, *pg.autograd.grad((y * y).sum(), [q, k, v]))
 
     alone = pipeline("cpu").without("merge_launches")
-    step = MergeLaunches(least=64, most=1024, target="cpu:cores=2")
+    step = MergeLaunches(least=64, most=1024, target=TWO_CORES)
     together = pg.compile(gradients, passes=alone.after("lower_buffers_to_loops", step))
     apart = pg.compile(gradients, passes=alone)
     for one, other in zip(together(), apart(), strict=True):
