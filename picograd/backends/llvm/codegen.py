@@ -1,5 +1,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
+# pyright: reportPrivateUsage=false
 """The only module that talks to llvmlite: LLVM IR text in, machine code or assembly out.
 
 No optimization pipeline runs. The passes of the loop level have already chosen vectors, blocks and
@@ -10,6 +11,7 @@ several times the compile time.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
 from picograd.errors import CompileError
 from picograd.targets import Target
@@ -153,8 +156,31 @@ class Library:
                 del self._tracker
 
 
+_SHORT = (
+    *("GetGlobalContext", "DisposeString", "DisposeModule", "SetTarget", "SetDataLayout"),
+    *("CreateTargetMachineData", "CopyStringRepOfTargetData", "DisposeTargetData"),
+    *("GetBufferStart", "GetBufferSize", "DisposeMemoryBuffer"),
+)
+"""What `object_code` calls beside LLVM's parser and its code generator."""
+
+
+def _keep_interpreter() -> None:
+    """Let short calls keep Python's lock, which llvmlite has all calls give away.
+
+    A thread that compiles while another runs Python gets it back five milliseconds later: once for
+    each call, which adds up to more than the compiling.
+    """
+    library = ctypes.PyDLL(ffi.lib._name, handle=ffi.lib._handle)
+    for name in _SHORT:
+        called = getattr(ffi.lib, f"LLVMPY_{name}")
+        function = library[f"LLVMPY_{name}"]
+        function.argtypes, function.restype = called.argtypes, called.restype
+        called._cfn = function
+
+
 @cache
 def _initialize() -> None:
+    _keep_interpreter()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()

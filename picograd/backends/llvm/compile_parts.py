@@ -7,10 +7,11 @@ the linker puts them together. How the text is cut depends on the program alone.
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
@@ -21,9 +22,9 @@ from picograd.backends.llvm.image import image_of
 from picograd.backends.runtime import Compiling, Image
 from picograd.dialects.loop import KernelOp
 
-_ENOUGH = 300
-"""Lines of text that are worth a module: LLVM takes ten times as long for them as for an empty
-one."""
+_ENOUGH = 600
+"""Lines of text that are worth a module. LLVM takes ten times as long for them as for an empty one,
+and its thread waits twice for each until the one that runs passes lets it go on."""
 
 
 class CompilingInParts(Compiling):
@@ -83,6 +84,37 @@ class CompilingInParts(Compiling):
         self._llvm.stop()
 
 
+class _ShortTurns:
+    """While LLVM has threads, others keep Python's lock for half a millisecond, not for five: a
+    thread of LLVM's asks for it twice for each text.
+    """
+
+    _SECONDS = 0.0005
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._threads = 0
+        self._usual = 0.0
+
+    def begin(self) -> None:
+        """There is one more thread."""
+        with self._lock:
+            if self._threads == 0:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._usual, self._SECONDS))
+            self._threads += 1
+
+    def end(self) -> None:
+        """There is one less."""
+        with self._lock:
+            self._threads -= 1
+            if self._threads == 0:
+                sys.setswitchinterval(self._usual)
+
+
+_TURNS = _ShortTurns()
+
+
 class _Background:
     """LLVM in a thread of its own, which begins with the first text that it is given."""
 
@@ -97,6 +129,7 @@ class _Background:
         if self._thread is None:
             self._thread = Thread(target=self._work, name="picograd: LLVM", daemon=True)
             self._thread.start()
+            _TURNS.begin()
         self._texts.put(text)
 
     def _work(self) -> None:
@@ -112,9 +145,7 @@ class _Background:
         if self._thread is None:
             return (codegen.object_code(last),)
         self._texts.put(last)
-        self._texts.put(None)
-        self._thread.join()
-        self._thread = None
+        self._join(self._thread)
         if self._failure is not None:
             raise self._failure
         return tuple(self._codes)
@@ -126,6 +157,10 @@ class _Background:
         with suppress(Empty):
             while True:
                 self._texts.get_nowait()
+        self._join(self._thread)
+
+    def _join(self, thread: Thread) -> None:
         self._texts.put(None)
-        self._thread.join()
+        thread.join()
         self._thread = None
+        _TURNS.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -83,13 +84,16 @@ def test_what_llvm_rejects_is_told_of_and_ends_the_thread(monkeypatch: pytest.Mo
 def test_whoever_gives_up_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compile_parts, "_ENOUGH", 1)
     device, before = CpuDevice(), threading.active_count()
+    usual = sys.getswitchinterval()
     module, _ = lowered(1, 3)[0]
     kernels = [op for op in module.ops if isinstance(op, KernelOp)]
     with pytest.raises(KeyboardInterrupt), device.in_parts() as compiling:
         for kernel in kernels * 5:
             compiling.kernel(kernel)
+        assert sys.getswitchinterval() < usual
         raise KeyboardInterrupt
     assert threading.active_count() == before
+    assert sys.getswitchinterval() == usual
 
 
 def test_a_compiled_function_of_many_kernels(rng: np.random.Generator) -> None:
