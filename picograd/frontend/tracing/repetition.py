@@ -7,7 +7,7 @@ kernel. Functions of one tensor or two get comparisons without a loop: such are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from picograd.dialects.dtypes import AnyTensor
@@ -16,7 +16,7 @@ from picograd.frontend.modes.ladder import Rung
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.views import View
-from picograd.frontend.tracing.arguments import Call
+from picograd.frontend.tracing.arguments import Call, is_number
 from picograd.frontend.tracing.version import Version
 
 MISSED: Final = object()
@@ -30,15 +30,22 @@ Match: TypeAlias = Callable[[Sequence[Any]], "Sequence[Cell] | None"]
 
 
 class Repetition:
-    """What a call looked like whose arguments were tensors, and which version served it."""
+    """What a call looked like whose arguments were tensors and numbers, and which version served
+    it.
+    """
 
     __slots__ = ("again", "version")
 
-    def __init__(self, tensors: Sequence[TensorCore], version: Version) -> None:
+    def __init__(self, arguments: Sequence[object], version: Version) -> None:
         self.version = version
-        kinds = [(type(one), one.cell.type, one.cell.device, one.views) for one in tensors]
+        tensors = {n: one for n, one in enumerate(arguments) if isinstance(one, TensorCore)}
+        kinds = [(type(one), one.cell.type, one.cell.device, one.views) for one in tensors.values()]
         match = _MATCHES.get(len(kinds), _match_any)(*kinds)
-        self.again = _again(match, len(kinds), version)
+        numbers = {n: type(one) for n, one in enumerate(arguments) if n not in tensors}
+        if numbers:
+            self.again = _again_with_numbers(match, tuple(tensors), numbers, version)
+        else:
+            self.again = _again(match, len(kinds), version)
         """The result for these positional arguments, or `MISSED` if the call is not like that one,
         or the version does not fit any more. Nothing else may have been given.
         """
@@ -58,6 +65,28 @@ def _again(match: Match, count: int, version: Version) -> Callable[[Sequence[Any
             return direct(cells)
         call = Call()
         call.tensors += arguments
+        return version.run(call)
+
+    return again
+
+
+def _again_with_numbers(
+    match: Match, tensors: Sequence[int], numbers: Mapping[int, type], version: Version
+) -> Callable[[Sequence[Any]], object]:
+    """The same where tensors have some places, and numbers of these classes the others."""
+    recording, fits, count = version.key.recording, version.fits, len(tensors) + len(numbers)
+
+    def again(arguments: Sequence[Any]) -> object:
+        if not SETTINGS.planned or SETTINGS.recording is not recording or len(arguments) != count:
+            return MISSED
+        for place, kind in numbers.items():
+            if arguments[place].__class__ is not kind:
+                return MISSED
+        call = Call()
+        call.tensors = [arguments[place] for place in tensors]
+        if match(call.tensors) is None or not fits():
+            return MISSED
+        call.numbers = [arguments[place] for place in numbers]
         return version.run(call)
 
     return again
@@ -140,14 +169,14 @@ _MATCHES: dict[int, Callable[..., Match]] = {1: _match_one, 2: _match_two}
 
 def repetition_of(arguments: Sequence[object], call: Call, version: Version) -> Repetition | None:
     """What to recognize calls by that are like this one; None in modes below `compiled`, and where
-    its arguments were others than tensors with storages of their own that no gradient is recorded
-    for.
+    its arguments were others than numbers, and tensors with storages of their own that no gradient
+    is recorded for.
     """
     tensors = [given for given in arguments if isinstance(given, TensorCore)]
-    if len(tensors) != len(arguments) or len(call.cells) != len(tensors):
+    if len(tensors) + sum(map(is_number, arguments)) != len(arguments):
         return None
-    if version.key.rung is not Rung.COMPILED or any(
-        one.history.node is not None for one in tensors
-    ):
+    if len(call.cells) != len(tensors) or version.key.rung is not Rung.COMPILED:
         return None
-    return Repetition(tensors, version)
+    if any(tensor.history.node is not None for tensor in tensors):
+        return None
+    return Repetition(arguments, version)

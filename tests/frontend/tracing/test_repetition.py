@@ -106,6 +106,28 @@ def test_what_differs_in_the_last_argument_is_seen(
             )
 
 
+def test_numbers_among_tensors_may_change_but_not_their_class(rng: np.random.Generator) -> None:
+    compiled = torch.compile(lambda a, x, b, y: a * x + b * y)
+    a, b = pair(rng)
+    given: list[tuple[Any, Any]] = [
+        *((2.5, 1.5), (-0.0, 0.5), (3.5, 2), (3.5, 3), (2, 2.5), (True, 2), (np.float64(1.5), 2.5)),
+        *((False, 2), (torch.tensor(2.0), 3), (4, torch.tensor(0.5)), (2.5, 1.5)),
+    ]
+    for x, y in given:
+        for _ in range(3):
+            found, expected = compiled(a, x, b, y), a * x + b * y
+            assert found.dtype == expected.dtype
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
+    assert str(torch.compile(lambda x: x * 2.0)(-0.0)) == str(torch.tensor(-0.0))
+
+
+def test_only_numbers(rng: np.random.Generator) -> None:
+    weight = torch.tensor(rng.standard_normal(3))
+    compiled = torch.compile(lambda x: weight * x)
+    for x in (2.5, 3.5, 2, 4, 2.5):
+        assert compiled(x).tolist() == (weight * x).tolist()
+
+
 def test_modes_and_traces_are_seen(rng: np.random.Generator) -> None:
     compiled = torch.compile(lambda a, b: a @ b + 1)
     a, b = pair(rng)
