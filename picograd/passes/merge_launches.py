@@ -31,7 +31,7 @@ builtin.module {
 }
 ```
 
-Options: merge_launches{most=65536}
+Options: merge_launches{most=65536 target="cpu:cores=2"}
 
 After:
 
