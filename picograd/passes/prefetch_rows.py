@@ -62,11 +62,14 @@ machine without it leaves the note alone.
 
 The same holds for a tile of several rows that a sum is combined with: the loop that computes the
 sum leaves memory idle, and the tile is waited for. While the loop runs for this tile, the next is
-fetched.
+fetched. So it is with sums that wait in memory until their next block.
 
-Hardware fetches ahead of a single loop by itself, but stops at the end of a page and knows nothing
-of loops that come back. See U. Drepper, "What Every Programmer Should Know About Memory" (2007),
-section 6.3, on software prefetching.
+A loop that leads down the columns of a matrix, and computes much with each row, fetches what it
+needs of a row some turns later: `schedule/column_fetches.py` tells when.
+
+Hardware fetches ahead of a single loop along a row by itself, but stops at the end of a page and
+knows nothing of loops that come back. See U. Drepper, "What Every Programmer Should Know About
+Memory" (2007), section 6.3, on software prefetching.
 
 Requires: nothing. Rows are fetched into the first cache if this row and the next of all buffers
 that are read take at most half of it, else into the second (`fetch_l2`) if they fit there, else not
@@ -87,14 +90,13 @@ from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.affine import Lane
 from picograd.dialects.loop import (
     FETCH_L1,
     FETCH_L2,
     ForOp,
-    KernelOp,
     LoadOp,
     LoopOp,
     ParallelOp,
@@ -106,7 +108,7 @@ from picograd.dialects.loop import (
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.loops.nest_shape import Access, element_bits, place_in
+from picograd.passes.loops.nest_shape import Access, place_in
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.passes.schedule.choices import choices_for
@@ -139,7 +141,7 @@ class PrefetchRows(Pass):
                         beside_sums(loop, target),
                         down_columns(loop, target),
                     ):
-                        if not is_noted(access, cache) and applies(_note, access):
+                        if cache not in access.attributes and applies(_note, access):
                             _note(access, cache, ahead)
 
 
@@ -194,8 +196,10 @@ def beside_sums(loop: ParallelOp | ForOp, target: Target) -> Iterator[tuple[Acce
     if any(isinstance(op, LoopOp) for op in inner[0].body.walk()):
         return
     row = loop.dims[-1]
-    for access in loop.body.block.ops:
-        if not isinstance(access, LoadOp) or not is_of_kernel(access.memref):
+    # What only the first and the last block of a sum read stands in branches.
+    outside = [op for op in loop.body.block.ops if not isinstance(op, LoopOp)]
+    for access in chain.from_iterable(op.walk() for op in outside):
+        if not isinstance(access, LoadOp):
             continue
         place, shape = place_in(access), tile_shape(access.result.type)
         if len(shape) != 2 or place is None or place.coefficient(Lane(1)) != 1:
