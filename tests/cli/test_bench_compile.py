@@ -23,7 +23,7 @@ def test_where_the_time_goes(
     found = json.loads(file.read_text())["compile"]["MLP"]
     assert set(found["first calls"]["picograd"]) == set(WAYS) and not found["problems"]
     cold, warm, again = (found["parts"][way] for way in WAYS)
-    assert {"fuse", "unroll_tiles", "emission", "machine code", "loading"} <= set(cold)
+    assert {"fuse", "unroll_tiles", "emission", "waiting for machine code", "loading"} <= set(cold)
     assert "fuse" not in warm and "loading" in warm and "loading" not in again
     assert all(seconds >= 0 for parts in (cold, warm, again) for seconds in parts.values())
 

@@ -65,7 +65,7 @@ class CompilingInParts(Compiling):
         codes = self._llvm.finish(last)
         seconds = {
             "emission": self._writing + written - start,
-            "machine code, that was waited for": time.perf_counter() - written,
+            "waiting for machine code": time.perf_counter() - written,
         }
         emitted = Emitted(
             "",

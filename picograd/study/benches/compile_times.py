@@ -1,7 +1,10 @@
 """How long it takes until a training step runs: in fresh processes, caches empty and full.
 
-All contenders do what `bench cpu` has them do, in its workers. Where picograd's time goes is told
-by a process of its own, `python -c "…parts(…)"`, which counts from before the import.
+All contenders do what `bench cpu` has them do, in its workers: their time runs from arrays to
+results, after the import, and holds all that a first call needs. Of picograd that is loading LLVM
+and the passes, the tensors and the programs that copy them, tracing, compiling, and a run. Where
+its time goes is told by a process of its own, `python -c "…tell(…)"`, which counts from before the
+import.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import picograd
+from picograd.compiler.load_toolchain import toolchain
 from picograd.study.benches.cpu.contenders import OURS, PICOGRAD, Contender, environment
 from picograd.study.benches.cpu.conversation import Conversation, LostError
 from picograd.study.benches.cpu.in_torch_words import InTorchWords
@@ -107,9 +111,10 @@ def parts_of(step: tuple[str, tuple[int, ...]], folder: Path, way: str) -> dict[
     """
     code = (
         "import time; start = time.perf_counter(); import picograd; "
-        "seconds = time.perf_counter() - start; "
+        "seconds = [time.perf_counter() - start]; start = time.perf_counter(); "
+        "import picograd.backends.llvm.device; seconds.append(time.perf_counter() - start); "
         "from picograd.study.benches.compile_times import tell; "
-        f"tell(seconds, {step!r}, {way!r})"
+        f"tell(*seconds, {step!r}, {way!r})"
     )
     settings = environment(PICOGRAD, 1) | _kept_in(PICOGRAD, folder)
     words = [sys.executable, "-c", code]
@@ -117,9 +122,17 @@ def parts_of(step: tuple[str, tuple[int, ...]], folder: Path, way: str) -> dict[
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def tell(importing: float, step: tuple[str, tuple[int, ...]], way: str) -> None:
-    """Compile the step, and print where the time went, as one line of JSON."""
+def tell(importing: float, llvm: float, step: tuple[str, tuple[int, ...]], way: str) -> None:
+    """Compile the step, and print where the time went, as one line of JSON.
+
+    `importing` are the seconds that it took to import picograd, and `llvm` the CPU's back end.
+    """
     workload, sizes = step
+    parts = {"import": importing, "loading LLVM": llvm}
+    if way == WAYS[0]:
+        start = time.perf_counter()
+        toolchain()
+        parts["loading passes"] = time.perf_counter() - start
     functions: list[Any] = []
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,10 +141,11 @@ def tell(importing: float, step: tuple[str, tuple[int, ...]], way: str) -> None:
 
     operands = WORKLOADS[workload].operands(sizes, np.random.default_rng(0))
     words = InTorchWords(picograd, whole=compiled)
-    prepared = words.prepare(workload, sizes, operands)
     if way == WAYS[2]:
-        prepared.call()
-        prepared = words.prepare(workload, sizes, operands)
+        words.prepare(workload, sizes, operands).call()
+    start = time.perf_counter()
+    prepared = words.prepare(workload, sizes, operands)
+    parts["tensors, and programs that copy them"] = time.perf_counter() - start
     start = time.perf_counter()
     prepared.call()
     first = time.perf_counter() - start
@@ -139,7 +153,6 @@ def tell(importing: float, step: tuple[str, tuple[int, ...]], way: str) -> None:
     prepared.call()
     call = time.perf_counter() - start
     version, report = functions[-1].versions[-1], functions[-1].report
-    parts = {"import": importing}
     taken = version.making.seconds
     if way == WAYS[0] or (way == WAYS[1] and report.load_seconds is None):  # sources have changed
         taken -= report.compile_seconds
