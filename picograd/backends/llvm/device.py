@@ -73,12 +73,12 @@ class BorrowedBuffer(CpuBuffer):
 
     __slots__ = ("_array",)
 
-    def __init__(self, array: Array, device: Device) -> None:
+    def __init__(self, array: Array, address: int, device: Device) -> None:
         self._array = array
         self.type = tensor_type(array.shape, from_numpy(array.dtype))
         self.nbytes = array.nbytes
         self.device = device
-        self.address = array.ctypes.data
+        self.address = address
 
     @property
     def array(self) -> Array:
@@ -160,8 +160,10 @@ class CpuDevice(KeepingDevice, SharingDevice):
         return lent_bytes(own, own.address, own.nbytes, writable)
 
     def borrow(self, array: Array) -> CpuBuffer | None:
-        fits = array.flags.c_contiguous and array.ctypes.data % array.itemsize == 0
-        return BorrowedBuffer(array, self) if fits else None
+        if not array.flags.c_contiguous:
+            return None
+        address = array.ctypes.data
+        return None if address % array.itemsize else BorrowedBuffer(array, address, self)
 
     def overwrite(self, buffer: Buffer, value: Buffer) -> None:
         np.copyto(_own(buffer).array, _own(value).array)

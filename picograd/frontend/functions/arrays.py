@@ -39,7 +39,7 @@ def from_array(array: NDArray[Any]) -> Tensor:
                 hint="make a tensor of numbers and lists with torch.tensor(…)",
             )
         )
-    if array.size and any(stride < 0 for stride in array.strides):
+    if min(array.strides, default=0) < 0 and array.size:
         raise located(
             ShapeError(
                 "an array with a negative stride shares no memory with a tensor",

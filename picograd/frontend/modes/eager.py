@@ -45,6 +45,8 @@ class EagerMode(Mode):
     def __init__(self, device: str) -> None:
         self.device = device
         self._device = trusted_device(device)
+        # To ask an object whether its class is derived from an abstract one takes a while.
+        self._sharing = self._device if isinstance(self._device, runtime.SharingDevice) else None
         self._executables: dict[object, Executable] = {}
         self._filled: dict[Hashable, Value] = {}
         self._readers: dict[int, tuple[AnyTensor, Callable[[Any, int], Any] | None]] = {}
@@ -104,9 +106,9 @@ class EagerMode(Mode):
     def copy(self, value: Value) -> Value:
         """A buffer of its own with the same contents."""
         held = cast(runtime.Buffer, value)
-        if isinstance(self._device, runtime.SharingDevice):  # there that needs no program
-            copied = self._device.allocate(held.type)
-            self._device.overwrite(copied, held)
+        if self._sharing is not None:  # there that needs no program
+            copied = self._sharing.allocate(held.type)
+            self._sharing.overwrite(copied, held)
             return copied
         type = self.type_of(value)
         key = ("copy", type)
@@ -164,8 +166,8 @@ class EagerMode(Mode):
 
     def shared(self, cell: Cell, views: tuple[View, ...]) -> Array | None:
         """An array over the memory of what views show; None where NumPy does not reach it."""
-        device = self._device
-        if cell.trace is not None or not isinstance(device, runtime.SharingDevice):
+        device = self._sharing
+        if cell.trace is not None or device is None:
             return None
         return shared_array(cell, views, device)
 
@@ -173,8 +175,7 @@ class EagerMode(Mode):
         """Storage over the memory of an array, and how to look at it; None on devices with memory
         of their own.
         """
-        device = self._device
-        return borrowed_cell(array, device) if isinstance(device, runtime.SharingDevice) else None
+        return None if self._sharing is None else borrowed_cell(array, self._sharing)
 
     def write(self, cell: Cell, value: Value) -> None:
         cell.value = value

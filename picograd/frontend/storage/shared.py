@@ -209,17 +209,18 @@ def borrowed_cell(array: Array, device: SharingDevice) -> tuple[Cell, tuple[View
 
     Arrays whose axes lie densely in another order are read where they lie as well.
     """
-    order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
-    dense_array = array.transpose(order)
     views: tuple[View, ...] = ()
     buffer = device.borrow(array)
-    if buffer is None and (buffer := device.borrow(dense_array)) is not None:
-        views = (PermuteView(tuple(order.index(axis) for axis in range(array.ndim))),)
+    if buffer is None:
+        order = tuple(sorted(range(array.ndim), key=lambda axis: -array.strides[axis]))
+        buffer = device.borrow(array.transpose(order))
+        if buffer is not None:
+            views = (PermuteView(tuple(order.index(axis) for axis in range(array.ndim))),)
     home: Home = Scattered(array, device)
     if buffer is not None:
         home = Borrowed(buffer, device.lend(buffer), device)
-    shape = array.shape if buffer is None else buffer.type.get_shape()
-    cell = Cell(cast(Any, home), tensor_type(shape, from_numpy(array.dtype)), device.name)
+    type = tensor_type(array.shape, from_numpy(array.dtype)) if buffer is None else buffer.type
+    cell = Cell(cast(Any, home), cast(AnyTensor, type), device.name)
     cell.__class__ = SharedCell
     return cell, views
 
