@@ -203,6 +203,37 @@ def test_the_next_tile_beside_a_sum_is_fetched() -> None:
     assert noted(product_text(), f"cpu:l2_bytes={whole}") == []
 
 
+def test_tiles_that_blocks_of_a_sum_read_in_branches_are_fetched() -> None:
+    text = """
+loop.kernel @k(%x: memref<600x64xf32>, %y: memref<600x512xf32>) {
+  %waiting = loop.alloc : memref<600x512xf32, "stack">
+  loop.for %b = 0 to 64 step 32 {
+    loop.parallel %k = 0 to 512 step 16 {
+      loop.parallel %i = 0 to 600 step 4 {
+        %start = loop.if -%b >= 0 : vector<4x16xf32> {
+          %first = loop.load %y[%i + t0, %k + t1] : memref<600x512xf32> to vector<4x16xf32>
+          loop.yield %first : vector<4x16xf32>
+        } else {
+          %kept = loop.load %waiting[%i + t0, %k + t1] : memref<600x512xf32, "stack"> to vector<4x16xf32>
+          loop.yield %kept : vector<4x16xf32>
+        }
+        %sum = loop.for %l = %b to %b + 32 carry (%c = %start : vector<4x16xf32>) {
+          %v = loop.load %x[%i + t0, %l] : memref<600x64xf32> to vector<4xf32>
+          %w = loop.broadcast %v along [1] : vector<4xf32> to vector<4x16xf32>
+          %n = arith.addf %c, %w : vector<4x16xf32>
+          loop.yield %n : vector<4x16xf32>
+        }
+        loop.store %sum, %waiting[%i + t0, %k + t1] : vector<4x16xf32>, memref<600x512xf32, "stack">
+        loop.store %sum, %y[%i + t0, %k + t1] : vector<4x16xf32>, memref<600x512xf32>
+      }
+    }
+  }
+}"""  # noqa: E501
+    first, kept = noted(text, "cpu:l2_bytes=1048576")
+    assert first.startswith("%first = loop.load %y[%i + t0, %k + t1] {fetch_l2 = 2048 : i64}")
+    assert kept.startswith("%kept = loop.load %waiting[%i + t0, %k + t1] {fetch_l2 = 2048 : i64}")
+
+
 def test_tiles_that_stay_lie_apart_or_wait_for_deeper_loops_are_left_alone() -> None:
     assert noted(product_text(tile="[t0, %k + t1]")) == []
     assert noted(product_text(tile="[%i + t0, t1 * 2]")) == []
