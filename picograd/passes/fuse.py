@@ -87,6 +87,7 @@ class Fuse(Pass):
             ops=self.max_ops,
             epilogue=self.epilogue,
             siblings=self.siblings,
+            apart=lookup(self.target).kind == "gpu",
             keep=self.keep << 20,
         )
         for function in op.ops:

@@ -518,3 +518,36 @@ func.func @main(%x: tensor<40x8xf32>, %w: tensor<8x24xf32>)
 """
     )
     assert len(kernel.outputs) == 2
+
+
+def centred(rows: int, columns: int, axis: int) -> str:
+    """Numbers less the sum of their column, with axis 0, or of their row."""
+    x, size = f"tensor<{rows}x{columns}xf32>", (columns, rows)[axis]
+    shape, sizes = (f"{size}", f"{size}") if axis == 0 else (f"{size}x1", f"{size}, 1")
+    return f"""
+func.func @main(%x: {x}) -> ({x}, tensor<{size}xf32>) {{
+  %sum = pico.reduce add %x axes [{axis}] : {x} -> tensor<{size}xf32>
+  %kept = pico.reshape %sum to [{sizes}] : tensor<{size}xf32> -> tensor<{shape}xf32>
+  %wide = pico.broadcast %kept to [{rows}, {columns}] : tensor<{shape}xf32> -> {x}
+  %y = pico.binary sub %x, %wide : {x}
+  func.return %y, %sum : {x}, tensor<{size}xf32>
+}}"""
+
+
+def test_large_results_whose_rows_lie_apart_wait_for_no_reduction() -> None:
+    """A loop down a column that follows a sum of the column strides through memory."""
+    assert len(fused(centred(81, 64, 0))) == 2
+    assert len(fused(centred(81, 64, 1))) == 1
+    assert len(fused(centred(64, 64, 0))) == 1  # small enough
+    assert len(fused(centred(81, 64, 0), Fuse(target="gpu"))) == 1  # each thread has a column
+
+
+def test_large_results_that_wait_for_nothing_go_with_sums_of_columns() -> None:
+    x = "tensor<81x64xf32>"
+    text = f"""
+func.func @main(%x: {x}) -> ({x}, tensor<64xf32>) {{
+  %y = pico.unary exp %x : {x}
+  %sum = pico.reduce add %y axes [0] : {x} -> tensor<64xf32>
+  func.return %y, %sum : {x}, tensor<64xf32>
+}}"""
+    assert len(fused(text)) == 1

@@ -18,7 +18,7 @@ from picograd.passes.rewriting.applications import applies
 # kernel, if they are large.
 _FEW_ROWS = 16
 _LARGE_RESULT = 1 << 14
-# Kernels whose results are at most this large are joined for the launch alone.
+# Kernels whose results are at most this large are joined for the launch alone, however they lie.
 _SMALL_RESULT = 1 << 12
 
 
@@ -30,6 +30,9 @@ class Limits:
     ops: int
     epilogue: bool
     siblings: bool
+    apart: bool
+    """Whether the elements of a row may lie apart in memory, neighbours being those of other rows:
+    threads of a GPU that have a row each then read side by side, but no vector of a CPU does."""
     keep: int
     """Bytes that may be alive together before kernels stay where they are for the sake of memory.
     """
@@ -232,7 +235,37 @@ class _Judgement:
         large = any(elements(value) > max(alignment.rows, _LARGE_RESULT) for value in body.results)
         if body.reductions and alignment.rows < _FEW_ROWS and large:
             return None
+        if body.reductions and not self._limits.apart and self._lies_apart(alignment):
+            return None
         return repeated_work(body, alignment)
+
+    def _lies_apart(self, alignment: Alignment) -> bool:
+        """Whether a large result has several elements in each row, which lie apart in memory and
+        wait for a reduction of the row.
+
+        Those that do not wait are written by the loop that reduces, a few rows side by side.
+        """
+        for value in self.body.results:
+            lies = zip(alignment.strides[value], alignment.shapes[value], strict=True)
+            axes = [stride for stride, size in lies if size > 1]
+            large = elements(value) > max(alignment.rows, _SMALL_RESULT)
+            if large and axes[-1] is not None and self._waits(value):
+                return True
+        return False
+
+    def _waits(self, value: SSAValue) -> bool:
+        """Whether a value is computed of what a reduction results in."""
+        reductions = {op.result for op in self.body.reductions}
+        pending, seen = [value], set[SSAValue]()
+        while pending:
+            one = pending.pop()
+            if one in reductions:
+                return True
+            op = None if one in seen else self.body.defining(one)
+            seen.add(one)
+            if op is not None:
+                pending += self.body.operands(op)
+        return False
 
     @cached_property
     def alignment(self) -> Alignment | None:
