@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
+from xdsl.dialects.func import FuncOp
 
 from picograd.backends.runtime import Device, Image, KeepingDevice, Program
 from picograd.compiler.asked import Asked
@@ -148,11 +149,12 @@ def count_kernels(module: ModuleOp) -> int:
 def intermediate_bytes(module: ModuleOp) -> int:
     """Bytes of intermediates in a module at buffer or loop level: the arena's if there is one."""
     total = 0
-    for op in module.walk():
-        if isinstance(op, buffer.AllocOp):
-            total += nbytes_of(op.result.type)
-        elif isinstance(op, buffer.ArenaOp):
-            total += op.nbytes
+    for function in module.ops:
+        for op in function.walk() if isinstance(function, FuncOp) else ():
+            if isinstance(op, buffer.AllocOp):
+                total += nbytes_of(op.result.type)
+            elif isinstance(op, buffer.ArenaOp):
+                total += op.nbytes
     return total
 
 
