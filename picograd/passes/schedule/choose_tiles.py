@@ -47,6 +47,7 @@ from picograd.passes.schedule.operand_copies import (
     right_pays,
     room_of_panel,
     turned_round_far_away,
+    writes_rows,
 )
 from picograd.passes.schedule.register_tiles import best_tile
 from picograd.passes.schedule.row_blocks import (
@@ -60,6 +61,9 @@ from picograd.passes.schedule.workgroup_blocks import GPU_SIDE, GPU_TILES, workg
 from picograd.targets import Target
 
 Sizes = Mapping[Operation, Mapping[str, int]]
+
+ROWS_WRITTEN = 24
+"""Rows of results that are written side by side: fewer streams than a processor follows."""
 
 VECTORS_IN_FLIGHT = 4
 """Machine vectors that an elementwise loop works on at once: hides the latency of arithmetic."""
@@ -140,6 +144,9 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     shared = min(target.l3_bytes // 4, 8 * target.l2_bytes) or 2 * target.l2_bytes
     height = chosen.height or shared // (min(depth, extent) * item)
     wide = chosen.width or (PAGE_BYTES // item if streamed else 0)
+    if writes_rows(contraction, target, facts, tile):
+        height = chosen.height or ROWS_WRITTEN
+        wide = chosen.width or extent_of(lane, facts)
     width = even_blocks(extent_of(lane, facts), wide, columns) if wide else columns
     return {
         contraction.row.name: even_blocks(extent_of(contraction.row, facts), height, rows),

@@ -37,6 +37,9 @@ SIDE_BY_SIDE = 48
 """The rows of a transposed operand that are copied into a panel side by side, at most, where the
 copy is most of the work: beyond it, memory and pages are waited for."""
 
+SHORT_SUM = 64
+"""Up to so many terms, a sum takes no longer than writing what comes out to memory."""
+
 MANY_BLOCKS = 8
 """Sums of fewer times that many terms gain nothing: there are few pages to wait for."""
 
@@ -158,6 +161,26 @@ def reads_rows(
             and local_stride(load, dim.variable) >= width >= 2 * tile[1]
             for load in loads
         )
+    )
+
+
+def writes_rows(
+    contraction: Contraction, target: Target, facts: LoopFacts, tile: tuple[int, int]
+) -> bool:
+    """Whether sums are so short, and results so large, that writing results takes the time.
+
+    Panel by panel a piece of each row of results would be written, on a page of its own. A few rows
+    at a time, all columns of which are computed while the right operand stays in the second cache,
+    they are written as they lie.
+    """
+    item = contraction.nest.bits // 8
+    depth = _depth(contraction, facts)
+    rows, width = (total_extent(dim, facts) for dim in (contraction.row, contraction.lane))
+    return (
+        depth <= SHORT_SUM
+        and width >= 2 * tile[1]
+        and depth * width * item <= target.l2_bytes // 4
+        and rows * width * item > 3 * target.l2_bytes // 4
     )
 
 

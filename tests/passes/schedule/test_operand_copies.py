@@ -8,7 +8,7 @@ import pytest
 from picograd.backends.llvm.device import CpuDevice
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.check.loop_samples import linear_relu
-from picograd.dialects.loop import ForOp
+from picograd.dialects.loop import ForOp, ParallelOp
 from picograd.passes.schedule.choose_staging import staged_loads
 from picograd.passes.schedule.choose_tiles import block_sizes
 from picograd.passes.schedule.operand_copies import FEW_ROWS, STREAMS
@@ -153,3 +153,43 @@ def test_sums_along_memory_of_any_length(rows: int, lanes: int) -> None:
     device.pool.stop()
     wanted = a.astype(np.float64) @ b.T
     np.testing.assert_allclose(device.download(output), wanted, rtol=2e-5, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth", "by_rows"),
+    [
+        (4096, 1536, 20, True),
+        (2000, 1000, 3, True),
+        (4096, 1536, 200, False),
+        (100, 100, 20, False),
+        (40000, 64, 20, False),
+    ],
+)
+def test_large_results_of_short_sums_are_written_by_whole_rows(
+    rows: int, columns: int, depth: int, by_rows: bool
+) -> None:
+    sizes = by_name(block_sizes(kernel_of(linear(rows, columns, depth)), lookup(AVX512)))["i j"]
+    if by_rows:
+        assert sizes["i"] <= 32
+        assert sizes["j"] >= columns
+    else:
+        assert sizes["i"] > 32
+        assert sizes["j"] <= 128
+
+
+@pytest.mark.parametrize("kind", ["NN", "NT", "TN"])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_every_edge_of_what_is_written_by_rows(kind: str, lanes: int) -> None:
+    rng = np.random.default_rng(3 * lanes)
+    m, n, k = 96 + int(rng.integers(0, 30)), 256 + int(rng.integers(0, 36)), 7
+    a = rng.standard_normal((k, m) if kind[0] == "T" else (m, k)).astype(np.float32)
+    b = rng.standard_normal((n, k) if kind[1] == "T" else (k, n)).astype(np.float32)
+    module = lowered(kind, [a, b], target_of(lanes))
+    loops = [op for op in module.walk() if isinstance(op, ParallelOp)]
+    assert any(dim.name == "i0" and dim.step < 48 for loop in loops for dim in loop.dims)
+    wanted = (a.T if kind[0] == "T" else a).astype(np.float64) @ (b.T if kind[1] == "T" else b)
+    device = CpuDevice(ThreadPool(2))
+    output = device.upload(np.full((m, n), np.nan, np.float32))
+    device.load(module).run([device.upload(a), device.upload(b)], [output])
+    device.pool.stop()
+    np.testing.assert_allclose(device.download(output), wanted, rtol=2e-5, atol=2e-5)
