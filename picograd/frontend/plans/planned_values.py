@@ -121,7 +121,8 @@ class Draw:
         return out
 
 
-_draws: dict[Hashable, Draw] = new_table()
+_draws: dict[Hashable, Draw | None] = new_table()
+"""By what is drawn; None where machine code cannot be entered in this way."""
 
 
 class _Heard(threading.local):
@@ -142,18 +143,23 @@ def planned_draw(
     """
     draw = _draws.get(key)
     if draw is None:
-        ops = BlockOps([_STATE])
-        numbers = build(ops, ops.block.args[0])
-        traced = Traced(ops.module([numbers]), (0,), (ops.type_of(numbers),))
-        program = PlanProgram(traced)
-        if program.launch is None:
+        if key not in _draws:
+            draw = _made_draw(build, words)
+            make_room(_draws, MOST)
+            _draws[key] = draw
+        if draw is None:
             return None
-        make_room(_draws, MOST)
-        draw = _draws[key] = Draw(program, program.launch, words)
     value = draw(source)
     if _HEARD.draws is not None:
         _HEARD.draws.append((draw, value))
     return value
+
+
+def _made_draw(build: Callable[[Ops[Any], Any], Any], words: int) -> Draw | None:
+    ops = BlockOps([_STATE])
+    numbers = build(ops, ops.block.args[0])
+    program = PlanProgram(Traced(ops.module([numbers]), (0,), (ops.type_of(numbers),)))
+    return None if program.launch is None else Draw(program, program.launch, words)
 
 
 def _drawing(run: Callable[[], R]) -> tuple[R, Draw | None]:

@@ -58,6 +58,13 @@ class Call:
         """The storages of tensors, by identity, in order."""
         self.key: Hashable = None
 
+    @classmethod
+    def again(cls, tensors: Sequence[TensorCore], numbers: Sequence[float] = ()) -> Call:
+        """A call that is known to be like one before: all else is as it was there."""
+        call = cls.__new__(cls)
+        call.tensors, call.numbers = cast(Any, tensors), cast(Any, numbers)
+        return call
+
     def leaf_key(self, leaf: object) -> Hashable:
         """What tells the leaf from others; it is counted among tensors, numbers or the rest."""
         if isinstance(leaf, TensorCore):

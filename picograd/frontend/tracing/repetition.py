@@ -63,9 +63,7 @@ def _again(match: Match, count: int, version: Version) -> Callable[[Sequence[Any
             return MISSED
         if direct is not None:
             return direct(cells)
-        call = Call()
-        call.tensors += arguments
-        return version.run(call)
+        return version.run(Call.again(arguments))
 
     return again
 
@@ -82,12 +80,10 @@ def _again_with_numbers(
         for place, kind in numbers.items():
             if arguments[place].__class__ is not kind:
                 return MISSED
-        call = Call()
-        call.tensors = [arguments[place] for place in tensors]
-        if match(call.tensors) is None or not fits():
+        given = [arguments[place] for place in tensors]
+        if match(given) is None or not fits():
             return MISSED
-        call.numbers = [arguments[place] for place in numbers]
-        return version.run(call)
+        return version.run(Call.again(given, [arguments[place] for place in numbers]))
 
     return again
 

@@ -180,3 +180,12 @@ def test_checked_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PICOGRAD_SANITIZE", "1")
     torch.manual_seed(5)
     np.testing.assert_array_equal(torch.rand(2, 9).tolist(), expected)
+
+
+def test_checked_draws_compile_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PICOGRAD_SANITIZE", "1")
+    torch.manual_seed(5)
+    expected = torch.rand(2, 11).tolist()
+    monkeypatch.setattr(PlanProgram, "__init__", lambda *_: pytest.fail("made again"))
+    torch.manual_seed(5)
+    assert torch.rand(2, 11).tolist() == expected
