@@ -1,7 +1,7 @@
 """Mutants of the passes over tensors: rewrite rules, cse, dce, legalize_types, differentiate."""
 
 from picograd.check.generation.sketch import DTYPES
-from picograd.check.mutants.killers import Modules, Validation
+from picograd.check.mutants.killers import NO_DOUBLES, SMALL_CPU, Modules, Orders, Validation
 from picograd.check.mutants.mutant import Mutant
 from picograd.check.mutants.pytest_files import Tests
 from picograd.compiler.validation.fault import Fault
@@ -10,6 +10,9 @@ from picograd.dialects.dtypes import DType, float32, int8, int16, int32, uint8
 _RULES = "picograd.passes.rules"
 _SQUARE = (3, 3, 3, 1)
 """Sizes so alike that a mistaken axis still gives a shape that fits."""
+
+
+_WEIGHTS = Modules(60, ("weights", "weights", "binary"), NO_DOUBLES, (7, 5, 3))
 
 
 def _simplified(
@@ -198,6 +201,16 @@ OF_TENSORS = (
         "gradient",
         Tests("tests/passes/test_differentiate.py"),
         Fault.VALUES,
+    ),
+    Mutant(
+        "panels_read_as_rows",
+        "picograd.passes.pack_constants:_unpack",
+        "a weight is read from its panels as if its rows lay one behind the other",
+        "value = _insert(op, PermuteOp(panels, _exchanged(len(batch))))",
+        "value = panels",
+        Orders("pack_constants", _WEIGHTS, SMALL_CPU),
+        Fault.VALUES,
+        "pack_constants",
     ),
     Mutant(
         "lines_forgotten",

@@ -13,7 +13,7 @@ from math import ceil
 from picograd.passes.schedule.register_tiles import best_tile
 from picograd.targets import Target
 
-FEW_ROWS = 4
+FEW_ROWS = 8
 """Fewer rows of a left operand do not hide that each panel begins anew where rows are streams."""
 
 MANY_ROWS = 1024
