@@ -46,6 +46,7 @@ from picograd.passes.schedule.operand_copies import (
     reads_rows,
     right_pays,
     room_of_panel,
+    total_extent,
     turned_round_far_away,
     writes_rows,
 )
@@ -199,7 +200,8 @@ def register_tile(contraction: Contraction, target: Target, facts: LoopFacts) ->
         )
         return row_block or rows, lane_block or columns
     lanes = target.lanes(contraction.nest.bits)
-    height, width = extent_of(contraction.row, facts), extent_of(contraction.lane, facts)
+    # Of the whole loops, so that blocks of them get the tiles that they were cut for.
+    height, width = (total_extent(dim, facts) for dim in (contraction.row, contraction.lane))
     widest = SIDE_BY_SIDE if turned_round_far_away(contraction, target, facts) else None
     rows, columns = best_tile(height, width, lanes, target, lane_block, widest)
     chosen = choices_for(contraction.nest.loop)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from xdsl.dialects.math import FmaOp
 
 from picograd.backends.llvm.device import CpuDevice
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.check.loop_samples import linear_relu
-from picograd.dialects.loop import ForOp, ParallelOp
+from picograd.dialects.loop import ForOp, ParallelOp, tile_shape
 from picograd.passes.schedule.choose_staging import staged_loads
 from picograd.passes.schedule.choose_tiles import block_sizes
 from picograd.passes.schedule.operand_copies import FEW_ROWS, STREAMS
@@ -97,6 +98,17 @@ def test_every_edge_of_what_is_read_by_rows(kind: str, lanes: int) -> None:
         np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5 * np.sqrt(k))
         results.append(found.tobytes())
     assert results[0] == results[-1]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(21, 1988), (9, 2136)])
+def test_blocks_get_the_tiles_that_they_were_cut_for(rows: int, columns: int) -> None:
+    """A tile chosen anew for a block alone may not divide the blocks, and nothing is vectorized."""
+    a, b = np.zeros((rows, 300), np.float32), np.zeros((300, columns), np.float32)
+    module = lowered("NN", [a, b], AVX512)
+    tiles = [tile_shape(op.results[0].type) for op in module.walk() if isinstance(op, FmaOp)]
+    assert tiles
+    assert (16,) in tiles
+    assert sum(tile == (16,) for tile in tiles) > len(tiles) // 2
 
 
 def linear(rows: int, columns: int, depth: int) -> str:
