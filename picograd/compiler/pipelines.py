@@ -31,6 +31,7 @@ from picograd.passes.prefetch_rows import PrefetchRows
 from picograd.passes.rematerialize import Rematerialize
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
+from picograd.passes.split_loops import SplitLoops
 from picograd.passes.split_reduce import SplitReduce
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.stream_stores import StreamStores
@@ -61,6 +62,7 @@ def _cpu() -> tuple[Pass, ...]:
         # Loops: how a kernel runs.
         LowerBuffersToLoops(),
         MergeLaunches(target="cpu"),
+        SplitLoops(),
         MergeAxes(),
         SplitReduce(),
         # … in blocks that fit the caches, with operands packed into local buffers,

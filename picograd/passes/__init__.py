@@ -35,6 +35,7 @@ from picograd.passes.prefetch_rows import PrefetchRows
 from picograd.passes.rematerialize import Rematerialize
 from picograd.passes.reuse_in_place import ReuseInPlace
 from picograd.passes.round_up_loops import RoundUpLoops
+from picograd.passes.split_loops import SplitLoops
 from picograd.passes.split_reduce import SplitReduce
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.stream_stores import StreamStores
@@ -64,6 +65,7 @@ PASSES: dict[str, type[Pass]] = {
         LowerBuffersToLoops,
         # Loop level.
         MergeLaunches,
+        SplitLoops,
         MergeAxes,
         ChooseSchedules,
         SplitReduce,

@@ -121,6 +121,10 @@ def _parallelize_loops(module: ModuleOp, rng: Random) -> Options:
     return {"grain": rng.choice((0, 1)), "serial_below": 0}
 
 
+def _split_loops(module: ModuleOp, rng: Random) -> Options:
+    return {"least": rng.choice((1, 2, 5))}
+
+
 def _split_reduce(module: ModuleOp, rng: Random) -> Options:
     return {"chunk": rng.choice((1, 2, 5)), "shortest": 2}
 
@@ -151,6 +155,7 @@ _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
     "vectorize_loops": _vectorize_loops,
     "tree_reduce": _tree_reduce,
     "parallelize_loops": _parallelize_loops,
+    "split_loops": _split_loops,
     "split_reduce": _split_reduce,
     "unroll_tiles": _unroll_tiles,
 }
