@@ -186,10 +186,7 @@ class CpuDevice(KeepingDevice, SharingDevice):
         return f"LLVM {codegen.VERSION}, {codegen.host()}"
 
     def compile(self, module: ModuleOp) -> Image:
-        with self.in_parts() as compiling:
-            for kernel in (op for op in module.ops if op.name == "loop.kernel"):
-                compiling.kernel(kernel)
-            return compiling.finish(module)
+        return _emitter().compiled(module)
 
     def in_parts(self) -> Compiling:
         return _emitter().in_parts()

@@ -8,15 +8,17 @@ from picograd.backends.checked.places import check_places, kernels_of
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.checked_program import CheckedCpuProgram
 from picograd.backends.llvm.compile_parts import CompilingInParts
-from picograd.backends.llvm.emit import emit, main_of, sizes
+from picograd.backends.llvm.emit import emit, launched_by, main_of, sizes
 from picograd.backends.llvm.emitted import Emitted
 from picograd.backends.llvm.memory import BlockPool
 from picograd.backends.llvm.stepped_program import SteppedCpuProgram
 from picograd.backends.llvm.thread_pool import ThreadPool
+from picograd.backends.runtime import Image
 from picograd.dialects.dtypes import nbytes_of
+from picograd.dialects.loop import KernelOp
 from picograd.targets import lookup
 
-__all__ = ["SteppedCpuProgram", "checked", "emitted", "in_parts", "sizes"]
+__all__ = ["SteppedCpuProgram", "checked", "compiled", "emitted", "in_parts", "sizes"]
 
 # What begins a comment in a processor's assembly, where it is not "#".
 _COMMENT_SIGNS = {"aarch64": "//", "arm64": "//"}
@@ -35,6 +37,15 @@ def _comment_sign() -> str:
 def in_parts() -> CompilingInParts:
     """What compiles a program for this processor while its kernels are still being made."""
     return CompilingInParts(lookup("cpu").vector_bits, _comment_sign())
+
+
+def compiled(module: ModuleOp) -> Image:
+    """The code of a module: of `@main`, and of the kernels that it launches."""
+    kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, KernelOp)}
+    with in_parts() as compiling:
+        for name in launched_by(main_of(module), kernels):
+            compiling.kernel(kernels[name])
+        return compiling.finish(module)
 
 
 def checked(module: ModuleOp, pool: ThreadPool, memory: BlockPool) -> CheckedCpuProgram:

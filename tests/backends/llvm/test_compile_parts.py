@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 import picograd
 from picograd.backends.llvm import codegen, compile_parts
@@ -60,6 +60,16 @@ def test_results_are_those_of_the_whole(enough: int, monkeypatch: pytest.MonkeyP
         assert in_parts.launches == whole.launches
         assert in_parts.scratch_bytes == whole.scratch_bytes
     assert (parts > 1) == (enough < 100_000)
+
+
+def test_a_kernel_that_nobody_launches_is_left_out() -> None:
+    device = CpuDevice()
+    module, _ = lowered(1, 3)[0]
+    blobs = device.compile(module).blobs
+    extra = next(op for op in module.ops if isinstance(op, KernelOp)).clone()
+    extra.properties["sym_name"] = StringAttr("unused")
+    module.body.block.insert_op_before(extra, next(iter(module.ops)))
+    assert device.compile(module).blobs == blobs
 
 
 def whole_outputs(module: ModuleOp) -> list[Any]:
