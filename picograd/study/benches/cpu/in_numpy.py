@@ -79,6 +79,7 @@ def chain(x: Array, y: Array) -> Array:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "matmul NN": np.matmul,
     "matmul NT": lambda a, b: a @ b.T,
+    "layer": lambda x, w: x @ w.T,
     "matmul TN": lambda a, b: a.T @ b,
     "batched": np.matmul,
     "matvec": np.matmul,

@@ -87,7 +87,13 @@ class InTorchWords:
             return self._without_gradients(scores, [letters])
         if workload.endswith("step"):
             return self._step(workload, sizes, tensors)
-        return self._without_gradients(self._compiled(functions(self.m)[workload]), tensors)
+        function = functions(self.m)[workload]
+        if workload == "layer":
+            # A model's weight: what is compiled reads it, and takes the rest.
+            x, weight = tensors
+            layer = self._compiled(lambda x: function(x, weight))
+            return self._without_gradients(layer, [x])
+        return self._without_gradients(self._compiled(function), tensors)
 
     def _compiled(self, function: Function) -> Function:
         return self.whole(self.inside(function))

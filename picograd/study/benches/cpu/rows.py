@@ -102,6 +102,9 @@ def _all_rows() -> Iterator[Row]:
     yield from _layers(
         "GPT", [(2048, 384, 1152), (2048, 384, 1536), (2048, 1536, 384), (2048, 384, 384)]
     )
+    for rows, inputs, outputs in ((128, 512, 768), (16, 1536, 1536)):
+        name = f"layer {rows}×{inputs} {inputs}×{outputs}, weight kept"
+        yield Row(name, "layer", (rows, outputs, inputs), TOGETHER, TOGETHER)
     product = Asked(1.0, aim_times=1.2)
     yield Row("batched 96×(256×64 64×256)", "batched", (96, 256, 256, 64), product)
     yield Row("matrix-vector 4096²", "matvec", (4096, 4096), product)

@@ -11,6 +11,7 @@ SPELLED_ALIKE: Mapping[str, Callable[..., Any]] = {
     "matmul NN": lambda a, b: a @ b,
     "matmul NT": lambda a, b: a @ b.T,
     "matmul TN": lambda a, b: a.T @ b,
+    "layer": lambda x, w: x @ w.T,
     "batched": lambda a, b: a @ b,
     "matvec": lambda a, x: a @ x,
     "vecmat": lambda x, a: x @ a,

@@ -225,6 +225,7 @@ def _scores_and_labels(sizes: Sizes, rng: np.random.Generator) -> list[Array]:
 WORKLOADS: dict[str, Workload] = {
     "matmul NN": _matmul("matmul NN", lambda s: (s[0], s[2]), lambda s: (s[2], s[1])),
     "matmul NT": _matmul("matmul NT", lambda s: (s[0], s[2]), lambda s: (s[1], s[2])),
+    "layer": _matmul("layer", lambda s: (s[0], s[2]), lambda s: (s[1], s[2])),
     "matmul TN": _matmul("matmul TN", lambda s: (s[2], s[0]), lambda s: (s[2], s[1])),
     "batched": Workload(
         ("batch", "rows", "columns", "depth"),
