@@ -115,7 +115,7 @@ def right_pays(
     needed = MANY_USES // (2 if spread else 1)
     if paged or (spread and large) or size > target.l2_bytes // 2:
         needed = MANY_USES // 4
-    if paged and size > 4 * target.l2_bytes:
+    if size > target.l2_bytes:
         needed = FEW_USES  # each use would fetch its rows from far away
     return uses > needed * rows and (
         large

@@ -189,13 +189,13 @@ def test_a_small_part_of_long_rows_is_copied_where_it_is_used_often(
     assert found == (["w"] if copied and often else [])
 
 
-@pytest.mark.parametrize(("rows", "columns", "most"), [(48, 1024, 256), (48, 2048, 256)])
+@pytest.mark.parametrize(("rows", "columns", "most"), [(33, 1024, 256), (48, 1024, 256)])
 def test_panels_that_are_no_copies_leave_room_in_the_places_they_share(
     rows: int, columns: int, most: int
 ) -> None:
     """Rows a multiple of 4 KiB apart crowd in the places of a few lines of each page."""
     target = lookup(f"{AVX512},l2_bytes=2097152")
-    nest = by_name(block_sizes(kernel_of(linear_relu(rows, columns, 784)), target))["i j"]
-    assert nest["k"] <= most < 784
-    apart = by_name(block_sizes(kernel_of(linear_relu(rows, columns + 4, 784)), target))["i j"]
+    nest = by_name(block_sizes(kernel_of(linear_relu(rows, columns, 512)), target))["i j"]
+    assert nest["k"] <= most < 512
+    apart = by_name(block_sizes(kernel_of(linear_relu(rows, columns + 4, 512)), target))["i j"]
     assert apart["k"] > nest["k"]
