@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 from picograd.backends.llvm import codegen
@@ -18,6 +17,7 @@ from picograd.backends.llvm.python_functions import (
     can_launch,
     function,
     method,
+    once,
 )
 
 _NAME = "picograd_held"
@@ -45,13 +45,13 @@ def checker(slots: Sequence[tuple[Any, Any, object]]) -> Callable[[], bool] | No
     return function(_method(), plan, (_library(), tuple(slots)))
 
 
-@cache
+@once
 def _library() -> codegen.Library:
     api = {name: address_of(name) for name in _API}
     return codegen.Library(codegen.object_code(_TEXT), (_NAME,), api)
 
 
-@cache
+@once
 def _method() -> Method:
     return method(_NAME, _library().addresses[_NAME])
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import TypeAlias
 
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.emitted import CONTEXT_FIELDS
-from picograd.backends.llvm.python_functions import Method, address_of, function, method
+from picograd.backends.llvm.python_functions import Method, address_of, function, method, once
 from picograd.dialects.dtypes import DType
 
 Launch: TypeAlias = Callable[..., "int | tuple[int, int]"]
@@ -91,13 +90,13 @@ def launcher(
     return function(_method(), plan, owner)
 
 
-@cache
+@once
 def _library() -> codegen.Library:
     api = {name: address_of(name) for name in _API}
     return codegen.Library(codegen.object_code(_text()), (_NAME,), api)
 
 
-@cache
+@once
 def _method() -> Method:
     return method(_NAME, _library().addresses[_NAME])
 

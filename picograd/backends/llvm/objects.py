@@ -21,6 +21,7 @@ from picograd.backends.llvm.python_functions import (
     can_launch,
     function,
     method,
+    once,
 )
 from picograd.backends.recipes import Argument, Constant, Item, Taken
 
@@ -93,7 +94,7 @@ def offsets_in(kind: type) -> Mapping[str, int] | None:
     slots: dict[str, Any] = {
         name: vars(base)[name] for base in kind.__mro__ for name in _slots_of(base)
     }
-    probe = object.__new__(kind)
+    probe: Any = object.__new__(kind)
     marks = {name: _Mark() for name in slots}
     for name, slot in slots.items():
         slot.__set__(probe, marks[name])
@@ -116,13 +117,13 @@ def _slots_of(kind: type) -> Sequence[str]:
     return [name for name in names if name not in ("__weakref__", "__dict__")]
 
 
-@cache
+@once
 def _library() -> codegen.Library:
     api = {name: address_of(name) for name in _API}
     return codegen.Library(codegen.object_code(_text()), (_NAME,), api)
 
 
-@cache
+@once
 def _method() -> Method:
     return method(_NAME, _library().addresses[_NAME])
 

@@ -5,8 +5,29 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from typing import Any, TypeVar
+
+from picograd.backends.locks import Lock
+
+T = TypeVar("T")
+
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """What `make` gives, made once and kept, however many threads ask for it first.
+
+    `functools.cache` may make it twice, and one of the two is gone at once. That is no good for
+    what machine code knows by its address.
+    """
+    lock, made = Lock(), list[T]()
+
+    def get() -> T:
+        if not made:
+            with lock:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return get
 
 
 def can_launch() -> bool:
@@ -45,7 +66,7 @@ def function(of: Method, own: object, keeps: object) -> Any:
     return _new_function()(ctypes.addressof(of), own, keeps)
 
 
-@cache
+@once
 def _new_function() -> Callable[[int, object, object], Any]:
     prototype = ctypes.PYFUNCTYPE(
         ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.py_object
