@@ -162,12 +162,12 @@ def test_kernels_that_are_right_alone(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All buffers in one place: what a kernel leaves for another is overwritten in between."""
-    place = emit._Main._place  # pyright: ignore
+    place = emit.Main._place  # pyright: ignore
 
     def at_the_start(self: object, value: object, base: str, offset: int) -> None:
         place(self, value, base, 0)  # pyright: ignore
 
-    monkeypatch.setattr(emit._Main, "_place", at_the_start)  # pyright: ignore
+    monkeypatch.setattr(emit.Main, "_place", at_the_start)  # pyright: ignore
     clear_cache()
     inputs = tuple(rng.uniform(0.5, 1.5, s).astype(np.float32) for s in ((6, 100), (100, 5)))
     found = blamed(Case(parse_module(TWO_KERNELS), inputs, pipeline("cpu"), "cpu"))
