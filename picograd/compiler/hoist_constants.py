@@ -40,7 +40,7 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, Modul
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 
-from picograd.dialects.argument_notes import KEPT, LAID_OUT, NAME, kept_arguments
+from picograd.dialects.argument_notes import KEPT, LAID_OUT, MOST_KEPT, NAME, kept_arguments
 from picograd.dialects.dtypes import nbytes_of, type_of
 from picograd.dialects.tensor import TensorOp
 from picograd.passes.base import Level, Pass, level_of
@@ -48,9 +48,6 @@ from picograd.semantics.entry import entry_of
 
 NAME_OF_STEP = "hoist_constants"
 """What reports and dumps call it; it is no pass, because a pass leaves one module."""
-
-MOST = 2
-"""What is kept takes at most so many times the bytes of the arguments that decide it."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ class _Found:
     def _is_small(self, value: SSAValue) -> bool:
         """Whether it is decided by kept arguments, and takes no more memory than it may."""
         read = sum(nbytes_of(type_of(argument)) for argument in self._arguments[value])
-        return nbytes_of(type_of(value)) <= MOST * read
+        return nbytes_of(type_of(value)) <= MOST_KEPT * read
 
 
 def _needed_by(values: Sequence[SSAValue]) -> frozenset[Operation]:

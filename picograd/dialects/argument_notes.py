@@ -21,6 +21,9 @@ LAID_OUT = "pico.laid_out"
 """The unit attribute of a view whose elements are worth memory of their own, in the order in which
 it shows them: the kept layout of what depends on kept arguments alone."""
 
+MOST_KEPT = 2
+"""What is kept takes at most so many times the bytes of the arguments that decide it."""
+
 NAME = "pico.name"
 """The attribute of an argument that holds the user's name for it."""
 

@@ -38,8 +38,8 @@ The product reads it through views, which cost it nothing: of panel j floordiv 4
 Requires: nothing. Without `columns`, the facts of `target` say which weights pay, and what fits
 their products.
 
-Does not: move anything out of the function, so alone it gains nothing; touch left operands, or
-weights that change (no note) or that are as narrow as a panel.
+Does not: move anything out of the function, so alone it gains nothing; touch left operands,
+weights that change (no note), or ones that would take more than twice their memory.
 
 Source: the packed right operand of Goto and van de Geijn, "Anatomy of High-Performance Matrix
 Multiplication" (2008), ahead of time as oneDNN's reordered weights.
@@ -58,8 +58,8 @@ from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.traits import Pure
 
-from picograd.dialects.argument_notes import LAID_OUT, kept_arguments
-from picograd.dialects.dtypes import dtype_of, type_of
+from picograd.dialects.argument_notes import LAID_OUT, MOST_KEPT, kept_arguments
+from picograd.dialects.dtypes import dtype_of, nbytes_of, type_of
 from picograd.dialects.tensor import (
     BroadcastOp,
     MatmulOp,
@@ -112,28 +112,31 @@ class PackConstants(Pass):
                 self._pack_in(function, target)
 
     def _pack_in(self, function: FuncOp, target: Target) -> None:
-        kept: set[SSAValue] = set(kept_arguments(function))
-        if not kept:
+        # The kept arguments that each value depends on, of those that depend on nothing else.
+        known: dict[SSAValue, frozenset[SSAValue]] = {
+            argument: frozenset[SSAValue]({argument}) for argument in kept_arguments(function)
+        }
+        if not known:
             return
         unpacked: dict[tuple[SSAValue, int], SSAValue] = {}
-        bare: set[SSAValue] = set()
         for op in tuple(function.body.block.ops):
             if not isinstance(op, TensorOp) or not op.has_trait(Pure):
                 continue
-            if not op.operands:
-                bare.add(op.result)
-            elif any(o in kept for o in op.operands) and all(
-                o in kept or o in bare for o in op.operands
-            ):
-                kept.add(op.result)
-            elif isinstance(op, MatmulOp) and op.b in kept:
-                panel = self.columns or _chosen_columns(op, target, self.least)
+            if all(operand in known for operand in op.operands):
+                found = (known[operand] for operand in op.operands)
+                known[op.result] = frozenset[SSAValue]().union(*found)
+            elif isinstance(op, MatmulOp) and known.get(op.b):
+                read = sum(nbytes_of(type_of(argument)) for argument in known[op.b])
+                panel = self.columns or _chosen_columns(op, target, self.least, MOST_KEPT * read)
                 if panel and applies(_pack, op):
                     _pack(op, panel, unpacked)
 
 
-def _chosen_columns(op: MatmulOp, target: Target, least: int) -> int | None:
-    """The columns of the panels that suit a product; None where it is better left alone."""
+def _chosen_columns(op: MatmulOp, target: Target, least: int, most: int) -> int | None:
+    """The columns of the panels that suit a product; None where it is better left alone.
+
+    `least` is how many terms are worth it, `most` how many bytes may be kept.
+    """
     weight = _weight_of(op)
     dtype = dtype_of(type_of(weight))
     *batch, rows, depth = op.a.type.get_shape()
@@ -141,10 +144,13 @@ def _chosen_columns(op: MatmulOp, target: Target, least: int) -> int | None:
     if dtype.name not in _FLOATS or prod(batch) * rows * depth * columns < max(1, least):
         return None
     # What is read for every batch alike meets the rows of all of them.
-    shared = prod(batch) // max(1, prod(own))
-    return panel_columns(
-        rows * shared, depth, columns, 8 * dtype.itemsize, target, transposed=_is_transposed(weight)
-    )
+    together = prod(batch) // max(1, prod(own)) * rows
+    bits, transposed = 8 * dtype.itemsize, _is_transposed(weight)
+    panel = panel_columns(together, depth, columns, bits, target, transposed=transposed)
+    if panel is None:
+        return None
+    nbytes = prod(own) * depth * -(-columns // panel) * panel * dtype.itemsize
+    return panel if nbytes <= most else None
 
 
 def _weight_of(op: MatmulOp) -> SSAValue:

@@ -1,12 +1,16 @@
 """pack_constants: weights are laid out in panels for the products that read them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.compiler.diagnostics import parse_module, verify_module
+from picograd.compiler.executable import compile_module
+from picograd.compiler.pass_list import Pipeline
+from picograd.compiler.pipelines import pipeline
 from picograd.dialects import new_context
 from picograd.errors import OptionError
 from picograd.passes.pack_constants import PackConstants
@@ -163,6 +167,43 @@ def test_a_transposed_weight_pays_for_two_rows() -> None:
     assert not chosen(of(1))
     assert chosen(of(2))
     assert not chosen(product((2, 512), (512, 512)))
+
+
+def test_what_takes_more_than_twice_the_memory_is_left_alone() -> None:
+    """Halves that are converted take twice theirs, if panels come out even."""
+
+    def of(columns: int) -> str:
+        x, y = "tensor<16x512xf32>", f"tensor<16x{columns}xf32>"
+        h, w = f"tensor<512x{columns}xf16>", f"tensor<512x{columns}xf32>"
+        return f"""
+        func.func @main(%x: {x}, %h: {h} {{pico.kept}}) -> {y} {{
+          %w = pico.cast %h to f32 : {h} -> {w}
+          %y = pico.matmul %x, %w : {x}, {w} -> {y}
+          func.return %y : {y}
+        }}"""
+
+    assert chosen(of(480)) == ["10x512x48"]
+    assert not chosen(of(481))
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+def test_products_of_packed_weights_are_right(bits: int, rng: np.random.Generator) -> None:
+    """Through the whole pipeline, for all widths, with columns around the edges of tiles."""
+    machine = f"cpu:vector_bits={bits},vector_registers={32 if bits == 512 else 16}"
+    steps = pipeline("cpu").aimed_at(f"{machine},l1_bytes=2048,l2_bytes=16384,l3_bytes=65536")
+    steps = Pipeline(replace(s, least=0) if isinstance(s, PackConstants) else s for s in steps)
+    for rows, depth, columns in ((9, 17, 63), (16, 33, 65), (37, 8, 130)):
+        text = product((2, rows, depth), (2, depth, columns))
+        x, w = (
+            rng.standard_normal(shape, np.float32)
+            for shape in ((2, rows, depth), (2, depth, columns))
+        )
+        executable = compile_module(parse_module(text), "cpu", passes=steps)
+        assert executable.report.bytes_kept
+        buffers = [executable.device.upload(array) for array in (x, w)]
+        (y,) = (executable.device.download(buffer) for buffer in executable.run(buffers))
+        exact = x.astype(np.float64) @ w
+        np.testing.assert_allclose(y, exact, rtol=1e-5, atol=1e-4)
 
 
 def test_a_negative_width_is_an_error() -> None:
