@@ -86,7 +86,7 @@ class _Mark:
 
 
 @cache
-def offsets_in(kind: type) -> Mapping[str, int] | None:
+def offsets_in(kind: type[Any]) -> Mapping[str, int] | None:
     """Where the slots of a class's objects lie; None if they are not found."""
     if not can_launch():
         return None
