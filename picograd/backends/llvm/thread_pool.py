@@ -16,11 +16,11 @@ import ctypes
 import os
 import threading
 import weakref
-from functools import cache
 
 from picograd.backends import thread_count
 from picograd.backends.llvm import pool_code
 from picograd.backends.llvm.codegen import Library, host, object_code
+from picograd.backends.llvm.python_functions import once
 from picograd.backends.thread_count import checked_threads, get_num_threads
 from picograd.errors import DeviceError
 
@@ -49,7 +49,7 @@ class _Native:
         )
 
 
-@cache
+@once
 def _native() -> _Native:
     return _Native()
 
@@ -173,7 +173,7 @@ def _too_many(threads: int, possible: int) -> DeviceError:
     )
 
 
-@cache
+@once
 def shared_pool() -> ThreadPool:
     """The pool of the process, which every CPU device uses unless it is given its own.
 
