@@ -15,6 +15,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -168,14 +169,17 @@ def _keep_interpreter() -> None:
     """Let short calls keep Python's lock, which llvmlite has all calls give away.
 
     A thread that compiles while another runs Python gets it back five milliseconds later: once for
-    each call, which adds up to more than the compiling.
+    each call, which adds up to more than the compiling. This looks into llvmlite: where another
+    version of it is made differently, calls stay as they are.
     """
-    library = ctypes.PyDLL(ffi.lib._name, handle=ffi.lib._handle)
-    for name in _SHORT:
-        called = getattr(ffi.lib, f"LLVMPY_{name}")
-        function = library[f"LLVMPY_{name}"]
-        function.argtypes, function.restype = called.argtypes, called.restype
-        called._cfn = function
+    with suppress(AttributeError):
+        library = ctypes.PyDLL(ffi.lib._name, handle=ffi.lib._handle)
+        for name in _SHORT:
+            called = getattr(ffi.lib, f"LLVMPY_{name}")
+            replaced = called._cfn
+            function = library[f"LLVMPY_{name}"]
+            function.argtypes, function.restype = replaced.argtypes, replaced.restype
+            called._cfn = function
 
 
 @cache
