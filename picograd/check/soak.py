@@ -108,12 +108,15 @@ class _Worker:
         step: Any = picograd.compile(self._step)
         model: Any = picograd.compile(self._model)
         pick: Any = picograd.compile(_pick)
+        self._wide = nn.Linear(96, 128)  # enough to be laid out once for all calls
+        self._predict: Any = picograd.compile(self._wide)
         self._calls: list[Callable[[], object]] = [
             lambda: step(self._given(), picograd.tensor(self._labels)),
             lambda: model(self._given()).detach().numpy(),
             lambda: _refused(pick, self._given()),
             lambda: (self._given() * 2 + 1).sum().item(),
             self._eager,
+            self._predicted,
         ]
 
     def call_often(self, times: int) -> None:
@@ -130,6 +133,15 @@ class _Worker:
         loss.backward()
         self._optimizer.step()
         return loss.detach()
+
+    def _predicted(self) -> None:
+        """Weights are the same in two calls, and others in the third."""
+        with picograd.no_grad():
+            self._wide.weight.mul_(-1)
+            x = picograd.ones(32, 96)
+            first, again = self._predict(x), self._predict(x)
+            if not (first == again).all():
+                raise AssertionError("the same weights gave other results")
 
     def _eager(self) -> None:
         x = self._given().requires_grad_()
