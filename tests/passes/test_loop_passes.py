@@ -122,13 +122,14 @@ def test_the_register_tile_of_a_matmul(m: int, n: int, k: int) -> None:
         (512, 512, 512, 1),
         (1000, 1000, 1000, 1),
         (2048, 2048, 2048, 1),
-        (128, 2048, 2048, 1),  # few rows make up for a copy where a panel's lie badly,
-        (128, 2000, 2000, 0),  # too few where they do not
-        (64, 2048, 2048, 1),  # whole pages apart they lie worst,
-        (48, 1024, 1024, 0),
-        (48, 4096, 4096, 1),  # above all where each use would come from far away
+        (128, 2048, 2048, 1),  # few rows make up for a copy of what no second cache holds,
+        (128, 2000, 2000, 1),
+        (48, 1024, 1024, 1),
+        (48, 4096, 4096, 1),
+        (24, 2000, 2000, 0),  # but not so few: they read all of it row by row
         (512, 512, 128, 1),  # a panel fits the first cache, but not where its rows lie
-        (512, 500, 128, 0),
+        (512, 496, 128, 0),
+        (512, 500, 128, 1),  # rows begin anywhere in a line
     ],
 )
 def test_packing_follows_the_caches(m: int, n: int, k: int, copies: int) -> None:
