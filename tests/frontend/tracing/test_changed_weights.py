@@ -1,0 +1,159 @@
+"""What is kept of weights is never stale, whoever changes them."""
+
+import gc
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import picograd as torch
+from picograd.frontend.storage.shared import SharedCell
+from picograd.frontend.tracing.kept_constants import SETTLED
+from tests.frontend.tracing.weights import (
+    CHANGES,
+    HELD,
+    RNG,
+    Linear,
+    Runs,
+    check,
+    compiled,
+    count_runs,
+    fresh,
+    set_price,
+)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    return count_runs(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu_without_gradients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # No pause of a busy machine makes constants look more costly than a program without.
+    set_price(monkeypatch, float("inf"))
+    torch.set_default_device("cpu")
+    with torch.no_grad():
+        yield
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_changed_weight_is_seen(change: Callable[[Linear], object]) -> None:
+    linear, x = Linear(12, 20), fresh(5, 12)
+    function = compiled(lambda x: linear(x))
+    for _ in range(3):
+        check(function, linear, x)
+        change(linear)
+        check(function, linear, x)
+        check(function, linear, x)
+    HELD.clear()
+    check(function, linear, x)
+
+
+def test_any_changes_in_any_order() -> None:
+    """What one change leaves behind must not hide the next."""
+    changes = list(CHANGES.values())
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        linear, x = Linear(12, 20), fresh(5, 12)
+        function = compiled(lambda x, linear=linear: linear(x))
+        for number in rng.integers(len(changes), size=25):
+            changes[number](linear)
+            if rng.random() < 0.6:
+                check(function, linear, x)
+            if rng.random() < 0.2:
+                HELD.clear()
+        HELD.clear()
+        check(function, linear, x)
+
+
+def test_an_array_that_has_come_and_gone(runs: Runs) -> None:
+    """The cell looks as before, with the same version and the same buffer."""
+    linear, x = Linear(12, 20), fresh(5, 12)
+    function = compiled(lambda x: linear(x))
+    check(function, linear, x)
+    array = linear.weight.detach().numpy()
+    version, buffer = linear.weight.cell.version, linear.weight.cell.value
+    array[:] = RNG.standard_normal((20, 12))
+    del array
+    gc.collect()
+    assert type(linear.weight.cell) is not SharedCell
+    assert linear.weight.cell.version == version and linear.weight.cell.value is buffer
+    runs.since()
+    check(function, linear, x)
+    check(function, linear, x)
+    assert runs.since() <= 2
+
+
+def test_while_an_array_shares_the_memory_nothing_is_kept(runs: Runs) -> None:
+    linear, x = Linear(12, 20), fresh(5, 12)
+    function = compiled(lambda x: linear(x))
+    function(x)
+    array = linear.weight.detach().numpy()
+    runs.since()
+    for _ in range(3):
+        array *= -1
+        check(function, linear, x)
+        function(x)
+    assert runs.since() == 6
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program without constants costs nothing: one lost run is too many."""
+    set_price(monkeypatch, 1e-9)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_weights_that_change_before_every_call_are_no_constants(runs: Runs) -> None:
+    linear, x = Linear(12, 20), fresh(5, 12)
+    function = compiled(lambda x: linear(x))
+    for _ in range(5):
+        linear.weight.add_(1)
+        check(function, linear, x)
+    assert runs.since() == 1
+    (version,) = function.versions
+    assert not version.constants.values and not version.constants.pays
+    assert "change before every call" in str(torch.explain(function))
+    for _ in range(SETTLED + 4):
+        check(function, linear, x)
+    assert runs.since() == 1 and version.constants.values
+    linear.weight.add_(1)
+    check(function, linear, x)
+    check(function, linear, x)
+    assert runs.since() == 1
+    for _ in range(3):
+        check(function, linear, x)
+        linear.weight.add_(1)
+    check(function, linear, x)
+    assert runs.since() == 1  # of the first of these changes, which came after two calls
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_changed_weight_is_seen_without_constants(change: Callable[[Linear], object]) -> None:
+    linear, x = Linear(12, 20), fresh(5, 12)
+    function = compiled(lambda x: linear(x))
+    for number in range(SETTLED + 6):
+        if number < 4 or number % 9 == 0:
+            change(linear)
+            HELD.clear()
+        check(function, linear, x)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_state_that_is_updated_in_place_beside_weights_that_change() -> None:
+    linear, state, x = Linear(12, 20), fresh(5, 20), fresh(5, 12)
+
+    def step(x: torch.Tensor) -> None:
+        state.add_(linear(x))
+
+    function = compiled(step)
+    expected = np.array(state.tolist())
+    for _ in range(6):
+        held = state.detach().clone()
+        linear.weight.mul_(-1)
+        function(x)
+        expected += np.array(linear(x).tolist())
+        np.testing.assert_allclose(state.tolist(), expected, rtol=1e-3, atol=1e-3)
+        assert not np.allclose(held.tolist(), state.tolist())
