@@ -187,7 +187,19 @@ def test_every_pass_of_both_ways_is_validated(twin: bool, monkeypatch: pytest.Mo
         assert str(report).count("of its budget") + str(report).count("unchanged") == len(steps)
     names = [record.name for record in executable.report.passes]
     split = executable.report.checks[names.index("hoist_constants")]
-    assert split.elements > 0 and split.used == 0.0
+    assert split.elements > 0 and split.used <= 1
+
+
+def test_parts_may_sum_in_another_order() -> None:
+    """NumPy's products depend on how an operand lies: what is laid out is not what is viewed."""
+    text = TEXT
+    for old, new in (("4x6", "96x192"), ("6x7", "192x95"), ("6x8", "192x96"), ("6x2x4", "192x2x48"),
+                     ("2x6x4", "2x192x48"), ("4x7", "96x95"), ("tensor<7x", "tensor<95x"),
+                     ("[6, 2, 4]", "[192, 2, 48]"), ("[6, 8]", "[192, 96]"), ("[4, 7]", "[96, 95]"),
+                     ("[6, 7]", "[192, 95]")):  # fmt: skip
+        text = text.replace(old, new)
+    _, executable = _compiled(text, cached=False, check=True)
+    assert executable.report.validation is not None and not executable.report.validation.twin
 
 
 @pytest.mark.parametrize(

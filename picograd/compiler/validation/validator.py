@@ -162,13 +162,13 @@ class Validator:
     def hoisted(self, before: ModuleOp, out: Hoisted, module: ModuleOp, record: PassRecord) -> None:
         """Hold a module, and what was taken out of it, against what it was; then go on with it.
 
-        Raises ValidationError where they are not the same bit by bit.
+        Raises ValidationError where they compute something else.
         """
-        start, elements = time.perf_counter(), 0
+        start, spent = time.perf_counter(), Judgement()
         name = entry_of(before).sym_name.data
         for subject in self._subjects[name]:
-            compared, finding = compare_parts(before, out, module, subject.inputs)
-            elements += compared
+            spent += compare_parts(before, out, module, subject.inputs)
+            finding = spent.finding
             if finding is not None:
                 names = self._names[name]
                 raise ValidationError(
@@ -177,6 +177,8 @@ class Validator:
                     function=name,
                     fault=finding.fault,
                     inputs=subject.inputs,
+                    excess=finding.excess,
+                    used=finding.used,
                     expected=finding.expected,
                     found=finding.found,
                     hint="it takes ops out of the module as they are: look at what it takes, and "
@@ -187,7 +189,9 @@ class Validator:
         if self._folder is not None:
             self._record = Record(module, self._folder)
         seconds = time.perf_counter() - start
-        self.checks.append(PassCheck(record.spelling, 0.0, elements, 0, seconds))
+        self.checks.append(
+            PassCheck(record.spelling, spent.used, spent.elements, spent.undetermined, seconds)
+        )
 
     def _judge(self, step: Pass, module: ModuleOp) -> None:
         level = level_of(module)
