@@ -79,7 +79,7 @@ WORK = {
     # Among so many kinds of ops chance alone seldom makes two that are equal.
     "cse": Work((*MAKERS, *("repeat",) * 12)),
     "pack_constants": Work(("weights", "weights", "weights", "binary", "smooth"), (7, 5, 3)),
-    "merge_launches": Work(("scan", "scan", "products", "binary"), (7, 5, 20)),
+    "merge_launches": Work(("scan", "scan", "binary", "smooth"), (7, 5, 20)),
     "hoist_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 8)),
     "split_loops": Work(("pad", "concat", "slice", "binary"), (7, 5, 20)),
     "split_reduce": Work(("reduce", "rows"), (7, 5, 8)),

@@ -49,7 +49,7 @@ def _pack_constants(module: ModuleOp, rng: Random) -> Options:
 
 
 def _merge_launches(module: ModuleOp, rng: Random) -> Options:
-    return {"least": 1, "most": rng.choice((32, 128, 512))}
+    return {"least": 1, "most": rng.choice((128, 512))}
 
 
 def _tile_loops(module: ModuleOp, rng: Random) -> Options:
