@@ -7,7 +7,7 @@
 // failure: CRASH in tile_loops{exact=true}
 //   pass tile_loops{exact=true} failed on loop.kernel: ValueError: zip() argument 2 is shorter than argument 1
 //     expected: a pass that comes to its end
-//     found: an exception at /work/main/picograd/passes/tile_loops.py:225
+//     found: an exception at picograd/passes/tile_loops.py:225
 //       replacements: dict[Leaf, LinearLike] = {
 //                                              ^
 //           argument: dim.lower
