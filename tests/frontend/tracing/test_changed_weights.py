@@ -1,7 +1,7 @@
 """What is kept of weights is never stale, whoever changes them."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,24 +17,10 @@ from tests.frontend.tracing.weights import (
     Runs,
     check,
     compiled,
-    count_runs,
     fresh,
-    set_price,
 )
 
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    return count_runs(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def on_the_cpu_without_gradients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # No pause of a busy machine makes constants look more costly than a program without.
-    set_price(monkeypatch, float("inf"))
-    torch.set_default_device("cpu")
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures("on_the_cpu_without_gradients")
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -96,12 +82,6 @@ def test_while_an_array_shares_the_memory_nothing_is_kept(runs: Runs) -> None:
         check(function, linear, x)
         function(x)
     assert runs.since() == 6
-
-
-@pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program without constants costs nothing: one lost run is too many."""
-    set_price(monkeypatch, 1e-9)
 
 
 @pytest.mark.usefixtures("cheap")

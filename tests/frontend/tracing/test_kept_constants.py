@@ -4,7 +4,6 @@ import copy
 import gc
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,24 +19,11 @@ from tests.frontend.tracing.weights import (
     bias_of,
     check,
     compiled,
-    count_runs,
     fresh,
-    set_price,
+    training_step,
 )
 
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    return count_runs(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def on_the_cpu_without_gradients(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # No pause of a busy machine makes constants look more costly than a program without.
-    set_price(monkeypatch, float("inf"))
-    torch.set_default_device("cpu")
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures("on_the_cpu_without_gradients")
 
 
 def test_weights_that_stay_are_looked_at_once(runs: Runs) -> None:
@@ -60,17 +46,7 @@ def test_weights_over_arrays_are_not_marked(runs: Runs) -> None:
 def test_training_between_calls_copies_no_weight(runs: Runs) -> None:
     """What is kept must not hold the weights: a step writes over what one cell alone holds."""
     linear, x = Linear(12, 20), fresh(5, 12)
-    optimizer = torch.optim.SGD(linear.parameters(), lr=0.01)
-    predict = compiled(lambda x: linear(x))
-
-    @torch.compile
-    def step(x: torch.Tensor) -> torch.Tensor:
-        loss = linear(x).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    predict, step = compiled(lambda x: linear(x)), training_step(linear)
     check(predict, linear, x)
     with torch.enable_grad():
         step(x)

@@ -80,15 +80,9 @@ def check(function: Any, linear: Linear, x: torch.Tensor) -> None:
     np.testing.assert_allclose(function(x).tolist(), expected, rtol=1e-4, atol=close)
 
 
-def _update(linear: Linear) -> None:
-    with torch.enable_grad():
-        optimizer = torch.optim.Adam(linear.parameters(), lr=0.1)
-        linear(fresh(3, 12)).square().sum().backward()
-        optimizer.step()
-
-
-def _compiled_update(linear: Linear) -> None:
-    optimizer = torch.optim.SGD(linear.parameters(), lr=0.1)
+def training_step(linear: Linear) -> Any:
+    """A compiled step, which writes over the weights where they lie."""
+    optimizer = torch.optim.SGD(linear.parameters(), lr=0.05)
 
     @torch.compile
     def step(x: torch.Tensor) -> torch.Tensor:
@@ -98,8 +92,19 @@ def _compiled_update(linear: Linear) -> None:
         optimizer.step()
         return loss
 
+    return step
+
+
+def _update(linear: Linear) -> None:
     with torch.enable_grad():
-        step(fresh(3, 12))
+        optimizer = torch.optim.Adam(linear.parameters(), lr=0.1)
+        linear(fresh(3, 12)).square().sum().backward()
+        optimizer.step()
+
+
+def _compiled_update(linear: Linear) -> None:
+    with torch.enable_grad():
+        training_step(linear)(fresh(3, 12))
 
 
 def _through_an_array(linear: Linear) -> None:
