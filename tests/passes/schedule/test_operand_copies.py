@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 from xdsl.dialects.math import FmaOp
 
-from picograd.backends.llvm.device import CpuDevice
-from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.check.loop_samples import linear_relu
 from picograd.dialects.loop import ForOp, ParallelOp, tile_shape
 from picograd.passes.schedule.choose_staging import staged_loads
 from picograd.passes.schedule.choose_tiles import block_sizes
 from picograd.passes.schedule.operand_copies import FEW_ROWS, STREAMS
 from picograd.targets import lookup
+from tests.passes.schedule.products import check_product, lowered, operands, target_of
 from tests.passes.schedule.test_choose_tiles import AVX512, by_name, kernel_of
-from tests.passes.schedule.test_products_at_edges import lowered, target_of
 
 
 def copied(text: str, target: str = AVX512) -> list[str | None]:
@@ -82,29 +80,18 @@ loop.kernel @batched(%x: {x}, %w: {w}, %y: {y}) {{
 def test_every_edge_of_what_is_read_by_rows(kind: str, lanes: int) -> None:
     rng = np.random.default_rng(lanes)
     m, n, k = int(rng.integers(9, FEW_ROWS)), 1100 + int(rng.integers(0, 99)), 256 + lanes - 1
-    a = rng.standard_normal((k, m) if kind[0] == "T" else (m, k)).astype(np.float32)
-    b = rng.standard_normal((k, n)).astype(np.float32)
-    module = lowered(kind, [a, b], target_of(lanes))
+    a, b = operands(kind, m, n, k, rng)
+    module = lowered(kind, a, b, target_of(lanes))
     loops = [op for op in module.walk() if isinstance(op, ForOp)]
     assert any(loop.dims[0].step == STREAMS for loop in loops)
-    wanted = (a.T if kind[0] == "T" else a).astype(np.float64) @ b
-    results: list[bytes] = []
-    for threads in (1, 2):
-        device = CpuDevice(ThreadPool(threads))
-        output = device.upload(np.full((m, n), np.nan, np.float32))
-        device.load(module).run([device.upload(a), device.upload(b)], [output])
-        device.pool.stop()
-        found = device.download(output)
-        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5 * np.sqrt(k))
-        results.append(found.tobytes())
-    assert results[0] == results[-1]
+    check_product(kind, a, b, module)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(21, 1988), (9, 2136)])
 def test_blocks_get_the_tiles_that_they_were_cut_for(rows: int, columns: int) -> None:
     """A tile chosen anew for a block alone may not divide the blocks, and nothing is vectorized."""
     a, b = np.zeros((rows, 300), np.float32), np.zeros((300, columns), np.float32)
-    module = lowered("NN", [a, b], AVX512)
+    module = lowered("NN", a, b, AVX512)
     tiles = [tile_shape(op.results[0].type) for op in module.walk() if isinstance(op, FmaOp)]
     assert tiles
     assert (16,) in tiles
@@ -154,17 +141,11 @@ def test_few_rows_of_results_turn_round_few_rows_of_a_large_matrix_side_by_side(
 def test_sums_along_memory_of_any_length(rows: int, lanes: int) -> None:
     rng = np.random.default_rng(rows * lanes)
     columns, depth = (int(size) for size in rng.integers(50, 300, 2))
-    a = rng.standard_normal((rows, depth)).astype(np.float32)
-    b = rng.standard_normal((columns, depth)).astype(np.float32)
-    module = lowered("NT", [a, b], target_of(lanes))
+    a, b = operands("NT", rows, columns, depth, rng)
+    module = lowered("NT", a, b, target_of(lanes))
     scalar = [op for op in module.walk() if isinstance(op, ForOp) and "scalar" in op.attributes]
     assert not scalar
-    device = CpuDevice(ThreadPool(1))
-    output = device.upload(np.full((rows, columns), np.nan, np.float32))
-    device.load(module).run([device.upload(a), device.upload(b)], [output])
-    device.pool.stop()
-    wanted = a.astype(np.float64) @ b.T
-    np.testing.assert_allclose(device.download(output), wanted, rtol=2e-5, atol=2e-4)
+    check_product("NT", a, b, module, (1,))
 
 
 @pytest.mark.parametrize(
@@ -194,14 +175,8 @@ def test_large_results_of_short_sums_are_written_by_whole_rows(
 def test_every_edge_of_what_is_written_by_rows(kind: str, lanes: int) -> None:
     rng = np.random.default_rng(3 * lanes)
     m, n, k = 96 + int(rng.integers(0, 30)), 256 + int(rng.integers(0, 36)), 7
-    a = rng.standard_normal((k, m) if kind[0] == "T" else (m, k)).astype(np.float32)
-    b = rng.standard_normal((n, k) if kind[1] == "T" else (k, n)).astype(np.float32)
-    module = lowered(kind, [a, b], target_of(lanes))
+    a, b = operands(kind, m, n, k, rng)
+    module = lowered(kind, a, b, target_of(lanes))
     loops = [op for op in module.walk() if isinstance(op, ParallelOp)]
     assert any(dim.name == "i0" and dim.step < 48 for loop in loops for dim in loop.dims)
-    wanted = (a.T if kind[0] == "T" else a).astype(np.float64) @ (b.T if kind[1] == "T" else b)
-    device = CpuDevice(ThreadPool(2))
-    output = device.upload(np.full((m, n), np.nan, np.float32))
-    device.load(module).run([device.upload(a), device.upload(b)], [output])
-    device.pool.stop()
-    np.testing.assert_allclose(device.download(output), wanted, rtol=2e-5, atol=2e-5)
+    check_product(kind, a, b, module, (2,))
