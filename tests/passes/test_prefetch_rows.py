@@ -14,6 +14,7 @@ from picograd.dialects import new_context
 from picograd.passes.prefetch_rows import PrefetchRows
 from picograd.passes.unroll_tiles import UnrollTiles
 from picograd.semantics.evaluate import evaluate
+from tests.passes.done_once import done_once
 
 TARGET = "cpu:l1_bytes=49152,l2_bytes=1048576"
 
@@ -51,14 +52,8 @@ func.func @main(%x: {x}, %y: {x} {{buffer.output}}) {{
 
 
 def noted(text: str, target: str = TARGET) -> list[str]:
-    """The lines with notes after the pass, which keeps the module's meaning and is done then."""
-    module = parse_module(text)
-    PrefetchRows(target=target).apply(new_context(), module)
-    module.verify()
-    after = str(module)
-    PrefetchRows(target=target).apply(new_context(), module)
-    assert str(module) == after
-    assert parse_module(after).is_structurally_equivalent(module)
+    """The lines with notes after the pass."""
+    after = str(done_once(text, PrefetchRows(target=target)))
     return [line.strip() for line in after.splitlines() if "fetch_l" in line]
 
 

@@ -1,10 +1,7 @@
 """split_reduce: chunks of a long reduction, cut by its shape, and the same values."""
 
-from typing import Any
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
 import picograd
@@ -16,6 +13,7 @@ from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.passes.schedule.reduce_chunks import MOST_PARTS, ROWS_OF_COLUMNS
 from picograd.passes.split_reduce import SplitReduce
 from picograd.passes.vectorize_loops import VectorizeLoops
+from tests.thread_counts import same_at_any_count
 
 
 def total(rows: int, columns: int, kind: str = "add") -> str:
@@ -242,23 +240,13 @@ def test_results_do_not_depend_on_threads(shape: tuple[int, ...]) -> None:
     def everything(x: picograd.Tensor) -> tuple[picograd.Tensor, ...]:
         return x.sum(), x.mean(), x.max(), x.argmax(), x.var(), (x * x).sum()
 
-    before = picograd.get_num_threads()
-    found: list[list[NDArray[Any]]] = []
-    try:
-        for threads in (1, 2, 3):
-            picograd.set_num_threads(threads)
-            found.append([value.numpy() for value in everything(x)])
-    finally:
-        picograd.set_num_threads(before)
-    for other in found[1:]:
-        for one, two in zip(found[0], other, strict=True):
-            np.testing.assert_array_equal(one, two)
+    found = same_at_any_count(lambda: [value.numpy() for value in everything(x)])
     wide = array.astype(np.float64)
     exact = [wide.sum(), wide.mean(), wide.max(), wide.argmax(), wide.var(ddof=1), (wide**2).sum()]
     bound = 1e-6 * np.abs(wide).sum()
-    for value, wanted in zip(found[0], exact, strict=True):
+    for value, wanted in zip(found, exact, strict=True):
         np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=bound)
-    assert found[0][3] == array.argmax()
+    assert found[3] == array.argmax()
 
 
 @pytest.mark.parametrize("shape", [(3, 50_001), (7, 1 << 15), (4099, 40), (1031, 257), (70_000, 2)])
@@ -273,21 +261,11 @@ def test_results_of_rows_and_columns_do_not_depend_on_threads(shape: tuple[int, 
     def along(x: picograd.Tensor) -> tuple[picograd.Tensor, ...]:
         return x.sum(axis), x.mean(axis) * 3.0, x.amax(axis), x.argmax(axis), (x * x).sum(axis)
 
-    before = picograd.get_num_threads()
-    found: list[list[NDArray[Any]]] = []
-    try:
-        for threads in (1, 2, 3):
-            picograd.set_num_threads(threads)
-            found.append([value.numpy() for value in along(x)])
-    finally:
-        picograd.set_num_threads(before)
-    for other in found[1:]:
-        for one, two in zip(found[0], other, strict=True):
-            np.testing.assert_array_equal(one, two)
+    found = same_at_any_count(lambda: [value.numpy() for value in along(x)])
     wide = array.astype(np.float64)
     exact = [wide.sum(axis), 3 * wide.mean(axis), wide.max(axis), wide.argmax(axis)]
     exact.append((wide**2).sum(axis))
     bound = shape[axis] * 2.0**-24 * np.maximum(np.abs(wide), wide**2).sum(axis)
-    for value, wanted in zip(found[0], exact, strict=True):
+    for value, wanted in zip(found, exact, strict=True):
         assert (np.abs(value - wanted) <= bound).all()
-    np.testing.assert_array_equal(found[0][3], exact[3])
+    np.testing.assert_array_equal(found[3], exact[3])

@@ -13,6 +13,7 @@ from picograd.errors import OptionError
 from picograd.passes.stream_stores import SHARED, StreamStores, last_cache
 from picograd.passes.unroll_tiles import UnrollTiles
 from picograd.targets import lookup
+from tests.passes.done_once import done_once
 
 SIZE = 4096
 
@@ -39,13 +40,8 @@ func.func @main(%x: {x}, %y: {x} {{buffer.output}}) {{
 
 def notes(text: str, **options: int | str) -> int:
     """How many stores are noted; a second run finds no others."""
-    module = parse_module(text)
-    StreamStores(**options).apply(new_context(), module)  # pyright: ignore[reportArgumentType]
-    module.verify()
-    after = str(module)
-    StreamStores(**options).apply(new_context(), module)  # pyright: ignore[reportArgumentType]
-    assert str(module) == after
-    return after.count("{stream}")
+    step = StreamStores(**options)  # pyright: ignore[reportArgumentType]
+    return str(done_once(text, step)).count("{stream}")
 
 
 def test_results_larger_than_the_caches() -> None:

@@ -5,13 +5,12 @@ import pytest
 from xdsl.dialects.builtin import IntegerAttr
 
 import picograd as pg
-from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
 from picograd.compiler.pipelines import pipeline
-from picograd.dialects import new_context
 from picograd.dialects.loop import FETCH_L1, FETCH_L2, LoadOp
 from picograd.passes.prefetch_rows import PrefetchRows
 from picograd.passes.schedule.column_fetches import LEAST_OPERATIONS, LONG, ROWS_AHEAD
+from tests.passes.done_once import done_once
 
 TARGET = "cpu:vector_bits=512,l1_bytes=49152,l2_bytes=65536"
 
@@ -46,12 +45,7 @@ loop.kernel @k(%x: {x}, %y: memref<{columns}xf32>) {{
 
 def notes(text: str, target: str = TARGET) -> list[tuple[str, int]]:
     """The caches and distances that the pass notes; it is done after one run."""
-    module = parse_module(text)
-    PrefetchRows(target=target).apply(new_context(), module)
-    module.verify()
-    after = str(module)
-    PrefetchRows(target=target).apply(new_context(), module)
-    assert str(module) == after
+    module = done_once(text, PrefetchRows(target=target))
     loads = [op for op in module.walk() if isinstance(op, LoadOp)]
     found: list[tuple[str, int]] = []
     for load in loads:
