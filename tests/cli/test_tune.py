@@ -10,11 +10,11 @@ import pytest
 import picograd
 from picograd.backends.runtime import device
 from picograd.cli.main import EXIT_MISTAKE, main
-from picograd.compiler.executable import clear_cache
-from picograd.compiler.kept import programs, sources, tuned
+from picograd.compiler.kept import sources, tuned
 from picograd.passes.schedule.choices import Choices
 from picograd.study.tuning import search
 from picograd.study.tuning.trials import Bench, Trial
+from tests.compiler.kept.own_disk import own_disk
 
 MODEL = """
 import picograd as torch
@@ -32,15 +32,9 @@ func.func @main(%x: tensor<20x30xf32>, %w: tensor<30x50xf32>) -> tensor<20x50xf3
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("PICOGRAD_CACHE", str(tmp_path))
-    monkeypatch.setenv("PICOGRAD_DISK_CACHE", "1")
-    monkeypatch.setattr(sources, "_STARTED", 2**63)
     monkeypatch.setattr(search, "moves", lambda *_, **__: iter([Choices(rows=3, vectors=1)]))
-    programs.own_sources.cache_clear()
-    clear_cache()
-    yield tmp_path
-    programs.own_sources.cache_clear()
-    clear_cache()
+    with own_disk(tmp_path, monkeypatch):
+        yield tmp_path
 
 
 @pytest.fixture

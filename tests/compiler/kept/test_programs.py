@@ -24,6 +24,7 @@ from picograd.passes.base import Pass
 from picograd.passes.fuse import Fuse
 from picograd.targets import Target, lookup
 from picograd.targets.target import register
+from tests.compiler.kept.own_disk import own_disk
 from tests.compiler.test_hoist_constants import TEXT as WITH_CONSTANTS
 
 DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
@@ -59,16 +60,8 @@ class Idle(Pass):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("PICOGRAD_CACHE", str(tmp_path))
-    monkeypatch.setenv("PICOGRAD_DISK_CACHE", "1")
-    # Whoever edits picograd while tests run is not what is tested here.
-    monkeypatch.setattr(sources, "_STARTED", 2**63)
-    monkeypatch.setattr(sources.OwnSources, "unchanged", lambda _: True)
-    programs.own_sources.cache_clear()
-    clear_cache()
-    yield tmp_path / "programs"
-    programs.own_sources.cache_clear()
-    clear_cache()
+    with own_disk(tmp_path, monkeypatch):
+        yield tmp_path / "programs"
 
 
 def compiled(text: str = LINEAR, device: str = "cpu", **settings: Any) -> Executable:

@@ -25,6 +25,7 @@ from picograd.errors import OptionError
 from picograd.study.tuning.cut_kernels import cut_kernels
 from picograd.targets import lookup
 from picograd.targets.target import register
+from tests.compiler.kept.own_disk import own_disk
 
 PRODUCT = """
 func.func @main(%x: tensor<20x30xf32>, %w: tensor<30x50xf32>) -> tensor<20x50xf32> {
@@ -38,17 +39,9 @@ CHOICES = "rows=3 vectors=1 pack=both"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("PICOGRAD_CACHE", str(tmp_path))
-    monkeypatch.setenv("PICOGRAD_DISK_CACHE", "1")
     monkeypatch.delenv("PICOGRAD_TUNED", raising=False)
-    # Whoever edits picograd while tests run is not what is tested here.
-    monkeypatch.setattr(sources, "_STARTED", 2**63)
-    monkeypatch.setattr(sources.OwnSources, "unchanged", lambda _: True)
-    programs.own_sources.cache_clear()
-    clear_cache()
-    yield tmp_path / "tuned"
-    programs.own_sources.cache_clear()
-    clear_cache()
+    with own_disk(tmp_path, monkeypatch):
+        yield tmp_path / "tuned"
 
 
 @pytest.fixture

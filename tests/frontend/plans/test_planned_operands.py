@@ -10,18 +10,11 @@ import pytest
 
 import picograd as torch
 from picograd.errors import IndexOutOfRange
-from picograd.frontend.modes.mode import op_by_op
-from picograd.frontend.plans.program import PlanProgram
+from tests.frontend.plans.conftest import Counted
+from tests.frontend.plans.like_op_by_op import check_like_op_by_op
 
 F: Any = torch.nn.functional
 T = torch.Tensor
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cpu(  # pyright: ignore[reportUnusedFunction]
-    reference_by_default: None,
-) -> None:
-    torch.set_default_device("cpu")
 
 
 def written(x: T, index: Any, value: Any) -> T:
@@ -119,26 +112,12 @@ def test_values_and_gradients_are_those_of_op_by_op(
         grads: list[Any] = [x.grad, y.grad]
         return [result.detach().numpy(), *(None if g is None else g.numpy() for g in grads)]
 
-    with op_by_op():
-        expected = run()
-    for _ in range(2):
-        for ours, theirs in zip(run(), expected, strict=True):
-            assert (ours is None) == (theirs is None)
-            if ours is not None:
-                np.testing.assert_allclose(ours, theirs, rtol=5e-5, atol=5e-6)
+    check_like_op_by_op(run, rtol=5e-5, atol=5e-6)
 
 
 def test_numbers_and_indices_change_without_a_new_plan(
-    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+    counted: Counted, rng: np.random.Generator
 ) -> None:
-    made: list[PlanProgram] = []
-    init = PlanProgram.__init__
-
-    def counted(program: PlanProgram, traced: Any) -> None:
-        made.append(program)
-        init(program, traced)
-
-    monkeypatch.setattr(PlanProgram, "__init__", counted)
     x = torch.tensor(rng.standard_normal((3, 7)).astype(np.float32))
     y = torch.tensor(rng.standard_normal((3, 7)).astype(np.float32))
 
@@ -152,11 +131,11 @@ def test_numbers_and_indices_change_without_a_new_plan(
         np.testing.assert_allclose(x.numpy(), kept + np.float32(number) * y.numpy(), rtol=1e-5)
 
     step(0.25)
-    before = len(made)
+    before = counted.made
     assert before >= 3
     for number in (0.5, 1.5, 2.5):
         step(number)
-    assert len(made) == before
+    assert counted.made == before
 
 
 def test_numbers_of_another_kind_are_converted_as_op_by_op() -> None:

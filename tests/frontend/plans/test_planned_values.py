@@ -11,6 +11,7 @@ import pytest
 import picograd as torch
 from picograd.frontend.modes.mode import op_by_op
 from picograd.frontend.plans.program import PlanProgram
+from tests.frontend.plans.conftest import Counted
 
 MADE: dict[str, Callable[[], torch.Tensor]] = {
     "zeros": lambda: torch.zeros(2, 3),
@@ -49,7 +50,7 @@ DRAWN: dict[str, Callable[[], torch.Tensor]] = {
 
 @pytest.fixture(autouse=True, params=["cpu", "reference"])
 def _on_devices(  # pyright: ignore[reportUnusedFunction]
-    reference_by_default: None, request: pytest.FixtureRequest
+    on_the_cpu: None, request: pytest.FixtureRequest
 ) -> Iterator[None]:
     torch.set_default_device(request.param)
     yield
@@ -108,20 +109,13 @@ def test_the_same_bits_are_drawn_as_op_by_op(name: str) -> None:
     assert expected[0] != expected[1] or name == "nothing"
 
 
-def test_a_generator_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_generator_of_ones_own(counted: Counted) -> None:
     first, second = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
     before = torch.rand(5, generator=first).tolist()
-    made: list[object] = []
-    init = PlanProgram.__init__
-
-    def counted(program: PlanProgram, traced: Any) -> None:
-        made.append(program)
-        init(program, traced)
-
-    monkeypatch.setattr(PlanProgram, "__init__", counted)
+    before_draws = counted.made
     assert torch.rand(5, generator=second).tolist() == before
     assert torch.rand(5, generator=first).tolist() != before
-    assert not made  # a second draw of the same kind makes nothing
+    assert counted.made == before_draws  # a second draw of the same kind makes nothing
 
 
 def test_fills_are_told_apart() -> None:

@@ -21,16 +21,10 @@ from picograd.frontend.modes.mode import SETTINGS, op_by_op, set_recording
 from picograd.frontend.plans import planned as planning
 from picograd.frontend.plans.planned import Plans, key_of
 from picograd.frontend.plans.program import PlanProgram
-from picograd.frontend.plans.tracing import Recipe
+from tests.frontend.plans.conftest import Counted
+from tests.frontend.plans.like_op_by_op import check_like_op_by_op
 
 Tensor = torch.Tensor
-
-
-@pytest.fixture(autouse=True)
-def _on_the_cpu(  # pyright: ignore[reportUnusedFunction]
-    reference_by_default: None,
-) -> None:
-    torch.set_default_device("cpu")
 
 
 def normal(rng: np.random.Generator, *shape: int) -> Tensor:
@@ -90,13 +84,7 @@ def test_values_and_gradients_are_those_of_op_by_op(
         grads = [leaf.grad for leaf in (x, y)]
         return [result.detach().numpy(), *(None if g is None else g.numpy() for g in grads)]
 
-    with op_by_op():
-        expected = run()
-    for _ in range(2):
-        for ours, theirs in zip(run(), expected, strict=True):
-            assert (ours is None) == (theirs is None)
-            if ours is not None:
-                np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+    check_like_op_by_op(run, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "int8", "uint8", "int32", "int64", "bool"])
@@ -134,30 +122,7 @@ def test_errors_are_those_of_the_method_and_point_at_the_line() -> None:
 # What is remembered
 
 
-class Counted:
-    """Counts how often methods are traced, and programs made."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.traced = 0
-        self.made = 0
-        forward, init = Recipe.forward, PlanProgram.__init__
-
-        def counted_forward(recipe: Recipe) -> Any:
-            self.traced += 1
-            return forward(recipe)
-
-        def counted_init(program: PlanProgram, traced: Any) -> None:
-            self.made += 1
-            init(program, traced)
-
-        monkeypatch.setattr(Recipe, "forward", counted_forward)
-        monkeypatch.setattr(PlanProgram, "__init__", counted_init)
-
-
-def test_a_second_call_only_looks_up(
-    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
-) -> None:
-    counted = Counted(monkeypatch)
+def test_a_second_call_only_looks_up(counted: Counted, rng: np.random.Generator) -> None:
     x = normal(rng, 29, 7).requires_grad_()
 
     y = normal(rng, 29, 7)
@@ -227,8 +192,7 @@ def test_constants_are_told_apart_by_type() -> None:
 
 
 @pytest.mark.parametrize("mode", ["reference", "immediate", "cached", "graph"])
-def test_lower_modes_run_op_by_op(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = Counted(monkeypatch)
+def test_lower_modes_run_op_by_op(mode: str, counted: Counted) -> None:
     x = torch.tensor([[1.5, -2.0, 4.25]], requires_grad=True)
     y = x * 3.0  # planned, and its gradient asked for below
     before = counted.made
@@ -239,8 +203,7 @@ def test_lower_modes_run_op_by_op(mode: str, monkeypatch: pytest.MonkeyPatch) ->
     assert SETTINGS.planned
 
 
-def test_other_devices_run_op_by_op(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = Counted(monkeypatch)
+def test_other_devices_run_op_by_op(counted: Counted) -> None:
     x = torch.tensor([1.0, 2.0], device="reference")
     assert ((x + x) * 2).tolist() == [4.0, 8.0] and counted.made == 0
 
