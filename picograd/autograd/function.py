@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, cast
 
@@ -24,6 +23,7 @@ from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, set_recording
 from picograd.frontend.problems import located
 from picograd.frontend.tensor import Tensor
+from picograd.quick_dataclasses import dataclass
 
 
 class FunctionCtx:

@@ -1,6 +1,6 @@
 """Switches of CUDA's libraries, which published programs set. No kernel of picograd's is theirs."""
 
-from dataclasses import dataclass
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass

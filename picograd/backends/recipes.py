@@ -9,8 +9,9 @@ two. A recipe tells it, for a device that can do better (`Device.object_maker`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

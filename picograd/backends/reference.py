@@ -1,7 +1,6 @@
 """The device `reference`: NumPy evaluates the module as it is, at whatever level it stands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from picograd.backends.runtime import (
     poison,
 )
 from picograd.dialects.dtypes import from_ir, from_numpy, tensor_type
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import evaluate
 
 

@@ -6,7 +6,7 @@ device; each is created when it is first asked for and lives as long as the proc
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,7 @@ from xdsl.ir import Operation
 from picograd.backends.recipes import Item
 from picograd.dialects.dtypes import DType, is_float_array
 from picograd.errors import DeviceError
+from picograd.quick_dataclasses import dataclass
 
 Array = NDArray[Any]
 

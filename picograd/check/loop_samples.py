@@ -8,7 +8,6 @@ columns, chains, transposes, padding, triangular bounds, and indices from data.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +18,7 @@ from picograd.dialects import dtypes, new_context
 from picograd.dialects.loop import KernelOp, memref_type
 from picograd.errors import VerificationError
 from picograd.passes.base import Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.loop import run_kernel
 from picograd.semantics.loop_elements import poisoned
 

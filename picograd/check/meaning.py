@@ -10,7 +10,6 @@ program (`semantics.bounds`), all else exactly. A failing program is cut down wh
 
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -29,6 +28,7 @@ from picograd.dialects.buffer import outputs_of
 from picograd.dialects.literals import Array
 from picograd.errors import PassError, PicogradError, VerificationError
 from picograd.passes import PASSES, Level, Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounds import compare
 from picograd.semantics.evaluate import entry_of, evaluate
 

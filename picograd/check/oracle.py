@@ -14,7 +14,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import cast
 
 from xdsl.dialects.builtin import ContainerType, MemRefType, ModuleOp, TensorType
@@ -50,6 +49,7 @@ from picograd.errors import (
 from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.legalization.narrow import held_dtype
 from picograd.passes.legalize_types import LegalizeTypes
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.accuracy import ACCURACY
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import Excess, judge

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounds import Comparison, Excess
 
 _LINES_OF_IR = 14

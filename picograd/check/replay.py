@@ -22,7 +22,7 @@ written in hexadecimal.
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast
@@ -49,6 +49,7 @@ from picograd.dialects.literals import (
 )
 from picograd.errors import ParseFailure, ShapeError
 from picograd.passes import PASSES, Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 
 _PACKAGES = ("picograd", "xdsl", "numpy", "llvmlite", "wgpu")

@@ -16,7 +16,6 @@ import gc
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import pairwise
 from mmap import PAGESIZE
 from pathlib import Path
@@ -27,6 +26,7 @@ import numpy as np
 import picograd
 from picograd import Tensor, nn, optim
 from picograd.compiler.executable import clear_cache
+from picograd.quick_dataclasses import dataclass
 
 _STATM = Path("/proc/self/statm")
 _PARTS = 4

@@ -9,7 +9,7 @@ and at the module itself only where nothing goes wrong there, or something else 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from picograd.check.oracle import Case, Failure, rest_from
 from picograd.compiler.driver import run_pipeline
@@ -22,6 +22,7 @@ from picograd.compiler.validation.twin import twin
 from picograd.compiler.validation.validation import is_large
 from picograd.errors import PicogradError
 from picograd.passes.base import level_of
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.counters import count
 from picograd.semantics.evaluate import entry_of
 

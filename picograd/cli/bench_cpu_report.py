@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from picograd.cli.display import print_table
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.cpu.contenders import OURS
 from picograd.study.benches.cpu.session import Result
 from picograd.study.benches.cpu.turns import Times, quartiles

@@ -6,7 +6,7 @@ all.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
@@ -25,6 +25,7 @@ from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.registry import Registry
 from picograd.compiler.validation.single_nans import sets_of_inputs
 from picograd.dialects.literals import Array
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

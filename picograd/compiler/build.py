@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from xdsl.dialects.builtin import MemRefType, ModuleOp, TensorType
@@ -31,6 +31,7 @@ from picograd.dialects.quick import clone
 from picograd.passes.base import Level, Pass, level_of
 from picograd.passes.plan_buffers import PlanBuffers, plan
 from picograd.passes.reuse_in_place import ReuseInPlace
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.entry import entry_of
 from picograd.targets import names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +27,7 @@ from picograd.compiler.road import Road, Texts, structure_of
 from picograd.compiler.steps import Steps
 from picograd.dialects.dtypes import DType
 from picograd.errors import IndexOutOfRange, OptionError, ShapeError
+from picograd.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from picograd.compiler.build import Built

@@ -33,7 +33,6 @@ Automatic Program Generation" (1993): the kept arguments are the static ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count
 
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, ModuleOp, StringAttr
@@ -44,6 +43,7 @@ from picograd.dialects.argument_notes import KEPT, LAID_OUT, MOST_KEPT, NAME, ke
 from picograd.dialects.dtypes import nbytes_of, type_of
 from picograd.dialects.tensor import TensorOp
 from picograd.passes.base import Level, Pass, level_of
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.entry import entry_of
 
 NAME_OF_STEP = "hoist_constants"

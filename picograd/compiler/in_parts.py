@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from xdsl.dialects.builtin import ModuleOp
@@ -15,6 +14,7 @@ from picograd.compiler.records import PassRecord
 from picograd.dialects.argument_notes import kept_arguments
 from picograd.dialects.quick import clone
 from picograd.passes.base import Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.entry import entry_of
 
 

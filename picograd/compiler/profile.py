@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import prod
 from typing import Any
 
@@ -22,6 +22,7 @@ from picograd.dialects import buffer
 from picograd.dialects.dtypes import nbytes_of, type_of
 from picograd.dialects.loop import memref_type
 from picograd.passes.loops.launch_numbers import launch_numbers
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.counters import Counters, count_each
 
 

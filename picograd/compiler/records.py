@@ -1,6 +1,6 @@
 """What the driver notes of each pass that it has run."""
 
-from dataclasses import dataclass
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

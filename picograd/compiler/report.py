@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from picograd.compiler.records import PassRecord
+from picograd.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:  # what validates is loaded when somebody asks for it
     from picograd.compiler.validation.validation import Validation

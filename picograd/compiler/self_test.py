@@ -9,7 +9,6 @@ its error bounds, as everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -18,6 +17,7 @@ from picograd.backends.runtime import Array, Device
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
 from picograd.dialects.dtypes import AnyTensor
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounds import ACCURACY, compare
 from picograd.semantics.evaluate import entry_of
 

@@ -10,7 +10,6 @@ float (its `kind` is "V"), so ask `is_float_array`, not the kind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any, Literal, TypeAlias, cast
@@ -31,6 +30,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, SSAValue
 
 from picograd.errors import DTypeError
+from picograd.quick_dataclasses import dataclass
 
 AnyTensor: TypeAlias = TensorType[Attribute]
 AnyMemRef: TypeAlias = MemRefType[Attribute]

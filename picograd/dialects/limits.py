@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from picograd.dialects.dtypes import DType, float32
 from picograd.errors import DTypeError
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar, cast
 
@@ -15,6 +14,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from picograd.dialects.affine import INDEX, Linear
 from picograd.dialects.affine_text import parse_linear, print_linear
+from picograd.quick_dataclasses import dataclass
 
 INDEX_MAKERS = ("loop.parallel", "loop.reduce", "loop.for", "loop.checked_index")
 """The operations that define index values."""

@@ -18,9 +18,10 @@ errors is made of them, `picograd explain` prints them, and a test triggers thei
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from picograd.quick_dataclasses import dataclass
 
 ENTRIES = Path(__file__).parent / "entries"
 """The folder of the entries, part of the package."""

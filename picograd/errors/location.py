@@ -7,11 +7,12 @@ import linecache
 import sysconfig
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import Self
+
+from picograd.quick_dataclasses import dataclass
 
 _PACKAGE = str(Path(__file__).resolve().parents[1]) + "/"
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"

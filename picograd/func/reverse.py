@@ -7,7 +7,6 @@ tape, in the mode around. One table of rules, `semantics.gradients`, serves thes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from picograd.errors import DTypeError, GradientError
@@ -30,6 +29,7 @@ from picograd.func.transformed import (
     positions,
     split_aux,
 )
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

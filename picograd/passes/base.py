@@ -5,7 +5,6 @@ the command line (`tile_loops{sizes="j=48"}`).
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
@@ -14,6 +13,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
+
+from picograd.quick_dataclasses import dataclass
 
 
 class Level(StrEnum):

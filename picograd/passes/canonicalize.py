@@ -36,7 +36,6 @@ may be -0.0); reassociate sums of floats; or fold constants of more than about a
 Source: MLIR's `canonicalize`. The rules stand in `picograd/passes/rules`, by theme.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -45,6 +44,7 @@ from xdsl.dialects.builtin import ModuleOp
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.greedy import rewrite_greedily
 from picograd.passes.rules import ALL
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

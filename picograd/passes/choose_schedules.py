@@ -57,7 +57,6 @@ schedules are found by measuring goes back to ATLAS (Whaley and Dongarra, 1998).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -70,6 +69,7 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.passes.schedule.choices import SCHEDULE, Choices, parse_choices
+from picograd.quick_dataclasses import dataclass
 
 ALL = "*"
 """Stands for the kernels that have no choices of their own."""

@@ -31,7 +31,6 @@ the number of ops.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -43,6 +42,7 @@ from xdsl.traits import Pure
 from picograd.dialects.tensor import BinaryKind, BinaryOp, CompareKind, CompareOp
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
+from picograd.quick_dataclasses import dataclass
 
 # Kinds whose operands may be swapped without changing a bit. maximum and minimum are not among
 # them: which of -0.0 and 0.0 they return is up to the order.

@@ -29,7 +29,6 @@ scatter that reads it is dead.
 Source: MLIR's `trivial-dce`.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -40,6 +39,7 @@ from xdsl.traits import IsTerminator, Pure
 
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

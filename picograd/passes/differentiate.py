@@ -42,7 +42,6 @@ Source: reverse accumulation (Linnainmaa, 1970; JAX's `grad`, Enzyme), with the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, TypeVar, cast
 
 from xdsl.context import Context
@@ -55,6 +54,7 @@ from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.builder import Array, Ops
 from picograd.semantics.entry import entry_of
 from picograd.semantics.gradients import GRADIENTS, NotDifferentiable

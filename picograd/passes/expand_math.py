@@ -83,7 +83,6 @@ Does not: touch other element types, or square roots, rounding and what else mac
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, TypeAlias
 
@@ -100,6 +99,7 @@ from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.polynomials.tile_arithmetic import TileArithmetic
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import insert_before, kernels, replace_op
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 _Formula: TypeAlias = Callable[[TileArithmetic, SSAValue], SSAValue]

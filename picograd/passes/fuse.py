@@ -43,7 +43,6 @@ than the target has is left to the backend, which names the limit.
 Source: the greedy fusion of XLA and of TVM's Relay (Chen et al., OSDI 2018), extended to rows.
 """  # noqa: E501
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -56,6 +55,7 @@ from picograd.passes.fusion.decide import Limits, decide
 from picograd.passes.fusion.graph import Graph
 from picograd.passes.fusion.rebuild import rebuild
 from picograd.passes.rewriting.applications import applies, as_one_step
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 

@@ -64,7 +64,6 @@ anything above loops that map_to_grid has given to a GPU's threads: it comes bef
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -103,6 +102,7 @@ from picograd.passes.rewriting.loops import (
 )
 from picograd.passes.schedule.choose_tiles import accumulator_space, hoist_target
 from picograd.passes.schedule.waiting_place import waiting_place
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 

@@ -47,7 +47,7 @@ Does not: order different dispatches (those run one after the other), or workgro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -68,6 +68,7 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.mapping.nests import mapping_of
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ Source: the type legalization of code generators (LLVM's SelectionDAG), with err
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -78,6 +77,7 @@ from picograd.passes.legalization.wide import (
     narrow_properties,
     place_of,
 )
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 

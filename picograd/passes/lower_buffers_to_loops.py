@@ -47,7 +47,6 @@ The one choice made here is which values get a buffer inside a kernel (`lowering
 those that several loops read and that are costly to compute again.
 """  # noqa: E501
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -61,6 +60,7 @@ from picograd.dialects.literals import Literal, splat_value
 from picograd.passes.base import Level, Pass
 from picograd.passes.lowering.kernel import lower_kernel
 from picograd.passes.rewriting.structure import Key, structural_key
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ elements become `buffer.constant`, shared by all kernels that read them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, cast
 
 import numpy as np
@@ -66,6 +66,7 @@ from picograd.dialects.quick import clone
 from picograd.dialects.tensor import ConstantOp
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
+from picograd.quick_dataclasses import dataclass
 
 # Constants of up to this many elements stay in the code of the kernel that reads them.
 INLINE_ELEMENTS = 16

@@ -46,7 +46,7 @@ Does not: vectorize; a reduction that is still scalar here stays scalar.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -78,6 +78,7 @@ from picograd.passes.rewriting.loops import copy_hint, inner_first, kernels, rep
 from picograd.passes.schedule.choices import choices_for
 from picograd.passes.schedule.repeats import repeats
 from picograd.passes.schedule.row_blocks import rows_at_once
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 

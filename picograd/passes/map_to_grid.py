@@ -73,7 +73,6 @@ Does not: choose tile sizes, turn reductions into trees (tree_reduce), place bar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -91,6 +90,7 @@ from picograd.passes.mapping.strategy import wants_group
 from picograd.passes.mapping.threads import one_group_each, one_thread_each
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 DEFAULT_THREADS = 256

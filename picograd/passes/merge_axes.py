@@ -52,7 +52,7 @@ Source: MLIR's collapsing of iteration dimensions (linalg), Halide's `fuse`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -67,6 +67,7 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.loops.merging import Merging
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels, set_dims, set_expressions
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

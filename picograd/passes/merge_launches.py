@@ -79,7 +79,6 @@ for Array Contraction", 1992).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -97,6 +96,7 @@ from picograd.passes.loops.shared_loops import Group, Limits
 from picograd.passes.plan_buffers import plan_again
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 

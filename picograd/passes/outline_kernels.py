@@ -42,7 +42,6 @@ it: the kernel writes the rows in the order in which they are read.
 """  # noqa: E501
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
@@ -68,6 +67,7 @@ from picograd.dialects.tensor import (
 )
 from picograd.errors import PassError
 from picograd.passes.base import Level, Pass
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,6 @@ Multiplication" (2008), ahead of time as oneDNN's reordered weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -74,6 +73,7 @@ from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.schedule.constant_panels import panel_columns
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 _FLOATS = ("float32", "float64")

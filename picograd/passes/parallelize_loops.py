@@ -43,7 +43,7 @@ loop that threads share already, and no reduction.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -68,6 +68,7 @@ from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels, replace_op, substitute_indices, take_ops
 from picograd.passes.schedule.choices import choices_for
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 # Nanoseconds of one machine operation: two or so are done in a cycle, but a vector may come from

@@ -52,7 +52,6 @@ Source: greedy by size with best fit (Pisarchyk and Lee, "Efficient Memory Manag
 Neural Net Inference", 2020).
 """
 
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, cast
 
@@ -67,6 +66,7 @@ from picograd.dialects.dtypes import AnyMemRef, from_ir
 from picograd.dialects.loop import LaunchOp
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 # Every element that a GPU stores takes at least one 32-bit word: WGSL has no smaller ones.

@@ -83,7 +83,6 @@ nor what is only written, for which nobody waits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from typing import ClassVar
@@ -113,6 +112,7 @@ from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.passes.schedule.choices import choices_for
 from picograd.passes.schedule.column_fetches import down_columns, is_of_kernel, item_bytes
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 

@@ -52,7 +52,6 @@ the arguments on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -74,6 +73,7 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.fusion.cost import cost_of
 from picograd.passes.outline_kernels import is_free
 from picograd.passes.rewriting.applications import applies
+from picograd.quick_dataclasses import dataclass
 
 _ELEMENTWISE = (UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp)
 

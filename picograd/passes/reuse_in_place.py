@@ -76,7 +76,6 @@ bufferization.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -102,6 +101,7 @@ from picograd.passes.lowering.kernel import lower_kernel
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.index_checks import first_checks
 from picograd.passes.rewriting.structure import structural_key
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ local buffers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -66,6 +66,7 @@ from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import inner_first, kernels, set_dims
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ Source: index-set splitting (Wolfe, "High Performance Compilers for Parallel Com
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -85,6 +85,7 @@ from picograd.passes.rewriting.loops import (
     set_expressions,
     substitute_indices,
 )
+from picograd.quick_dataclasses import dataclass
 
 _MOST_PARTS = 4
 _SHARE = 8

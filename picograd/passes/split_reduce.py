@@ -68,7 +68,7 @@ Source: two-stage reductions, as PyTorch's and Kokkos's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, count
 from typing import ClassVar
 
@@ -98,6 +98,7 @@ from picograd.passes.rewriting.loops import (
     take_ops,
 )
 from picograd.passes.schedule.reduce_chunks import rows_at_top, rows_in_nest
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

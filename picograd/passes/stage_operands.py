@@ -51,7 +51,6 @@ Does not: tile the copy, or keep a copy across several runs of the loop around i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -86,6 +85,7 @@ from picograd.passes.rewriting.loops import (
 )
 from picograd.passes.schedule.choose_staging import Staging, staged_loads
 from picograd.passes.schedule.staged_places import obstacle, staged_dims
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 

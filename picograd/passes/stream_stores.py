@@ -49,7 +49,6 @@ soon: it cannot, of a buffer that large.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -78,6 +77,7 @@ from picograd.passes.loops.nest_shape import place_in
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.passes.schedule.choices import choices_for
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 LINE = 64

@@ -46,7 +46,7 @@ Does not: move, copy or vectorize anything; tile loops whose step is not 1; tile
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -71,6 +71,7 @@ from picograd.passes.rewriting.loops import (
 )
 from picograd.passes.schedule.choose_tiles import block_sizes, register_sizes
 from picograd.passes.schedule.tile_parts import exact_parts, tile_reduce
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 

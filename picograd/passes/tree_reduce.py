@@ -63,7 +63,6 @@ Does not: touch reductions inside one thread's work, or place barriers between t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -96,6 +95,7 @@ from picograd.passes.rewriting.loops import (
     kernels,
     replace_op,
 )
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 DEFAULT_THREADS = 256

@@ -51,7 +51,6 @@ Does not: split loops, or change what is loaded and stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -65,6 +64,7 @@ from picograd.passes.rewriting.loops import kernels
 from picograd.passes.tiles.pieces import PieceWidths
 from picograd.passes.tiles.squares import loop_over_squares
 from picograd.passes.tiles.unroller import Unroller
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 

@@ -55,7 +55,6 @@ attribute `scalar`, which `scalar_hot_loops` reports.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -82,6 +81,7 @@ from picograd.passes.schedule.choose_tiles import reduce_sizes
 from picograd.passes.tiles.reductions import tile_reduction
 from picograd.passes.tiles.scans import Scan, scan_of, tile_scan
 from picograd.passes.tiles.vectorizer import Vectorizer
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 TILE_LIMIT = 4096

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.loop import KernelOp, LoadOp, StoreOp, memref_type
 from picograd.errors import SanitizerError
+from picograd.quick_dataclasses import dataclass
 
 WHOLE = -1
 """In place of an axis: the indices were right, and the address made of them was not."""

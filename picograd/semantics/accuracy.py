@@ -8,10 +8,11 @@ spare.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from picograd.dialects import dtypes
 from picograd.dialects.dtypes import AnyTensor, DType, float64
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ batch. Products and convolutions have other places for a batch, which cost less.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from picograd.dialects.tensor import (
@@ -46,6 +45,7 @@ from picograd.dialects.tensor import (
     ints,
 )
 from picograd.dialects.tensor_base import Properties
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.builder import Ops
 
 V = TypeVar("V")

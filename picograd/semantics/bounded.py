@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from picograd.dialects.dtypes import DType, compute_dtype, is_float_array
 from picograd.dialects.limits import finfo
+from picograd.quick_dataclasses import dataclass
 
 Array: TypeAlias = NDArray[Any]
 Mask: TypeAlias = NDArray[Any] | np.bool_ | bool

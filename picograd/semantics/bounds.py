@@ -15,7 +15,6 @@ out of the comparison; more than 1 % of those fail it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -53,6 +52,7 @@ from picograd.dialects.tensor import (
     WindowsOp,
 )
 from picograd.errors import ShapeError, VerificationError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics import bounds_elementwise as elementwise
 from picograd.semantics import bounds_order, bounds_windows
 from picograd.semantics import bounds_others as others

@@ -10,7 +10,6 @@ gain of a pass can be told exactly, before there is a device that runs it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
@@ -43,6 +42,7 @@ from picograd.dialects.tensor import (
     is_view,
 )
 from picograd.errors import VerificationError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 
 

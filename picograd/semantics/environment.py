@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from picograd.dialects.dtypes import AnyMemRef, AnyTensor, from_ir
 from picograd.dialects.loop import KernelOp
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import VerificationError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.loop import run_kernel
 from picograd.semantics.tensor import EVALUATE, Array, Precision, evaluate_op, numpy_dtype
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from picograd.dialects.dtypes import AnyTensor
 from picograd.dialects.tensor_base import Properties
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.builder import Ops
 
 V_co = TypeVar("V_co", covariant=True)

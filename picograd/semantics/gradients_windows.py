@@ -8,11 +8,11 @@ strides and dilations exchanged, over the input.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import TypeVar
 
 from picograd.dialects.tensor import int_value, ints, window_span
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.builder import Ops
 from picograd.semantics.gradient_call import Call
 

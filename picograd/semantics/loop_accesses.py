@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import TypeAlias
@@ -13,6 +12,7 @@ from xdsl.ir import Block, SSAValue
 
 from picograd.dialects import loop
 from picograd.dialects.affine import Linear
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.loop_elements import Array
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import Any
 
@@ -12,6 +12,7 @@ from xdsl.ir import SSAValue
 
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.errors import ShapeError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.loop_elements import Array
 
 

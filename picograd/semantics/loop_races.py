@@ -11,12 +11,13 @@ inside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from picograd.dialects import loop
 from picograd.errors import SanitizerError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.access import Site, site_of
 from picograd.semantics.loop_elements import Array
 from picograd.semantics.loop_frames import Frame, Memory, rows_within

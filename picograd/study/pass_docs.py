@@ -28,13 +28,13 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.spelling import parse_passes
 from picograd.errors import PassError
 from picograd.passes import Pass
+from picograd.quick_dataclasses import dataclass
 
 _TITLES = "Before|After|Options|Requires|Does not|Your task|Source"
 _SECTION = re.compile(rf"^({_TITLES}):[ \t]*", re.MULTILINE)

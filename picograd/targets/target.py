@@ -6,10 +6,11 @@ can be watched for a machine that is not the host.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Literal
 
 from picograd.errors import OptionError
+from picograd.quick_dataclasses import dataclass
 
 TargetKind = Literal["cpu", "gpu", "reference"]
 

@@ -13,6 +13,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Each row may use the rows above it and its own package, nothing else.
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("quick_dataclasses",),
     ("errors",),
     ("dialects",),
     ("semantics", "targets"),
@@ -201,6 +202,20 @@ def test_imports_stand_at_the_top(source: Path) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert not inside or name_of(source) in LAZY, inside
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=name_of)
+def test_dataclasses_are_quick(source: Path) -> None:
+    """Those of the standard library take ten times as long to define, at each start."""
+    text = source.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    slow = [
+        f"line {node.lineno}: import it from picograd.quick_dataclasses"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "dataclasses"
+        if any(alias.name == "dataclass" for alias in node.names)
+    ]
+    assert not slow or layer_of(source) == "quick_dataclasses" or "slots=True" in text, slow
 
 
 def test_the_lazy_imports_are_still_needed() -> None:

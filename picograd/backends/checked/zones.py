@@ -12,12 +12,11 @@ AddressSanitizer (K. Serebryany and others, 2012) has such red zones, around all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from picograd.errors import SanitizerError
+from picograd.quick_dataclasses import dataclass
 
 GUARD_BYTE = 0xA7
 """What guards hold: no number that programs like to write."""

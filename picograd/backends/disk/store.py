@@ -21,9 +21,10 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+
+from picograd.quick_dataclasses import dataclass
 
 _MAGIC = b"picograd entry 1\n"
 _CHECKSUM_BYTES = 32

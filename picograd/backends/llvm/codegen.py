@@ -16,13 +16,13 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
 from picograd.errors import CompileError
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target
 
 VERSION = ".".join(map(str, llvm.llvm_version_info))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.llvm.codegen import assembly, processor_of
 from picograd.backends.llvm.emit import emit
 from picograd.backends.llvm.inspect_assembly import BlockFacts, inner_loops
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 

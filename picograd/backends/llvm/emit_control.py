@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from xdsl.dialects.builtin import IntegerAttr
@@ -26,6 +25,7 @@ from picograd.dialects.loop import (
 from picograd.dialects.loop_nests import REPEAT
 from picograd.dialects.quick import values_in
 from picograd.errors import CompileError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.access import Site
 
 RULES = {**emit_elements.RULES, **emit_tiles.RULES, **emit_memory.RULES}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Operation, SSAValue
@@ -31,6 +30,7 @@ from picograd.dialects.loop import (
     StoreOp,
     memref_type,
 )
+from picograd.quick_dataclasses import dataclass
 
 _LANE = Lane(0)
 

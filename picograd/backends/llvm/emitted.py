@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+
+from picograd.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from picograd.semantics.access import Site

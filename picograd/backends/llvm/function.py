@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from xdsl.ir import Attribute, Operation, SSAValue
 
@@ -20,6 +20,7 @@ from picograd.backends.llvm.emitted import (
 )
 from picograd.backends.llvm.ranges import Ranges
 from picograd.dialects.affine import Atom
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.access import Site
 
 # What an address is computed from: the buffer and the parts of the levels so far.

@@ -8,7 +8,8 @@ the clock.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from picograd.quick_dataclasses import dataclass
 
 _LABEL = re.compile(r"^[.\w$@\"-]+:")
 # What ends a block: j… of x86; b, b.…, cb(n)z and tb(n)z of AArch64.

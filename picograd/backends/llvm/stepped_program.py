@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -25,6 +24,7 @@ from picograd.dialects.dtypes import nbytes_of
 from picograd.dialects.literals import array_of
 from picograd.dialects.loop import KernelOp, LaunchOp, memref_type
 from picograd.errors import DeviceError
+from picograd.quick_dataclasses import dataclass
 
 Load = Callable[[ModuleOp], CpuProgram]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from xdsl.ir import Attribute
@@ -16,6 +15,7 @@ from picograd.dialects.loop_syntax import memref_type
 from picograd.errors import CompileError
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.own_parts import Access, Astray, is_guarded, own_parts
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

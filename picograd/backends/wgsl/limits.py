@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from picograd.backends.wgsl.runtime import Limits
 from picograd.errors import LimitError
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

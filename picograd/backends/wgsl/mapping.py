@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from xdsl.ir import Block, Operation
 
@@ -17,6 +16,7 @@ from picograd.dialects.loop import Dim, KernelOp, ParallelOp, YieldOp
 from picograd.errors import CompileError, LimitError
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.nests import mapping_of
+from picograd.quick_dataclasses import dataclass
 
 
 def trip_count(dim: Dim, facts: LoopFacts, kernel: str) -> int:

@@ -6,7 +6,7 @@ A plan is made of a module (`planner`), or of bytes that were kept on disk.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import TensorType
 from picograd.backends.runtime import Array, Image
 from picograd.backends.wgsl.code import DispatchCode, KernelCode
 from picograd.dialects.dtypes import DTYPES, dtype_of, tensor_type
+from picograd.quick_dataclasses import dataclass
 
 _DTYPES = {dtype.name: dtype for dtype in DTYPES}
 

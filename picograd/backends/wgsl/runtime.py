@@ -19,11 +19,11 @@ import hashlib
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from picograd.backends.runtime import Array
 from picograd.errors import CompileError, DeviceError, LimitError
+from picograd.quick_dataclasses import dataclass
 
 # OpenGL is left out: its adapters lack the limits and the precision that the compiler relies on.
 BACKENDS = ("Vulkan", "Metal", "D3D12")

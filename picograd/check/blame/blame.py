@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -26,6 +26,7 @@ from picograd.compiler.validation.inputs import fitted
 from picograd.errors import PicogradError
 from picograd.passes import Level, Pass, level_of
 from picograd.passes.rewriting.applications import Application, Applications
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 
 

@@ -7,7 +7,6 @@ device. The values between the parts are those of the evaluator.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -33,6 +32,7 @@ from picograd.dialects.tensor import TensorOp, int_attr
 from picograd.errors import IndexOutOfRange
 from picograd.passes import Pass
 from picograd.passes.rewriting.applications import describe
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.environment import Environment, poisoned
 from picograd.semantics.evaluate import HANDLERS, entry_of
 

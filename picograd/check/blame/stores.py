@@ -8,7 +8,6 @@ buffer, or a running value that is stored again and again, shows only for a mome
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import cast
 
@@ -40,6 +39,7 @@ from picograd.dialects.loop import (
 from picograd.dialects.tensor import int_attr
 from picograd.passes.insert_barriers import InsertBarriers
 from picograd.passes.loops.facts import LoopFacts
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounds import Excess, judge
 from picograd.semantics.evaluate import entry_of
 from picograd.targets import lookup

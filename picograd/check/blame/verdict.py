@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.oracle import Failure
 from picograd.compiler.validation.error import inputs_in_lines
 from picograd.dialects.literals import Array
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 
 _MOST_INPUTS = 8

@@ -8,7 +8,6 @@ no tolerance is guessed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from picograd.check.functions.cases import completed
 from picograd.check.functions.running import Sample, is_float, listed, seed_of, traced
 from picograd.check.functions.table import Case, Function, base_of, shown
 from picograd.dialects.literals import Array
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.accuracy import ACCURACY
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import analyse

@@ -7,13 +7,14 @@ to hold the two against each other. The same `call` runs with `import picograd` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import reduce
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from picograd.dialects.literals import Array
+from picograd.quick_dataclasses import dataclass
 
 ViewKind = Literal["permuted", "expanded", "sliced"]
 

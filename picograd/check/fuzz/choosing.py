@@ -11,7 +11,7 @@ worth, the examination tells.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from functools import partial
 
@@ -23,6 +23,7 @@ from picograd.check.generation.effects import has_effect
 from picograd.check.oracle import REFUSALS
 from picograd.dialects import new_context
 from picograd.errors import IndexOutOfRange
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import evaluate
 
 MOST_DRAWN = 40

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from picograd.quick_dataclasses import dataclass
 
 TABLES = (
     "cases",  # programs that were run, by device

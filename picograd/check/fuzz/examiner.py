@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from random import Random
 from shlex import quote
@@ -33,6 +33,7 @@ from picograd.dialects.dtypes import dtype_of, float64, type_of
 from picograd.errors import PicogradError, PipelineError
 from picograd.passes import Pass
 from picograd.passes.rewriting.applications import Applications, RewriteRule, counted
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounds import CAP
 from picograd.semantics.evaluate import entry_of
 

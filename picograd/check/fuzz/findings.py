@@ -6,12 +6,13 @@ import re
 import sysconfig
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import picograd.errors
 from picograd.check.oracle import Failure
 from picograd.compiler.validation.fault import Fault
+from picograd.quick_dataclasses import dataclass
 
 _PACKAGE = str(Path(picograd.errors.__file__).parents[1])
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")

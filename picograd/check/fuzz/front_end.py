@@ -10,7 +10,6 @@ from __future__ import annotations
 import textwrap
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any, cast
 
@@ -21,6 +20,7 @@ from picograd.check.fuzz.programs import rng_of
 from picograd.dialects.dtypes import AnyTensor
 from picograd.dialects.literals import Array
 from picograd.errors import PicogradError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounds import ACCURACY, analyse, judge
 from picograd.semantics.evaluate import entry_of
 

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 from picograd.check.fuzz.counts import Counts
 from picograd.check.fuzz.findings import Finding, Findings
 from picograd.check.fuzz.worker import Extension, Order, Report, Settings, work
+from picograd.quick_dataclasses import dataclass
 
 # A child of a process with threads, or with a GPU, must not be forked.
 _SPAWN = multiprocessing.get_context("spawn")

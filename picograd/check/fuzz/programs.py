@@ -7,7 +7,6 @@ consists of, of which dtypes and sizes, and which values it is given. All themes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 
 import numpy as np
@@ -37,6 +36,7 @@ from picograd.dialects.dtypes import (
     uint8,
 )
 from picograd.dialects.literals import Array
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 
 _WIDE: tuple[DType, ...] = (float32, int32, bool_, int64)

@@ -8,7 +8,7 @@ whoever examines it finds out what is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from random import Random
 
 from picograd.check.fuzz.programs import Program
@@ -19,6 +19,7 @@ from picograd.compiler.pipelines import pipeline
 from picograd.errors import PipelineError
 from picograd.passes import Level, Pass
 from picograd.passes.legalize_types import LegalizeTypes
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 MACHINES: Mapping[str, Sequence[str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from picograd.check.fuzz.pool import Pool
 from picograd.check.fuzz.settle import settle_ended
 from picograd.check.fuzz.worker import REDUCE_SECONDS, Settings
 from picograd.check.replay import installed_versions
+from picograd.quick_dataclasses import dataclass
 
 MOST_REFUSED = 0.15
 """A run of which a larger share was refused has shown little,"""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from picograd.check.fuzz.findings import Finding
 from picograd.check.fuzz.front_end import FRONT_END, FrontEndProgram, complaints
 from picograd.check.oracle import reason_of
 from picograd.errors import PicogradError
+from picograd.quick_dataclasses import dataclass
 
 _LONGEST_RUN = 4
 

@@ -7,7 +7,6 @@ import os
 import resource
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from picograd.check.fuzz.shorten import FrontEndFailure, settle_front_end
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.registry import Registry
 from picograd.passes import Pass
+from picograd.quick_dataclasses import dataclass
 
 MOST_MEMORY = 6 * 1024**3
 """Bytes of data that a worker may have: a case that needs more has lost its way."""

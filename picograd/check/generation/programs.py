@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from picograd.dialects.argument_notes import DONATED, KEPT, NAME
 from picograd.dialects.dtypes import AnyTensor, DType, dtype_of, tensor_type, type_of
 from picograd.dialects.literals import Array
 from picograd.dialects.tensor import int_attr
+from picograd.quick_dataclasses import dataclass
 
 T = TypeVar("T")
 

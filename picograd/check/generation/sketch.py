@@ -5,7 +5,7 @@ random number generator, for tools that run where Hypothesis is not installed (`
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import Protocol, TypeVar
 
@@ -28,6 +28,7 @@ from picograd.dialects.dtypes import (
 )
 from picograd.dialects.literals import Array, literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
+from picograd.quick_dataclasses import dataclass
 
 T = TypeVar("T")
 

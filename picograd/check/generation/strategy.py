@@ -10,7 +10,6 @@ is ever thrown away. Everything shrinks to fewer ops, the first kinds, and small
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -20,6 +19,7 @@ from picograd.check.generation.makers import MAKERS
 from picograd.check.generation.programs import Sample, draw_module
 from picograd.check.generation.sketch import DTYPES, SIZES
 from picograd.dialects.dtypes import DType
+from picograd.quick_dataclasses import dataclass
 
 T = TypeVar("T")
 

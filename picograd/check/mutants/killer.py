@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from picograd.compiler.validation.fault import Fault
 from picograd.errors import PassError, PicogradError, VerificationError
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

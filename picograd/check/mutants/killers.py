@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from random import Random
 
 import picograd
@@ -26,6 +26,7 @@ from picograd.compiler.validation.fault import Fault
 from picograd.compiler.validation.inputs import draw_inputs
 from picograd.dialects.dtypes import DType, bool_, float32, int32
 from picograd.passes import PASSES, Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup, names
 
 SMALL_CPU = (

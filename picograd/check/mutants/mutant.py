@@ -23,7 +23,6 @@ import inspect
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 from types import CodeType, FunctionType
 from typing import Any, cast
@@ -32,6 +31,7 @@ from picograd.backends.disk.settings import SWITCH
 from picograd.check.mutants.killer import Killer
 from picograd.compiler.validation.fault import Fault
 from picograd.errors import OptionError
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 import picograd
 from picograd.check.mutants.killer import Verdict, fault_of, first_line
 from picograd.compiler.validation.fault import Fault
+from picograd.quick_dataclasses import dataclass
 
 ROOT = Path(picograd.__file__).parents[1]
 

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from picograd.check.mutants.killer import Verdict
 from picograd.check.mutants.mutant import Mutant, applied
 from picograd.compiler.validation.fault import Fault
+from picograd.quick_dataclasses import dataclass
 
 LIMIT = 20.0
 """Seconds of processor time that a killer may take: its run is short enough to be run often."""

@@ -7,7 +7,6 @@ failures like others, with a name of their own, so they can be reduced too.
 import multiprocessing
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TypeAlias
 
@@ -17,6 +16,7 @@ from picograd.check.reduce.search import REFUSALS
 from picograd.check.twins import OnTwin, twins
 from picograd.compiler.validation.fault import Fault
 from picograd.errors import DeviceError, PicogradError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounds import Excess
 
 

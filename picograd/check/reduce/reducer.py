@@ -10,7 +10,7 @@ small cuts that know the language, one test of what is interesting, rounds until
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -29,6 +29,7 @@ from picograd.check.reduce.stand_ins import ops_by_constants, ops_by_operands
 from picograd.check.reduce.values import simpler_values
 from picograd.compiler.diagnostics import verify_module
 from picograd.dialects.literals import Array
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of, evaluate
 
 Tell: TypeAlias = Callable[[str], None]

@@ -5,7 +5,7 @@ stop.
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from xdsl.dialects.builtin import ModuleOp
@@ -13,6 +13,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from picograd.dialects.literals import Array
 from picograd.errors import PicogradError
+from picograd.quick_dataclasses import dataclass
 
 Fails: TypeAlias = Callable[[ModuleOp, Sequence[Array]], bool]
 """Whether a module fails on some inputs, in the way that is looked for."""

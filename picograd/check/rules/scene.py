@@ -8,7 +8,7 @@ other uses; and a later op reads it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from random import Random
 from typing import TypeAlias, TypeVar
 
@@ -37,6 +37,7 @@ from picograd.dialects.dtypes import (
 from picograd.dialects.limits import iinfo
 from picograd.dialects.literals import Array, literal
 from picograd.dialects.tensor import BroadcastOp, ConstantOp, ReshapeOp, TensorOp
+from picograd.quick_dataclasses import dataclass
 
 T = TypeVar("T")
 Shape: TypeAlias = tuple[int, ...]

@@ -14,7 +14,7 @@ import json
 import logging
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, cast
@@ -28,6 +28,7 @@ from picograd.compiler.kept.sources import OwnSources, Unreadable, digest_of_mod
 from picograd.compiler.records import PassRecord
 from picograd.compiler.report import Report
 from picograd.dialects.dtypes import DTYPES, dtype_of, tensor_type
+from picograd.quick_dataclasses import dataclass
 
 LOG = logging.getLogger("picograd")
 

@@ -17,7 +17,7 @@ import logging
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -29,6 +29,7 @@ from picograd.backends.runtime import Device
 from picograd.backends.switches import is_on
 from picograd.compiler.kept.programs import own_sources
 from picograd.compiler.kept.sources import Unreadable, versions
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
 
 try:

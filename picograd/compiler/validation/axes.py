@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import TypeAlias
 
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from picograd.dialects.dtypes import type_of
+from picograd.quick_dataclasses import dataclass
 
 Axis: TypeAlias = tuple[int, ...]
 """The atoms whose product is the size of an axis, the slowest first; a size of 1 may have none."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from xdsl.ir import Attribute
 
 from picograd.compiler.validation.axes import Axes, Axis, SizeOf, title
 from picograd.dialects.tensor import TensorOp
+from picograd.quick_dataclasses import dataclass
 
 Changes: TypeAlias = dict[str, Attribute]
 

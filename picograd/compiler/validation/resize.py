@@ -17,7 +17,6 @@ stays the number that it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 
 from xdsl.dialects.builtin import FunctionType, IntegerAttr, ModuleOp
@@ -34,6 +33,7 @@ from picograd.dialects.dtypes import tensor_type, type_of
 from picograd.dialects.literals import Array
 from picograd.dialects.tensor import TensorOp
 from picograd.errors import PassError, PicogradError
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 
 

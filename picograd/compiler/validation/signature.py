@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 from xdsl.dialects.builtin import ModuleOp
@@ -11,6 +10,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from picograd.compiler.validation.inputs import input_types
 from picograd.dialects.buffer import DONATED, outputs_of, stored_in
 from picograd.dialects.dtypes import AnyMemRef, AnyTensor, tensor_type
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

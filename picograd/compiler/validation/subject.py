@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from xdsl.dialects.func import FuncOp
@@ -18,6 +18,7 @@ from picograd.compiler.validation.wide_integers import leaves_32_bits
 from picograd.dialects.literals import Array
 from picograd.errors import IndexOutOfRange, PicogradError, SanitizerError
 from picograd.passes.base import Level, Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.accuracy import CPU, FLOAT64
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import Comparison, Excess, judge

@@ -8,7 +8,6 @@ number) and on whether there are several tiles at all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -20,6 +19,7 @@ from picograd.passes.rewriting.loops import inner_first, kernels, parse_sizes
 from picograd.passes.schedule.choose_tiles import reduce_sizes
 from picograd.passes.tile_loops import TileLoops, chosen_sizes
 from picograd.passes.vectorize_loops import VectorizeLoops
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import lookup
 
 TILING = (TileLoops, VectorizeLoops)

@@ -19,7 +19,6 @@ Dimensions of one size in the original have one size in the twin. Those that are
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from xdsl.dialects.builtin import ModuleOp
@@ -32,6 +31,7 @@ from picograd.compiler.validation.resize import AxisClass, Study, rebuild, study
 from picograd.compiler.validation.small_passes import small_passes
 from picograd.compiler.validation.tiles_seen import TILING, Cut, Remainder, cuts_of, kinds_of_rest
 from picograd.passes.base import Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.counters import count
 
 SMALL = 4

@@ -12,7 +12,7 @@ same module is always validated in the same way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
@@ -26,6 +26,7 @@ from picograd.compiler.validation.signature import signature_of
 from picograd.compiler.validation.twin import Twin, twin
 from picograd.compiler.validation.validator import PassCheck, Validator
 from picograd.passes.base import Level, Pass, level_of
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounds import CAP
 from picograd.semantics.counters import count
 from picograd.semantics.evaluate import entry_of

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
@@ -36,6 +35,7 @@ from picograd.compiler.validation.subject import Finding, Judgement, Subject
 from picograd.dialects.literals import Array
 from picograd.passes.base import Pass, level_of
 from picograd.passes.rewriting.structure import structural_key
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 
 FOLLOWED_DOWN = 3

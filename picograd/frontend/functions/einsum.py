@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import NoReturn
 
@@ -22,6 +21,7 @@ from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, common_device, result_type
 from picograd.frontend.storage.views import DiagonalView
 from picograd.frontend.tensor import Tensor
+from picograd.quick_dataclasses import dataclass
 
 ELLIPSIS = "..."
 

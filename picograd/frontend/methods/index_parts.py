@@ -7,7 +7,7 @@ axes of the viewed tensor, or one bool mask that covers some of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import index as as_int
 from types import EllipsisType
 from typing import Any, TypeAlias, cast
@@ -18,6 +18,7 @@ from picograd.errors import IndexOutOfRange, OptionError, ShapeError
 from picograd.frontend.core import TensorCore
 from picograd.frontend.problems import located
 from picograd.frontend.storage.views import ReshapeView, SliceView, View
+from picograd.quick_dataclasses import dataclass
 
 IndexItem: TypeAlias = (
     "int | slice | range | EllipsisType | TensorCore | list[Any] | np.ndarray[Any, Any] | None"

@@ -10,7 +10,6 @@ selects has no static size: such reads are refused, while writes are a `where`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any, Self
 
@@ -29,6 +28,7 @@ from picograd.frontend.plans.planned_operands import planned_operands
 from picograd.frontend.plans.planned_views import planned_view
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import as_var, broadcast_shapes, common_device
+from picograd.quick_dataclasses import dataclass
 
 
 class Indexing(TensorCore):

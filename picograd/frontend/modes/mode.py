@@ -10,13 +10,13 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from picograd.dialects.dtypes import DType
 from picograd.frontend.storage.cells import Cell, Value
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.builder import Array, Ops
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from xdsl.dialects.builtin import ModuleOp
@@ -27,6 +26,7 @@ from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.storage.chains import layout_through
 from picograd.frontend.storage.signature import Signature
 from picograd.frontend.storage.views import View
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.builder import Array
 
 _SMALL = 1 << 14

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import TypeVar
 
 from picograd.dialects.dtypes import bool_, int64
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.builder import Ops
 from picograd.semantics.gradients import embed
 

@@ -14,7 +14,6 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
@@ -45,6 +44,7 @@ from picograd.frontend.tracing.repetition import MISSED, Repetition, repetition_
 from picograd.frontend.tracing.sources import Inputs
 from picograd.frontend.tracing.version import Key, Making, Version
 from picograd.frontend.tracing.watch import Watched, positional_names, signature_of
+from picograd.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from picograd.compiler.pass_list import Passes, Pipeline

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from picograd.backends.runtime import device as find_device
@@ -20,6 +19,7 @@ from picograd.frontend.storage.views import View
 from picograd.frontend.tracing.compiled import CompiledFunction
 from picograd.frontend.tracing.version import Version
 from picograd.passes.base import Level
+from picograd.quick_dataclasses import dataclass
 
 _MOST = 20
 """So many kernels or rules are listed; of the others the number is told."""

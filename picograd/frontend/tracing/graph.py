@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp
@@ -31,6 +30,7 @@ from picograd.frontend.tracing.results import Effects
 from picograd.frontend.tracing.sources import FromCell, Source
 from picograd.frontend.tracing.trace import Trace
 from picograd.frontend.tracing.watch import Watcher
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from xdsl.ir import SSAValue
@@ -24,6 +23,7 @@ from picograd.frontend.tracing.arguments import Call, map_leaves
 from picograd.frontend.tracing.donation import renewed
 from picograd.frontend.tracing.sources import FromArgument, FromCell, Source
 from picograd.frontend.tracing.trace import Trace
+from picograd.quick_dataclasses import dataclass
 
 Fresh: TypeAlias = Callable[[Buffer], TensorCore]
 """Makes a tensor of a buffer, on storage of its own."""

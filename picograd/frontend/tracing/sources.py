@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from picograd.dialects.dtypes import DType
@@ -13,6 +12,7 @@ from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.modes.mode import RuntimeValue
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.tracing.arguments import Call
+from picograd.quick_dataclasses import dataclass
 
 
 class Source(ABC):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -24,6 +23,7 @@ from picograd.frontend.tracing.results import Effects
 from picograd.frontend.tracing.sources import Inputs, number_dtypes
 from picograd.frontend.tracing.trace import Trace, grad_type
 from picograd.frontend.tracing.watch import Guards, Watcher
+from picograd.quick_dataclasses import dataclass
 
 Entry: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
 """How a program is called by those who know that the inputs are right."""

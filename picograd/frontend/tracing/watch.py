@@ -12,7 +12,6 @@ import site
 import sysconfig
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -20,6 +19,7 @@ from typing import Any, TypeAlias, cast
 
 from picograd.backends.runtime import Device
 from picograd.frontend.core import TensorCore
+from picograd.quick_dataclasses import dataclass
 
 _PACKAGE = str(Path(__file__).resolve().parents[2])
 _FOREIGN = (sysconfig.get_path("stdlib"), *site.getsitepackages(), _PACKAGE)

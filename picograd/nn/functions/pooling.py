@@ -7,7 +7,6 @@ axes of elements.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf, prod
 from typing import Any
 
@@ -23,6 +22,7 @@ from picograd.frontend.problems import located
 from picograd.frontend.promotion import require_float
 from picograd.frontend.tensor import Tensor
 from picograd.nn.functions.spatial import Sizes, per_axis, with_batch, without_batch
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.builder import Array
 
 Pooled = Any

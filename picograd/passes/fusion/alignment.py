@@ -11,7 +11,7 @@ loop, and reductions and outputs must step through all of the rows, exactly once
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import TypeAlias
 
@@ -26,6 +26,7 @@ from picograd.passes.fusion.strides import (
     Strides,
     row_major,
 )
+from picograd.quick_dataclasses import dataclass
 
 RowAxes: TypeAlias = tuple[tuple[int, int], ...]
 

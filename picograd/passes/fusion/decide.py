@@ -1,7 +1,6 @@
 """Which groups of kernels become one: greedily, producers first, while it is legal and pays."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from xdsl.ir import SSAValue
@@ -13,6 +12,7 @@ from picograd.passes.fusion.cost import LAUNCH, elements, repeated_work, traffic
 from picograd.passes.fusion.graph import Graph, Group, Part
 from picograd.passes.fusion.keeping import Keeping
 from picograd.passes.rewriting.applications import applies
+from picograd.quick_dataclasses import dataclass
 
 # Fewer rows than this keep few cores busy: then results of full size stay out of a reduction's
 # kernel, if they are large.

@@ -4,7 +4,6 @@ Fusion is decided on this graph and carried out once, at the end; no IR is touch
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -13,6 +12,7 @@ from xdsl.ir import SSAValue
 from picograd.dialects.kernel import FusedOp
 from picograd.passes.fusion.body import Body, Contents, Shapes
 from picograd.passes.rewriting.structure import structural_key
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True, eq=False)

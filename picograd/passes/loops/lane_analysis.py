@@ -8,7 +8,7 @@ operands. Bodies in which lanes would go different ways are refused with a reaso
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from xdsl.dialects import arith, math
 from xdsl.dialects.arith import Arith
@@ -30,6 +30,7 @@ from picograd.dialects.loop import (
     tile_rank,
     yielded,
 )
+from picograd.quick_dataclasses import dataclass
 
 Axes = frozenset[int]
 

@@ -8,7 +8,6 @@ is what blocking, packing and two-dimensional register tiles pay for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import gcd
 
 from xdsl.dialects.builtin import FixedBitwidthType
@@ -27,6 +26,7 @@ from picograd.dialects.loop import (
 )
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loops.facts import LoopFacts
+from picograd.quick_dataclasses import dataclass
 
 Access = LoadOp | StoreOp
 

@@ -8,7 +8,6 @@ iteration of the other touches.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import BlockArgument, SSAValue
@@ -28,6 +27,7 @@ from picograd.dialects.loop import (
     memref_type,
 )
 from picograd.dialects.loop_syntax import memref_shape
+from picograd.quick_dataclasses import dataclass
 
 _LINE = 16
 """A loop whose steps are at least so many elements apart has cache lines of its own."""

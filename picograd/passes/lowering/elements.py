@@ -8,7 +8,6 @@ element of each op is made of; they see the engine through `At`.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias, cast
 
@@ -30,6 +29,7 @@ from picograd.passes.lowering.nest import (
 )
 from picograd.passes.lowering.placement import Placement, Plan, Site
 from picograd.passes.lowering.views import VIEWS
+from picograd.quick_dataclasses import dataclass
 
 Rule: TypeAlias = "Callable[[Any, Index, At], SSAValue]"
 Rules: TypeAlias = "Mapping[type[Operation], Rule]"

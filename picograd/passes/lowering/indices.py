@@ -4,7 +4,6 @@ Reshapes split and join axes: without ranges every one would leave a floordiv an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import gcd, prod
 from typing import TypeAlias
 
@@ -12,6 +11,7 @@ from xdsl.ir import SSAValue
 
 from picograd.dialects.affine import Atom, FloorDiv, Linear, Mod, floordiv, mod
 from picograd.passes.loops.intervals import Interval, interval_of, quotient_of, remainder_of
+from picograd.quick_dataclasses import dataclass
 
 Index: TypeAlias = tuple[Linear, ...]
 """Where an element is: one expression for each axis."""

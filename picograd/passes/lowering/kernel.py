@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import cast
 
@@ -26,6 +25,7 @@ from picograd.passes.lowering.nest import Local, Scope, close_parallel, rename_l
 from picograd.passes.lowering.ordered import FILL
 from picograd.passes.lowering.placement import Plan, StoreLoop
 from picograd.passes.lowering.rules import RULES
+from picograd.quick_dataclasses import dataclass
 
 FRAMES_PER_OP = 8
 """Python calls that nest when an element is pulled through one op, rounded up."""

@@ -9,7 +9,7 @@ its inner loop is still being built, so they come to stand before that loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from math import prod
 
@@ -20,6 +20,7 @@ from picograd.dialects import loop
 from picograd.dialects.affine import Linear
 from picograd.dialects.loop import Dim, loop_block
 from picograd.passes.lowering.indices import Index
+from picograd.quick_dataclasses import dataclass
 
 Path = tuple[Hashable, ...]
 """What tells a scope from others, and finds it again when the kernel is lowered anew."""

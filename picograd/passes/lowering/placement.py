@@ -8,7 +8,7 @@ furthest down is placed first, since placing it changes what is asked of those a
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import cast
 
@@ -19,6 +19,7 @@ from picograd.dialects.dtypes import AnyMemRef, AnyTensor, memref_type
 from picograd.passes.lowering.costs import COSTLY, LOOP_COST
 from picograd.passes.lowering.indices import Guard, Index
 from picograd.passes.lowering.nest import Path, Scope
+from picograd.quick_dataclasses import dataclass
 
 CROWD = 8
 """A value computed at so many places of crowded code is worth a buffer."""

@@ -8,7 +8,6 @@ element is touched by two threads, whichever of the loops they run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from xdsl.ir import Operation, SSAValue
@@ -18,6 +17,7 @@ from picograd.dialects.loop import AllocOp, LoadOp, LoopOp, ParallelOp, StoreOp,
 from picograd.dialects.loop_syntax import memref_type
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.mapping.nests import mapping_of
+from picograd.quick_dataclasses import dataclass
 
 Access: TypeAlias = LoadOp | StoreOp
 

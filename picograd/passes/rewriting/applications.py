@@ -29,7 +29,6 @@ import inspect
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +37,7 @@ from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import RewritePattern
 
 from picograd.passes.rewriting.patterns import counting_walkers
+from picograd.quick_dataclasses import dataclass
 
 RewriteRule: TypeAlias = Callable[..., Any] | RewritePattern | ModulePass
 """What is named as the rule of an application: the function that rewrites, a pattern of xDSL's, or

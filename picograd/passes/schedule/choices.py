@@ -8,7 +8,7 @@ No choice changes what a kernel computes, but for the order in which sums are ad
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import lru_cache
 
 from xdsl.dialects.builtin import StringAttr
@@ -16,6 +16,7 @@ from xdsl.ir import Operation
 
 from picograd.dialects.loop import KernelOp
 from picograd.errors import OptionError
+from picograd.quick_dataclasses import dataclass
 
 SCHEDULE = "schedule"
 """The note on a `loop.kernel` that holds its choices."""

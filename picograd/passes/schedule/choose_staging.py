@@ -7,7 +7,6 @@ into its memory, so that they are read from far away once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from xdsl.ir import Operation, SSAValue
 
@@ -16,6 +15,7 @@ from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.nest_shape import Contraction, contraction_of
 from picograd.passes.schedule.choose_tiles import leaf_nests, register_tile
 from picograd.passes.schedule.operand_copies import left_pays, right_pays
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target
 
 

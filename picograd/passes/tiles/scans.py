@@ -11,7 +11,7 @@ taken element by element.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import UnitAttr
@@ -40,6 +40,7 @@ from picograd.passes.loops.nest_shape import element_bits, local_stride
 from picograd.passes.loops.scalar_loops import TAIL
 from picograd.passes.rewriting.loops import clone_body, copy_hint, replace_op
 from picograd.passes.tiles.vectorizer import Vectorizer
+from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target
 
 _LANES = frozenset({0})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -15,6 +14,7 @@ from xdsl.ir import Attribute
 
 from picograd.dialects.dtypes import DType, dtype_of, from_numpy, is_float_array, tensor_type
 from picograd.dialects.tensor import TensorOp
+from picograd.quick_dataclasses import dataclass
 
 Array: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from math import ceil, floor, log10
+
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 
 import picograd
 from picograd.compiler.load_toolchain import toolchain
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.cpu.contenders import OURS, PICOGRAD, Contender, environment
 from picograd.study.benches.cpu.conversation import Conversation, LostError
 from picograd.study.benches.cpu.in_torch_words import InTorchWords

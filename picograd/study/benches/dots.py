@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.charts import COLORS, STYLE
 
 

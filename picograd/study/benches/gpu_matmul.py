@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from picograd.backends.runtime import Buffer, device
 from picograd.backends.wgsl.device import GpuDevice
@@ -24,6 +24,7 @@ from picograd.passes.hoist_reduce import HoistReduce
 from picograd.passes.round_up_loops import RoundUpLoops
 from picograd.passes.stage_operands import StageOperands
 from picograd.passes.tile_loops import TileLoops
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.products import linear_operands, linear_text, share_of_budget
 
 BLOCKING = (TileLoops, RoundUpLoops, HoistReduce, StageOperands)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import thread_time
 from typing import Any
 
 import picograd
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.measure import Action, interleave
 
 OURS, PYTORCH, KERNELS = "picograd", "PyTorch", "kernels"

@@ -7,7 +7,7 @@ worth to the traced modes: fusion, reuse of buffers, and keeping what was compil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -17,6 +17,7 @@ from picograd.backends.runtime import device as find_device
 from picograd.compiler.executable import clear_cache
 from picograd.compiler.pipelines import pipeline
 from picograd.frontend.modes.ladder import Rung
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.charts import Figure, Line, Panel
 from picograd.study.benches.measure import Action, Spread, spreads
 

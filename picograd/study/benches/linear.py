@@ -6,11 +6,10 @@ device's pipeline out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.pass_lists import Comparison, compare
 from picograd.study.benches.products import linear_operands, linear_text, share_of_budget
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from picograd.quick_dataclasses import dataclass
 
 Action = Callable[[], object]
 Clock = Callable[[], float]

@@ -7,11 +7,12 @@ layers. Tests hold it to the same losses as picograd's own step.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from picograd.quick_dataclasses import dataclass
 
 Floats = NDArray[np.float32]
 

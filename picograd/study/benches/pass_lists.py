@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.runtime import Array, device
 from picograd.compiler.executable import compile_module
 from picograd.passes import Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.measure import Spread, spreads
 
 PATIENCE = 1.0

@@ -9,7 +9,6 @@ leaves side by side, and `parallelize_loops` hands independent rows to threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from picograd import Tensor
 from picograd.backends.runtime import Array
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.pass_lists import Comparison, compare
 
 UNIT = 2.0**-24

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
 from picograd.passes import Pass
 from picograd.passes.unroll_tiles import UnrollTiles
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.cpu import limits
 from picograd.study.benches.cpu.session import CLOCKS
 from picograd.study.benches.cpu.turns import Reading, Timer, Times, take_turns

@@ -5,7 +5,6 @@ out by a seeded shuffle (the file's order separates writers, and would cost 7 po
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 import picograd
 from picograd import Tensor, nn, optim
 from picograd.data import hold_out, load_digits
+from picograd.quick_dataclasses import dataclass
 from picograd.study.demos.workload import Batch, Workload
 
 PIXELS, WIDTHS, CLASSES = 64, (128, 64), 10

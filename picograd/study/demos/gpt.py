@@ -7,7 +7,6 @@ cycle, and nothing is compiled again.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import picograd
 from picograd import Tensor, nn, optim
 from picograd.data import load_sonnets
 from picograd.nn import functional
+from picograd.quick_dataclasses import dataclass
 from picograd.study.demos.workload import Batch, Workload
 
 WIDTH, HEADS, BLOCKS, CONTEXT = 64, 4, 2, 32

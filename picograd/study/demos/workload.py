@@ -6,7 +6,6 @@ The whole training step, with its backward pass and the optimizer's update, is o
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 import picograd
 from picograd import Tensor
 from picograd.backends import runtime
+from picograd.quick_dataclasses import dataclass
 
 Batch = tuple[NDArray[Any], ...]
 

@@ -6,7 +6,6 @@ one section a hint, `reference.py`, and `task.py` with the programs.
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
@@ -15,6 +14,7 @@ from picograd.check.meaning import Program, Rule, keep_any
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import as_passes
 from picograd.passes import PASSES, Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.counters import Counters, count
 from picograd.study.pass_docs import PassDocs, parse_pass_docs
 

@@ -2,13 +2,14 @@
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from picograd.check.meaning import Counterexample, counterexample
 from picograd.compiler.validation.error import inputs_in_lines
 from picograd.compiler.validation.fault import Fault
 from picograd.errors import PicogradError
 from picograd.passes import Pass
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 from picograd.study.exercises import Exercise
 

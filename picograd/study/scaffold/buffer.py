@@ -32,7 +32,6 @@ Requires: nothing.
 Does not: look at buffers that are written and never read, or at the arena.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -42,6 +41,7 @@ from xdsl.rewriter import Rewriter
 from picograd.dialects.buffer import AllocOp
 from picograd.passes import Level, Pass
 from picograd.passes.rewriting.applications import applies
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

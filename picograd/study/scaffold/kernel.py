@@ -33,7 +33,6 @@ Requires: nothing.
 Does not: look into kernels, or drop one result of several.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -43,6 +42,7 @@ from xdsl.rewriter import Rewriter
 from picograd.dialects.kernel import FusedOp
 from picograd.passes import Level, Pass
 from picograd.passes.rewriting.applications import applies
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

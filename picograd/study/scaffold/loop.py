@@ -30,7 +30,6 @@ Requires: nothing.
 Does not: erase what computed an index for the load, or the kernel's argument.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -40,6 +39,7 @@ from xdsl.rewriter import Rewriter
 from picograd.dialects.loop import LoadOp
 from picograd.passes import Level, Pass
 from picograd.passes.rewriting.applications import applies
+from picograd.quick_dataclasses import dataclass
 
 
 @dataclass(frozen=True)

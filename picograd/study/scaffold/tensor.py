@@ -26,7 +26,6 @@ Requires: constants stand on the right, where `canonicalize` puts them.
 Does not: look at the minimum, nor at constants whose elements differ.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -37,6 +36,7 @@ from picograd.dialects.tensor import BinaryKind, BinaryOp
 from picograd.passes import Level, Pass
 from picograd.passes.rewriting.greedy import Build, rewrite_greedily
 from picograd.passes.rules.matching import defining, splat_in
+from picograd.quick_dataclasses import dataclass
 
 
 def drop_second_maximum(op: BinaryOp, build: Build) -> SSAValue | None:

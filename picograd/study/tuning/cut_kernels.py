@@ -8,7 +8,6 @@ as loops, which the schedules are for. The loops are equal, digest and all, to t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from xdsl.dialects.builtin import (
     ArrayAttr,
@@ -32,6 +31,7 @@ from picograd.errors import PipelineError
 from picograd.passes import Pass
 from picograd.passes.base import Level
 from picograd.passes.choose_schedules import digest_of
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.evaluate import entry_of
 
 

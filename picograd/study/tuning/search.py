@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
@@ -13,6 +13,7 @@ from picograd.backends.runtime import Device
 from picograd.errors import PicogradError
 from picograd.passes import Pass
 from picograd.passes.schedule.choices import NONE, Choices
+from picograd.quick_dataclasses import dataclass
 from picograd.study.tuning.alternatives import moves, own_choices
 from picograd.study.tuning.cut_kernels import CutKernel, cut_kernels, split
 from picograd.study.tuning.trials import Bench, Clock, Lowered, Trial

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from statistics import median
@@ -22,6 +21,7 @@ from picograd.errors import IndexOutOfRange
 from picograd.passes import Pass
 from picograd.passes.choose_schedules import ALL, ChooseSchedules, spelled
 from picograd.passes.schedule.choices import Choices
+from picograd.quick_dataclasses import dataclass
 from picograd.semantics.bounded import Bounded
 from picograd.semantics.bounds import ACCURACY, Comparison, analyse, judge
 from picograd.semantics.evaluate import entry_of

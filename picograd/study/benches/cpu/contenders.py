@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.util import find_spec
 
 from picograd.backends.llvm.codegen import host
+from picograd.quick_dataclasses import dataclass
 
 OURS = "picograd"
 PEERS = ("torch", "torch.compile", "jax", "numpy", "tinygrad")

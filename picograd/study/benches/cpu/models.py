@@ -8,10 +8,10 @@ block, the last normalization's two and the weight of the scores. Weights are [o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.cpu.prepared import Sizes
 
 

@@ -6,12 +6,13 @@ The parameters are those that `models` lists, in that order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from picograd.quick_dataclasses import dataclass
 
 Array: TypeAlias = NDArray[Any]
 EPSILON = 1e-5

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
 from numpy.typing import NDArray
+
+from picograd.quick_dataclasses import dataclass
 
 Sizes: TypeAlias = Sequence[int]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.cpu.contenders import TUNED
 from picograd.study.benches.cpu.workloads import WORKLOADS, Sizes
 

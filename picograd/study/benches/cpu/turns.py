@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.cpu.conversation import LostError
 
 

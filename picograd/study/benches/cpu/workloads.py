@@ -7,13 +7,13 @@ stands beside it. Exact results are those of `in_numpy` in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.cpu.in_numpy import FUNCTIONS, gpt_step, mlp_step
 from picograd.study.benches.cpu.numpy_gpt import scores as gpt_scores
 from picograd.study.benches.cpu.prepared import many

@@ -1,6 +1,5 @@
 """The reference for exercise 4: the largest buffers first, each at the lowest free place."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -11,6 +10,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from picograd.dialects.buffer import AllocOp, ArenaOp, KernelOp, PlaceOp
 from picograd.dialects.dtypes import nbytes_of
 from picograd.passes import Level, Pass
+from picograd.quick_dataclasses import dataclass
 
 ALIGNMENT = 64
 

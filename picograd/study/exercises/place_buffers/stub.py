@@ -74,7 +74,6 @@ buffers whose lives have a kernel in common must not share a byte; all others ma
 The size of the arena is what counts.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -83,6 +82,7 @@ from xdsl.dialects.func import FuncOp
 
 from picograd.dialects.buffer import AllocOp, KernelOp
 from picograd.passes import Level, Pass
+from picograd.quick_dataclasses import dataclass
 
 ALIGNMENT = 64
 

@@ -1,6 +1,5 @@
 """The reference for exercise 3: a ReLU updates its operand in place where nobody reads it later."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -12,6 +11,7 @@ from picograd.dialects.buffer import AllocOp, KernelOp, ReadOp, WriteOp
 from picograd.dialects.tensor import BinaryKind, BinaryOp
 from picograd.passes import Level, Pass
 from picograd.passes.rules.matching import splat_in
+from picograd.quick_dataclasses import dataclass
 
 
 def is_relu(kernel: KernelOp) -> bool:

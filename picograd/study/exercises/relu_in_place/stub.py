@@ -62,7 +62,6 @@ another under `writes`. Who read the result reads the operand's buffer from then
 (`buffer.alloc`) and no later kernel reads the operand. Bytes of memory are counted.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -70,6 +69,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.dialects.buffer import KernelOp
 from picograd.passes import Level, Pass
+from picograd.quick_dataclasses import dataclass
 
 
 def reuse(kernel: KernelOp, later: list[KernelOp]) -> None:

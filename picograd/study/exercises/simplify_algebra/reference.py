@@ -1,6 +1,5 @@
 """The reference for exercise 1: arithmetic that does nothing is dropped."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -12,6 +11,7 @@ from picograd.dialects.tensor import BinaryKind, BinaryOp, UnaryKind, UnaryOp
 from picograd.passes import Level, Pass
 from picograd.passes.rewriting.greedy import Build, rewrite_greedily
 from picograd.passes.rules.matching import defining, dtype_of_value, filled, splat_in
+from picograd.quick_dataclasses import dataclass
 
 # kind -> the number on the right that leaves the left operand as it is.
 NEUTRAL = {BinaryKind.ADD: 0, BinaryKind.SUB: 0, BinaryKind.MUL: 1, BinaryKind.DIV: 1}

@@ -38,7 +38,6 @@ that nobody reads any more may stay: `dce` runs before your operations are count
 is 0.0 or -0.0 is not judged.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -48,6 +47,7 @@ from xdsl.ir import SSAValue
 from picograd.dialects.tensor import BinaryOp, UnaryOp
 from picograd.passes import Level, Pass
 from picograd.passes.rewriting.greedy import Build, rewrite_greedily
+from picograd.quick_dataclasses import dataclass
 
 
 def simplify_binary(op: BinaryOp, build: Build) -> SSAValue | None:

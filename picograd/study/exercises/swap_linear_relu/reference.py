@@ -1,6 +1,5 @@
 """The reference for exercise 2: three kernels that are a linear layer and its ReLU become one."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -13,6 +12,7 @@ from picograd.dialects.kernel import FusedOp, YieldOp
 from picograd.dialects.tensor import BinaryKind, BinaryOp, BroadcastOp, MatmulOp
 from picograd.passes import Level, Pass
 from picograd.passes.rules.matching import splat_in
+from picograd.quick_dataclasses import dataclass
 
 
 def returned_op(kernel: FusedOp) -> Operation | None:

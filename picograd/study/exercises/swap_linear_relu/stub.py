@@ -53,7 +53,6 @@ are part of the kernel that reads them. Where the product or the sum has another
 returned, leave everything as it is. Launches and bytes moved are counted.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -61,6 +60,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.dialects.kernel import FusedOp
 from picograd.passes import Level, Pass
+from picograd.quick_dataclasses import dataclass
 
 
 def swap(relu: FusedOp) -> None:
