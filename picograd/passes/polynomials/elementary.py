@@ -8,8 +8,8 @@ wherever the arithmetic underneath keeps them.
 
 Sources of the coefficients:
 
-- exp, log: S. L. Moshier, Cephes Mathematical Library, single precision
-  (`expf.c`, `logf.c`), https://www.netlib.org/cephes/
+- exp, log, tanh: S. L. Moshier, Cephes Mathematical Library, single precision
+  (`expf.c`, `logf.c`, `tanhf.c`), https://www.netlib.org/cephes/
 - erf: N. Juffa, "Efficiently computing the single-precision error function",
   https://stackoverflow.com/q/35148198 (minimax fits, below 1 ulp)
 - pow: the logarithm as a sum of two floats after N. Juffa, "Accurate powf without double
@@ -111,6 +111,13 @@ _LOG = (
     -2.4999993993e-1,
     3.3333331174e-1,
 )
+_TANH = (
+    -5.70498872745e-3,
+    2.06390887954e-2,
+    -5.37397155531e-2,
+    1.33314422036e-1,
+    -3.33332819422e-1,
+)
 _ERF_SMALL = (
     -5.96761703e-4,
     4.99119423e-3,
@@ -151,18 +158,13 @@ def _reduced_exp(m: Arithmetic[V], x: V, tail: V | None = None, *, more: int = 0
     The power is for `scale`, where there is that; else it is larger by `more`, and only its lowest
     bits count.
     """
-    rest, power = _reduced_rest(m, x, tail, more)
-    return m.add(rest, m.number(1.0)), power
-
-
-def _reduced_rest(m: Arithmetic[V], x: V, tail: V | None = None, more: int = 0) -> tuple[V, V]:
-    """What the number of `_reduced_exp` has beyond 1, to all digits, and the power of two."""
     n, power = m.nearest_exactly(x, _LOG2_E) if m.scales else m.nearest(x, _LOG2_E, more)
     r = m.fma(n, m.number(-_LOG2_HIGH), x)
     r = m.fma(n, m.number(-_LOG2_LOW), r)
     if tail is not None:
         r = m.add(r, tail)
-    return m.fma(polynomial(m, r, _EXP), m.mul(r, r), r), power
+    rest = m.fma(polynomial(m, r, _EXP), m.mul(r, r), r)
+    return m.add(rest, m.number(1.0)), power
 
 
 def _near_exp(m: Arithmetic[V], x: V) -> V:
@@ -227,17 +229,14 @@ def log(m: Arithmetic[V], x: V) -> V:
 
 
 def tanh(m: Arithmetic[V], x: V) -> V:
-    """The hyperbolic tangent, as e / (e + 2) with e = exp(2 |x|) - 1; exactly 1 above 9.02.
-
-    With exp(2 |x|) = 2**n (1 + rest), e is 2**n rest + (2**n - 1), in which nothing cancels: near 0
-    n is 0, and else the sum is no smaller than 0.4.
-    """
+    """The hyperbolic tangent; exactly 1 above 9.02."""
     size = absolute(m, x)
-    rest, power = _reduced_rest(m, m.mul(at_most(m, size, 10.0), m.number(2.0)))
-    one = m.number(1.0)
-    whole = m.scale(one, power) if m.scales else _power_of_two(m, power)
-    e = m.fma(whole, rest, m.sub(whole, one))
-    return with_sign_of(m, m.div(e, m.add(e, m.number(2.0))), x)
+    square = m.mul(x, x)
+    small = m.fma(m.mul(polynomial(m, square, _TANH), square), size, size)
+    e = _near_exp(m, m.mul(at_most(m, size, 10.0), m.number(2.0)))
+    quotient = m.div(m.number(2.0), m.add(e, m.number(1.0)))
+    large = m.sub(m.number(1.0), quotient)
+    return with_sign_of(m, m.select(m.compare("lt", size, m.number(0.625)), small, large), x)
 
 
 def erf(m: Arithmetic[V], x: V) -> V:
