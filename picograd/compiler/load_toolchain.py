@@ -6,9 +6,12 @@ on disk never needs them.
 
 # pyright: reportUnknownParameterType=false
 
+from picograd.compiler.garbage import without_garbage_collection
+
 
 def toolchain():
-    """`picograd.compiler.toolchain`."""
-    from picograd.compiler import toolchain
+    """`picograd.compiler.toolchain`; what loading makes stays alive."""
+    with without_garbage_collection():
+        from picograd.compiler import toolchain
 
     return toolchain
