@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import mmap
 from collections import deque
-from typing import Any
+from heapq import heapify, heappop, heapreplace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,11 @@ KEPT = 1 << 30
 class Block:
     """A run of aligned bytes."""
 
-    __slots__ = ("address", "bytes", "nbytes")
+    __slots__ = ("address", "bytes", "nbytes", "taken")
 
     def __init__(self, nbytes: int) -> None:
+        self.taken = 0
+        """When it was last taken, by the number of blocks that its pool had made then."""
         if nbytes >= _LARGE:
             memory = _pages(nbytes)
         else:
@@ -88,9 +91,23 @@ class Shelf:
     def take(self) -> Block:
         """A block whose contents are undefined. Raises DeviceError where there is no memory."""
         try:
-            return self.free.pop()
+            block = self.free.pop()
         except IndexError:
-            return self._pool.make(self.size)
+            block = self._pool.make(self.size)
+        block.taken = self._pool.made
+        return block
+
+    def oldest(self) -> Age | None:
+        """Where the block that lies here for longest stands among those of all shelves."""
+        try:
+            block = self.free[0]
+        except IndexError:
+            return None
+        # No two shelves have the same size.
+        return block.nbytes < _LARGE, block.taken, -block.nbytes, self
+
+
+Age: TypeAlias = tuple[bool, int, int, Shelf]
 
 
 class BlockPool:
@@ -101,6 +118,8 @@ class BlockPool:
 
     def __init__(self) -> None:
         self._shelves: dict[int, Shelf] = {}
+        self.made = 0
+        """How many blocks there were so far, roughly where several threads make them: the time."""
 
     def shelf(self, nbytes: int) -> Shelf:
         """Where blocks of at least `nbytes` bytes lie."""
@@ -114,6 +133,7 @@ class BlockPool:
 
     def make(self, size: int) -> Block:
         """A new block. Raises DeviceError where there is no memory for it."""
+        self.made += 1
         if size >= _LARGE:
             self.trim(KEPT - size)
         try:
@@ -132,12 +152,23 @@ class BlockPool:
             ) from error
 
     def trim(self, most: int) -> None:
-        """Give blocks back to the system, large ones first, until at most `most` bytes are kept."""
+        """Give blocks back to the system until at most `most` bytes are kept.
+
+        Large ones go first, and of these what nobody has taken for longest: were it the largest,
+        two programs with large results would throw out one another's again and again.
+        """
         kept = self.kept
-        for shelf in sorted(self._shelves.values(), key=lambda shelf: -shelf.size):
-            while kept > most and shelf.free:
-                try:
-                    shelf.free.popleft()
-                except IndexError:  # another thread has taken the last one
-                    break
+        ages = [age for shelf in list(self._shelves.values()) if (age := shelf.oldest())]
+        heapify(ages)
+        while kept > most and ages:
+            shelf = ages[0][-1]
+            try:
+                shelf.free.popleft()
                 kept -= shelf.size
+            except IndexError:  # another thread has taken the last one
+                pass
+            age = shelf.oldest()
+            if age is None:
+                heappop(ages)
+            else:
+                heapreplace(ages, age)

@@ -77,6 +77,26 @@ def test_blocks_come_back_and_what_is_too_much_does_not(monkeypatch):
     assert pool.kept == 0
 
 
+def test_what_nobody_has_taken_for_longest_goes_first(monkeypatch):
+    monkeypatch.setattr(memory, "KEPT", 8 * LARGE)
+    pool = BlockPool()
+    old = [pool.shelf(n * LARGE) for n in (1, 2)]
+    for shelf in old:  # of programs that run no more
+        blocks = [shelf.take(), shelf.take()]
+        for block in blocks:
+            shelf.give(block)
+    shelves = [pool.shelf(3 * LARGE), pool.shelf(4 * LARGE)]
+    seen = []
+    for _ in range(3):  # two programs in turn, whose results are dropped at once
+        for shelf in shelves:
+            block = shelf.take()
+            block.bytes[0] = 1
+            shelf.give(block)
+            seen.append(block)
+    assert [id(block) for block in seen] == [id(block) for block in seen[:2]] * 3
+    assert pool.kept == 7 * LARGE
+
+
 def test_memory_that_is_not_there_is_an_error_and_what_is_kept_is_given_back(monkeypatch):
     pool = BlockPool()
     pool.shelf(LARGE).give(pool.shelf(LARGE).take())
