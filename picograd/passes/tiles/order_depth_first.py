@@ -123,28 +123,26 @@ def _order(block: Block, ops: Sequence[Operation]) -> None:
     if before is None:
         return
     # Operations by their number: looking one up takes long enough to do it once for each operand.
-    number_of = {op: number for number, op in enumerate(ops)}
+    number_of: dict[Operation | Block, int] = {op: number for number, op in enumerate(ops)}
     numbers = [
         [
-            number_of[operand.owner]
-            for operand in op.operands
-            if isinstance(operand, OpResult) and operand.owner in number_of
+            *[number_of[value.owner] for value in op.operands if value.owner in number_of],
+            *before.get(number, ()),
         ]
-        + before.get(number, [])
         for number, op in enumerate(ops)
     ]
     done = bytearray(len(ops))
     order: list[Operation] = []
-    # An explicit stack: a fused chain may be longer than Python's recursion goes.
-    stack = [*reversed(range(len(ops))), *reversed(_by_what_they_share(stores, ops, numbers))]
-    while stack:
-        top = stack[-1]
-        needed = [number for number in numbers[top] if not done[number]]
-        if needed and not done[top]:
-            stack.extend(reversed(needed))
-            continue
-        stack.pop()
-        if not done[top]:
+    for root in (*_by_what_they_share(stores, ops, numbers), *range(len(ops))):
+        # An explicit stack: a fused chain may be longer than Python's recursion goes.
+        stack = [] if done[root] else [(root, iter(numbers[root]))]
+        while stack:
+            top, needed = stack[-1]
+            following = next((number for number in needed if not done[number]), None)
+            if following is not None:
+                stack.append((following, iter(numbers[following])))
+                continue
+            stack.pop()
             done[top] = True
             order.append(ops[top])
     after = ops[-1].next_op
@@ -192,43 +190,72 @@ def _by_what_they_share(
     return order
 
 
-_Place = tuple[tuple[frozenset[tuple[Atom, int]], int, int], ...]
+_Terms = frozenset[tuple[Atom, int]]
+
+_Place = tuple[tuple[_Terms, int, int], ...]
 """For each axis what an index consists of beside lanes, its constant, and how far lanes lead."""
 
 
 def _memory_order(ops: Sequence[Operation]) -> dict[int, list[int]] | None:
     """For each access the earlier ones that must stay before it; None if there are too many."""
     written = {op.memref for op in ops if isinstance(op, StoreOp)}
-    accesses: dict[SSAValue, list[tuple[int, bool, _Place]]] = {}
+    accesses: dict[SSAValue, _Accesses] = {}
     before: dict[int, list[int]] = {}
     for number, op in enumerate(ops):
         if not isinstance(op, LoadOp | StoreOp) or op.memref not in written:
             continue
-        others = accesses.setdefault(op.memref, [])
-        if len(others) >= _MOST_ACCESSES:
+        others = accesses.setdefault(op.memref, _Accesses())
+        if others.count >= _MOST_ACCESSES:
             return None
-        stores, place = isinstance(op, StoreOp), _place(op)
-        before[number] = [
-            other
-            for other, stored, at in others
-            if (stored or stores) and not _are_apart(at, place)
-        ]
-        others.append((number, stores, place))
+        before[number] = others.add(number, _place(op), stores=isinstance(op, StoreOp))
     return before
 
 
 _MOST_ACCESSES = 128
 """Accesses of one buffer that are compared with each other."""
 
+_Rows = dict[tuple[int, ...], list[tuple[int, bool, _Place]]]
+
+
+class _Accesses:
+    """The accesses of one buffer, in order.
+
+    Pieces of a tile lie at constants that differ, most of them in other rows: two are compared only
+    where no axis tells at once that they are apart.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kinds: dict[tuple[tuple[_Terms, bool], ...], _Rows] = {}
+        """By what the indices consist of, and whether lanes lead along an axis; then by the
+        constants of those axes along which no lanes do."""
+
+    def add(self, number: int, place: _Place, *, stores: bool) -> list[int]:
+        """One more access; the numbers of those before it that it may touch are given back."""
+        kind = tuple([(terms, reach == 0) for terms, _, reach in place])
+        row = tuple([start for _, start, reach in place if reach == 0])
+        own = self._kinds.setdefault(kind, {}).setdefault(row, [])
+        others = [own]
+        if len(self._kinds) > 1:
+            for each, rows in self._kinds.items():
+                others += rows.values() if each != kind else ()
+        touched = [
+            other
+            for accesses in others
+            for other, stored, at in accesses
+            if (stored or stores) and not _are_apart(at, place)
+        ]
+        own.append((number, stores, place))
+        self.count += 1
+        return sorted(touched)
+
 
 def _place(op: LoadOp | StoreOp) -> _Place:
     shape = tile_shape(op.result.type if isinstance(op, LoadOp) else op.value.type)
-    return tuple(_along_axis(index, shape) for index in op.indices)
+    return tuple([_along_axis(index, shape) for index in op.indices])
 
 
-def _along_axis(
-    index: Linear, shape: Sequence[int]
-) -> tuple[frozenset[tuple[Atom, int]], int, int]:
+def _along_axis(index: Linear, shape: Sequence[int]) -> tuple[_Terms, int, int]:
     others: list[tuple[Atom, int]] = []
     reach = 0
     for atom, factor in index.terms.items():
@@ -236,7 +263,7 @@ def _along_axis(
             reach += factor * (shape[atom.axis] - 1)
         else:
             others.append((atom, factor))
-    if any(Linear.of(atom).lanes() for atom, _ in others):
+    if any(Linear.of(atom).lanes() for atom, _ in others if not isinstance(atom, SSAValue)):
         return frozenset(), -_ANYWHERE, 2 * _ANYWHERE
     return frozenset(others), index.constant, reach
 
