@@ -157,6 +157,14 @@ class Device(ABC):
         """
         return None
 
+    def copier(self, nbytes: int) -> Callable[[int, int], int | tuple[int, int]] | None:
+        """A function that copies so many bytes from an address to another one, and is entered as
+        `Program.launch` is.
+
+        None where memory has no addresses, or where there is no faster way than a program.
+        """
+        return None
+
     @abstractmethod
     def upload(self, array: Array) -> Buffer:
         """A copy of the array on the device. Raises DTypeError for a type it cannot hold."""

@@ -49,9 +49,12 @@ def test_it_shows_what_there_is(store: Store, capsys: pytest.CaptureFixture[str]
 
 def test_it_removes_everything(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     fill(store, 3)
+    shared = code_store()
+    assert shared is not None and shared.put("a" * 64, b"code")
     assert main(["cache", "clear"]) == 0
-    assert "removed 3 programs" in capsys.readouterr().out
-    assert not store.held()
+    told = capsys.readouterr().out
+    assert "removed 3 programs" in told and "machine code that all programs share" in told
+    assert not store.held() and not shared.held()
 
 
 def test_where_nothing_is_kept_it_says_so(

@@ -25,6 +25,9 @@ DEFAULT_LIMIT = 1 << 30
 SCHEDULES_LIMIT = 16 << 20
 """Bytes that tuned schedules may take together: a kernel's take a few hundred."""
 
+CODE_LIMIT = 4 << 20
+"""Bytes that machine code which is no program's may take: a processor's takes ten thousand."""
+
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -49,6 +52,16 @@ def program_store() -> Store | None:
 def schedule_store() -> Store:
     """Where schedules are kept that `picograd tune` has found."""
     return _store(cache_folder() / "tuned", SCHEDULES_LIMIT, "tuned schedules")
+
+
+def code_store() -> Store | None:
+    """Where machine code is kept that is the same for all programs; None where programs are not.
+
+    Raises OptionError where PICOGRAD_DISK_CACHE says nothing that is understood.
+    """
+    if not is_on(SWITCH, unset=True):
+        return None
+    return _store(cache_folder() / "code", CODE_LIMIT, "machine code")
 
 
 @cache

@@ -28,8 +28,8 @@ from picograd.targets import Target
 VERSION = ".".join(map(str, llvm.llvm_version_info))
 """The version of LLVM."""
 
-# Level 0 spills every value around every instruction; 1, 2 and 3 give the same code here.
-_OPTIMIZATION_LEVEL = 1
+LEVEL = 1
+"""Level 0 spills every value around every instruction; 1, 2 and 3 give the same code here."""
 
 _LOCK = threading.RLock()
 """Held by who calls LLVM, and by who forks: llvmlite has a lock of its own around each call, and a
@@ -214,7 +214,7 @@ def _target_machine(processor: Processor) -> llvm.TargetMachine:
     return target.create_target_machine(
         cpu=processor.name,
         features=processor.features,
-        opt=_OPTIMIZATION_LEVEL,
+        opt=LEVEL,
         jit=True,
     )
 

@@ -7,18 +7,19 @@ the linker puts them together. How the text is cut depends on the program alone.
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from picograd.backends.llvm import codegen, emit
+from picograd.backends.llvm.background import begin
 from picograd.backends.llvm.emitted import Emitted
 from picograd.backends.llvm.image import image_of
+from picograd.backends.llvm.standing.code import POOL_CODE
 from picograd.backends.runtime import Compiling, Image
 from picograd.dialects.loop import KernelOp
 
@@ -32,6 +33,7 @@ class CompilingInParts(Compiling):
 
     def __init__(self, vector_bits: int, comment: str) -> None:
         """As for `emit`."""
+        POOL_CODE.begin()  # LLVM has nothing else to do yet
         self._vector_bits, self._comment = vector_bits, comment
         self._part = emit.Part(comment, visible=True)
         self._kernels: set[str] = set()
@@ -84,37 +86,6 @@ class CompilingInParts(Compiling):
         self._llvm.stop()
 
 
-class _ShortTurns:
-    """While LLVM has threads, others keep Python's lock for half a millisecond, not for five: a
-    thread of LLVM's asks for it twice for each text.
-    """
-
-    _SECONDS = 0.0005
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._threads = 0
-        self._usual = 0.0
-
-    def begin(self) -> None:
-        """There is one more thread."""
-        with self._lock:
-            if self._threads == 0:
-                self._usual = sys.getswitchinterval()
-                sys.setswitchinterval(min(self._usual, self._SECONDS))
-            self._threads += 1
-
-    def end(self) -> None:
-        """There is one less."""
-        with self._lock:
-            self._threads -= 1
-            if self._threads == 0:
-                sys.setswitchinterval(self._usual)
-
-
-_TURNS = _ShortTurns()
-
-
 class _Background:
     """LLVM in a thread of its own, which begins with the first text that it is given."""
 
@@ -127,10 +98,12 @@ class _Background:
     def give(self, text: str) -> None:
         """Compile the text when those given before are done."""
         if self._thread is None:
-            self._thread = Thread(target=self._work, name="picograd: LLVM", daemon=True)
-            self._thread.start()
-            _TURNS.begin()
-        self._texts.put(text)
+            # Nobody ends this thread where a daemon's work is broken off: it is one as well.
+            self._thread = begin(self._work, "LLVM", daemon=True)
+        if self._thread is None:
+            self._codes.append(codegen.object_code(text))
+        else:
+            self._texts.put(text)
 
     def _work(self) -> None:
         while (text := self._texts.get()) is not None:
@@ -143,7 +116,7 @@ class _Background:
     def finish(self, last: str) -> tuple[bytes, ...]:
         """The code of all texts, this one the last. Raises what LLVM's rejection raises."""
         if self._thread is None:
-            return (codegen.object_code(last),)
+            return (*self._codes, codegen.object_code(last))
         self._texts.put(last)
         self._join(self._thread)
         if self._failure is not None:
@@ -163,4 +136,3 @@ class _Background:
         self._texts.put(None)
         thread.join()
         self._thread = None
-        _TURNS.end()

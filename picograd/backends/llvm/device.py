@@ -14,8 +14,11 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.llvm import codegen, held, objects
 from picograd.backends.llvm.image import emitted_of
+from picograd.backends.llvm.launcher import Launch, copier
 from picograd.backends.llvm.memory import Block, BlockPool, Shelf
 from picograd.backends.llvm.program import CpuMemory, CpuProgram
+from picograd.backends.llvm.python_functions import can_launch
+from picograd.backends.llvm.standing.code import ENTRY_CODE
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
 from picograd.backends.loans import lent_bytes
 from picograd.backends.recipes import Constant, Earlier, Item, Made, Taken
@@ -92,6 +95,8 @@ class CpuDevice(KeepingDevice, SharingDevice):
 
     def __init__(self, pool: ThreadPool | None = None) -> None:
         """`pool` runs parallel loops; all devices share one unless they are given their own."""
+        if can_launch():
+            ENTRY_CODE.begin()
         self.pool = pool or shared_pool()
         self.adapter = _processor_name()
         self._memory = BlockPool()
@@ -140,6 +145,9 @@ class CpuDevice(KeepingDevice, SharingDevice):
             return None
         at = kind.from_address
         return lambda buffer, behind: at(buffer.address + behind).value
+
+    def copier(self, nbytes: int) -> Launch | None:
+        return copier(nbytes) if can_launch() else None
 
     def empty_cache(self) -> None:
         self._memory.trim(0)

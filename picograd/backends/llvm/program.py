@@ -15,14 +15,13 @@ from picograd.backends.llvm.emitted import CONTEXT_FIELDS, ENTRY, STATUS, Emitte
 from picograd.backends.llvm.launcher import (
     MOST_ARGUMENTS,
     MOST_ON_STACK,
-    POINTER,
-    SAME,
     Launch,
     launcher,
     number_kind,
 )
 from picograd.backends.llvm.memory import Block, BlockPool, Shelf
 from picograd.backends.llvm.python_functions import can_launch
+from picograd.backends.llvm.standing.launch import POINTER, SAME
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.backends.runtime import Buffer, Program
 from picograd.dialects.dtypes import DType

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from picograd.backends.llvm import codegen
 from picograd.backends.locks import Lock
 
 T = TypeVar("T")
@@ -42,8 +43,23 @@ def address_of(name: str) -> int:
     return address
 
 
-class Method(ctypes.Structure):
-    """Python's PyMethodDef. It must live as long as the functions that are made of it."""
+class PythonFunction:
+    """A function in machine code, of which Python functions are made: each has bytes of its own,
+    which tell it what to do, and is called with an array of arguments.
+    """
+
+    def __init__(self, name: str, library: Callable[[], codegen.Library]) -> None:
+        """`library` gives the code, when a function is first made."""
+        self._method = once(lambda: _Method(name, library()))
+
+    def bound(self, plan: bytes, keeps: object) -> Any:
+        """A function for Python with these bytes, which keeps another object alive as well."""
+        method = self._method()
+        return _new_function()(ctypes.addressof(method.definition), plan, (method, keeps))
+
+
+class _Definition(ctypes.Structure):
+    """Python's PyMethodDef."""
 
     _fields_ = (
         ("name", ctypes.c_char_p),
@@ -56,14 +72,12 @@ class Method(ctypes.Structure):
 _FASTCALL = 0x80
 
 
-def method(name: str, address: int) -> Method:
-    """Of a function that takes an object of its own, an array of arguments and their count."""
-    return Method(name.encode(), address, _FASTCALL, None)
+class _Method:
+    """A definition and what it points to: all this must live as long as the functions."""
 
-
-def function(of: Method, own: object, keeps: object) -> Any:
-    """A function with an object of its own, which keeps another one alive as well."""
-    return _new_function()(ctypes.addressof(of), own, keeps)
+    def __init__(self, name: str, library: codegen.Library) -> None:
+        self.library = library
+        self.definition = _Definition(name.encode(), library.addresses[name], _FASTCALL, None)
 
 
 @once

@@ -2,7 +2,7 @@
 
 Each worker is a Python thread that enters native code once and stays there: it spins for a while,
 sleeps when nothing comes, and returns when it is told to stop. Python code never runs in a worker
-in between, so the interpreter lock plays no part. `pool_code` holds the machine code and the
+in between, so the interpreter lock plays no part. `standing.pool` holds the machine code and the
 reasons why it is correct.
 
 Workers are stopped and joined before the process forks (a child starts with a pool of its own) and
@@ -18,9 +18,9 @@ import threading
 import weakref
 
 from picograd.backends import thread_count
-from picograd.backends.llvm import pool_code
-from picograd.backends.llvm.codegen import Library, host, object_code
 from picograd.backends.llvm.python_functions import once
+from picograd.backends.llvm.standing import pool
+from picograd.backends.llvm.standing.code import POOL_CODE
 from picograd.backends.thread_count import checked_threads, get_num_threads
 from picograd.errors import DeviceError
 
@@ -35,8 +35,7 @@ class _Native:
     """The pool's machine code, bound to Python."""
 
     def __init__(self) -> None:
-        code = object_code(pool_code.text(host()))
-        self.library = Library(code, pool_code.EXPORTS)
+        self.library = POOL_CODE.library()
         at = self.library.addresses
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         one = ctypes.CFUNCTYPE(None, pointer)
@@ -77,12 +76,10 @@ class ThreadPool:
         """Fresh state with no workers: at first, and in a forked child."""
         self._lock = threading.Lock()
         self._workers: list[threading.Thread] = []
-        self._memory = ctypes.create_string_buffer(
-            pool_code.STATE_BYTES + pool_code.STATE_ALIGNMENT
-        )
+        self._memory = ctypes.create_string_buffer(pool.STATE_BYTES + pool.STATE_ALIGNMENT)
         start = ctypes.addressof(self._memory)
-        self._address = start + -start % pool_code.STATE_ALIGNMENT
-        _native().initialize(self._address)
+        self._address = start + -start % pool.STATE_ALIGNMENT
+        self._initialized = False  # who has no workers needs no more than zeros
 
     @property
     def threads(self) -> int:
@@ -119,6 +116,9 @@ class ThreadPool:
             if self._workers:
                 return
             native = _native()
+            if not self._initialized:
+                native.initialize(self._address)
+                self._initialized = True
             workers = [
                 threading.Thread(
                     target=_serve,
@@ -179,29 +179,29 @@ def shared_pool() -> ThreadPool:
 
     It has as many threads as `picograd.set_num_threads` says.
     """
-    pool = ThreadPool()
-    thread_count.follow(pool.set_threads)
-    return pool
+    shared = ThreadPool()
+    thread_count.follow(shared.set_threads)
+    return shared
 
 
 _pools: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
 
 
 def _stop_all() -> None:
-    for pool in list(_pools):
-        pool.stop()
+    for each in list(_pools):
+        each.stop()
 
 
 def _stop_for_good() -> None:
     """At exit: the state stays, for a daemon thread may be inside of a loop and go on with it."""
-    for pool in list(_pools):
-        pool.stop()
-        pool.keep_state()
+    for each in list(_pools):
+        each.stop()
+        each.keep_state()
 
 
 def _restart_all() -> None:
-    for pool in list(_pools):
-        pool.after_fork()
+    for each in list(_pools):
+        each.after_fork()
 
 
 atexit.register(_stop_for_good)

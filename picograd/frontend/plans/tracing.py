@@ -58,6 +58,8 @@ class Traced:
     module: ModuleOp
     inputs: tuple[Input, ...]
     results: tuple[AnyTensor, ...]
+    is_copy: bool = False
+    """Whether the one result is a tensor that goes in, as it is."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,8 @@ class _PlanTrace(Mode):
                 block.erase_arg(argument)
         inputs = tuple(self._inputs[argument] for argument in block.args)
         types = tuple(self.type_of(value) for value in results)
-        return Traced(self._ops.module(results), inputs, types)
+        is_copy = list(results) == list(block.args) and isinstance(inputs[0], int)
+        return Traced(self._ops.module(results), inputs, types, is_copy and len(inputs) == 1)
 
     def backward(self, parts: Sequence[SSAValue | None], given: SSAValue) -> Backward:
         """What computes these gradients of the operands."""

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 import picograd
-from picograd.backends.llvm import codegen, compile_parts
+from picograd.backends.llvm import background, codegen, compile_parts
 from picograd.backends.llvm.device import CpuDevice
+from picograd.backends.runtime import Image
 from picograd.check.generation.programs import random_samples
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pipelines import pipeline
@@ -104,6 +105,42 @@ def test_whoever_gives_up_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> N
         raise KeyboardInterrupt
     assert threading.active_count() == before
     assert sys.getswitchinterval() == usual
+
+
+def test_a_system_that_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_parts, "_ENOUGH", 1)
+    device, (module, _) = CpuDevice(), lowered(1, 3)[0]
+    usual, expected = sys.getswitchinterval(), device.compile(module)
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(background.Thread, "start", refused)
+    image = device.compile(module)
+    assert image.blobs == expected.blobs and image.facts["parts"] > 1
+    assert sys.getswitchinterval() == usual
+
+
+def test_one_thread_is_one_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many threads there are for computing says nothing of the one that compiles."""
+    monkeypatch.setattr(compile_parts, "_ENOUGH", 1)
+    module, _ = lowered(1, 3)[0]
+    names: set[str] = set()
+    original = codegen.object_code
+
+    def named(text: str) -> bytes:
+        names.add(threading.current_thread().name)
+        return original(text)
+
+    monkeypatch.setattr(codegen, "object_code", named)
+    before = picograd.get_num_threads()
+    images: list[Image] = []
+    for threads in (1, 3):
+        picograd.set_num_threads(threads)
+        images.append(CpuDevice().compile(module))
+    picograd.set_num_threads(before)
+    assert images[0].blobs == images[1].blobs
+    assert names == {"picograd: LLVM"}
 
 
 def test_a_compiled_function_of_many_kernels(rng: np.random.Generator) -> None:

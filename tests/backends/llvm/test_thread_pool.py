@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import picograd
-from picograd.backends.llvm import pool_placement
 from picograd.backends.llvm.codegen import Library, object_code
+from picograd.backends.llvm.standing import pool_placement
 from picograd.backends.llvm.thread_pool import ThreadPool, imports, shared_pool
 from picograd.errors import DeviceError
 

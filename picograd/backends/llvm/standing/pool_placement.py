@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import sys
 
+from picograd.backends.llvm.standing.text import Text
+
 SUPPORTED = sys.platform == "linux"
 """Whether threads can be told where to run."""
 
 MASK_BYTES = 128
 """Of a set of processors, as the C library sizes it: 1,024 of them, one bit each."""
 
-_EVERYWHERE = """
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+_EVERYWHERE_DECLARATIONS = ("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",)
 
+_EVERYWHERE = """
 ; Forgets the workers of earlier, when new ones are about to start.
 define internal void @forget_places(ptr %pool) nounwind {{
   %apart = getelementptr i8, ptr %pool, i64 {apart}
@@ -48,12 +50,14 @@ define internal void @introduce(ptr %pool, i64 %worker, i64 %id) nounwind {{
 }}
 """
 
-_LINUX = """
-declare i32 @sched_getcpu()
-declare i32 @sched_getaffinity(i32, i64, ptr)
-declare i32 @sched_setaffinity(i32, i64, ptr)
-declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+_LINUX_DECLARATIONS = (
+    "declare i32 @sched_getcpu()",
+    "declare i32 @sched_getaffinity(i32, i64, ptr)",
+    "declare i32 @sched_setaffinity(i32, i64, ptr)",
+    "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
+)
 
+_LINUX = """
 ; Where there are more processors than the set has room for, it stays empty: then nobody is moved.
 define internal void @read_allowed(ptr %allowed) nounwind {{
   %r = call i32 @sched_getaffinity(i32 0, i64 {mask_bytes}, ptr %allowed)
@@ -133,15 +137,17 @@ define internal void @keep_apart(ptr %pool) nounwind {{
 """
 
 
-def text(offsets: dict[str, int], id_bytes: int) -> str:
+def text(offsets: dict[str, int], id_bytes: int) -> Text:
     """LLVM IR of the functions that the pool calls, with its fields at these offsets.
 
     The field `ids` has `id_bytes`: a 64-bit number for each worker, from 0 to the most there are.
     """
-    return (_EVERYWHERE + (_LINUX if SUPPORTED else _ELSEWHERE)).format(
+    body = (_EVERYWHERE + (_LINUX if SUPPORTED else _ELSEWHERE)).format(
         id_bytes=id_bytes,
         mask_bytes=MASK_BYTES,
         mask_bits=8 * MASK_BYTES,
         mask_words=MASK_BYTES // 8,
         **offsets,
     )
+    called = _LINUX_DECLARATIONS if SUPPORTED else ()
+    return Text((), (*_EVERYWHERE_DECLARATIONS, *called), body)

@@ -29,8 +29,9 @@ a worker whose core was taken by another process costs nothing.
 
 from __future__ import annotations
 
-from picograd.backends.llvm import pool_placement
 from picograd.backends.llvm.codegen import Processor
+from picograd.backends.llvm.standing import pool_placement
+from picograd.backends.llvm.standing.text import Text, joined
 from picograd.backends.thread_count import MAX_THREADS
 
 # A cache line is 64 bytes on x86 and 128 on some Arm cores; prefetchers pair lines on x86.
@@ -51,7 +52,7 @@ STATE_BYTES = _OFFSETS["ids"] + _ID_BYTES
 """Bytes of the shared state; it must be zero and aligned to STATE_ALIGNMENT at first."""
 STATE_ALIGNMENT = _LINE
 
-EXPORTS = (
+_EXPORTS = (
     "picograd_pool_initialize",
     "picograd_pool_work",
     "picograd_pool_stop",
@@ -71,16 +72,18 @@ _PAUSE_DECLARATION = {
     "arm64": "declare void @llvm.aarch64.hint(i32)",
 }
 
-_TEXT = """
-declare i32 @pthread_mutex_init(ptr, ptr)
-declare i32 @pthread_mutex_lock(ptr)
-declare i32 @pthread_mutex_unlock(ptr)
-declare i32 @pthread_cond_init(ptr, ptr)
-declare i32 @pthread_cond_wait(ptr, ptr)
-declare i32 @pthread_cond_broadcast(ptr)
-declare i32 @sched_yield()
-declare i64 @llvm.smin.i64(i64, i64)
+_DECLARATIONS = (
+    "declare i32 @pthread_mutex_init(ptr, ptr)",
+    "declare i32 @pthread_mutex_lock(ptr)",
+    "declare i32 @pthread_mutex_unlock(ptr)",
+    "declare i32 @pthread_cond_init(ptr, ptr)",
+    "declare i32 @pthread_cond_wait(ptr, ptr)",
+    "declare i32 @pthread_cond_broadcast(ptr)",
+    "declare i32 @sched_yield()",
+    "declare i64 @llvm.smin.i64(i64, i64)",
+)
 
+_TEXT = """
 define void @picograd_pool_initialize(ptr %pool) nounwind {{
   %mutex = getelementptr i8, ptr %pool, i64 {mutex}
   %condition = getelementptr i8, ptr %pool, i64 {condition}
@@ -308,9 +311,9 @@ quit:
 """
 
 
-def text(processor: Processor) -> str:
+def text(processor: Processor) -> Text:
     """LLVM IR of the pool's functions for a processor."""
     architecture = processor.architecture
     body = _TEXT.format(pause=_PAUSE.get(architecture, "; this processor has no pause"), **_OFFSETS)
-    places = pool_placement.text(_OFFSETS, _ID_BYTES)
-    return body + places + _PAUSE_DECLARATION.get(architecture, "") + "\n"
+    declared = (*_DECLARATIONS, _PAUSE_DECLARATION.get(architecture, ""))
+    return joined([Text(_EXPORTS, declared, body), pool_placement.text(_OFFSETS, _ID_BYTES)])
