@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from picograd.backends.disk.settings import code_store
 from picograd.backends.disk.store import Store
 from picograd.backends.runtime import Image
 from picograd.cli.main import main
