@@ -72,16 +72,12 @@ from picograd.dialects.loop import (
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
-from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.loops.nest_shape import place_in
+from picograd.passes.loops.nest_shape import LINE_BYTES, begins_on_lines, place_in
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels
 from picograd.passes.schedule.choices import choices_for
 from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
-
-LINE = 64
-"""Bytes of a line of the caches."""
 
 AHEAD = 2048
 """How many bytes ahead is fetched: half a page, which takes somewhat longer than memory does."""
@@ -182,7 +178,5 @@ def _fills_lines(store: StoreOp) -> bool:
     type, place = store.value.type, place_in(store)
     if tile_rank(type) != 1 or place is None or place.coefficient(Lane(0)) != 1 or store.clip:
         return False
-    line = LINE // _item_bytes(store.memref)
-    starts = LoopFacts().expand(place.substitute({Lane(0): 0}))
-    steps = (starts.constant, *starts.terms.values())
-    return tile_shape(type)[0] % line == 0 and all(step % line == 0 for step in steps)
+    item = _item_bytes(store.memref)
+    return tile_shape(type)[0] * item % LINE_BYTES == 0 and begins_on_lines(place, item)

@@ -13,7 +13,7 @@ from math import gcd
 from xdsl.dialects.builtin import FixedBitwidthType
 from xdsl.ir import Attribute, SSAValue
 
-from picograd.dialects.affine import FloorDiv, Linear, Mod
+from picograd.dialects.affine import FloorDiv, Lane, Linear, Mod
 from picograd.dialects.loop import (
     Dim,
     LoadOp,
@@ -29,6 +29,9 @@ from picograd.passes.loops.facts import LoopFacts
 from picograd.quick_dataclasses import dataclass
 
 Access = LoadOp | StoreOp
+
+LINE_BYTES = 64
+"""What a cache holds and fetches at a time."""
 
 
 def local_stride(access: Access, variable: SSAValue) -> int:
@@ -54,6 +57,13 @@ def place_in(access: Access) -> Linear | None:
         place = place + index * stride
         stride *= extent
     return place
+
+
+def begins_on_lines(place: Linear, item: int) -> bool:
+    """Whether a tile at a place begins with a line of the cache, wherever the loops around lead."""
+    line = LINE_BYTES // item
+    start = LoopFacts().expand(place.substitute({Lane(0): 0}))
+    return all(step % line == 0 for step in (start.constant, *start.terms.values()))
 
 
 def _local_coefficient(expression: Linear, variable: SSAValue) -> int:

@@ -3,6 +3,11 @@
 A few columns at a time, each turn of the loop reads some lines of another row. The hardware fetches
 ahead what lies in a row, in one page; it does not follow steps from row to row of more than half a
 page, and hardly shorter ones with several lines each.
+
+It goes to the second cache: rows about whole pages apart share few places in the first. Tiles of
+rows that begin anywhere in a line take part of one line more than they have lines, and one fetch
+for each of these is all there is. So it is the last element of a line that is fetched: the tile's
+first line is the last one of the tile before it, which is in the second cache still.
 """
 
 from __future__ import annotations
@@ -28,7 +33,13 @@ from picograd.dialects.loop import (
 )
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loops.facts import Counter, LoopFacts
-from picograd.passes.loops.nest_shape import Access, element_bits, place_in
+from picograd.passes.loops.nest_shape import (
+    LINE_BYTES,
+    Access,
+    begins_on_lines,
+    element_bits,
+    place_in,
+)
 from picograd.targets import Target
 
 ROWS_AHEAD = 16
@@ -40,9 +51,6 @@ LONG = 2 * ROWS_AHEAD
 LEAST_OPERATIONS = 16
 """Machine operations in a turn. With fewer, a processor that looks some hundreds of operations
 ahead has the loads of as many rows on their way by itself, and a fetch only costs."""
-
-PAGE_BYTES = 4096
-"""Lines whole pages apart share the few places in the first cache that one of them may take."""
 
 
 def down_columns(loop: ParallelOp | ForOp, target: Target) -> Iterator[tuple[LoadOp, str, int]]:
@@ -68,8 +76,8 @@ def down_columns(loop: ParallelOp | ForOp, target: Target) -> Iterator[tuple[Loa
         apart = place.coefficient(dim.variable) * dim.step
         whole = prod(memref_shape(load.memref.type)) * item
         if apart > lanes and whole > target.l2_bytes and _comes_from_memory(load, loop):
-            cache = FETCH_L1 if apart * item % PAGE_BYTES else FETCH_L2
-            yield load, cache, ROWS_AHEAD * apart
+            ends = 0 if begins_on_lines(place, item) else LINE_BYTES // item - 1
+            yield load, FETCH_L2, ROWS_AHEAD * apart + ends
 
 
 def _machine_operations(loop: ForOp, target: Target) -> int:

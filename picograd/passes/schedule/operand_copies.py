@@ -14,6 +14,7 @@ from picograd.dialects.loop import Dim, LoadOp
 from picograd.dialects.loop_syntax import memref_shape
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.nest_shape import (
+    LINE_BYTES,
     Contraction,
     element_bits,
     layout_block,
@@ -51,9 +52,6 @@ FEW_USES = 4
 
 PAGE_BYTES = 4096
 """Addresses so far apart differ in none of the bits that choose their place within a page."""
-
-LINE_BYTES = 64
-"""What a cache holds and fetches at a time."""
 
 SPREAD_BYTES = 512
 """Lines that lie a multiple of so many bytes apart share an eighth of a first cache's places."""

@@ -55,12 +55,15 @@ def notes(text: str, target: str = TARGET) -> list[tuple[str, int]]:
     return found
 
 
-def test_rows_some_turns_later_are_fetched() -> None:
-    assert notes(down(200, 100)) == [(FETCH_L1, ROWS_AHEAD * 100)]
-
-
-def test_rows_whole_pages_apart_go_to_the_second_cache() -> None:
+def test_rows_some_turns_later_are_fetched_to_the_second_cache() -> None:
     assert notes(down(40, 1024)) == [(FETCH_L2, ROWS_AHEAD * 1024)]
+    assert notes(down(200, 112)) == [(FETCH_L2, ROWS_AHEAD * 112)]
+
+
+def test_of_tiles_that_begin_anywhere_in_a_line_the_last_line_is_fetched() -> None:
+    """The first is the last one of the tile before."""
+    assert notes(down(200, 100)) == [(FETCH_L2, ROWS_AHEAD * 100 + 15)]
+    assert notes(down(200, 112, place="%j, %i + t0 + 8")) == [(FETCH_L2, ROWS_AHEAD * 112 + 15)]
 
 
 def test_what_is_left_alone() -> None:
@@ -84,7 +87,7 @@ def test_what_a_loop_before_has_read_is_left_alone(place: str, left_alone: bool)
       loop.yield %n : {tile}
     }}"""
     assert notes(down(200, 100, before=before)) == (
-        [] if left_alone else [(FETCH_L1, ROWS_AHEAD * 100)]
+        [] if left_alone else [(FETCH_L2, ROWS_AHEAD * 100 + 15)]
     )
 
 
