@@ -11,12 +11,21 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from xdsl.dialects.builtin import DenseArrayBase, IntegerType, MemRefType, TensorType, VectorType
 from xdsl.ir import Attribute, Block, BlockOps, Operation, OpResult, Region, SSAValue, Use, core
+from xdsl.ir.affine import AffineExpr
 from xdsl.ir.core import SSAValues
-from xdsl.irdl import IRDLOperation, VarIRConstruct, operations
+from xdsl.irdl import (
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    OptionalDef,
+    VariadicDef,
+    VarIRConstruct,
+    operations,
+)
 
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import LocationAttr
@@ -33,15 +42,17 @@ def make_quick() -> None:
         # xDSL spells out in Python what objects do of their own: they are equal to themselves only.
         kind.__hash__ = object.__hash__
         kind.__eq__ = object.__eq__
-    for base in (Attribute, SSAValue, Operation):
+    for base in (Attribute, SSAValue, Operation, AffineExpr):
         _ask_directly(base)
     changed: dict[Any, dict[str, Any]] = {
         SSAValues: {"__getitem__": _value_at},
         BlockOps: {"__iter__": _ops_of},
         Operation: {"__init__": _init, "walk": _walk},
-        IRDLOperation: {"__post_init__": _fill_in},
+        IRDLOperation: {"__init__": _build, "__post_init__": _fill_in},
         operations.BeforeVariadicSingleAccessor: {"__get__": _single},
         operations.UniqueVariadicAccessor: {"__get__": _variadic},
+        DenseArrayBase: {"from_list": staticmethod(_dense_array), **_kept_with_arrays},
+        **_kept_with_types,
     }
     for kind, functions in changed.items():
         for name, function in functions.items():
@@ -61,10 +72,7 @@ def _init(
 ) -> None:
     """Operands are asked for once, and those of before, of which there are none, not at all."""
     given = SSAValues(operands)
-    uses = tuple([Use(self, index) for index in range(len(given))])
-    for value, use in zip(given, uses, strict=True):
-        value.add_use(use)
-    self._operands, self._operand_uses = given, uses
+    self._operands, self._operand_uses = given, _uses_of(self, given)
     self.results = SSAValues([OpResult(type, self, n) for n, type in enumerate(result_types)])
     self.properties = dict(properties)
     self.attributes = dict(attributes)
@@ -76,6 +84,151 @@ def _init(
     for region in regions:
         self.add_region(region)
     self.__post_init__()
+
+
+def _uses_of(op: Operation, operands: Sequence[SSAValue]) -> tuple[Use, ...]:
+    """The uses that an op makes of its operands, each the first among those of its value."""
+    uses: list[Use] = []
+    for index, value in enumerate(operands):
+        first = value.first_use
+        use = value.first_use = Use(op, index, None, first)
+        if first is not None:
+            first._prev_use = use
+        uses.append(use)
+    return tuple(uses)
+
+
+_slow_build = IRDLOperation.__init__
+
+
+def _build(
+    self: IRDLOperation,
+    *,
+    operands: Sequence[Any] | None = None,
+    result_types: Sequence[Any] | None = None,
+    properties: Mapping[str, Attribute | None] | None = None,
+    attributes: Mapping[str, Attribute | None] | None = None,
+    successors: Sequence[Any] | None = None,
+    regions: Sequence[Any] | None = None,
+) -> None:
+    """What has the form that the definition asks for is taken; of all else xDSL makes something, or
+    says what is wrong.
+    """
+    form = _form(type(self))
+    values = _flat(operands or (), form[0], SSAValue) if form else None
+    types = _flat(result_types or (), form[1], Attribute) if form else None
+    bodies = _flat(regions or (), form[2], Region) if form else None
+    if form is None or values is None or types is None or bodies is None or successors:
+        _slow_build(
+            self,
+            operands=operands,
+            result_types=result_types,
+            properties=properties,
+            attributes=attributes,
+            successors=successors,
+            regions=regions,
+        )
+        return
+    own = {name: each for name, each in (properties or {}).items() if each is not None}
+    notes = {name: each for name, each in (attributes or {}).items() if each is not None}
+    if form[3] is not None:
+        sizes = _dense_array(_I32, values[1])
+        (own if form[3].as_property else notes)[form[3].attribute_name] = sizes
+    _init(
+        self,
+        operands=values[0],
+        result_types=types[0],
+        properties=own,
+        attributes=notes,
+        regions=bodies[0],
+    )
+
+
+_I32 = IntegerType(32)
+_Form = tuple[list[bool], list[bool], list[bool], AttrSizedOperandSegments | None]
+
+
+@cache
+def _form(kind: type[IRDLOperation]) -> _Form | None:
+    """For operands, results and regions of an op, which of them are lists, and whether the lengths
+    of operands are kept with the op; None where there is more to see to.
+    """
+    definition = kind.get_irdl_definition()
+    parts = (definition.operands, definition.results, definition.regions)
+    if definition.successors or any(
+        isinstance(each, OptionalDef) for part in parts for _, each in part
+    ):
+        return None
+    segments: AttrSizedOperandSegments | None = None
+    for option in definition.options:
+        if not isinstance(option, AttrSizedOperandSegments):
+            return None
+        segments = option
+    lists = [[isinstance(each, VariadicDef) for _, each in part] for part in parts]
+    return lists[0], lists[1], lists[2], segments
+
+
+def _flat(
+    given: Sequence[Any], lists: Sequence[bool], kind: type[Any]
+) -> tuple[list[Any], tuple[int, ...]] | None:
+    """All that is given, in one list, and how much of it belongs to each definition; None where
+    something is no value of a kind or, for a list, no list of such.
+    """
+    if len(given) != len(lists):
+        return None
+    flat: list[Any] = []
+    sizes: list[int] = []
+    for each, is_list in zip(given, lists, strict=True):
+        if isinstance(each, kind):
+            flat.append(each)
+            sizes.append(1)
+            continue
+        if not is_list or not isinstance(each, list | tuple):
+            return None
+        for one in each:  # pyright: ignore[reportUnknownVariableType]
+            if not isinstance(one, kind):
+                return None
+            flat.append(one)
+        sizes.append(len(each))  # pyright: ignore[reportUnknownArgumentType]
+    return flat, tuple(sizes)
+
+
+_slow_dense_array: Callable[..., DenseArrayBase[Any]] = DenseArrayBase.from_list
+
+
+def _dense_array(data_type: Any, data: Sequence[Any]) -> DenseArrayBase[Any]:
+    """Lists of a few small integers are asked for again and again."""
+    if data_type.__class__ is not IntegerType or len(data) > _FEW:
+        return _slow_dense_array(data_type, data)
+    return _integers(data_type.width.data, data_type.signedness.data, tuple(data))
+
+
+_FEW = 16
+
+
+@lru_cache(maxsize=2048)
+def _integers(width: int, signedness: Any, data: tuple[int, ...]) -> DenseArrayBase[Any]:
+    return _slow_dense_array(IntegerType(width, signedness), data)
+
+
+def _kept(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What an attribute, which never changes, says when it is first asked is kept with it."""
+    name = f"_{ask.__name__}"
+
+    def kept(self: Attribute) -> Any:
+        known = vars(self)
+        if name not in known:
+            known[name] = ask(self)
+        return known[name]
+
+    return kept
+
+
+_kept_with_arrays = {"get_values": _kept(vars(DenseArrayBase)["get_values"])}
+_kept_with_types: dict[Any, dict[str, Any]] = {
+    kind: {"get_shape": _kept(vars(kind)["get_shape"])}
+    for kind in (MemRefType, TensorType, VectorType)
+}
 
 
 def _fill_in(self: IRDLOperation) -> None:

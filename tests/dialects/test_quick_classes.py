@@ -1,8 +1,29 @@
 """quick_classes: ops are walked over and asked for their operands as xDSL would."""
 
-from xdsl.dialects import arith, test
-from xdsl.dialects.builtin import ModuleOp, f32, i32
+# pyright: reportPrivateUsage=false
+
+import pickle
+
+import numpy as np
+import pytest
+from xdsl.dialects import arith, cf, func, memref, scf, test
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FloatAttr,
+    IndexType,
+    IntegerType,
+    MemRefType,
+    ModuleOp,
+    Signedness,
+    TensorType,
+    VectorType,
+    f32,
+    i1,
+    i32,
+    i64,
+)
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.irdl import IRDLOperation
 
 from picograd.check.generation.programs import random_samples
 from picograd.compiler.driver import run_pipeline
@@ -66,6 +87,79 @@ def test_operands_and_results_are_what_an_op_has() -> None:
     assert list(loop.YieldOp().values) == []
     pair = test.TestOp(result_types=[f32, i32, f32]).results
     assert pair[:0] == () and pair[-1].type == f32 and pair[1:].types == (i32, f32)
+
+
+def test_ops_are_built_as_xdsl_builds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, i = test.TestOp(result_types=[f32, f32, IndexType()]).results
+    buffer = test.TestOp(result_types=[MemRefType(f32, [4, 6])]).results[0]
+
+    def built() -> list[Operation]:
+        return [
+            arith.AddfOp(x, y),
+            arith.ConstantOp(FloatAttr(1.0, f32)),
+            memref.LoadOp.get(buffer, [i, i]),
+            memref.AllocOp([i], [], MemRefType(f32, [-1])),
+            memref.AllocOp([], [i, i], MemRefType(f32, [2])),
+            scf.IfOp(i, [f32], [scf.YieldOp(x)], [scf.YieldOp(y)]),
+            scf.ForOp(i, i, i, [x, y], Block([scf.YieldOp(y, x)], arg_types=[i.type, f32, f32])),
+            func.CallOp("f", [x, y], [f32, i32]),
+            test.TestOp([x, y], [f32], {"one": i32}, {"two": f32}, regions=[Region(Block())]),
+            cf.BranchOp(Block(), x),
+            loop.SelectOp(test.TestOp(result_types=[i1]).results[0], x, y),
+        ]
+
+    ours = built()
+    monkeypatch.setattr(IRDLOperation, "__init__", quick_classes._slow_build)
+    for own, other in zip(ours, built(), strict=True):
+        assert type(own) is type(other)
+        assert own.properties == other.properties and own.attributes == other.attributes
+        assert own.results.types == other.results.types
+        assert len(own.regions) == len(other.regions) and len(own.successors) == len(
+            other.successors
+        )
+        if not isinstance(own, loop.SelectOp):
+            assert list(own.operands) == list(other.operands)
+    for value in (x, y, i, buffer):
+        users = [use.operation for use in value.uses]
+        assert all(value is use.operation.operands[use.index] for use in value.uses)
+        assert len(users) == sum(operand is value for op in set(users) for operand in op.operands)
+
+
+def test_what_does_not_fit_a_definition_is_told_of() -> None:
+    (x,) = test.TestOp(result_types=[f32]).results
+    for operands, types, words in (
+        ([x], [f32], "Expected 2 operand, but got 1"),
+        ([x, x], [], "Expected 1 result, but got 0"),
+        ([x, [x, x]], [f32], "passed Sequence to non-variadic"),
+        ([x, x], [None], "passed None to a non-optional"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            IRDLOperation.__init__(
+                arith.AddfOp.__new__(arith.AddfOp), operands=operands, result_types=types
+            )
+
+
+def test_lists_of_integers_are_what_was_given(rng: np.random.Generator) -> None:
+    for type in (i32, i64, IntegerType(8, Signedness.UNSIGNED)):
+        for count in (0, 1, 3, 16, 17, 40):
+            numbers = rng.integers(0, 100, count).tolist()
+            made = DenseArrayBase.from_list(type, numbers)
+            assert made == DenseArrayBase.from_list(type, list(numbers))
+            assert made.elt_type == type and len(made) == count
+            assert made.get_values() == made.get_values() == tuple(numbers)
+    assert DenseArrayBase.from_list(i32, [1, 2]) != DenseArrayBase.from_list(i64, [1, 2])
+    assert DenseArrayBase.from_list(f32, [1, 2]).get_values() == (1.0, 2.0)
+    with pytest.raises(ValueError, match="range"):
+        DenseArrayBase.from_list(i32, [1 << 40])
+
+
+def test_shapes_are_those_of_the_type() -> None:
+    for kind in (MemRefType, TensorType, VectorType):
+        first, second = kind(f32, [4, 6]), kind(f32, [4, 6])
+        assert first.get_shape() == (4, 6) == first.get_shape()
+        assert first == second and hash(first) == hash(second), "one has been asked, one not"
+        assert pickle.loads(pickle.dumps(first)) == second
+        assert kind(f32, [6, 4]).get_shape() == (6, 4)
 
 
 def test_what_belongs_to_a_class() -> None:
