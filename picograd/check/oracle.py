@@ -21,7 +21,9 @@ from xdsl.ir import Attribute
 
 from picograd.backends.runtime import device as find_device
 from picograd.compiler.driver import PassRecord, run_pipeline
-from picograd.compiler.executable import compile_module
+from picograd.compiler.executable import Executable, compile_module
+from picograd.compiler.hoist_constants import Hoisted
+from picograd.compiler.in_parts import Rest, run_in_parts
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.error import ValidationError, in_one_line
@@ -96,7 +98,8 @@ class Case:
 class Failure:
     """What went wrong, and where: `culprit` is a pass as it is spelled, or the device.
 
-    `stage` is the pass's place among the case's passes; their number stands for the device.
+    `stage` is the pass's place among the case's passes; their number stands for the device. Of
+    `hoist_constants`, which is none, it is the place of the pass after it.
     """
 
     fault: Fault
@@ -105,6 +108,8 @@ class Failure:
     detail: str
     excess: Excess | None = None
     error: BaseException | None = None
+    of_constants: bool = False
+    """Whether the pass did it to what was taken out of the module, to be computed once."""
 
     def alike(self, other: Failure) -> bool:
         """Whether both are the same failure: fault, pass or device, and kind of exception.
@@ -149,43 +154,65 @@ def examine(case: Case) -> Failure | None:
 def examination(case: Case) -> Examination:
     """What goes wrong in a case, and how it was found out. Raises as `examine` does."""
     module = case.module.clone()
-    watch = Validator(module, [case.inputs], sanitize=case.sanitize)
     place = _Place()
+    watches = [Validator(module, [case.inputs], sanitize=case.sanitize)]
+    checks: list[PassCheck] = []
     try:
-        run_pipeline(module, case.passes, instruments=[place, watch], facts=None)
-    except ValidationError as error:
-        failure = Failure(error.fault, error.step, place.stage, _words(error), error.excess, error)
-        return Examination(failure, tuple(watch.checks))
+        way = run_in_parts(module, case.passes, instruments=[place, *watches], facts=None)
+        if way.rest is not None:
+            place.turn_to_constants(case.passes, way.rest)
+            read = [case.inputs[number] for number in way.rest.hoisted.reads]
+            constants, steps = way.rest.hoisted.module, way.rest.steps
+            watches.append(Validator(constants, [read], sanitize=case.sanitize))
+            run_pipeline(constants, steps, instruments=[place, watches[-1]], facts=way.rest.facts)
     except (PipelineError, RuleError):
         raise
-    except REFUSALS as error:
-        if _is_refusal(case, error):
-            return Examination(None, tuple(watch.checks), error.message)
-        culprit = str(case.passes[place.stage])
-        failure = Failure(Fault.CRASH, culprit, place.stage, _words(error), error=error)
-        return Examination(failure, tuple(watch.checks))
     except PicogradError as error:
-        culprit = str(case.passes[place.stage])
-        failure = Failure(_fault_of(error), culprit, place.stage, _words(error), error=error)
-        return Examination(failure, tuple(watch.checks))
-    checks = tuple(watch.checks)
+        checks += (check for watch in watches for check in watch.checks)
+        if not isinstance(error, ValidationError) and _is_refusal(case, error):
+            return Examination(None, tuple(checks), error.message)
+        return Examination(place.failure(case, error), tuple(checks))
+    checks += (check for watch in watches for check in watch.checks)
     if case.device == "reference":
-        return Examination(None, checks)
-    return _on_device(case, module, checks)
+        return Examination(None, tuple(checks))
+    return _on_device(case, module, way.rest, tuple(checks))
 
 
 class _Place:
-    """An instrument that knows which pass is running."""
+    """An instrument that knows which pass is running, and on what."""
 
     def __init__(self) -> None:
         self.stage = -1
+        self.of_constants = False
+        self._between = False
 
     def before(self, step: Pass, module: ModuleOp) -> None:
         """One pass further."""
-        self.stage += 1
+        self.stage += not self._between
+        self._between = False
 
     def after(self, step: Pass, module: ModuleOp, record: PassRecord) -> None:
         """Nothing: what the pass did is the validator's concern."""
+
+    def hoisted(self, before: ModuleOp, out: Hoisted, module: ModuleOp, record: PassRecord) -> None:
+        """In front of the next pass, at the place where constants are taken out."""
+        self.stage += 1
+        self._between = True
+
+    def turn_to_constants(self, passes: Sequence[Pass], rest: Rest) -> None:
+        """Begin anew, with what was taken out, behind the place where it was."""
+        self.stage = len(passes) - len(rest.steps) - 1
+        self.of_constants = True
+
+    def failure(self, case: Case, error: PicogradError) -> Failure:
+        """What an error that escaped there says of the pass."""
+        if isinstance(error, ValidationError):
+            fault, culprit, excess = error.fault, error.step, error.excess
+        else:
+            refused = isinstance(error, REFUSALS)
+            fault = Fault.CRASH if refused else _fault_of(error)
+            culprit, excess = str(case.passes[self.stage]), None
+        return Failure(fault, culprit, self.stage, _words(error), excess, error, self.of_constants)
 
 
 def _fault_of(error: BaseException) -> Fault:
@@ -197,7 +224,9 @@ def _fault_of(error: BaseException) -> Fault:
     return Fault.CRASH
 
 
-def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> Examination:
+def _on_device(
+    case: Case, module: ModuleOp, parts: Rest | None, checks: tuple[PassCheck, ...]
+) -> Examination:
     stage = len(case.passes)
 
     def found(fault: Fault, detail: str, excess: Excess | None = None,
@@ -217,11 +246,15 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
         expected = expect(root, given, ACCURACY[case.device])
     device = find_device(case.device)
     try:
-        passes, sanitize = rest(module, case.device), case.sanitize or None
-        executable = compile_module(
-            module, case.device, passes=passes, sanitize=sanitize, on_disk=False
-        )
-        given = fitted(case.inputs, entry_of(module))
+        kept: list[Array] = []
+        if parts is not None:
+            constants = _compiled(parts.hoisted.module, case)
+            read = [case.inputs[number] for number in parts.hoisted.reads]
+            read = fitted(read, entry_of(parts.hoisted.module))
+            results = constants.run([device.upload(array) for array in read])
+            kept = [device.download(result) for result in results]
+        executable = _compiled(module, case)
+        given = fitted([*case.inputs, *kept], entry_of(module))
         buffers = [device.upload(array) for array in given]
         outputs = [device.download(result) for result in executable.run(buffers)]
     except IndexOutOfRange as error:
@@ -250,6 +283,12 @@ def _on_device(case: Case, module: ModuleOp, checks: tuple[PassCheck, ...]) -> E
     if report.first is None:
         return Examination(None, checks, kernels=executable.report.kernels)
     return found(Fault.VALUES, str(report.first), report.first)
+
+
+def _compiled(module: ModuleOp, case: Case) -> Executable:
+    """What is left of a module, for the case's device."""
+    passes, sanitize = rest(module, case.device), case.sanitize or None
+    return compile_module(module, case.device, passes=passes, sanitize=sanitize, on_disk=False)
 
 
 def _is_out_of_range(module: ModuleOp, inputs: Sequence[Array]) -> bool:

@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass, PassPipeline
 
+from picograd.compiler import alone
 from picograd.compiler.diagnostics import excerpt, kind_and_message, verify_module
 from picograd.compiler.garbage import collect_much, without_garbage_collection
 from picograd.compiler.records import PassRecord
@@ -158,7 +159,7 @@ class _Guarded(ModulePass):
         before = count_ops(op) if run.ops is None else run.ops
         start = time.perf_counter()
         with _NamedFailure(step, op):
-            step.apply(ctx, op)
+            alone.apply(step, ctx, op)
         applied = time.perf_counter()
         _verify_after(step, op, run.verifier if run.verify else None)
         seconds, verifying = applied - start, time.perf_counter() - applied

@@ -58,10 +58,25 @@ def run_in_parts(
 
     The instruments follow the module itself, and not what was taken out.
     """
+    way, tail = run_to_parts(module, steps, instruments=instruments, facts=facts, verify=verify)
+    if facts is not None:
+        facts = facts.union(*(step.establishes for step in steps[: len(steps) - len(tail)]))
+    records = run_pipeline(module, tail, instruments=instruments, facts=facts, verify=verify)
+    return Outcome((*way.records, *records), way.rest)
+
+
+def run_to_parts(
+    module: ModuleOp,
+    steps: Sequence[Pass],
+    *,
+    instruments: Sequence[Instrument] = (),
+    facts: frozenset[str] | None = frozenset(),
+    verify: bool = True,
+) -> tuple[Outcome, Sequence[Pass]]:
+    """The first half of `run_in_parts`, and the passes that are to follow in each part."""
     head, tail = cut(steps)
     if not tail or not kept_arguments(entry_of(module)):
-        records = run_pipeline(module, steps, instruments=instruments, facts=facts, verify=verify)
-        return Outcome(records, None)
+        return Outcome((), None), steps
     types = [argument.type for argument in entry_of(module).args]
     records = run_pipeline(module, head, instruments=instruments, facts=facts, verify=verify)
     if facts is not None:
@@ -72,11 +87,10 @@ def run_in_parts(
     # Callers hand over what they were told at first: legalized types are the machine's affair.
     as_given = [argument.type for argument in entry_of(module).args] == types
     out = hoist_constants(module) if as_given else None
-    if out is not None:
-        seconds = time.perf_counter() - start
-        own = PassRecord(NAME_OF_STEP, NAME_OF_STEP, seconds, 0.0, ops, count_ops(module))
-        records = (*records, own)
-        for one in watching:
-            one.hoisted(before, out, module, own)
-    records += run_pipeline(module, tail, instruments=instruments, facts=facts, verify=verify)
-    return Outcome(records, None if out is None else Rest(out, tail, facts))
+    if out is None:
+        return Outcome(records, None), tail
+    seconds = time.perf_counter() - start
+    own = PassRecord(NAME_OF_STEP, NAME_OF_STEP, seconds, 0.0, ops, count_ops(module))
+    for one in watching:
+        one.hoisted(before, out, module, own)
+    return Outcome((*records, own), Rest(out, tail, facts)), tail

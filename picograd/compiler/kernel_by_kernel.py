@@ -12,33 +12,24 @@ passes do. What comes out is what the passes would make of all kernels together.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from xdsl.dialects.builtin import ModuleOp
 
 from picograd.backends.runtime import Compiling
+from picograd.compiler.alone import apart, kernels_of, treats_kernels_alone
 from picograd.compiler.driver import count_ops, run_pipeline
 from picograd.compiler.records import PassRecord
 from picograd.dialects import new_context
-from picograd.dialects.loop import KernelOp
 from picograd.passes.base import Pass
 
 
 def split(steps: Sequence[Pass]) -> tuple[Sequence[Pass], Sequence[Pass]]:
     """What runs on the whole module, and what then runs on each kernel alone."""
     end = len(steps)
-    while end and steps[end - 1].alone and not _names_something(steps[end - 1]):
+    while end and treats_kernels_alone(steps[end - 1]):
         end -= 1
     return steps[:end], steps[end:]
-
-
-def _names_something(step: Pass) -> bool:
-    """Whether an option names a loop or an operand, which some kernel has, and not each."""
-    options = [option for option in fields(step) if option.name != "target"]
-    return any(
-        option.type in ("str", str) and getattr(step, option.name) != option.default
-        for option in options
-    )
 
 
 def run_kernel_by_kernel(
@@ -53,20 +44,15 @@ def run_kernel_by_kernel(
 
     The records tell of all kernels together. Raises what `run_pipeline` and the device raise.
     """
-    context, block = new_context(), module.body.block
+    context = new_context()
     others = count_ops(module)
     found: list[tuple[PassRecord, ...]] = []
-    for kernel in [op for op in block.ops if isinstance(op, KernelOp)]:
-        following = kernel.next_op
-        kernel.detach()
-        part = ModuleOp([kernel])
-        found.append(run_pipeline(part, steps, context=context, verify=verify, facts=facts))
-        kernel.detach()
-        if following is None:
-            block.add_op(kernel)
-        else:
-            block.insert_op_before(kernel, following)
-        compiling.kernel(kernel)
+    for kernel in kernels_of(module):
+        with apart(kernel) as part:
+            found.append(run_pipeline(part, steps, context=context, verify=verify, facts=facts))
+            made = kernels_of(part)
+        for one in made:
+            compiling.kernel(one)
     others -= sum(records[0].ops_before for records in found)
     return tuple(_together(records, others) for records in zip(*found, strict=True))
 

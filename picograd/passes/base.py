@@ -84,7 +84,7 @@ class Pass(ModulePass):
     type that is printed: the one reason for a float64 run to differ before and after."""
     alone: ClassVar[bool] = False
     """Whether a pass of loop level treats each kernel by itself, whatever else is in the module.
-    Then a compilation that nobody watches gives it the kernels one by one."""
+    Then it is given the kernels one by one, each in a module of its own (`compiler/alone.py`)."""
     changes_types: ClassVar[bool] = False
     """Whether the pass may give arguments and results other element types."""
 

@@ -211,7 +211,7 @@ def test_parts_may_sum_in_another_order() -> None:
     ("fault", "told"),
     [
         (lambda out: Hoisted(out.module, (out.reads[0] - 1,)), "cannot be run"),
-        (lambda out: Hoisted(_doubled(out.module), out.reads), "result 0 is another one"),
+        (lambda out: Hoisted(doubled(out.module), out.reads), "result 0 is another one"),
     ],
 )
 def test_validation_holds_the_parts_against_the_whole(
@@ -227,7 +227,7 @@ def test_validation_holds_the_parts_against_the_whole(
     assert caught.value.step == "hoist_constants" and "%w = " in str(caught.value)
 
 
-def _doubled(module: ModuleOp) -> ModuleOp:
+def doubled(module: ModuleOp) -> ModuleOp:
     """The same module, with twice what it returned."""
     end = entry_of(module).body.block.last_op
     assert end is not None

@@ -18,16 +18,16 @@ from picograd.check.blame.parts import Part, parts_inside, parts_of
 from picograd.check.blame.prefix import counting
 from picograd.check.blame.verdict import Blame
 from picograd.check.oracle import Case, Failure, examine, rest
+from picograd.check.standing import standing
 from picograd.check.twins import twins
 from picograd.compiler.driver import run_pipeline
+from picograd.compiler.hoist_constants import NAME_OF_STEP, hoist_constants
 from picograd.compiler.pass_list import Pipeline, as_passes
 from picograd.compiler.validation.fault import Fault
-from picograd.compiler.validation.inputs import fitted
 from picograd.errors import PicogradError
 from picograd.passes import Level, Pass, level_of
 from picograd.passes.rewriting.applications import Application, Applications
 from picograd.quick_dataclasses import dataclass
-from picograd.semantics.evaluate import entry_of
 
 
 def blame(case: Case, failure: Failure | None = None) -> Blame | None:
@@ -49,6 +49,8 @@ def blame(case: Case, failure: Failure | None = None) -> Blame | None:
 
 
 def _blame(case: Case, failure: Failure) -> Blame:
+    if failure.culprit == NAME_OF_STEP:
+        return _blame_hoisting(case, failure)
     if failure.stage == len(case.passes):
         case = _with_rest(case)
         failure = examine(case) or replace(failure, stage=len(case.passes))
@@ -59,9 +61,29 @@ def _blame(case: Case, failure: Failure) -> Blame:
 
 def _with_rest(case: Case) -> Case:
     """The case with the passes that the device runs after those that were asked for."""
-    module = case.module.clone()
-    run_pipeline(module, case.passes, facts=None)
-    return replace(case, passes=Pipeline((*case.passes, *rest(module, case.device))))
+    left = standing(case.module, case.inputs, case.passes, len(case.passes))[0].module
+    return replace(case, passes=Pipeline((*case.passes, *rest(left, case.device))))
+
+
+def _blame_hoisting(case: Case, failure: Failure) -> Blame:
+    """What is taken out of a module, by no pass, means something else."""
+    head = case.passes[: failure.stage]
+    (whole,) = standing(case.module, case.inputs, head, failure.stage)
+    parts = standing(case.module, case.inputs, case.passes, failure.stage)
+    return Blame(
+        failure=failure,
+        step=NAME_OF_STEP,
+        number=0,
+        total=0,
+        rule=NAME_OF_STEP,
+        source=_source_of(hoist_constants),
+        op="what kept arguments alone decide",
+        before=str(whole.module),
+        after="\n".join(str(part.module) for part in parts),
+        module=whole.module,
+        inputs=whole.inputs,
+        scope="what is run in every call, then what computes its last arguments",
+    )
 
 
 @dataclass(frozen=True)
@@ -119,14 +141,13 @@ def _trial(case: Case, failure: Failure) -> _Trial:
     """The failing pass alone, on the module before it, where that is enough; else with all."""
     upto = replace(case, passes=Pipeline(case.passes[: failure.stage + 1]), device="reference")
     step = case.passes[failure.stage]
-    module = case.module.clone()
-    run_pipeline(module, case.passes[: failure.stage], facts=None)
-    inputs = tuple(fitted(case.inputs, entry_of(module)))
-    alone = Case(module, inputs, Pipeline((step,)))
+    stands = standing(case.module, case.inputs, case.passes, failure.stage)
+    part = stands[-1 if failure.of_constants else 0]
+    alone = Case(part.module, part.inputs, Pipeline((step,)))
     found = examine(alone)
     if found is not None and found.alike(failure):
-        return _Trial(alone, found, step, module)
-    return _Trial(upto, failure, step, module)
+        return _Trial(alone, found, step, part.module)
+    return _Trial(upto, failure, step, part.module)
 
 
 def _shortest(trial: _Trial, total: int) -> tuple[int, Failure | None]:

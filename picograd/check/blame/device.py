@@ -17,12 +17,11 @@ from picograd.check.blame.parts import Part, parts_of
 from picograd.check.blame.stores import WrongStore, first_wrong_store, stores_of
 from picograd.check.blame.verdict import Blame
 from picograd.check.oracle import Case, Failure, examine
+from picograd.check.standing import standing
 from picograd.compiler.diagnostics import excerpt
-from picograd.compiler.driver import run_pipeline
 from picograd.compiler.executable import compile_module
 from picograd.compiler.pass_list import Pipeline
 from picograd.compiler.validation.fault import Fault
-from picograd.compiler.validation.inputs import fitted
 from picograd.compiler.validation.signature import signature_of
 from picograd.dialects.loop import KernelOp, StoreOp
 from picograd.errors import PicogradError
@@ -36,13 +35,12 @@ _CODE_BEFORE, _CODE_AFTER = 6, 2
 
 def blame_device(case: Case, failure: Failure) -> Blame:
     """What of a device's work is to blame. The case's passes bring its module to loop level."""
-    module = case.module.clone()
-    run_pipeline(module, case.passes, facts=None)
-    inputs = tuple(fitted(case.inputs, entry_of(module)))
-    for part in parts_of(module, inputs):
-        found = _failure_of(part, case, failure)
-        if found is not None:
-            return _blame_kernel(part, found, case.device)
+    main, *constants = standing(case.module, case.inputs, case.passes, len(case.passes))
+    for whole in (*constants, main):  # in the order in which they run
+        for part in parts_of(whole.module, whole.inputs):
+            found = _failure_of(part, case, failure)
+            if found is not None:
+                return _blame_kernel(part, found, case.device)
     return Blame(
         failure=failure,
         step=case.device,
@@ -51,10 +49,10 @@ def blame_device(case: Case, failure: Failure) -> Blame:
         rule=case.device,
         source="",
         op="the kernels together",
-        before=_main_of(str(module)),
+        before=_main_of(str(main.module)),
         after="",
-        module=module,
-        inputs=inputs,
+        module=main.module,
+        inputs=main.inputs,
         on_device=True,
         scope="each kernel is right when it runs alone: look at the memory that they share",
     )

@@ -110,6 +110,7 @@ class _Answer:
     stage: int
     detail: str
     excess: Excess | None
+    of_constants: bool
     kind: type[BaseException] | None
     code: str
     message: str
@@ -138,6 +139,7 @@ def _child(case: Case, like: Failure | None, there: Connection) -> None:
             failure.stage,
             failure.detail,
             failure.excess,
+            failure.of_constants,
             kind,
             error.code if own else "",
             error.message if own else "",
@@ -152,7 +154,13 @@ def _seen(case: Case, answer: object, seconds: float) -> Seen | None:
         if isinstance(error, PicogradError):
             error.code, error.message = answer.code, answer.message
         failure = Failure(
-            answer.fault, answer.culprit, answer.stage, answer.detail, answer.excess, error
+            answer.fault,
+            answer.culprit,
+            answer.stage,
+            answer.detail,
+            answer.excess,
+            error,
+            answer.of_constants,
         )
         return Seen(failure, answer.family)
     if isinstance(answer, str):

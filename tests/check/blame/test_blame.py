@@ -24,6 +24,7 @@ from xdsl.rewriter import Rewriter
 from picograd.check.blame import Blame, blame
 from picograd.check.generation.programs import random_samples
 from picograd.check.oracle import Case
+from picograd.compiler import alone
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.driver import run_pipeline
 from picograd.compiler.pass_list import Pipeline, as_passes
@@ -31,6 +32,7 @@ from picograd.compiler.pipelines import pipeline
 from picograd.compiler.validation.fault import Fault
 from picograd.dialects import new_context
 from picograd.dialects.literals import Array
+from picograd.dialects.loop import KernelOp
 from picograd.dialects.tensor import BinaryKind, BinaryOp, UnaryOp
 from picograd.passes import Level, Pass
 from picograd.passes.fuse import Fuse
@@ -344,14 +346,25 @@ ON_GPU = "stage_operands hoist_reduce round_up_loops map_to_grid tree_reduce ins
 STEPWISE = [("cpu", name) for name in ON_CPU.split()] + [("gpu", name) for name in ON_GPU.split()]
 
 
+Rule = applications.RewriteRule
+Number = tuple[str, int]
+"""A step by its number in a run on a kernel alone, which is named, or on a whole module."""
+
+
 def spoil(module: Operation) -> None:
-    """Let the first subtraction subtract the other way round."""
+    """Let the first subtraction subtract the other way round; else the first product be a square.
+
+    A pass that sees kernels alone sees one without subtractions, too.
+    """
+    products: list[Operation] = []
     for op in module.walk():
         is_sub = isinstance(op, BinaryOp) and op.kind.data is BinaryKind.SUB
         if is_sub or isinstance(op, arith.SubfOp):
             op.operands = tuple(reversed(op.operands))
             return
-    raise AssertionError(f"nothing to spoil in\n{module}")
+        if isinstance(op, arith.MulfOp):
+            products.append(op)
+    products[0].operands = (products[0].operands[0],) * 2
 
 
 def top_of(op: Operation) -> Operation:
@@ -360,30 +373,61 @@ def top_of(op: Operation) -> Operation:
     return op
 
 
-def spoiling(wrong: int) -> Callable[[applications.RewriteRule, Operation], bool]:
-    """`applies`, but for the step of that number, which does something wrong besides."""
+def numbering() -> Callable[[Operation], Number]:
+    """What tells a step's number, when it is taken on an op."""
     seen: dict[Operation, int] = {}
 
-    def applies(rule: applications.RewriteRule, op: Operation) -> bool:
-        if not applications.applies(rule, op):
-            return False
+    def number(op: Operation) -> Number:
         top = top_of(op)
         seen[top] = seen.get(top, 0) + 1
-        if seen[top] == wrong:
-            spoil(top)
+        kernels = [inner.sym_name.data for inner in top.walk() if isinstance(inner, KernelOp)]
+        return (kernels[0] if len(kernels) == 1 else "", seen[top])
+
+    return number
+
+
+def steps_of(step: Pass, module: ModuleOp, monkeypatch: pytest.MonkeyPatch) -> list[Number]:
+    """The steps that a pass takes on a module."""
+    found: list[Number] = []
+    number = numbering()
+
+    def noting(rule: Rule, op: Operation) -> bool:
+        if not applications.applies(rule, op):
+            return False
+        found.append(number(op))
+        return True
+
+    counter = Applications()
+    with monkeypatch.context() as patch, counted(counter):
+        replace_applies(noting, patch)
+        alone.apply(step, new_context(), module)
+    assert len(found) == counter.count
+    return found
+
+
+def spoiling(wrong: Number) -> Callable[[Rule, Operation], bool]:
+    """`applies`, but for the step of that number, which does something wrong besides."""
+    number = numbering()
+
+    def applies(rule: Rule, op: Operation) -> bool:
+        if not applications.applies(rule, op):
+            return False
+        if number(op) == wrong:
+            spoil(top_of(op))
         return True
 
     return applies
 
 
-def spoil_step(
-    wrong: int, monkeypatch: pytest.MonkeyPatch, where: str = "picograd.passes."
+def replace_applies(
+    applies: Callable[[Rule, Operation], bool],
+    monkeypatch: pytest.MonkeyPatch,
+    where: str = "picograd.passes.",
 ) -> None:
-    """Let that step go wrong, of every pass in `where`."""
-    replacement = spoiling(wrong)
+    """Let all passes in `where` ask another function."""
     for loaded in [module for name, module in sys.modules.items() if name.startswith(where)]:
         if loaded is not applications and hasattr(loaded, "applies"):
-            monkeypatch.setattr(loaded, "applies", replacement)
+            monkeypatch.setattr(loaded, "applies", applies)
 
 
 @pytest.mark.parametrize(("device", "name"), STEPWISE)
@@ -391,28 +435,25 @@ def test_a_wrong_step_of_every_pass(
     device: str, name: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, inputs = parse_module(rows(device)), inputs_of(rows(device), rng)
-    total, step = 0, None
+    steps: list[Number] = []
+    step = None
     for step in pipeline(device):
         if isinstance(step, ParallelizeLoops):
             step = ParallelizeLoops(grain=1, serial_below=0)
         if isinstance(step, Fuse) and name == "reuse_in_place":
             continue  # it leaves no kernel that could write over what it reads
         if step.name == name:
-            tried = module.clone()
-            counter = Applications()
-            with counted(counter):
-                step.apply(new_context(), tried)
-            total = counter.count
-            if total:
+            steps = steps_of(step, module.clone(), monkeypatch)
+            if steps:
                 break
         if step.is_lowering() or step.level_in != Level.TENSOR:
             step.apply(new_context(), module)
-    assert step is not None and total > 0, "the pass does nothing here"
-    wrong = Random(name).randint(1, total)
-    spoil_step(wrong, monkeypatch)
+    assert step is not None and steps, "the pass does nothing here"
+    wrong = Random(name).randint(1, len(steps))
+    replace_applies(spoiling(steps[wrong - 1]), monkeypatch)
     found = blame(Case(module, inputs, Pipeline([step])))
     assert found is not None
-    assert (found.step, found.number, found.total) == (str(step), wrong, total)
+    assert (found.step, found.number, found.total) == (str(step), wrong, len(steps))
     assert "picograd/passes/" in found.source
     assert found.failure.excess is not None
     assert found.before != found.after
@@ -508,7 +549,7 @@ def test_passes_behind_those_of_the_case_may_be_to_blame(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A case may name a device and no passes; the device's own are looked at then."""
-    spoil_step(1, monkeypatch, "picograd.passes.fusion.")
+    replace_applies(spoiling(("", 1)), monkeypatch, "picograd.passes.fusion.")
     module = parse_module(SUMS)
     run_pipeline(module, as_passes("canonicalize"))
     found = blame(Case(module, inputs_of(SUMS, rng), Pipeline(()), "cpu"))
