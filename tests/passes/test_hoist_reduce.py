@@ -7,7 +7,7 @@ from picograd.check.loop_samples import check_passes, linear_relu, softmax
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
 from picograd.dialects import new_context
-from picograd.dialects.loop import AllocOp, ForOp
+from picograd.dialects.loop import AllocOp, ForOp, LoadOp
 from picograd.errors import OptionError, PassError
 from picograd.passes.hoist_reduce import HoistReduce
 from picograd.passes.map_to_grid import MapToGrid
@@ -38,6 +38,22 @@ def test_another_reader_of_the_output_forces_a_local_buffer() -> None:
     )
     module = check_passes(text, [TileLoops(sizes="k=3"), HoistReduce(loop="k0", above="i")])
     assert any(isinstance(op, AllocOp) for op in module.walk())
+
+
+def test_the_value_waits_in_one_of_several_outputs() -> None:
+    """A gradient that is kept, and the parameter that is updated by it."""
+    text = linear_relu(6, 6, 8).replace("%y: memref", "%q: memref<6x6xf32>, %y: memref")
+    text = text.replace(
+        "    loop.store",
+        "    %old = loop.load %q[%i, %j] : memref<6x6xf32>\n"
+        "    %new = arith.subf %old, %r : f32\n"
+        "    loop.store %new, %q[%i, %j] : f32, memref<6x6xf32>\n    loop.store",
+        1,
+    )
+    module = check_passes(text, [TileLoops(sizes="k=3"), HoistReduce(loop="k0", above="i")])
+    assert not any(isinstance(op, AllocOp) for op in module.walk())
+    waiting = [str(op) for op in module.walk() if isinstance(op, LoadOp)]
+    assert any("%y[" in line for line in waiting)
 
 
 @pytest.mark.parametrize("kind", ["add", "max", "min", "mul"])

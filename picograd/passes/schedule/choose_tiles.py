@@ -36,6 +36,7 @@ from picograd.passes.loops.nest_shape import (
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
 from picograd.passes.schedule.choices import choices_for
+from picograd.passes.schedule.left_blocks import left_block
 from picograd.passes.schedule.operand_copies import (
     LINE_BYTES,
     PAGE_BYTES,
@@ -144,6 +145,10 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     # The third cache is shared, and what a virtual machine tells about it is often too much.
     shared = min(target.l3_bytes // 4, 8 * target.l2_bytes) or 2 * target.l2_bytes
     height = chosen.height or shared // (min(depth, extent) * item)
+    block = left_block(contraction, target, facts, tile)
+    if block is not None and not streamed:
+        depth = even_blocks(extent, chosen.depth or block.depth, step)
+        height = chosen.height or block.height
     wide = chosen.width or (PAGE_BYTES // item if streamed else 0)
     if writes_rows(contraction, target, facts, tile):
         height = chosen.height or ROWS_WRITTEN

@@ -53,20 +53,26 @@ def _is_block_of(outer: Dim, inner: Dim) -> bool:
 def _own_output(
     kernel: KernelOp, reduction: ReduceOp, nest: Sequence[ParallelOp]
 ) -> StoreOp | None:
-    """The store in which each iteration of the nest has its own place, if it can wait there."""
-    block = nest[-1].body.block
-    stores = [op for op in block.ops if isinstance(op, StoreOp)]
-    if len(stores) != 1 or stores[0].value.type != reduction.outputs[0].type:
-        return None
-    store = stores[0]
-    if store.clip is not None or store.memref.owner is not kernel.body.block:
-        return None
-    users = [op for op in kernel.walk() if store.memref in op.operands]
+    """The first store in which each iteration of the nest has its own place and can wait there."""
     variables = {dim.variable for dim in _element_dims(nest)}
-    used = [index for index in store.indices if index.values() & variables]
+    for store in nest[-1].body.block.ops:
+        if (
+            isinstance(store, StoreOp)
+            and store.value.type == reduction.outputs[0].type
+            and store.clip is None
+            and store.memref.owner is kernel.body.block
+            and _is_own_place(store.indices, variables)
+            and sum(store.memref in op.operands for op in kernel.walk()) == 1
+        ):
+            return store
+    return None
+
+
+def _is_own_place(indices: Sequence[Linear], variables: set[SSAValue]) -> bool:
+    """Whether every variable is an index by itself."""
+    used = [index for index in indices if index.values() & variables]
     plain = all(
         [(isinstance(atom, SSAValue), c) for atom, c in index.terms.items()] == [(True, 1)]
         for index in used
     )
-    found = {value for index in used for value in index.values()}
-    return store if len(users) == 1 and plain and found >= variables else None
+    return plain and {value for index in used for value in index.values()} >= variables
