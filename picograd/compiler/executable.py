@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +15,7 @@ from picograd.backends.runtime import Buffer, Device, KeepingDevice, Program, op
 from picograd.backends.runtime import device as find_device
 from picograd.backends.switches import is_on, is_on_or_folder
 from picograd.compiler.asked import CHECK, Asked
+from picograd.compiler.fast_entry import Entry, fast_entry
 from picograd.compiler.kept.programs import LOG, Kept, Place, place_of
 from picograd.compiler.kept.recent import Recent
 from picograd.compiler.kept.sources import EXTENSIONS
@@ -26,7 +26,7 @@ from picograd.compiler.report import Report
 from picograd.compiler.road import Road, Texts, structure_of
 from picograd.compiler.steps import Steps
 from picograd.dialects.dtypes import DType
-from picograd.errors import IndexOutOfRange, OptionError, ShapeError
+from picograd.errors import OptionError, ShapeError
 from picograd.quick_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ class Executable:
         """What the program takes beside its results: the inputs, and the constants of these."""
         return inputs if self.constants is None else [*inputs, *self.constants.of(inputs)]
 
-    def entry(
-        self, numbers: Sequence[DType | None]
-    ) -> Callable[[Sequence[Any]], Sequence[Any]] | None:
+    def entry(self, numbers: Sequence[DType | None]) -> Entry | None:
         """As `run`, for those who know that what they give has the right types, and call often.
 
         Where `numbers` has a dtype, the input is given as Python's number. The constants are given
@@ -107,48 +105,8 @@ class Executable:
         """
         if self.constants is not None:
             numbers = [*numbers, *(None for _ in self.constants.types)]
-        count, donated = len(numbers), sorted(self.donated.items())
-        launch = self.program.launch
-        if donated or any(numbers):
-            same = {count + result: place for result, place in donated}
-            launch = self.program.launch_with([*numbers, *(None for _ in self.outputs)], same)
-        if launch is None:
-            return None
-        found, allocate = launch, self._allocate
-        if len(self.outputs) == 1 and not donated and not any(numbers):
-            make = self.device.maker(self.outputs[0])
-
-            def enter_for_one(inputs: Sequence[Any]) -> Sequence[Any]:
-                output: Any = make()
-                failure = found(*[given.address for given in inputs], output.address)
-                if failure:
-                    raise IndexOutOfRange.in_data(*cast("tuple[int, int]", failure))
-                return (output,)
-
-            return enter_for_one
-        fresh = iter(range(count, count + len(self.outputs)))
-        places = [
-            self.donated[n] if n in self.donated else next(fresh) for n in range(len(self.outputs))
-        ]
-        chosen = itemgetter(*places) if len(places) > 1 else None
-        given_numbers = [place for place, number in enumerate(numbers) if number is not None]
-
-        def enter(inputs: Sequence[Any]) -> Sequence[Any]:
-            own: list[Any] = allocate()
-            words: list[Any] = [*inputs]
-            kept = [(place, words.pop(place)) for place in reversed(given_numbers)]
-            words = [buffer.address for buffer in words]
-            for place, number in reversed(kept):
-                words.insert(place, number)
-            failure = found(*words, *[output.address for output in own])
-            if failure:
-                raise IndexOutOfRange.in_data(*cast("tuple[int, int]", failure))
-            if not donated:
-                return own
-            known = [*inputs, *own]
-            return [known[places[0]]] if chosen is None else chosen(known)
-
-        return enter
+        of = (self.device, self.program, self.outputs, self.donated, self._allocate)
+        return fast_entry(*of, numbers)
 
     def _check(self, inputs: Sequence[Buffer]) -> None:
         """Raise ShapeError for inputs of other types than the module's."""

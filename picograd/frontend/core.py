@@ -14,20 +14,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
-from picograd.dialects.dtypes import AnyTensor, DType, dtype_of
+from picograd.dialects.dtypes import AnyTensor
 from picograd.dialects.tensor import ReshapeOp, int_array
 from picograd.errors import DTypeError, GradientError, ShapeError
 from picograd.frontend.autodiff.tape import CallNode, LeafNode, Node, Stamp, Tape, Var
-from picograd.frontend.modes.device_names import Device, device_named
 from picograd.frontend.modes.eager import current
 from picograd.frontend.modes.mode import SETTINGS, RuntimeValue, set_recording
 from picograd.frontend.problems import located
+from picograd.frontend.shown import History, Looks
 from picograd.frontend.storage.cells import MOVES, Cell, Value
-from picograd.frontend.storage.chains import layout_of, read_chain, repeats, write_chain
+from picograd.frontend.storage.chains import read_chain, repeats, write_chain
 from picograd.frontend.storage.shared import SharedCell
-from picograd.frontend.storage.signature import Signature
 from picograd.frontend.storage.views import (
-    Layout,
     ReshapeView,
     View,
     reshaped_strides,
@@ -36,31 +34,7 @@ from picograd.frontend.storage.views import (
 Number: TypeAlias = bool | int | float
 
 
-class History:
-    """The newest node that computed a storage, shared by the views that are tracked."""
-
-    __slots__ = ("__weakref__", "node")
-
-    def __init__(self, node: Node | None = None) -> None:
-        self.node = node
-
-
-class Shown:
-    """What every tensor has; in slots, because results are made by a recipe (`fresh`)."""
-
-    __slots__ = ("cell", "history", "shift", "signature", "tracked_from", "views")
-
-    cell: Cell
-    views: tuple[View, ...]
-    history: History
-    tracked_from: int
-    signature: Signature | None
-    """What plans know the tensor by, once they have met it; None for one that they do not take."""
-    shift: int
-    """How many bytes behind the start of the storage the dense tensor of the signature lies."""
-
-
-class TensorCore(Shown):
+class TensorCore(Looks):
     """Storage, views and gradients of a tensor; no arithmetic."""
 
     result_class: ClassVar[type[TensorCore]]
@@ -70,7 +44,6 @@ class TensorCore(Shown):
     grad_slot: TensorCore | None = None
     number: RuntimeValue | None = None
     """A number that Python supplies at each run, weak in promotion like any Python number."""
-    _known_layout: Layout | None = None
     _memo: tuple[object, Node | None, bool, Value | None, Node | None] | None = None
 
     def __init__(
@@ -86,49 +59,6 @@ class TensorCore(Shown):
         self.tracked_from = tracked_from
         self.signature = None
         self.shift = 0
-
-    # What a tensor looks like
-
-    @property
-    def _layout(self) -> Layout:
-        """Made when it is first asked for: many results of compiled code never are."""
-        if self._known_layout is None:
-            self._known_layout = layout_of(self.cell, self.views)
-        return self._known_layout
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The size of each axis."""
-        return self._layout.shape
-
-    @property
-    def ndim(self) -> int:
-        return len(self._layout.shape)
-
-    @property
-    def dtype(self) -> DType:
-        return dtype_of(self.cell.type)
-
-    @property
-    def device(self) -> Device:
-        """The name of the device that holds the tensor: "cpu", "gpu" or "reference"."""
-        return device_named(self.cell.device)
-
-    def stride(self) -> tuple[int, ...]:
-        """How many elements of the storage lie between neighbours along each axis."""
-        return self._layout.strides
-
-    def storage_offset(self) -> int:
-        """Where in the storage the first element lies."""
-        return self._layout.offset
-
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in row-major order without gaps."""
-        return self._layout.is_contiguous
-
-    @property
-    def _version(self) -> int:
-        return self.cell.version
 
     def show_storage(self, cell: Cell, views: tuple[View, ...]) -> None:
         """Look at other storage from now on; a leaf stays a leaf."""

@@ -12,7 +12,8 @@ from typing import Any
 from picograd.backends.recipes import Argument, Constant, Earlier, Made
 from picograd.backends.runtime import device as find_device
 from picograd.dialects.dtypes import AnyTensor
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
+from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.signature import Signature
 from picograd.frontend.storage.views import View

@@ -22,7 +22,7 @@ from picograd.dialects.dtypes import (
 )
 from picograd.errors import GradientError, OperandError, ShapeError, TraceError
 from picograd.frontend.autodiff.tape import MoveNode
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.methods.printing import tensor_text
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import current, eager
@@ -30,6 +30,7 @@ from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.planned import kind_of, planned
 from picograd.frontend.problems import located
 from picograd.frontend.promotion import DEFAULT_FLOAT, require_tensor
+from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.signature import Signature
 

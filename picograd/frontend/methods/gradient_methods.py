@@ -9,9 +9,10 @@ from typing import Self
 from picograd.errors import GradientError, ShapeError
 from picograd.frontend.autodiff.backward import pull_back
 from picograd.frontend.autodiff.tape import Hook, LeafNode, Node, Var
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.eager import current
 from picograd.frontend.problems import located
+from picograd.frontend.shown import History
 
 
 class RemovableHandle:

@@ -17,10 +17,11 @@ from picograd.frontend.autodiff.tape import (
     next_order,
     second_pass,
 )
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS, op_by_op, set_recording
 from picograd.frontend.plans.program import Given, PlanProgram
 from picograd.frontend.plans.tracing import DEVICE, GRAD, RESULT, Backward, NumberInput, Recipe
+from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.views import View
 

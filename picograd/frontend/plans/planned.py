@@ -9,12 +9,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from picograd.dialects.dtypes import DType
 from picograd.errors import PicogradError
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.device_names import Device
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.plan import Call, Plan, is_tracked
 from picograd.frontend.plans.program import PlanProgram
 from picograd.frontend.plans.tracing import DEVICE, Kind, Recipe
+from picograd.frontend.shown import History
 from picograd.frontend.storage.signature import new_table, signature_through
 
 P = ParamSpec("P")

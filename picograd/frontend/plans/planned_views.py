@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import SETTINGS
 from picograd.frontend.plans.planned import key_of, kind_of, make_room
+from picograd.frontend.shown import History
 from picograd.frontend.storage.signature import Signature, new_table
 from picograd.frontend.storage.views import View
 

@@ -18,10 +18,11 @@ from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp
 from picograd.frontend.autodiff.backward import pull_back
 from picograd.frontend.autodiff.tape import AliasNode, Node, Var
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.eager import BlockOps, escaped
 from picograd.frontend.modes.mode import Mode, RuntimeValue, set_recording, set_trace
 from picograd.frontend.promotion import number_dtype
+from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.storage.chains import layout_through
 from picograd.frontend.storage.signature import Signature

@@ -18,10 +18,11 @@ from xdsl.dialects.func import FuncOp
 from picograd.dialects.argument_notes import KEPT
 from picograd.errors import DeviceError
 from picograd.frontend.autodiff.tape import BarrierNode
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.mode import SETTINGS, set_trace
 from picograd.frontend.problems import located
+from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.tensor import Tensor
 from picograd.frontend.tracing.arguments import Call, is_number, is_parameter, map_leaves

@@ -12,11 +12,12 @@ from xdsl.ir import SSAValue
 from picograd.backends.runtime import Buffer
 from picograd.dialects.dtypes import AnyTensor, nbytes_of
 from picograd.frontend.autodiff.tape import BarrierNode, LeafNode, Var
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.fresh import fresh_tensors
 from picograd.frontend.modes.device_names import Device, device_named
 from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.modes.mode import set_recording
+from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.views import View
 from picograd.frontend.tracing.arguments import Call, map_leaves

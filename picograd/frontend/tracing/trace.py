@@ -30,9 +30,10 @@ from picograd.dialects.literals import literal
 from picograd.dialects.tensor import ConstantOp, TensorOp, int_attr
 from picograd.errors import DeviceError, GradientError, PicogradError, Place, TraceError
 from picograd.frontend.autodiff.tape import Node
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.mode import Mode, RuntimeValue
 from picograd.frontend.problems import located
+from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.tracing.names import (
     legal_name,

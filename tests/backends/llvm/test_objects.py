@@ -13,8 +13,9 @@ from picograd.backends.llvm import objects, python_functions
 from picograd.backends.recipes import Argument, Constant, Earlier, Made, Taken
 from picograd.backends.runtime import device
 from picograd.dialects.dtypes import float32, tensor_type
-from picograd.frontend.core import History, TensorCore
+from picograd.frontend.core import TensorCore
 from picograd.frontend.fresh import fresh_tensors
+from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.shared import SharedCell
 from picograd.frontend.storage.signature import signature_of_type
