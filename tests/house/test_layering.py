@@ -49,6 +49,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("missing", "storage"),
         ("modes",),
         ("autodiff",),
+        ("shown",),
         ("core",),
         ("fresh", "promotion"),
         ("plans",),
@@ -60,6 +61,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "nn": (("functions",), ("functional", "init"), ("modules", "utils")),
     "compiler": (
         (
+            "fast_entry",
             "garbage",
             "kernel_descriptions",
             "memory_picture",
