@@ -219,8 +219,11 @@ class Compiling(ABC):
         """Take a `loop.kernel` that no pass will change. Raises what `load` raises."""
 
     @abstractmethod
-    def finish(self, module: ModuleOp) -> Image:
-        """What is made of all of them, and of the module that they were in, as by `compile`."""
+    def finish(self, module: ModuleOp, meanwhile: Callable[[], None] | None = None) -> Image:
+        """What is made of all of them, and of the module that they were in, as by `compile`.
+
+        Where that takes Python a while without work, it does what is to be done `meanwhile`.
+        """
 
     @abstractmethod
     def stop(self) -> None:

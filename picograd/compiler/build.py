@@ -17,7 +17,7 @@ from xdsl.dialects.func import FuncOp
 from picograd.backends.runtime import Device, Image, KeepingDevice, Program
 from picograd.compiler.asked import Asked
 from picograd.compiler.driver import Instrument, run_pipeline
-from picograd.compiler.garbage import without_garbage_collection
+from picograd.compiler.garbage import collect_meanwhile, without_garbage_collection
 from picograd.compiler.in_parts import Outcome, Rest, run_in_parts
 from picograd.compiler.kernel_by_kernel import run_kernel_by_kernel, split
 from picograd.compiler.late import dumps, validations
@@ -242,7 +242,7 @@ def _in_parts(
             facts = facts.union(*(step.establishes for step in head))
         records = run_kernel_by_kernel(module, tail, compiling, facts=facts, verify=not trusted)
         rest = None if way.rest is None else replace(way.rest, steps=(*way.rest.steps, *tail))
-        return Outcome((*way.records, *records), rest), compiling.finish(module)
+        return Outcome((*way.records, *records), rest), compiling.finish(module, collect_meanwhile)
 
 
 def _constants(rest: Rest | None, device: Device, asked: Asked, trusted: bool) -> Constants | None:

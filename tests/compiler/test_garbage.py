@@ -4,6 +4,7 @@ import gc
 
 import pytest
 
+from picograd.backends.llvm import compile_parts
 from picograd.compiler import garbage
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
@@ -24,6 +25,22 @@ def test_the_collector_is_as_it_was_afterwards() -> None:
         assert not gc.isenabled()
         raise KeyError
     assert gc.isenabled()
+
+
+def test_what_waits_is_collected_while_llvm_is_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[int] = []
+    monkeypatch.setattr(compile_parts, "_ENOUGH", 1)
+    monkeypatch.setattr(garbage.gc, "collect", collected.append)
+    garbage.collect_meanwhile()
+    assert not collected, "nothing waits"
+    compile_module(parse_module(TEXT), "cpu", cached=False)
+    assert collected == [0], "only what is new"
+    gc.disable()
+    try:
+        compile_module(parse_module(TEXT), "cpu", cached=False)
+    finally:
+        gc.enable()
+    assert collected == [0], "somebody else has stopped the collector"
 
 
 @pytest.mark.parametrize("much", [0, 1 << 40])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -80,15 +80,21 @@ def processor_of(target: Target) -> Processor:
     return Processor(f"{target.architecture}-unknown-linux-gnu", target.name)
 
 
-def object_code(text: str, processor: Processor | None = None) -> bytes:
+def object_code(
+    text: str, processor: Processor | None = None, *, begun: Callable[[], None] | None = None
+) -> bytes:
     """Object code for a module of LLVM IR text.
 
-    Raises CompileError when LLVM rejects the text or the processor.
+    `begun` is called when the text has been read: then LLVM works for long without Python. Raises
+    CompileError when LLVM rejects the text or the processor.
     """
     processor = processor or host()
     machine = _target_machine(processor)
     with _LOCK:
-        return machine.emit_object(_parse(text, processor, machine))
+        module = _parse(text, processor, machine)
+        if begun is not None:
+            begun()
+        return machine.emit_object(module)
 
 
 def assembly(text: str, processor: Processor | None = None) -> str:

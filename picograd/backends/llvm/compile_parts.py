@@ -8,9 +8,10 @@ the linker puts them together. How the text is cut depends on the program alone.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
@@ -59,12 +60,12 @@ class CompilingInParts(Compiling):
         self._parallel = self._parallel or part.parallel
         return part.text(self._vector_bits)
 
-    def finish(self, module: ModuleOp) -> Image:
+    def finish(self, module: ModuleOp, meanwhile: Callable[[], None] | None = None) -> Image:
         start = time.perf_counter()
         entry = self._part.main(module, self._kernels)
         last = self._text()
         written = time.perf_counter()
-        codes = self._llvm.finish(last)
+        codes = self._llvm.finish(last, meanwhile)
         seconds = {
             "emission": self._writing + written - start,
             "waiting for machine code": time.perf_counter() - written,
@@ -94,6 +95,8 @@ class _Background:
         self._codes: list[bytes] = []
         self._failure: Exception | None = None
         self._thread: Thread | None = None
+        self._generates = Event()
+        """Whether LLVM makes code of a text that it has read, or there is nothing left to do."""
 
     def give(self, text: str) -> None:
         """Compile the text when those given before are done."""
@@ -106,18 +109,29 @@ class _Background:
             self._texts.put(text)
 
     def _work(self) -> None:
-        while (text := self._texts.get()) is not None:
-            try:
-                self._codes.append(codegen.object_code(text))
-            except Exception as failure:  # noqa: BLE001 - raised again by `finish`
-                self._failure = failure
-                return
+        try:
+            while (text := self._texts.get()) is not None:
+                code = codegen.object_code(text, begun=self._generates.set)
+                self._generates.clear()
+                self._codes.append(code)
+        except Exception as failure:  # noqa: BLE001 - raised again by `finish`
+            self._failure = failure
+        finally:
+            self._generates.set()
 
-    def finish(self, last: str) -> tuple[bytes, ...]:
-        """The code of all texts, this one the last. Raises what LLVM's rejection raises."""
+    def finish(self, last: str, meanwhile: Callable[[], None] | None) -> tuple[bytes, ...]:
+        """The code of all texts, this one the last. Raises what LLVM's rejection raises.
+
+        What is to be done `meanwhile` begins when the thread needs Python least: while it reads a
+        text it asks for Python's lock again after a millisecond.
+        """
         if self._thread is None:
             return (*self._codes, codegen.object_code(last))
         self._texts.put(last)
+        self._texts.put(None)
+        if meanwhile is not None:
+            self._generates.wait()
+            meanwhile()
         self._join(self._thread)
         if self._failure is not None:
             raise self._failure

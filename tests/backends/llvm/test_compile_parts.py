@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -83,13 +85,66 @@ def test_what_llvm_rejects_is_told_of_and_ends_the_thread(monkeypatch: pytest.Mo
     device, before = CpuDevice(), threading.active_count()
     module, _ = lowered(1, 3)[0]
 
-    def reject(text: str) -> bytes:
+    def reject(text: str, **_: object) -> bytes:
         raise CompileError("no", expected="a", found="b", code="PG902", hint="c")
 
     monkeypatch.setattr(codegen, "object_code", reject)
     with pytest.raises(CompileError, match="no"):
         device.compile(module)
     assert threading.active_count() == before
+
+
+def test_other_work_is_done_while_llvm_generates_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, _ = lowered(1, 3)[0]
+    kernels = [op for op in module.ops if isinstance(op, KernelOp)]
+    expected, original = CpuDevice().compile(module), codegen.object_code
+    done: list[str] = []
+
+    def told(text: str, begun: Callable[[], None] | None = None) -> bytes:
+        def has_begun() -> None:
+            done.append("begun")
+            if begun is not None:
+                begun()
+
+        return original(text, begun=has_begun)
+
+    monkeypatch.setattr(codegen, "object_code", told)
+    for enough in (1, 100_000):
+        monkeypatch.setattr(compile_parts, "_ENOUGH", enough)
+        done.clear()
+        with CpuDevice().in_parts() as compiling:
+            for kernel in kernels:
+                compiling.kernel(kernel)
+            image = compiling.finish(module, lambda: done.append("meanwhile"))
+        assert done.count("meanwhile") == (enough == 1)
+        assert "begun" in done[: done.index("meanwhile") if enough == 1 else None]
+        assert enough == 1 or image.blobs == expected.blobs
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_other_work_is_done_though_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """The thread may have come to its end, or to a text that LLVM rejects, before anybody asks."""
+    monkeypatch.setattr(compile_parts, "_ENOUGH", 1)
+    module, _ = lowered(1, 3)[0]
+    kernel = next(op for op in module.ops if isinstance(op, KernelOp))
+    original, done = codegen.object_code, threading.Event()
+
+    def code(text: str, **words: Any) -> bytes:
+        if fails:
+            raise CompileError("no", expected="a", found="b", code="PG902", hint="c")
+        return original(text, **words)
+
+    monkeypatch.setattr(codegen, "object_code", code)
+    with (
+        pytest.raises(CompileError, match="no") if fails else nullcontext(),
+        CpuDevice().in_parts() as compiling,
+    ):
+        compiling.kernel(kernel)
+        time.sleep(0.2)
+        compiling.finish(module, done.set)
+    assert done.is_set()
 
 
 def test_whoever_gives_up_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +183,9 @@ def test_one_thread_is_one_that_computes(monkeypatch: pytest.MonkeyPatch) -> Non
     names: set[str] = set()
     original = codegen.object_code
 
-    def named(text: str) -> bytes:
+    def named(text: str, **words: Any) -> bytes:
         names.add(threading.current_thread().name)
-        return original(text)
+        return original(text, **words)
 
     monkeypatch.setattr(codegen, "object_code", named)
     before = picograd.get_num_threads()

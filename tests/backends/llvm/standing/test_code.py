@@ -10,6 +10,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,9 +58,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     original = codegen.object_code
 
-    def counted(text: str) -> bytes:
+    def counted(text: str, **words: Any) -> bytes:
         texts.append(text)
-        return original(text)
+        return original(text, **words)
 
     monkeypatch.setattr(codegen, "object_code", counted)
     return texts
@@ -174,11 +175,11 @@ import os, sys, threading
 from picograd.backends.llvm import codegen
 from picograd.backends.llvm.standing.code import StandingCode, ENTRY_CODE
 original, begun, go_on = codegen.object_code, threading.Event(), threading.Event()
-def slow(text):
+def slow(text, **words):
     if threading.current_thread() is not threading.main_thread():
         begun.set()
         go_on.wait(60)
-    return original(text)
+    return original(text, **words)
 codegen.object_code = slow
 ENTRY_CODE.begin()
 begun.wait(60)
