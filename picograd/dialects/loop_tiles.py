@@ -43,6 +43,7 @@ from picograd.dialects.affine import INDEX, Linear, LinearLike, decode, encode
 from picograd.dialects.affine_text import parse_linear, print_linear
 from picograd.dialects.loop_combiners import ReduceKind, verify_kind
 from picograd.dialects.loop_syntax import element_type, tile_rank, tile_shape, tile_type, verify_map
+from picograd.dialects.quick import remembered
 
 
 class ComparePredicate(StrEnum):
@@ -75,7 +76,7 @@ class IndexOp(IRDLOperation):
 
     @property
     def expression(self) -> Linear:
-        return decode(self.index_values, self.map)[0]
+        return remembered(self, (self.map,), lambda: decode(self.index_values, self.map))[0]
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")

@@ -9,7 +9,7 @@ are like others, with all of their properties, none of that is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import is_
 from typing import TypeVar
 
@@ -80,6 +80,45 @@ def _link(block: Block, last: Operation | None, new: Iterable[Operation]) -> Ope
     return last
 
 
+def put_in_order(ops: Sequence[Operation], order: Iterable[Operation]) -> None:
+    """Let ops that follow one another in a block follow one another in another order."""
+    block, before, after = ops[0].parent, ops[0]._prev_op, ops[-1]._next_op
+    assert block is not None, "the ops stand in a block"
+    last = _link(block, before, order)
+    assert last is not None, "there are ops"
+    last._next_op = after
+    if after is None:
+        block._last_op = last
+    else:
+        after._prev_op = last
+
+
+def take_all(block: Block) -> list[Operation]:
+    """Take all ops out of a block, in order."""
+    ops = list(block.ops)
+    for op in ops:
+        op.parent = op._prev_op = op._next_op = None
+    block._first_op = block._last_op = None
+    return ops
+
+
+def put_last(block: Block, ops: Iterable[Operation]) -> None:
+    """Put ops that stand in no block, and do not hold this one, at the end of a block."""
+    last = _link(block, block._last_op, ops)
+    if last is not None:
+        last._next_op = None
+        block._last_op = last
+
+
+ValueT = TypeVar("ValueT", bound=SSAValue)
+
+
+def named_alike(value: ValueT, old: SSAValue) -> ValueT:
+    """A value, called like another, whose name need not be looked at again."""
+    value._name = old._name
+    return value
+
+
 def remembered(op: Operation, given: tuple[object, ...], make: Callable[[], T]) -> T:
     """What `make` gives, which depends on an op's operands and on what is `given`, and on nothing
     else: it is kept with the op until one of these is another. Not to be changed.
@@ -88,8 +127,13 @@ def remembered(op: Operation, given: tuple[object, ...], make: Callable[[], T]) 
     if known is not None and known[0] is op._operands and all(map(is_, known[1], given)):
         return known[2]
     found = make()
-    vars(op)["_remembered"] = (op._operands, given, found)
+    remember(op, given, found)
     return found
+
+
+def remember(op: Operation, given: tuple[object, ...], found: object) -> None:
+    """Keep what `remembered` is to find, where it is known already."""
+    vars(op)["_remembered"] = (op._operands, given, found)
 
 
 def values_in(root: Operation) -> tuple[dict[SSAValue, None], set[SSAValue]]:

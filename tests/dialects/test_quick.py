@@ -9,7 +9,18 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from picograd.check.generation.programs import random_samples
 from picograd.compiler.driver import count_ops, run_pipeline
 from picograd.compiler.pipelines import pipeline
-from picograd.dialects.quick import clone, clone_block, create, put_before, values_in
+from picograd.dialects.quick import (
+    clone,
+    clone_block,
+    create,
+    put_before,
+    put_in_order,
+    put_last,
+    remember,
+    remembered,
+    take_all,
+    values_in,
+)
 
 
 def modules() -> Iterator[ModuleOp]:
@@ -68,6 +79,39 @@ def test_what_is_used_before_its_definition_is_copied_too() -> None:
     first, second = copy.ops
     assert list(first.operands) == [second.results[0]]
     assert [use.operation for use in late.results[0].uses] == [early]
+
+
+def test_ops_are_put_in_another_order_taken_out_and_put_at_the_end() -> None:
+    ops = [test.TestOp() for _ in range(6)]
+    block = Block(list(ops))
+    for first, last in ((0, 6), (1, 4), (0, 2), (3, 6), (2, 3)):
+        stretch = ops[first:last]
+        order = [*stretch[1::2], *stretch[::2]]
+        put_in_order(stretch, order)
+        ops[first:last] = order
+        assert list(block.ops) == ops and block.first_op is ops[0] and block.last_op is ops[-1]
+        assert [op.prev_op for op in ops] == [None, *ops[:-1]]
+        assert [op.next_op for op in ops] == [*ops[1:], None]
+    assert take_all(block) == ops and block.is_empty and block.last_op is None
+    assert all(op.parent is None and op.prev_op is op.next_op is None for op in ops)
+    other = Block()
+    for part in (ops[:0], ops[:2], ops[2:], ops[:0]):
+        put_last(other, part)
+    assert list(other.ops) == ops and other.last_op is ops[-1]
+    assert all(op.parent is other for op in ops) and ops[-1].next_op is None
+    other.add_op(late := test.TestOp())
+    assert late.prev_op is ops[-1] and ops[-1].next_op is late
+
+
+def test_what_an_op_is_known_to_give_is_found_until_it_changes() -> None:
+    x, y = test.TestOp(result_types=[f32, f32]).results
+    add = arith.AddfOp(x, y)
+    given = (object(),)
+    remember(add, given, "known")
+    assert remembered(add, given, lambda: "made") == "known"
+    add.operands[0] = y
+    assert remembered(add, given, lambda: "made") == "made" == remembered(add, given, str)
+    assert remembered(add, (object(),), lambda: "anew") == "anew"
 
 
 def test_blocks_that_jump_to_each_other() -> None:

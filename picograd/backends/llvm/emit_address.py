@@ -25,9 +25,17 @@ def strides(shape: Sequence[int]) -> list[int]:
     return result
 
 
-def offset(memref: SSAValue, indices: Sequence[Linear]) -> Linear:
+def offset(f: Function, memref: SSAValue, indices: Sequence[Linear]) -> Linear:
     """The element offset of indices into a row-major buffer."""
-    return Linear.total(zip(indices, strides(memref_type(memref).get_shape()), strict=True))
+
+    def find() -> tuple[Linear, list[int]]:
+        factors = strides(memref_type(memref).get_shape())
+        bare = [Linear(index.terms) for index in indices]
+        return Linear.total(zip(bare, factors, strict=True)), factors
+
+    total, factors = f.found_once(("offset", memref), indices, find)
+    distances = [index.constant * by for index, by in zip(indices, factors, strict=True)]
+    return Linear(total.terms, sum(distances))
 
 
 def linear(f: Function, expression: Linear, assign: Assign | None = None) -> str:
@@ -89,13 +97,14 @@ def address(f: Function, memref: SSAValue, elements: Linear) -> str:
     element = types.in_memory(types.scalar(memref_type(memref).element_type))
     # Pieces of one tile differ in the constant only.
     starts = f.levels[-1].starts
-    start = (memref, *elements.terms.items())
-    if start not in starts:
-        starts[start] = _start(f, memref, element, elements)
-    pointer, here = starts[start]
+    known = starts.get((memref, id(elements.terms)))
+    if known is None:
+        known = (*_start(f, memref, element, elements), elements)
+        starts[memref, id(elements.terms)] = known
+    pointer, here, _ = known
     if not here and not elements.constant:
         return pointer
-    rest = linear(f, Linear(here, elements.constant))
+    rest = linear(f, Linear(here, elements.constant)) if here else str(elements.constant)
     return f.assign("p", f"getelementptr {element}, ptr {pointer}, i64 {rest}")
 
 

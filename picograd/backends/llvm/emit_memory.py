@@ -70,11 +70,20 @@ class _Access:
         indices = [index.substitute({_LANE: lane}) for index in self.indices]
         return _Access(self.op, self.memref, indices, self.scalar, 0, self.guarded)
 
-    def stride(self, elements: Linear) -> int | None:
-        """Elements from lane to lane, if that is the same for all of them."""
+
+def _stride(f: Function, elements: Linear) -> tuple[int | None, Linear]:
+    """Elements from lane to lane, if that is the same for all of them; and the place of a lane
+    when the others are left out of the sum.
+    """
+
+    def find() -> tuple[int | None, Linear]:
         inside = sum(1 for leaf in elements.leaves() if leaf == _LANE)
         coefficient = elements.coefficient(_LANE)
-        return coefficient if inside == (1 if coefficient else 0) else None
+        terms = {atom: by for atom, by in elements.terms.items() if atom != _LANE}
+        return coefficient if inside == (1 if coefficient else 0) else None, Linear(terms)
+
+    stride, rest = f.found_once("stride", [elements], find)
+    return stride, Linear(rest.terms, elements.constant)
 
 
 def _unproved(f: Function, access: _Access) -> list[tuple[Linear, int]]:
@@ -190,14 +199,14 @@ def _from_memory(f: Function, text: str, access: _Access) -> str:
 
 
 def _load_memory(f: Function, access: _Access, hint: str | None) -> str:
-    elements = offset(access.memref, access.indices)
+    elements = offset(f, access.memref, access.indices)
     checks = _unproved(f, access)
     if not access.lanes:
         return _load_element(f, access, elements, checks, hint)
-    stride = access.stride(elements)
+    stride, first = _stride(f, elements)
     if stride == 1:
-        _fetch(f, access, elements - Linear.of(_LANE))
-        start = address(f, access.memref, elements - Linear.of(_LANE))
+        _fetch(f, access, first)
+        start = address(f, access.memref, first)
         mask = _mask(f, access, checks)
         start = _checked(f, access, start, mask)
         if mask is None:
@@ -207,7 +216,7 @@ def _load_memory(f: Function, access: _Access, hint: str | None) -> str:
         return f.assign(hint, _masked_load(f, access, start, mask))
     if stride == 0 and not checks:
         one = access.at_lane(0)
-        text = _load_element(f, one, offset(one.memref, one.indices), [], hint)
+        text = _load_element(f, one, offset(f, one.memref, one.indices), [], hint)
         return f.splat(text, access.element, access.lanes, hint)
     if stride is not None and not checks and is_strided(f, access.lanes, stride):
         assert isinstance(access.op, LoadOp)
@@ -216,7 +225,7 @@ def _load_memory(f: Function, access: _Access, hint: str | None) -> str:
     result = "poison"
     for lane in range(access.lanes):
         one = access.at_lane(lane)
-        text = _load_element(f, one, offset(one.memref, one.indices), _unproved(f, one), hint)
+        text = _load_element(f, one, offset(f, one.memref, one.indices), _unproved(f, one), hint)
         result = f.assign(
             hint,
             f"insertelement {access.memory_type} {result}, {access.element} {text}, i64 {lane}",
@@ -266,12 +275,12 @@ def _store(f: Function, op: Operation) -> None:
     if access.scalar == "i1":
         value_type = types.value(op.value.type)
         text = f.assign("byte", f"zext {value_type} {text} to {access.memory_type}")
-    elements = offset(access.memref, access.indices)
+    elements = offset(f, access.memref, access.indices)
     checks = _unproved(f, access)
+    stride, first = _stride(f, elements)
     if not access.lanes:
         _store_element(f, access, elements, checks, text)
-    elif access.stride(elements) == 1:
-        first = elements - Linear.of(_LANE)
+    elif stride == 1:
         start = address(f, access.memref, first)
         mask = _mask(f, access, checks)
         if mask is None and f.sites is None and _streams(f, access, first):
@@ -282,7 +291,7 @@ def _store(f: Function, op: Operation) -> None:
         for lane in range(access.lanes):
             one = access.at_lane(lane)
             element = f.assign("v", f"extractelement {access.memory_type} {text}, i64 {lane}")
-            _store_element(f, one, offset(one.memref, one.indices), _unproved(f, one), element)
+            _store_element(f, one, offset(f, one.memref, one.indices), _unproved(f, one), element)
 
 
 def _streams(f: Function, access: _Access, first: Linear) -> bool:

@@ -8,8 +8,9 @@ needed to hoist and share address arithmetic.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
+from typing import Any, TypeVar
 
 from xdsl.ir import Attribute, Operation, SSAValue
 
@@ -19,12 +20,14 @@ from picograd.backends.llvm.emitted import (
     CONTEXT_NUMBERS,
 )
 from picograd.backends.llvm.ranges import Ranges
-from picograd.dialects.affine import Atom
+from picograd.dialects.affine import Atom, Linear
 from picograd.quick_dataclasses import dataclass
 from picograd.semantics.access import Site
 
 # What an address is computed from: the buffer and the parts of the levels so far.
 AddressKey = tuple[object, ...]
+
+FoundT = TypeVar("FoundT")
 
 
 _NAME = re.compile(r"%[-\w$.]+")
@@ -53,10 +56,11 @@ class Level:
 
     head: list[str] = field(default_factory=list[str])
     pointers: dict[AddressKey, str] = field(default_factory=dict[AddressKey, str])
-    starts: dict[AddressKey, tuple[str, dict[Atom, int]]] = field(
-        default_factory=dict[AddressKey, tuple[str, dict[Atom, int]]]
+    starts: dict[AddressKey, tuple[str, dict[Atom, int], Linear]] = field(
+        default_factory=dict[AddressKey, tuple[str, dict[Atom, int], Linear]]
     )
-    """What addresses asked for inside begin with, and what of their sums is left to add."""
+    """By buffers and where terms are, which the expressions keep there: what addresses asked for
+    inside begin with, and what of their sums is left to add."""
 
 
 class Function:
@@ -85,6 +89,21 @@ class Function:
         """Whether there are stores that other threads see only after a fence."""
         self._context_fields: dict[int, str] = {}
         self._count = 0
+        self._of_terms: dict[tuple[object, ...], tuple[object, Any]] = {}
+
+    def found_once(
+        self, what: object, expressions: Sequence[Linear], find: Callable[[], FoundT]
+    ) -> FoundT:
+        """What `find` gives, which depends on the terms of expressions, and on no constant.
+
+        The pieces of a tile share their terms, so these are told apart by where they are.
+        """
+        key = (what, *[id(each.terms) for each in expressions])
+        known = self._of_terms.get(key)
+        if known is None:
+            # What is kept keeps the terms, whose places stay taken.
+            known = self._of_terms[key] = ([each.terms for each in expressions], find())
+        return known[1]
 
     # Text
 

@@ -27,7 +27,7 @@ from picograd.dialects.loop import (
     encode_dims,
     tile_rank,
 )
-from picograd.dialects.quick import clone_block
+from picograd.dialects.quick import clone_block, named_alike, take_all
 from picograd.errors import OptionError
 
 OpT = TypeVar("OpT", bound=Operation)
@@ -76,10 +76,7 @@ def clone_body(op: LoopOp) -> Block:
 
 def take_ops(block: Block) -> list[Operation]:
     """Remove and return all operations of a block."""
-    ops = list(block.ops)
-    for op in ops:
-        op.detach()
-    return ops
+    return take_all(block)
 
 
 def replace_op(op: Operation, new: Sequence[Operation], results: Sequence[SSAValue]) -> None:
@@ -98,8 +95,7 @@ def insert_before(op: Operation, new: Sequence[Operation]) -> None:
 
 def copy_hint(value: SSAValue, old: SSAValue) -> SSAValue:
     """The value, called like an older one."""
-    value.name_hint = old.name_hint
-    return value
+    return named_alike(value, old)
 
 
 def substitute_indices(block: Block, replacements: Mapping[Leaf, LinearLike]) -> None:

@@ -14,6 +14,7 @@ from xdsl.ir import Block, Operation, OpResult, SSAValue
 
 from picograd.dialects.affine import Atom, Lane, Linear
 from picograd.dialects.loop import BarrierOp, BroadcastOp, LoadOp, StoreOp, tile_shape
+from picograd.dialects.quick import put_in_order
 from picograd.passes.rewriting.loops import is_pure
 
 
@@ -26,7 +27,7 @@ def order_depth_first(block: Block) -> None:
         else:
             stretches.append([])
     for stretch in stretches:
-        _order(block, stretch)
+        _order(stretch)
 
 
 def sink_past_loops(block: Block) -> None:
@@ -115,7 +116,7 @@ def _writes(ops: Sequence[Operation], load: LoadOp) -> bool:
     )
 
 
-def _order(block: Block, ops: Sequence[Operation]) -> None:
+def _order(ops: Sequence[Operation]) -> None:
     stores = [number for number, op in enumerate(ops) if isinstance(op, StoreOp)]
     if len(stores) < 2:
         return
@@ -145,13 +146,7 @@ def _order(block: Block, ops: Sequence[Operation]) -> None:
             stack.pop()
             done[top] = True
             order.append(ops[top])
-    after = ops[-1].next_op
-    for op in ops:
-        op.detach()
-    if after is None:
-        block.add_ops(order)
-    else:
-        block.insert_ops_before(list(order), after)
+    put_in_order(ops, order)
 
 
 def _by_what_they_share(

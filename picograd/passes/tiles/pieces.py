@@ -7,7 +7,8 @@ new last axis, like the column of a matrix that a matmul multiplies with a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import product
 
 from xdsl.ir import Block, Operation, SSAValue, Use
@@ -60,15 +61,9 @@ class PieceWidths:
         """The most lanes of a piece of a tile: the machine's, or 1 for single elements."""
         return self.width if self._find(value) in self._vectors else 1
 
-    def pieces(self, value: SSAValue) -> list[Piece]:
+    def pieces(self, value: SSAValue) -> Sequence[Piece]:
         """The pieces of a tile, in row-major order."""
-        shape = tile_shape(value.type)
-        runs = chunks(shape[-1], self.of(value))
-        return [
-            (lead, offset, lanes)
-            for lead in product(*map(range, shape[:-1]))
-            for offset, lanes in runs
-        ]
+        return _pieces(tile_shape(value.type), self.of(value))
 
     def _find(self, value: SSAValue) -> SSAValue:
         root = value
@@ -82,6 +77,14 @@ class PieceWidths:
         first, second = self._find(left), self._find(right)
         if first is not second:
             self._parents[second] = first
+
+
+@lru_cache(maxsize=1024)
+def _pieces(shape: tuple[int, ...], width: int) -> Sequence[Piece]:
+    runs = chunks(shape[-1], width)
+    return [
+        (lead, offset, lanes) for lead in product(*map(range, shape[:-1])) for offset, lanes in runs
+    ]
 
 
 def _tiles(root: Operation) -> Iterator[SSAValue]:

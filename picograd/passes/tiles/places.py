@@ -15,11 +15,13 @@ from picograd.dialects.affine import (
     Linear,
     LinearLike,
     Mod,
+    decode,
     encode,
     moved_by,
 )
 
-Place = tuple[list[SSAValue], AffineMapAttr]
+Place = tuple[list[SSAValue], AffineMapAttr, list[Linear]]
+"""Operands and map of an op, and the expressions that these are."""
 
 
 class Places:
@@ -32,7 +34,8 @@ class Places:
     def __init__(self, indices: Sequence[Linear]) -> None:
         self._indices = indices
         self._known: dict[tuple[tuple[int, ...], int, bool], Place] = {}
-        self._first: dict[tuple[int, bool], Place] = {}
+        self._first: dict[tuple[int, bool], tuple[Place, list[list[int]]]] = {}
+        """The place of a first piece, without constants, and how far each axis leads."""
         self._differ_in_constants = not any(
             isinstance(leaf, Lane)
             for index in indices
@@ -56,21 +59,28 @@ class Places:
     ) -> Place:
         lanes: dict[Leaf, LinearLike] = {Lane(axis): at for axis, at in enumerate(lead)}
         lanes[Lane(len(lead))] = offset if single else Linear({Lane(0): 1}, offset)
-        return encode((index.substitute(lanes) for index in indices), 0 if single else 1)
+        values, map = encode((index.substitute(lanes) for index in indices), 0 if single else 1)
+        return values, map, decode(values, map)
 
     def _moved(self, lead: tuple[int, ...], offset: int, *, single: bool) -> Place:
         rank = len(lead)
         if (rank, single) not in self._first:
             bare = [Linear(index.terms) for index in self._indices]
-            self._first[rank, single] = self._encoded(bare, (0,) * rank, 0, single=single)
-        values, first = self._first[rank, single]
+            first = self._encoded(bare, (0,) * rank, 0, single=single)
+            axes = [Lane(axis) for axis in range(rank + 1)]
+            factors = [[index.coefficient(axis) for axis in axes] for index in self._indices]
+            self._first[rank, single] = first, factors
+        (values, map, expressions), factors = self._first[rank, single]
         position = (*lead, offset)
-        results = tuple(
-            moved_by(
-                result,
-                index.constant
-                + sum(index.coefficient(Lane(axis)) * at for axis, at in enumerate(position) if at),
-            )
-            for result, index in zip(first.data.results, self._indices, strict=True)
-        )
-        return values, AffineMapAttr(AffineMap(first.data.num_dims, 0, results))
+        distances = [
+            index.constant + sum([a * b for a, b in zip(by_axis, position, strict=True)])
+            for index, by_axis in zip(self._indices, factors, strict=True)
+        ]
+        pairs = zip(map.data.results, distances, strict=True)
+        results = tuple([moved_by(result, distance) for result, distance in pairs])
+        # Pieces share their terms: what is found out of those need not be found out again.
+        moved = [
+            Linear(each.terms, each.constant + distance)
+            for each, distance in zip(expressions, distances, strict=True)
+        ]
+        return values, AffineMapAttr(AffineMap(map.data.num_dims, 0, results)), moved

@@ -29,7 +29,7 @@ from picograd.dialects.loop import (
     tile_type,
     yielded,
 )
-from picograd.dialects.quick import create, put_before
+from picograd.dialects.quick import create, put_before, put_last, remember
 from picograd.errors import PassError
 from picograd.passes.rewriting.loops import copy_hint, insert_before, take_ops
 from picograd.passes.tiles.order_depth_first import order_depth_first, sink_past_loops
@@ -149,10 +149,12 @@ class Unroller:
 
         def make(piece: Piece) -> Operation:
             lead, offset, lanes = piece
-            values, map = places.at(lead, offset, single=single)
+            values, map, indices = places.at(lead, offset, single=single)
             properties = {**op.properties, "map": map}
             given = [types[lanes]]
-            return create(op.__class__, [*buffers, *values], given, properties, op.attributes)
+            new = create(op.__class__, [*buffers, *values], given, properties, op.attributes)
+            remember(new, (map,), indices)
+            return new
 
         return make
 
@@ -177,7 +179,10 @@ class Unroller:
 
     def places_of(self, indices: Sequence[Linear]) -> Places:
         """The places of the pieces of a tile at indices."""
-        return self.places.setdefault(tuple(indices), Places(indices))
+        key = tuple(indices)
+        if key not in self.places:
+            self.places[key] = Places(indices)
+        return self.places[key]
 
     def broadcast(
         self, op: BroadcastOp, axes: Sequence[int], piece: Piece, new: list[Operation]
@@ -227,9 +232,11 @@ class Unroller:
         places, single = self.places_of(op.indices), self.widths.of(op.value) == 1
         parts, memref = self.parts[op.value], op.memref
         for lead, offset, _ in self.widths.pieces(op.value):
-            values, map = places.at(lead, offset, single=single)
+            values, map, indices = places.at(lead, offset, single=single)
             operands = [parts[lead, offset], memref, *values]
-            new.append(create(StoreOp, operands, [], {**op.properties, "map": map}, op.attributes))
+            piece = create(StoreOp, operands, [], {**op.properties, "map": map}, op.attributes)
+            remember(piece, (map,), indices)
+            new.append(piece)
 
     def fold(self, op: FoldOp, new: list[Operation]) -> None:
         if tile_rank(op.value.type) != 1:
@@ -307,7 +314,7 @@ class Unroller:
         copy_hint(new.body.block.args[0], dim.variable)
         dim.variable.replace_all_uses_with(new.body.block.args[0])
         self.hand_over(op.carried, new.carried)
-        new.body.block.add_ops(take_ops(op.body.block))
+        put_last(new.body.block, take_ops(op.body.block))
         insert_before(op, [new])
         self.block(new.body.block)
         self.finish(op, new.outputs)
