@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Operation
 
-from picograd.backends.recipes import Item
+from picograd.backends.recipes import Item, Made
 from picograd.dialects.dtypes import DType, is_float_array
 from picograd.errors import DeviceError
 from picograd.quick_dataclasses import dataclass
@@ -259,8 +259,8 @@ class SharingDevice(Device):
     """A device whose memory NumPy reaches."""
 
     @abstractmethod
-    def lend(self, buffer: Buffer) -> NDArray[np.uint8]:
-        """The bytes of a buffer as an array over the same memory, which it keeps."""
+    def lend(self, buffer: Buffer) -> object:
+        """The bytes of a buffer, which it keeps, for `np.ndarray` to make arrays over."""
 
     @abstractmethod
     def borrow(self, array: Array) -> Buffer | None:
@@ -269,6 +269,14 @@ class SharingDevice(Device):
         None where programs cannot read that: there are gaps between the elements, or they do not
         begin where elements of this size may.
         """
+
+    def borrowed(self, type: TensorType[Any]) -> Made | None:
+        """The step of a recipe that makes what `borrow` gives for arrays of this type that may be
+        borrowed, of such an array and the address of its memory.
+
+        None where there is no such step.
+        """
+        return None
 
     @abstractmethod
     def overwrite(self, buffer: Buffer, value: Buffer) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp, TensorType
 
 from picograd.backends.llvm import codegen, held, objects
@@ -21,7 +20,7 @@ from picograd.backends.llvm.python_functions import can_launch
 from picograd.backends.llvm.standing.code import ENTRY_CODE
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
 from picograd.backends.loans import lent_bytes
-from picograd.backends.recipes import Constant, Earlier, Item, Made, Taken
+from picograd.backends.recipes import Argument, Constant, Earlier, Item, Made, Taken
 from picograd.backends.runtime import (
     Array,
     Buffer,
@@ -86,6 +85,9 @@ class BorrowedBuffer(CpuBuffer):
     @property
     def array(self) -> Array:
         return self._array
+
+    def __del__(self) -> None:
+        """There is no memory to give back."""
 
 
 class CpuDevice(KeepingDevice, SharingDevice):
@@ -162,7 +164,7 @@ class CpuDevice(KeepingDevice, SharingDevice):
     def download(self, buffer: Buffer) -> Array:
         return _own(buffer).array.copy()
 
-    def lend(self, buffer: Buffer) -> NDArray[np.uint8]:
+    def lend(self, buffer: Buffer) -> object:
         own = _own(buffer)
         writable = not isinstance(own, BorrowedBuffer) or own.array.flags.writeable
         return lent_bytes(own, own.address, own.nbytes, writable)
@@ -172,6 +174,16 @@ class CpuDevice(KeepingDevice, SharingDevice):
             return None
         address = array.ctypes.data
         return None if address % array.itemsize else BorrowedBuffer(array, address, self)
+
+    def borrowed(self, type: TensorType[Any]) -> Made | None:
+        slots = {
+            "_array": Argument(0),
+            "address": Argument(1),
+            "type": Constant(type),
+            "nbytes": Constant(nbytes_of(type)),
+            "device": Constant(self),
+        }
+        return Made(BorrowedBuffer, slots)
 
     def overwrite(self, buffer: Buffer, value: Buffer) -> None:
         np.copyto(_own(buffer).array, _own(value).array)

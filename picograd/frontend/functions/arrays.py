@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from picograd.backends.loans import address_of
 from picograd.dialects.dtypes import DType, from_numpy
 from picograd.errors import OperandError, PicogradError, ShapeError
+from picograd.frontend.fresh import borrowed_tensors
 from picograd.frontend.functions.creation import tensor
 from picograd.frontend.modes.devices import default_device
 from picograd.frontend.modes.eager import eager
 from picograd.frontend.modes.mode import SETTINGS
+from picograd.frontend.plans.planned import make_room
 from picograd.frontend.problems import located
+from picograd.frontend.storage.signature import new_table
 from picograd.frontend.tensor import Tensor
 
 
@@ -29,6 +34,9 @@ def from_array(array: NDArray[Any]) -> Tensor:
     Raises OperandError for what is no array, ShapeError for negative strides, and DTypeError for
     elements that picograd has no dtype for, or in another order of bytes than the machine's.
     """
+    known = _known(array)
+    if known is not None:
+        return known
     if not isinstance(array, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise located(
             OperandError(
@@ -61,6 +69,10 @@ def as_tensor(data: object, *, dtype: DType | None = None, device: str | None = 
     """
     if isinstance(data, Tensor):
         return data.to(dtype=dtype, device=device)
+    if dtype is None and device is None:
+        known = _known(data)
+        if known is not None:
+            return known
     if isinstance(data, np.ndarray):
         array = cast("NDArray[Any]", data)
         if dtype in (None, _dtype_of(array)) and min(array.strides, default=0) >= 0:
@@ -68,6 +80,27 @@ def as_tensor(data: object, *, dtype: DType | None = None, device: str | None = 
             if shared is not None:
                 return shared
     return tensor(cast(object, data), dtype=dtype, device=device)
+
+
+_makers: dict[Any, Callable[[NDArray[Any], int], Tensor] | None] = new_table()
+"""What makes a tensor over the memory of a plain array, and of its address, by device, dtype, shape
+and strides; None where there is nothing that does."""
+
+_MOST = 1024
+"""Of the kinds of arrays that are known."""
+
+
+def _known(array: object) -> Tensor | None:
+    """A tensor over the memory of an array of a kind that was met before, if nothing is unusual."""
+    if array.__class__ is not np.ndarray or SETTINGS.trace is not None:
+        return None
+    given = cast("NDArray[Any]", array)
+    key = (default_device(), given.dtype, given.shape, given.strides)
+    make = _makers.get(key)
+    if make is None or not given.flags.writeable:
+        return None
+    address = address_of(given)
+    return None if address % given.itemsize else make(given, address)
 
 
 def _over(array: NDArray[Any], device: str) -> Tensor | None:
@@ -84,7 +117,12 @@ def _over(array: NDArray[Any], device: str) -> Tensor | None:
             "the array is read-only: the tensor leaves its memory when it is first written to",
             stacklevel=3,
         )
-    return Tensor(*borrowed)
+    made = Tensor(*borrowed)
+    if array.flags.c_contiguous:
+        make_room(_makers, _MOST)
+        make = borrowed_tensors(made.cell.type, device)
+        _makers[device, array.dtype, array.shape, array.strides] = make
+    return made
 
 
 def _dtype_of(array: NDArray[Any]) -> DType | None:

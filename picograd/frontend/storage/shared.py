@@ -20,15 +20,13 @@ from sys import getrefcount
 from typing import Any, TypeAlias, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from picograd.backends.recipes import Constant, Earlier, Made
 from picograd.backends.runtime import Array, Buffer, SharingDevice
 from picograd.dialects.dtypes import AnyTensor, dtype_of, from_numpy, tensor_type
 from picograd.frontend.storage.cells import Cell, Value
 from picograd.frontend.storage.chains import layout_through
 from picograd.frontend.storage.views import PermuteView, View, dense
-
-Bytes = NDArray[np.uint8]
 
 
 class Lent:
@@ -36,7 +34,7 @@ class Lent:
 
     __slots__ = ("buffer", "bytes", "device")
 
-    def __init__(self, cell: Cell, buffer: Buffer, lent: Bytes, device: SharingDevice) -> None:
+    def __init__(self, cell: Cell, buffer: Buffer, lent: object, device: SharingDevice) -> None:
         self.buffer = buffer
         self.device = device
         # A cell that is gone before the arrays takes this with it, and is not called.
@@ -65,14 +63,16 @@ class Lent:
 class Borrowed:
     """The memory of an array, which programs read where it lies."""
 
-    __slots__ = ("_bytes", "_device", "_writable", "buffer")
+    __slots__ = ("_device", "_held", "_writable", "buffer")
 
-    def __init__(self, buffer: Buffer, lent: Bytes, device: SharingDevice) -> None:
+    def __init__(self, buffer: Buffer, device: SharingDevice) -> None:
         self.buffer = buffer
-        # It holds the buffer as well: compiled functions write over what one cell alone holds.
-        self._bytes = lent
+        self._held: object = buffer
+        """The bytes, once there are arrays over them. Until then the buffer, which counts as held
+        by others than the cell: compiled functions write over what one cell alone holds.
+        """
+        self._writable = False
         self._device = device
-        self._writable = lent.flags.writeable
 
     def value(self) -> Buffer:
         return self.buffer
@@ -81,12 +81,46 @@ class Borrowed:
         return _copy(self._device, self.buffer)
 
     def write(self, value: Buffer) -> bool:
+        self._lent()
         if self._writable and value is not self.buffer:
             self._device.overwrite(self.buffer, value)
         return self._writable
 
     def array(self, views: tuple[View, ...]) -> Array:
-        return _shown(self.buffer, self._bytes, views)
+        return _shown(self.buffer, self._lent(), views)
+
+    def _lent(self) -> object:
+        if self._held is self.buffer:
+            lent = self._device.lend(self.buffer)
+            self._writable = np.ndarray(0, np.uint8, cast(Any, lent)).flags.writeable
+            self._held = lent
+        return self._held
+
+
+def borrowed_items(type: AnyTensor, device: SharingDevice) -> tuple[Made, Made, Made] | None:
+    """A recipe for what `borrowed_cell` gives for plain arrays of a kind, where the device has one:
+    the buffer, its home and the cell, of such an array and the address of its memory.
+    """
+    buffer = device.borrowed(type)
+    if buffer is None:
+        return None
+    zero, nothing = Constant(0), Constant(None)
+    home = {
+        "buffer": Earlier(0),
+        "_held": Earlier(0),
+        "_writable": Constant(False),
+        "_device": Constant(device),
+    }
+    cell = {
+        "value": Earlier(1),
+        "type": Constant(type),
+        "device": Constant(device.name),
+        "version": zero,
+        "era": zero,
+        "trace": nothing,
+        "name": nothing,
+    }
+    return buffer, Made(Borrowed, home), Made(SharedCell, cell)
 
 
 class Scattered:
@@ -163,6 +197,9 @@ class SharedCell(Cell):
         Cell.rehouse(self, value, type, device)  # it is no cell of this class any more
 
 
+_MOST = 1024
+"""Types of which facts are kept."""
+
 _HOMES = (Lent, Borrowed, Scattered)
 _SLOT: Any = vars(Cell)["value"]
 _get, _set = _SLOT.__get__, _SLOT.__set__
@@ -218,19 +255,20 @@ def borrowed_cell(array: Array, device: SharingDevice) -> tuple[Cell, tuple[View
             views = (PermuteView(tuple(order.index(axis) for axis in range(array.ndim))),)
     home: Home = Scattered(array, device)
     if buffer is not None:
-        home = Borrowed(buffer, device.lend(buffer), device)
+        home = Borrowed(buffer, device)
     type = tensor_type(array.shape, from_numpy(array.dtype)) if buffer is None else buffer.type
     cell = Cell(cast(Any, home), cast(AnyTensor, type), device.name)
     cell.__class__ = SharedCell
     return cell, views
 
 
-def _shown(buffer: Buffer, lent: Bytes, views: tuple[View, ...]) -> Array:
+def _shown(buffer: Buffer, lent: Any, views: tuple[View, ...]) -> Array:
     """An array over what views show of a buffer, whose bytes are lent."""
-    dtype = dtype_of(buffer.type).numpy
+    type = buffer.type
+    _, shape, dtype = _facts.get(id(type)) or _facts_of(type)
     if not views:
-        return np.ndarray(buffer.type.get_shape(), dtype, lent)
-    layout = layout_through(dense(buffer.type.get_shape()), views)
+        return np.ndarray(shape, dtype, lent)
+    layout = layout_through(dense(shape), views)
     if 0 in layout.shape:
         return np.ndarray(layout.shape, dtype, lent)
     strides = [stride * dtype.itemsize for stride in layout.strides]
@@ -241,3 +279,13 @@ def _copy(device: SharingDevice, buffer: Buffer) -> Buffer:
     copy = device.allocate(buffer.type)
     device.overwrite(copy, buffer)
     return copy
+
+
+_facts: dict[int, tuple[AnyTensor, tuple[int, ...], np.dtype[Any]]] = {}
+"""Of types, by their identity, which stays taken: shape, and NumPy's dtype."""
+
+
+def _facts_of(type: AnyTensor) -> tuple[AnyTensor, tuple[int, ...], np.dtype[Any]]:
+    if len(_facts) >= _MOST:
+        _facts.clear()
+    return _facts.setdefault(id(type), (type, type.get_shape(), dtype_of(type).numpy))

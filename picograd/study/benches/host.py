@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from time import thread_time
 from typing import Any
 
+import numpy as np
+
 import picograd
 from picograd.quick_dataclasses import dataclass
 from picograd.study.benches.measure import Action, interleave
@@ -56,6 +58,8 @@ def eager_actions(torch: Any) -> dict[str, Action]:
     whole = torch.arange(_SIZE)
     a, b = (torch.rand(_SIZE, _SIZE).requires_grad_() for _ in range(2))
     total = torch.zeros(_SIZE, _SIZE)
+    array = np.random.default_rng(0).random((_SIZE, _SIZE), np.float32)
+    numbers: list[list[float]] = array.tolist()
 
     def there_and_back() -> None:
         ((x @ a).relu() @ b).sum().backward()
@@ -79,6 +83,11 @@ def eager_actions(torch: Any) -> dict[str, Action]:
         "x[whole]": lambda: x[whole],
         "x.clone()": lambda: x.clone(),
         "x.numpy()": lambda: x.numpy(),
+        "from_numpy(array)": lambda: torch.from_numpy(array),
+        "as_tensor(array)": lambda: torch.as_tensor(array),
+        "tensor(array)": lambda: torch.tensor(array),
+        "tensor(lists)": lambda: torch.tensor(numbers),
+        "tensor(2.0)": lambda: torch.tensor(2.0),
         "cat([x, y])": lambda: torch.cat([x, y]),
         'einsum("ij,jk->ik", x, y)': lambda: torch.einsum("ij,jk->ik", x, y),
         "dropout(x)": lambda: torch.nn.functional.dropout(x),
