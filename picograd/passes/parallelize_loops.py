@@ -35,50 +35,31 @@ builtin.module {
 Requires: nothing, but the work of a loop is only known well once it is vectorized.
 
 Does not: look at the number of threads. Chunks are cut by the shape of the loop; the cores of the
-target count only where two loops of a nest could be shared. Either way the same additions happen in
+target count only where two loops of a nest could be shared. Two with nothing between them, of which
+neither has enough iterations, are shared as one. Either way the same additions happen in
 the same order whoever runs them, and results are equal at any pool size. It maps no loop inside a
 loop that threads share already, and no reduction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects import math
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Block, Operation
 
 from picograd.dialects.affine import Leaf, Linear, LinearLike
-from picograd.dialects.loop import (
-    Dim,
-    IfOp,
-    LoadOp,
-    LoopOp,
-    ParallelOp,
-    StoreOp,
-    YieldOp,
-    tile_shape,
-)
+from picograd.dialects.loop import IfOp, LoopOp, ParallelOp, YieldOp
 from picograd.passes.base import Level, Pass
-from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.polynomials.formulas import FORMULAS
+from picograd.passes.loops.work import Work
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import kernels, replace_op, substitute_indices, take_ops
 from picograd.passes.schedule.choices import choices_for
 from picograd.quick_dataclasses import dataclass
-from picograd.targets import Target, lookup
-
-# Nanoseconds of one machine operation: two or so are done in a cycle, but a vector may come from
-# the second or third cache. Only orders of magnitude matter here: whether a loop takes one, ten or
-# a hundred microseconds.
-_ARITHMETIC = 0.15
-_MEMORY = 0.8
-_LIBRARY_CALL = 5.0
-_ITERATION = 0.5
-_UNKNOWN_TRIPS = 16
+from picograd.targets import lookup
 
 ENOUGH_CHUNKS = 8
 """With fewer chunks than this a loop is not shared if a loop inside it offers more, unless all
@@ -109,91 +90,81 @@ class ParallelizeLoops(Pass):
             if not any(_is_shared(inner) for inner in kernel.walk()):
                 work = Work(target)
                 grain = 1000.0 * (choices_for(kernel).grain or self.grain)
-                for loop in list(self._worth_sharing(kernel.body.block, work)):
-                    if applies(_share, loop):
-                        _share(loop, work, grain)
+                for loops in list(self._worth_sharing(kernel.body.block, work)):
+                    if applies(_share, loops[0]):
+                        _share(_as_one(loops), work, grain)
 
-    def _worth_sharing(self, block: Block, work: Work) -> Iterable[ParallelOp]:
-        """The loops of a body that threads are to share, outermost where that gives enough."""
+    def _worth_sharing(self, block: Block, work: Work) -> Iterable[Sequence[ParallelOp]]:
+        """The loops of a body that threads are to share, outermost where that gives enough.
+
+        Loops with nothing between them, which are to be shared as one, come together.
+        """
         for op in block.ops:
             if not isinstance(op, LoopOp | IfOp) or work.of(op) < 1000.0 * self.serial_below:
                 continue
             inner = [
-                loop
+                loops
                 for region in op.regions
                 for inside in region.blocks
-                for loop in self._worth_sharing(inside, work)
+                for loops in self._worth_sharing(inside, work)
             ]
             if not isinstance(op, ParallelOp):
                 yield from inner
             elif op.mapping is None:
                 chunks = work.iterations(op)
-                if _are_enough(chunks, work.cores) or (chunks > 1 and not inner):
-                    yield op
+                together = _enough_together(op, work)
+                if together:
+                    yield together
+                elif chunks > 1 and not inner:
+                    yield [op]
                 else:
                     yield from inner
+
+
+def _enough_together(op: ParallelOp, work: Work) -> Sequence[ParallelOp]:
+    """A loop, and as many of those inside with nothing between as give enough chunks; or none."""
+    loops, chunks = [op], work.iterations(op)
+    while not _are_enough(chunks, work.cores):
+        inner = _only_loop(loops[-1])
+        if inner is None or any(
+            bound.values() & set(loop.induction_variables)
+            for loop in loops
+            for dim in inner.dims
+            for bound in (dim.lower, *dim.uppers)
+        ):
+            return ()
+        loops.append(inner)
+        chunks *= work.iterations(inner)
+    return loops
+
+
+def _only_loop(op: ParallelOp) -> ParallelOp | None:
+    """The parallel loop that is all of a loop's body."""
+    ops = [inner for inner in op.body.block.ops if not isinstance(inner, YieldOp)]
+    (first,) = ops if len(ops) == 1 else (None,)
+    return first if isinstance(first, ParallelOp) and first.mapping is None else None
+
+
+def _as_one(loops: Sequence[ParallelOp]) -> ParallelOp:
+    """Loops with nothing between them as one loop with all their dimensions."""
+    if len(loops) == 1:
+        return loops[0]
+    dims = [dim for loop in loops for dim in loop.dims]
+    new = ParallelOp([replace(dim, iv=None) for dim in dims])
+    variables: dict[Leaf, LinearLike] = {
+        dim.variable: variable for dim, variable in zip(dims, new.induction_variables, strict=True)
+    }
+    body = new.body.block
+    body.add_ops(take_ops(loops[-1].body.block))
+    substitute_indices(body, variables)
+    replace_op(loops[0], [new], [])
+    return new
 
 
 def _are_enough(chunks: int, cores: int) -> bool:
     """Whether chunks, of which each core takes one after the other, keep all cores at work."""
     turns = -(-chunks // cores)
     return chunks >= ENOUGH_CHUNKS or (cores > 1 and turns > 1 and 10 * chunks >= 9 * cores * turns)
-
-
-class Work:
-    """Estimated nanoseconds of operations, remembered."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self.cores = target.cores
-        self._facts = LoopFacts()
-        self._known: dict[Operation, float] = {}
-
-    def trips(self, dim: Dim) -> int:
-        """How often a dimension runs, at most."""
-        trips = self._facts.trips(dim)
-        return _UNKNOWN_TRIPS if trips is None else trips
-
-    def iterations(self, op: LoopOp) -> int:
-        """How often the body of a loop runs, at most."""
-        count = 1
-        for dim in op.dims:
-            count *= self.trips(dim)
-        return count
-
-    def of(self, op: Operation) -> float:
-        """The work of one run of an operation."""
-        if op not in self._known:
-            self._known[op] = self._estimate(op)
-        return self._known[op]
-
-    def body(self, op: LoopOp) -> float:
-        """The work of one iteration of a loop."""
-        return _ITERATION + sum(self.of(inner) for inner in op.body.block.ops)
-
-    def _estimate(self, op: Operation) -> float:
-        if isinstance(op, LoopOp):
-            return self.iterations(op) * self.body(op)
-        if isinstance(op, IfOp):
-            branches = (op.then.block, op.otherwise.block)
-            return max(sum(self.of(inner) for inner in branch.ops) for branch in branches)
-        if isinstance(op, YieldOp):
-            return 0.0
-        values = op.results or op.operands[:1]
-        parts, elements = 1, 1
-        for value in values:
-            shape = tile_shape(value.type)
-            lanes = self._target.lanes(32)
-            leading = 1
-            for size in shape[:-1]:
-                leading *= size
-            parts = leading * (-(-shape[-1] // lanes) if shape else 1)
-            elements = leading * (shape[-1] if shape else 1)
-        if isinstance(op, LoadOp | StoreOp):
-            return parts * _MEMORY
-        if type(op) in FORMULAS:
-            return elements * _LIBRARY_CALL
-        return parts * (20 if isinstance(op, math.RsqrtOp) else 1) * _ARITHMETIC
 
 
 def _is_shared(op: Operation) -> bool:

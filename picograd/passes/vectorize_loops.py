@@ -38,7 +38,8 @@ builtin.module {
 }
 ```
 
-A loop mapped to lanes disappears: its induction variable becomes its lower bound plus a lane. A
+A loop mapped to lanes disappears: its induction variable becomes its lower bound plus a lane. The
+last of its dimensions becomes machine vectors: that along which reductions in it read memory. A
 reduction keeps an accumulator for each lane, folds them at the end, and takes what is left over as
 one smaller tile; one with a combiner of its own (argmax) keeps a tile of each of its values. The
 order in which elements meet is told in `tiles/reductions.py`. A loop that stores running totals
@@ -55,6 +56,7 @@ attribute `scalar`, which `scalar_hot_loops` reports.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import ClassVar
 
@@ -62,19 +64,22 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.ir import Block, Operation, SSAValue
 
-from picograd.dialects.affine import Lane, Linear
-from picograd.dialects.loop import ForOp, KernelOp, ParallelOp, ReduceOp, tile_rank
+from picograd.dialects.affine import Lane, Leaf, Linear, LinearLike
+from picograd.dialects.loop import ForOp, KernelOp, LoadOp, ParallelOp, ReduceOp, tile_rank
 from picograd.passes.base import Level, Pass
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.loops.lane_analysis import NotVectorizable, analyze_lanes
+from picograd.passes.loops.nest_shape import local_stride
 from picograd.passes.loops.scalar_loops import SCALAR
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.loops import (
     check_names,
+    copy_hint,
     inner_first,
     kernels,
     parse_sizes,
     replace_op,
+    substitute_indices,
     take_ops,
 )
 from picograd.passes.schedule.choose_tiles import reduce_sizes
@@ -141,6 +146,7 @@ def reductions(
 
 def vectorize_loop(op: ParallelOp) -> None:
     """Turn a parallel loop into tiles, or note why it stays."""
+    op = run_along_memory(op)
     dims = op.dims
     extents = [dim.extent if dim.is_constant and dim.step == 1 else None for dim in dims]
     known = [extent for extent in extents if extent is not None]
@@ -157,6 +163,35 @@ def vectorize_loop(op: ParallelOp) -> None:
         op.attributes[SCALAR] = StringAttr(str(reason))
         return
     replace_op(op, new, [])
+
+
+def run_along_memory(op: ParallelOp) -> ParallelOp:
+    """The loop with the dimension last along which the loads of its reductions are contiguous.
+
+    Machine vectors are made along the last one; where that leads through memory in strides, and
+    another does not, the two change places.
+    """
+    loads = [
+        load
+        for inner in op.walk()
+        if isinstance(inner, ReduceOp)
+        for load in inner.body.block.ops
+        if isinstance(load, LoadOp)
+    ]
+    dims = [dim for dim in op.dims if dim.extent != 1]
+    runs = [d for d in dims if any(local_stride(load, d.variable) == 1 for load in loads)]
+    if not runs or dims[-1] in runs:
+        return op
+    order = [*(dim for dim in op.dims if dim is not runs[-1]), runs[-1]]
+    new = ParallelOp([replace(dim, iv=None) for dim in order], op.mapping and op.mapping.data)
+    moved: dict[Leaf, LinearLike] = {}
+    for dim, variable in zip(order, new.induction_variables, strict=True):
+        moved[dim.variable] = copy_hint(variable, dim.variable)
+    substitute_indices(op.body.block, moved)
+    new.body.block.add_ops(take_ops(op.body.block))
+    new.attributes |= op.attributes
+    replace_op(op, [new], [])
+    return new
 
 
 def tiles(op: ParallelOp, extents: Sequence[int]) -> list[Operation]:

@@ -6,7 +6,8 @@ from picograd.backends.llvm.device import CpuDevice
 from picograd.backends.llvm.thread_pool import ThreadPool
 from picograd.dialects import new_context
 from picograd.dialects.loop import ParallelOp
-from picograd.passes.parallelize_loops import ParallelizeLoops, Work
+from picograd.passes.loops.work import Work
+from picograd.passes.parallelize_loops import ParallelizeLoops
 from picograd.semantics.evaluate import evaluate
 from picograd.targets import lookup
 
@@ -135,6 +136,35 @@ def test_a_loop_of_two_blocks_leaves_the_sharing_to_the_loop_inside(rng):
     np.testing.assert_array_max_ulp(run(module, x, 3), np.exp(x), maxulp=2)
 
 
+@pytest.mark.parametrize("between", [False, True])
+def test_blocks_of_blocks_with_nothing_between_are_shared_as_one_loop(between, rng):
+    """Where neither loop has enough of them. The bounds inside may not depend on the outer one."""
+    end = "%i0 + 2048" if between else "64"
+    module = parse(f"""
+      loop.kernel @k(%x: memref<4096x64xf32>, %y: memref<4096x64xf32>) {{
+        loop.parallel %i0 = 0 to 4096 step 2048 {{
+          loop.parallel %j0 = 0 to min(64, {end}) step 32 {{
+            loop.for %i = %i0 to %i0 + 2048 {{
+              loop.parallel %j = %j0 to %j0 + 32 {{
+                %v = loop.load %x[%i, %j] : memref<4096x64xf32>
+                %e = math.exp %v : f32
+                loop.store %e, %y[%i, %j] : f32, memref<4096x64xf32>
+              }}
+            }}
+          }}
+        }}
+      }}
+      func.func @main(%x: memref<4096x64xf32>, %y: memref<4096x64xf32> {{buffer.output}}) {{
+        loop.launch @k(%x, %y) : memref<4096x64xf32>, memref<4096x64xf32>
+        func.return
+      }}""")
+    (loop,) = shared(apply(module, target="cpu:cores=2"))
+    names = [dim.name for dim in loop.dims]
+    assert names == (["j0"] if between else ["i0", "j0"])
+    x = rng.standard_normal((4096, 64)).astype(np.float32)
+    np.testing.assert_array_max_ulp(run(module, x, 3), np.exp(x), maxulp=2)
+
+
 @pytest.mark.parametrize(
     ("chunks", "cores", "outer"),
     [(6, 2, True), (5, 2, False), (2, 2, False), (6, 1, False), (6, 3, True), (6, 4, False)],
@@ -157,7 +187,7 @@ def test_a_few_large_chunks_are_enough_where_they_come_out_even(chunks, cores, o
       }}""")
     apply(module, target=f"cpu:cores={cores}")
     (loop,) = shared(module)
-    assert (loop.dims[0].extent == chunks) == outer
+    assert ([dim.extent for dim in loop.dims] == [chunks]) == outer
     x = rng.standard_normal((chunks, 40000)).astype(np.float32)
     np.testing.assert_array_equal(run(module, x, 2), 2 * x)
 

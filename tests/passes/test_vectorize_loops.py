@@ -42,6 +42,28 @@ def test_two_dimensional_tiles(seed: int) -> None:
     assert not any(isinstance(op, ParallelOp) and op.mapping is not None for op in module.walk())
 
 
+def test_vectors_run_along_what_a_sum_reads_side_by_side() -> None:
+    """Results then lie across them; of operands that both lie so, the last dimension's counts."""
+    text = """
+loop.kernel @turned(%x: memref<9x24xf32>, %w: memref<20x9xf32>, %y: memref<24x20xf32>) {
+  loop.parallel (%i, %j) = (0, 0) to (24, 20) {
+    %sum = loop.reduce add %k = 0 to 9 : f32 {
+      %a = loop.load %x[%k, %i] : memref<9x24xf32>
+      %b = loop.load %w[%j, %k] : memref<20x9xf32>
+      %p = arith.mulf %a, %b : f32
+      loop.yield %p : f32
+    }
+    loop.store %sum, %y[%i, %j] : f32, memref<24x20xf32>
+  }
+}"""
+    passes = [TileLoops(sizes="i=8 j=5", exact=True), VectorizeLoops(target=HOST)]
+    straight = text.replace("20x9", "9x20").replace("%w[%j, %k]", "%w[%k, %j]")
+    for given, shape in ((text, (5, 8)), (straight, (8, 5))):
+        module = check_passes(given, passes)
+        tiles = [tile_shape(op.outputs[0].type) for op in module.walk() if isinstance(op, ReduceOp)]
+        assert tiles == [shape]
+
+
 def test_lanes_that_go_different_ways_stay_scalar_and_say_why() -> None:
     text = triangle(12).replace("to 12 {", "to 12 mapping lanes {", 1)
     module = check_passes(text, [VectorizeLoops(target=HOST)])

@@ -12,8 +12,9 @@ from xdsl.ir import Operation, SSAValue
 
 from picograd.dialects.loop import AllocOp, Dim, KernelOp, LoadOp, LoopOp
 from picograd.passes.loops.facts import LoopFacts
-from picograd.passes.loops.nest_shape import Contraction, contraction_of
+from picograd.passes.loops.nest_shape import Contraction
 from picograd.passes.schedule.choose_tiles import leaf_nests, register_tile
+from picograd.passes.schedule.crosswise import contraction_for
 from picograd.passes.schedule.operand_copies import left_pays, right_pays
 from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target
@@ -38,7 +39,7 @@ def staged_loads(kernel: KernelOp, target: Target) -> list[Staging]:
     facts = LoopFacts()
     choices: list[Staging] = []
     for nest in leaf_nests(kernel):
-        contraction = contraction_of(nest, facts)
+        contraction = contraction_for(nest, target, facts)
         if contraction is None or nest.loop.mapping is not None:
             continue
         tile = register_tile(contraction, target, facts)

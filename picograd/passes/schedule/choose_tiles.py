@@ -27,7 +27,6 @@ from picograd.passes.loops.nest_shape import (
     Access,
     Contraction,
     Nest,
-    contraction_of,
     element_bits,
     layout_block,
     local_stride,
@@ -36,6 +35,7 @@ from picograd.passes.loops.nest_shape import (
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
 from picograd.passes.schedule.choices import choices_for
+from picograd.passes.schedule.crosswise import block_rows, contraction_for
 from picograd.passes.schedule.left_blocks import left_block
 from picograd.passes.schedule.operand_copies import (
     LINE_BYTES,
@@ -95,7 +95,7 @@ def block_sizes(kernel: KernelOp, target: Target) -> Sizes:
     facts = LoopFacts()
     sizes: dict[Operation, Mapping[str, int]] = {}
     for nest in leaf_nests(kernel):
-        contraction = contraction_of(nest, facts)
+        contraction = contraction_for(nest, target, facts)
         if contraction is None and target.kind == "cpu":
             sizes |= row_blocks(nest, target, facts)
         if contraction is None or nest.loop.mapping is not None or _is_blocked(contraction):
@@ -149,6 +149,9 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     if block is not None and not streamed:
         depth = even_blocks(extent, chosen.depth or block.depth, step)
         height = chosen.height or block.height
+    fewer = block_rows(contraction, target, facts, tile)
+    if fewer is not None and not chosen.height:
+        height = min(height, fewer)
     wide = chosen.width or (PAGE_BYTES // item if streamed else 0)
     if writes_rows(contraction, target, facts, tile):
         height = chosen.height or ROWS_WRITTEN
@@ -231,7 +234,7 @@ def register_sizes(kernel: KernelOp, target: Target) -> Sizes:
 
 
 def _register_sizes(nest: Nest, target: Target, facts: LoopFacts) -> dict[str, int]:
-    contraction = contraction_of(nest, facts)
+    contraction = contraction_for(nest, target, facts)
     if contraction is not None and _is_contiguous(contraction.right, contraction.lane):
         if target.kind == "gpu" and not _is_blocked(contraction):
             return {}
@@ -392,7 +395,7 @@ def hoist_target(reduction: ReduceOp, target: Target) -> ParallelOp | None:
         # register buffer in another way than those of the whole tiles.
         return None
     nest = nest_of(loop)
-    contraction = contraction_of(nest, LoopFacts()) if nest is not None else None
+    contraction = contraction_for(nest, target, LoopFacts()) if nest is not None else None
     if target.kind == "gpu" or contraction is None:
         return loop
     facts, top = LoopFacts(), loop

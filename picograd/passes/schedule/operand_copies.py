@@ -233,7 +233,7 @@ def room_of_panel(
     """
     right = contraction.right
     if lies_in_panels(right, contraction) or right_pays(right, contraction, target, facts, tile):
-        return 3 * target.l2_bytes // 16
+        return room_of_copy(target)
     item = contraction.nest.bits // 8
     apart = [
         gcd(local_stride(load, dim.variable) * item, PAGE_BYTES)
@@ -241,6 +241,11 @@ def room_of_panel(
         for dim in contraction.reduction.dims
     ]
     return target.l2_bytes // 2 // max(8, max(apart, default=0) // (tile[1] * item))
+
+
+def room_of_copy(target: Target) -> int:
+    """The bytes of the second cache that the copy of a panel may take."""
+    return 3 * target.l2_bytes // 16
 
 
 def left_streams(

@@ -39,6 +39,11 @@ def best_tile(
     return 1, panel or min(columns, lanes) or 1
 
 
+def least_time(rows: int, columns: int, lanes: int, target: Target) -> float:
+    """Half cycles of one step of the reduction for a whole output, with the best tile."""
+    return _tiled_time(rows, columns, lanes, *tiles_by_time(rows, columns, lanes, target)[0])
+
+
 def tiles_by_time(rows: int, columns: int, lanes: int, target: Target) -> list[tuple[int, int]]:
     """Rows and vectors of the tiles that registers allow, those with the least time first.
 

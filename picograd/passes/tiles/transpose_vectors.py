@@ -10,6 +10,8 @@ The bits of the lane fall into two parts, because x86 shuffles its vectors eithe
 16 bytes or block by block, in one instruction without a table of lanes (`vunpcklps`,
 `vshuff32x4`). Within blocks the elements of two rows alternate; above, the blocks of even number
 of two rows stand side by side. NEON has one block, whose elements `zip1` and `zip2` alternate.
+
+Few rows with many lanes take fewer rounds, after which each vector holds several columns.
 """
 
 from __future__ import annotations
@@ -27,9 +29,7 @@ from picograd.dialects.quick import create
 def transpose_vectors(rows: Sequence[SSAValue], new: list[Operation]) -> list[SSAValue]:
     """The columns of a matrix that is given by its rows; adds the shuffles to `new`."""
     height, width = len(rows), tile_shape(rows[0].type)[0]
-    size = 1
-    while size < max(height, width):
-        size *= 2
+    size = _power_above(max(height, width))
 
     def shuffle(left: SSAValue, right: SSAValue, lanes: Sequence[int]) -> SSAValue:
         # `create` leaves out the checks of the constructor: there are hundreds of shuffles.
@@ -42,7 +42,18 @@ def transpose_vectors(rows: Sequence[SSAValue], new: list[Operation]) -> list[SS
     for position, row in enumerate(rows):
         widened = [lane if lane < width else -1 for lane in range(size)]
         square[position] = row if width == size else shuffle(row, row, widened)
-    rounds = _rounds(size, _block(element_type(rows[0].type), size))
+    block = _block(element_type(rows[0].type), size)
+    if 2 * height <= size:
+        few, places = _rounds_of_few(size, _power_above(height), block)
+        for distance, low, high in few:
+            parts = set(range(size))
+            square = _exchange(square, distance, (low, high), parts, shuffle)
+        return [
+            shuffle(vector, vector, range(start, start + height))
+            for position, start in places[:width]
+            if (vector := square[position]) is not None
+        ]
+    rounds = _rounds(size, block)
     needed = [set(range(width))]
     for distance, _, _ in reversed(rounds):
         needed.append({place ^ both for place in needed[-1] for both in (0, distance)})
@@ -52,6 +63,11 @@ def transpose_vectors(rows: Sequence[SSAValue], new: list[Operation]) -> list[SS
     if height == size:
         return columns
     return [shuffle(column, column, range(height)) for column in columns]
+
+
+def _power_above(least: int) -> int:
+    """The least power of two that is not less than a number."""
+    return 1 << (least - 1).bit_length()
 
 
 def _block(element: Attribute, size: int) -> int:
@@ -96,6 +112,43 @@ def _rounds(size: int, block: int) -> list[Round]:
         rounds.append((distance, halves[0], halves[1]))
         distance *= 2
     return rounds
+
+
+@lru_cache(maxsize=64)
+def _rounds_of_few(size: int, count: int, block: int) -> tuple[list[Round], list[tuple[int, int]]]:
+    """The same for few rows of many lanes; and for each column its vector and its first lane.
+
+    After one round for each bit of the row's number, which become the lowest ones of the lane's,
+    each vector holds several whole columns. Blocks alternate as the elements within them do.
+    """
+    rounds: list[Round] = []
+    contents = [[(row, lane) for lane in range(size)] for row in range(count)]
+    distances = [1 << bit for bit in reversed(range(count.bit_length() - 1))]
+    within = [distance for distance in distances if distance < block]
+    for distance in (*within, *distances[: len(distances) - len(within)]):
+        run, span = (1, block) if distance < block else (block, size)
+        low, high = (
+            tuple(
+                lane
+                for start in range(half, size, span)
+                for at in range(start, start + span // 2, run)
+                for first in (at, size + at)
+                for lane in range(first, first + run)
+            )
+            for half in (0, span // 2)
+        )
+        rounds.append((distance, low, high))
+        for position in range(count):
+            if not position & distance:
+                both = contents[position] + contents[position + distance]
+                contents[position] = [both[lane] for lane in low]
+                contents[position + distance] = [both[lane] for lane in high]
+    places = {
+        vector[start][1]: (position, start)
+        for position, vector in enumerate(contents)
+        for start in range(0, size, count)
+    }
+    return rounds, [places[column] for column in range(size)]
 
 
 @lru_cache(maxsize=256)

@@ -41,6 +41,14 @@ def test_a_square_takes_one_shuffle_a_vector_and_round(size: int) -> None:
     assert len(transposed(size, size)[1]) == size * (size.bit_length() - 1)
 
 
+@pytest.mark.parametrize(("height", "width"), [(2, 16), (4, 16), (8, 16), (2, 4)])
+def test_few_rows_take_a_round_for_each_halving_of_them(height: int, width: int) -> None:
+    """And a shuffle for each column, which takes its part of a vector that holds several."""
+    found, shuffles = transposed(height, width)
+    assert found.shape == (width, height)
+    assert len(shuffles) == height * (height.bit_length() - 1) + width
+
+
 def test_what_nobody_reads_is_not_made() -> None:
     whole, narrow = transposed(16, 16)[1], transposed(16, 12)[1]
     assert len(narrow) < len(whole) + 16  # the rows are made wide first
