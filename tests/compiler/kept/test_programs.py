@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -322,6 +323,8 @@ def test_sources_are_read_as_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
     for part in sources._PARTS:
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.py").write_text("A = 1\n")
+    for name in sources._FILES:
+        (tmp_path / f"{name}.py").write_text("x = 1")
     monkeypatch.setattr(sources, "_ROOT", tmp_path)
     first = sources.OwnSources()
     assert first.unchanged() and sources.OwnSources().digest == first.digest
@@ -332,6 +335,20 @@ def test_sources_are_read_as_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sources.OwnSources().digest == first.digest
     (tmp_path / "passes" / "b.py").write_text("")
     assert sources.OwnSources().digest != first.digest
+
+
+def test_sources_are_all_that_compiling_makes_use_of() -> None:
+    files = [Path(path) for path, *_ in sources._facts(sources._ROOT)]
+    imported = {
+        name
+        for file in files
+        for name in re.findall(r"^from (picograd\.[\w.]+) import", file.read_text(), re.MULTILINE)
+    }
+    assert "picograd.quick_dataclasses" in imported and len(imported) > 100
+    assert {name for name in imported if not sources.is_own(name)} == set()
+    modules = {".".join(file.relative_to(sources._ROOT).with_suffix("").parts) for file in files}
+    packages = {name.removesuffix(".__init__") for name in modules}
+    assert {name for name in imported if name.removeprefix("picograd.") not in packages} == set()
 
 
 def test_watched_and_checked_compilations_do_not_come_from_disk(
