@@ -7,10 +7,10 @@ from picograd.backends.disk.settings import (
     LIMIT,
     SWITCH,
     cache_folder,
-    code_store,
     limit,
     program_store,
     schedule_store,
+    shared_store,
 )
 from picograd.backends.disk.store import Store
 from picograd.backends.runtime import device
@@ -59,9 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
         schedules = sum(len(table) for table in tuned.tables())
         if schedule_store().evict(0):
             print(f"removed {schedules} tuned schedule{'' if schedules == 1 else 's'}")
-        shared = code_store()
+        shared = shared_store()
         if shared is not None and shared.evict(0):
-            print("removed the machine code that all programs share")
+            print("removed what all programs share")
         return 0
     _show_programs(store, show_all=arguments.all)
     _show_schedules(show_all=arguments.all)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from picograd.backends.disk.settings import code_store
+from picograd.backends.disk.settings import shared_store
 from picograd.backends.disk.store import Store
 from picograd.backends.runtime import Image
 from picograd.cli.main import main
@@ -50,11 +50,11 @@ def test_it_shows_what_there_is(store: Store, capsys: pytest.CaptureFixture[str]
 
 def test_it_removes_everything(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     fill(store, 3)
-    shared = code_store()
+    shared = shared_store()
     assert shared is not None and shared.put("a" * 64, b"code")
     assert main(["cache", "clear"]) == 0
     told = capsys.readouterr().out
-    assert "removed 3 programs" in told and "machine code that all programs share" in told
+    assert "removed 3 programs" in told and "removed what all programs share" in told
     assert not store.held() and not shared.held()
 
 

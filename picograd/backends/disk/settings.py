@@ -25,8 +25,8 @@ DEFAULT_LIMIT = 1 << 30
 SCHEDULES_LIMIT = 16 << 20
 """Bytes that tuned schedules may take together: a kernel's take a few hundred."""
 
-CODE_LIMIT = 4 << 20
-"""Bytes that machine code which is no program's may take: a processor's takes ten thousand."""
+SHARED_LIMIT = 4 << 20
+"""Bytes that may be taken by what all programs share: a processor's code takes ten thousand."""
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -54,19 +54,25 @@ def schedule_store() -> Store:
     return _store(cache_folder() / "tuned", SCHEDULES_LIMIT, "tuned schedules")
 
 
-def code_store() -> Store | None:
-    """Where machine code is kept that is the same for all programs; None where programs are not.
+def shared_store() -> Store | None:
+    """Where is kept what all programs share, machine code and digests; None where none are kept.
 
     Raises OptionError where PICOGRAD_DISK_CACHE says nothing that is understood.
     """
     if not is_on(SWITCH, unset=True):
         return None
-    return _store(cache_folder() / "code", CODE_LIMIT, "machine code")
+    return _store(cache_folder() / "shared", SHARED_LIMIT)
 
 
 @cache
 def _store(folder: Path, limit: int, holds: str = "compiled programs") -> Store:
-    return Store(folder, limit, holds)
+    return Store(folder, limit, holds, warned=_warned(folder.parent, holds))
+
+
+@cache
+def _warned(folder: Path, holds: str) -> set[str]:
+    """What has been said of a cache folder: of programs, or of what they share, is enough."""
+    return set()
 
 
 def limit() -> int:

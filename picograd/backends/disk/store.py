@@ -53,13 +53,20 @@ class Held:
 class Store:
     """Entries in one folder, of at most `limit` bytes together: the longest unused go first."""
 
-    def __init__(self, folder: Path, limit: int, holds: str = "compiled programs") -> None:
-        """`holds` says what the entries are, for people."""
+    def __init__(
+        self,
+        folder: Path,
+        limit: int,
+        holds: str = "compiled programs",
+        *,
+        warned: set[str] | None = None,
+    ) -> None:
+        """`holds` says what the entries are, for people; `warned` of what they have been told."""
         self.folder = folder
         self.holds = holds
         self.limit = limit
         self._unchecked = limit  # bytes written since the folder was last measured; at first, do
-        self._warned: set[str] = set()
+        self._warned: set[str] = set() if warned is None else warned
 
     def get(self, key: str, *, using: bool = True) -> bytes | None:
         """What was put under the key; None where there is nothing, or nothing to rely on.

@@ -28,6 +28,9 @@ from picograd.targets.target import register
 from tests.compiler.kept.own_disk import own_disk
 from tests.compiler.test_hoist_constants import TEXT as WITH_CONSTANTS
 
+UNCHANGED = sources.OwnSources.unchanged
+"""Which `own_disk` replaces."""
+
 DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
 
 LINEAR = """
@@ -349,6 +352,42 @@ def test_sources_are_all_that_compiling_makes_use_of() -> None:
     modules = {".".join(file.relative_to(sources._ROOT).with_suffix("").parts) for file in files}
     packages = {name.removesuffix(".__init__") for name in modules}
     assert {name for name in imported if name.removeprefix("picograd.") not in packages} == set()
+
+
+def test_sources_are_read_once_for_all_processes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in sources._PARTS:
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.py").write_text("A = 1\n")
+    for name in sources._FILES:
+        (tmp_path / f"{name}.py").write_text("")
+    files = len(sources._PARTS) + len(sources._FILES)
+    monkeypatch.setattr(sources, "_ROOT", tmp_path)
+    monkeypatch.setattr(sources.OwnSources, "unchanged", UNCHANGED)
+    read: list[str] = []
+    add_file = sources._add_file
+
+    def counted(state: Any, path: str) -> None:
+        read.append(path)
+        add_file(state, path)
+
+    monkeypatch.setattr(sources, "_add_file", counted)
+    first = sources.OwnSources()
+    assert len(read) == files
+    assert sources.OwnSources().digest == first.digest and len(read) == files
+    (entry,) = (folder.parent / "shared").iterdir()
+    entry.write_bytes(entry.read_bytes()[:-1])
+    assert sources.OwnSources().digest == first.digest and len(read) == 2 * files
+
+    def edited_meanwhile(state: Any, path: str) -> None:
+        add_file(state, path)
+        Path(path).write_text("A = 22\n")
+
+    monkeypatch.setattr(sources, "_add_file", edited_meanwhile)
+    (tmp_path / "passes" / "a.py").write_text("A = 333\n")
+    sources.OwnSources()
+    assert list((folder.parent / "shared").iterdir()) == [entry]
 
 
 def test_watched_and_checked_compilations_do_not_come_from_disk(

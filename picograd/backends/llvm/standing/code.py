@@ -14,7 +14,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from threading import Thread
 
-from picograd.backends.disk.settings import code_store
+from picograd.backends.disk.settings import shared_store
 from picograd.backends.llvm import background, codegen
 from picograd.backends.llvm.python_functions import address_of
 from picograd.backends.llvm.standing import copy, held, launch, make, pool
@@ -66,7 +66,7 @@ class StandingCode:
             self._code = self._made()
 
     def _made(self) -> bytes:
-        code, store = codegen.object_code(self._ir()), code_store()
+        code, store = codegen.object_code(self._ir()), shared_store()
         if store is not None:
             store.put(self._key(), code)
         return code
@@ -79,7 +79,7 @@ class StandingCode:
         return blake2b(json.dumps(facts).encode(), digest_size=32).hexdigest()
 
     def _kept(self) -> bytes | None:
-        store = code_store()
+        store = shared_store()
         return None if store is None else store.get(self._key())
 
 

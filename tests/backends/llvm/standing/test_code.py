@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from picograd.backends.disk.settings import code_store
+from picograd.backends.disk.settings import shared_store
 from picograd.backends.llvm import background, codegen
 from picograd.backends.llvm.standing.code import ENTRY_CODE, POOL_CODE, StandingCode
 from picograd.backends.llvm.standing.text import Text, joined, module
@@ -49,7 +49,7 @@ def added(code: StandingCode, x: int) -> int:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PICOGRAD_CACHE", str(tmp_path))
     monkeypatch.setenv("PICOGRAD_DISK_CACHE", "1")
-    return tmp_path / "code"
+    return tmp_path / "shared"
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_place_that_cannot_be_written_costs_a_warning(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PICOGRAD_CACHE", str(tmp_path / "file"))
     monkeypatch.setenv("PICOGRAD_DISK_CACHE", "1")
-    with pytest.warns(UserWarning, match="does not keep machine code"):
+    with pytest.warns(UserWarning, match="does not keep compiled programs"):
         assert added(StandingCode(adding(3)), 4) == 7
 
 
@@ -116,7 +116,7 @@ def test_nothing_is_kept_where_nothing_shall_be(
     folder: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PICOGRAD_DISK_CACHE", "0")
-    assert code_store() is None
+    assert shared_store() is None
     for _ in range(2):
         code = StandingCode(adding(3))
         code.begin()
