@@ -18,11 +18,12 @@ What depends on such arguments alone may be computed once and kept, as long as t
 whether they have changed. It is a hint for speed, and changes no result."""
 
 LAID_OUT = "pico.laid_out"
-"""The unit attribute of a view whose elements are worth memory of their own, in the order in which
-it shows them: the kept layout of what depends on kept arguments alone."""
+"""The unit attribute of an op whose result is worth memory of its own, in the order in which it
+shows its elements: the kept layout of what depends on kept arguments alone."""
 
-MOST_KEPT = 2
-"""What is kept takes at most so many times the bytes of the arguments that decide it."""
+MOST_KEPT = 3
+"""What is kept takes at most so many times the bytes of the arguments that decide it: halves become
+floats of twice their size, and panels are filled up."""
 
 NAME = "pico.name"
 """The attribute of an argument that holds the user's name for it."""

@@ -33,13 +33,14 @@ builtin.module {
 What is written down is meant to be kept: `%w_panels` depends on a weight alone (an argument with
 the note `pico.kept`), and says in a note of its own that its elements are worth being laid out so.
 The product reads it through views, which cost it nothing: of panel j floordiv 4 the place
-[k, j mod 4].
+[k, j mod 4]. A left operand is read row by row as it is: of one that is transposed, converted or
+scaled what comes of it is kept.
 
 Requires: nothing. Without `columns`, the facts of `target` say which weights pay, and what fits
 their products.
 
-Does not: move anything out of the function, so alone it gains nothing; touch left operands,
-weights that change (no note), or ones that would take more than twice their memory.
+Does not: move anything out of the function, so alone it gains nothing; touch weights that change
+(no note), or ones that would take more than three times their memory.
 
 Source: the packed right operand of Goto and van de Geijn, "Anatomy of High-Performance Matrix
 Multiplication" (2008), ahead of time as oneDNN's reordered weights.
@@ -47,7 +48,6 @@ Multiplication" (2008), ahead of time as oneDNN's reordered weights.
 
 from __future__ import annotations
 
-from math import prod
 from typing import ClassVar
 
 from xdsl.context import Context
@@ -57,8 +57,8 @@ from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.traits import Pure
 
-from picograd.dialects.argument_notes import LAID_OUT, MOST_KEPT, kept_arguments
-from picograd.dialects.dtypes import dtype_of, nbytes_of, type_of
+from picograd.dialects.argument_notes import LAID_OUT, kept_arguments
+from picograd.dialects.dtypes import type_of
 from picograd.dialects.tensor import (
     BroadcastOp,
     MatmulOp,
@@ -67,17 +67,13 @@ from picograd.dialects.tensor import (
     ReshapeOp,
     SliceOp,
     TensorOp,
-    ints,
 )
 from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
-from picograd.passes.schedule.constant_panels import panel_columns
+from picograd.passes.schedule.kept_operands import chosen_columns, keeps_left, weight_of
 from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
-
-_FLOATS = ("float32", "float64")
-"""What register tiles are made of: other types are converted first, in a layout of their own."""
 
 
 @dataclass(frozen=True)
@@ -126,53 +122,24 @@ class PackConstants(Pass):
                 found = (known[operand] for operand in op.operands)
                 known[op.result] = frozenset[SSAValue]().union(*found)
             elif isinstance(op, MatmulOp) and known.get(op.b):
-                read = sum(nbytes_of(type_of(argument)) for argument in known[op.b])
-                panel = self.columns or _chosen_columns(op, target, self.least, MOST_KEPT * read)
+                panel = self.columns or chosen_columns(op, target, self.least, known[op.b])
                 if panel and applies(_pack, op):
                     _pack(op, panel, unpacked)
+            elif isinstance(op, MatmulOp) and known.get(op.a):
+                worth = keeps_left(op, target, self.least, known[op.a], asked=self.columns > 0)
+                if worth and applies(_keep, op):
+                    _keep(weight_of(op.a))
 
 
-def _chosen_columns(op: MatmulOp, target: Target, least: int, most: int) -> int | None:
-    """The columns of the panels that suit a product; None where it is better left alone.
-
-    `least` is how many terms are worth it, `most` how many bytes may be kept.
-    """
-    weight = _weight_of(op)
-    dtype = dtype_of(type_of(weight))
-    *batch, rows, depth = op.a.type.get_shape()
-    *own, _, columns = type_of(weight).get_shape()
-    if dtype.name not in _FLOATS or prod(batch) * rows * depth * columns < max(1, least):
-        return None
-    # What is read for every batch alike meets the rows of all of them.
-    together = prod(batch) // max(1, prod(own)) * rows
-    bits, transposed = 8 * dtype.itemsize, _is_transposed(weight)
-    panel = panel_columns(together, depth, columns, bits, target, transposed=transposed)
-    if panel is None:
-        return None
-    nbytes = prod(own) * depth * -(-columns // panel) * panel * dtype.itemsize
-    return panel if nbytes <= most else None
-
-
-def _weight_of(op: MatmulOp) -> SSAValue:
-    """The right operand of a product, before it was repeated along batches."""
-    value: SSAValue = op.b
-    while isinstance(value.owner, BroadcastOp):
-        source = value.owner.x
-        if source.type.get_shape()[-2:] != type_of(value).get_shape()[-2:]:
-            break
-        value = source
-    return value
-
-
-def _is_transposed(weight: SSAValue) -> bool:
-    """Whether the elements of a weight's rows lie apart in memory."""
-    op = weight.owner
-    return isinstance(op, PermuteOp) and ints(op.permutation)[-1] != len(ints(op.permutation)) - 1
+def _keep(weight: SSAValue) -> None:
+    """Say of what computes a weight that its result is to be kept."""
+    assert isinstance(weight.owner, TensorOp)
+    weight.owner.attributes[LAID_OUT] = UnitAttr()
 
 
 def _pack(op: MatmulOp, panel: int, unpacked: dict[tuple[SSAValue, int], SSAValue]) -> None:
     """Let a product read its weight from panels; one weight's panels serve several products."""
-    weight = _weight_of(op)
+    weight = weight_of(op.b)
     if (weight, panel) not in unpacked:
         unpacked[weight, panel] = _unpack(op, _laid_out(op, weight, panel), weight)
     value = unpacked[weight, panel]

@@ -94,7 +94,7 @@ def test_a_value_that_is_returned_and_names_that_are_taken() -> None:
     [
         (' {pico.kept, pico.name = "w"}', ""),  # it changes between calls
         (" {pico.laid_out}", ""),  # nobody says that it pays
-        # It would take four times the memory of the weight.
+        # It would take more than four times the memory of the weight.
         ("high [0, 1]", "high [0, 25]"),
     ],
 )

@@ -61,6 +61,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "nn": (("functions",), ("functional", "init"), ("modules", "utils")),
     "compiler": (
         (
+            "alone",
             "fast_entry",
             "garbage",
             "kernel_descriptions",
@@ -97,6 +98,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], ...]] = {
             "outcome",
             "rules",
             "soak",
+            "standing",
         ),
         ("twins",),
         ("blame", "differential", "replay"),

@@ -334,17 +334,22 @@ def joined(sketch: Sketch) -> None:
 
 
 def weights(sketch: Sketch) -> None:
-    """A product with a new argument: as it comes, transposed, scaled, or read by every batch."""
+    """A product with a new argument: as it comes, transposed, scaled, or read by every batch; on
+    the right, or on the left.
+    """
     x = with_rank(sketch, 2)
     x = tame(sketch, sketch.add(CastOp(x, int32)) if dtype_of_value(x).is_bool else x)
     *batch, rows, inner = shape_of(x)
+    on_the_left = sketch.number(0, 2) == 2
+    if on_the_left:
+        rows, inner = inner, rows
     columns = sketch.choose(sketch.sizes)
     if len(sketch.block.args) >= MOST_ARGUMENTS or prod(batch) * rows * columns > MOST_ELEMENTS:
         return
     own = [] if sketch.choose((False, True)) else batch
     swapped = (*range(len(own)), len(own) + 1, len(own))
     way = sketch.number(0, 2)
-    sizes = (columns, inner) if way else (inner, columns)
+    sizes = (columns, inner) if bool(way) != on_the_left else (inner, columns)
     if prod(batch) * inner * columns > MOST_ELEMENTS:
         return
     w = sketch.argument(tensor_type((*own, *sizes), dtype_of_value(x)))
@@ -352,9 +357,10 @@ def weights(sketch: Sketch) -> None:
         w = sketch.add(BinaryOp("mul", w, splat(sketch, w, 2.0)))
     if way:
         w = sketch.add(PermuteOp(w, swapped))
+    sizes = (columns, inner) if on_the_left else (inner, columns)
     if len(own) < len(batch):
-        w = sketch.add(BroadcastOp(w, (*batch, inner, columns)))
-    sketch.add(MatmulOp(x, w))
+        w = sketch.add(BroadcastOp(w, (*batch, *sizes)))
+    sketch.add(MatmulOp(w, x) if on_the_left else MatmulOp(x, w))
 
 
 EDGES: Mapping[str, Maker] = {

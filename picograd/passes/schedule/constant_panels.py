@@ -19,6 +19,10 @@ FEW_ROWS = 8
 MANY_ROWS = 1024
 """From so many rows on, a copy in every call costs less than two percent of the work."""
 
+COLUMNS_OF_LEFT = range(2, 256)
+"""Of so many columns of a result a transposed left operand is read slowly, or copied in each call;
+for one the transposed order is as good, and for more a copy costs little beside the work."""
+
 
 def panel_columns(
     rows: int, depth: int, columns: int, bits: int, target: Target, *, transposed: bool
@@ -36,3 +40,8 @@ def panel_columns(
     _, width = best_tile(rows, columns, lanes, target)
     panel = ceil(width / lanes) * lanes
     return None if panel == columns and not transposed else panel
+
+
+def left_pays(columns: int, target: Target) -> bool:
+    """Whether a left operand that is transposed or computed is worth keeping."""
+    return target.kind == "cpu" and columns in COLUMNS_OF_LEFT

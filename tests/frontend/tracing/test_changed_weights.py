@@ -12,8 +12,10 @@ from picograd.frontend.tracing.kept_constants import SETTLED
 from tests.frontend.tracing.weights import (
     CHANGES,
     HELD,
+    READINGS,
     RNG,
     Linear,
+    Reading,
     Runs,
     check,
     compiled,
@@ -23,17 +25,31 @@ from tests.frontend.tracing.weights import (
 pytestmark = pytest.mark.usefixtures("on_the_cpu_without_gradients")
 
 
+@pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_changed_weight_is_seen(change: Callable[[Linear], object]) -> None:
-    linear, x = Linear(12, 20), fresh(5, 12)
-    function = compiled(lambda x: linear(x))
-    for _ in range(3):
-        check(function, linear, x)
+def test_a_changed_weight_is_seen(change: Callable[[Linear], object], reading: Reading) -> None:
+    linear, x = reading.layer(), reading.input()
+    function = compiled(lambda x: reading.compute(linear, x))
+    for number in range(3):
+        check(function, linear, x, reading)
+        assert number or function.report.bytes_kept
         change(linear)
-        check(function, linear, x)
-        check(function, linear, x)
+        check(function, linear, x, reading)
+        check(function, linear, x, reading)
     HELD.clear()
-    check(function, linear, x)
+    check(function, linear, x, reading)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_each_of_several_weights_is_looked_at(which: int, runs: Runs) -> None:
+    layers, x = (Linear(12, 20), Linear(12, 20)), fresh(5, 12)
+    function = compiled(lambda x: (layers[0](x), layers[1](x)))
+    for _ in range(3):
+        for layer, found in zip(layers, function(x), strict=True):
+            check(lambda x, found=found: found, layer, x)
+        layers[which].weight.mul_(-1)
+    (version,) = function.versions
+    assert len(version.constants.values) == 2 and runs.since() == 3
 
 
 def test_any_changes_in_any_order() -> None:

@@ -1,10 +1,12 @@
 """A layer whose weight is laid out once, ways to change it, and counters for what is kept."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import picograd as torch
 from picograd import nn
@@ -71,13 +73,54 @@ def compiled(function: Callable[..., Any]) -> Any:
     return torch.compile(function, passes=PASSES)
 
 
-def check(function: Any, linear: Linear, x: torch.Tensor) -> None:
-    """Hold a compiled layer against what its weights say now."""
-    weight, bias = linear.weight.tolist(), bias_of(linear).tolist()
-    expected = np.array(x.tolist()) @ np.array(weight).T + np.array(bias)
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a function reads the weight of a layer."""
+
+    compute: Callable[[Linear, torch.Tensor], torch.Tensor]
+    exact: Callable[[Array, Array, Array], Array]
+    """The same of weight, bias and input."""
+    shape: tuple[int, int] = (5, 12)
+    """Of its input."""
+    dtype: torch.dtype = torch.float32
+
+    def layer(self) -> Linear:
+        return Linear(12, 20).to(self.dtype)
+
+    def input(self) -> torch.Tensor:
+        return fresh(*self.shape).to(self.dtype)
+
+
+A_LAYER = Reading(lambda layer, x: layer(x), lambda w, b, x: x @ w.T + b)
+READINGS = {
+    "a layer": A_LAYER,
+    "halves": replace(A_LAYER, dtype=torch.float16),
+    "on the left, transposed": Reading(
+        lambda layer, x: layer.weight.T @ x, lambda w, b, x: w.T @ x, (20, 5)
+    ),
+    "on the left, computed": Reading(
+        lambda layer, x: (layer.weight * 3 - 1) @ x, lambda w, b, x: (w * 3 - 1) @ x, (12, 5)
+    ),
+}
+
+
+def check(function: Any, linear: Linear, x: torch.Tensor, reading: Reading = A_LAYER) -> None:
+    """Hold what a compiled function computes against what its weights say now."""
+    weight, bias, given = (np.array(one.tolist()) for one in (linear.weight, bias_of(linear), x))
+    expected = reading.exact(weight, bias, given)
     # The terms of a sum may be large where the sum is not.
     close = 1e-4 + 1e-5 * np.abs(expected).max()
+    if reading.dtype is torch.float16:
+        close += 2e-3 * np.abs(expected).max()
     np.testing.assert_allclose(function(x).tolist(), expected, rtol=1e-4, atol=close)
+
+
+def like(linear: Linear, *shape: int) -> torch.Tensor:
+    """Random numbers of the type of a layer's."""
+    return fresh(*shape).to(linear.weight.dtype)
 
 
 def training_step(linear: Linear) -> Any:
@@ -97,14 +140,14 @@ def training_step(linear: Linear) -> Any:
 
 def _update(linear: Linear) -> None:
     with torch.enable_grad():
-        optimizer = torch.optim.Adam(linear.parameters(), lr=0.1)
-        linear(fresh(3, 12)).square().sum().backward()
+        optimizer = torch.optim.Adam(linear.parameters(), lr=0.1, eps=1e-3)  # 1e-8 is 0 in halves
+        linear(like(linear, 3, 12)).square().mean().backward()
         optimizer.step()
 
 
 def _compiled_update(linear: Linear) -> None:
     with torch.enable_grad():
-        training_step(linear)(fresh(3, 12))
+        training_step(linear)(like(linear, 3, 12))
 
 
 def _through_an_array(linear: Linear) -> None:
@@ -122,33 +165,34 @@ def _assign_item(linear: Linear) -> None:
 
 
 def _set_data(linear: Linear) -> None:
-    linear.weight.data = fresh(20, 12)
+    linear.weight.data = like(linear, 20, 12)
 
 
 def _rebind(linear: Linear) -> None:
-    linear.weight = nn.Parameter(fresh(20, 12))
+    linear.weight = nn.Parameter(like(linear, 20, 12))
 
 
 def _borrow(linear: Linear) -> None:
-    array = RNG.standard_normal((20, 12)).astype(np.float32)
+    array = like(linear, 20, 12).numpy().copy()
     linear.weight = nn.Parameter(torch.from_numpy(array))
     HELD.append(array)
 
 
 def _write_borrowed(linear: Linear) -> None:
     _borrow(linear)
-    linear(fresh(2, 12))
+    linear(like(linear, 2, 12))
     HELD[-1][:] += 1
 
 
 def _restore(linear: Linear) -> None:
-    linear.load_state_dict(Linear(12, 20).state_dict())
+    linear.load_state_dict(Linear(12, 20).to(linear.weight.dtype).state_dict())
 
 
 def _there_and_back(linear: Linear) -> None:
+    dtype = linear.weight.dtype
     linear.double()
     linear.weight.add_(1)
-    linear.float()
+    linear.to(dtype)
 
 
 def _through_a_compiled_function(linear: Linear) -> None:
@@ -160,7 +204,7 @@ def _as_an_argument(linear: Linear) -> None:
 
 
 def _as_a_vector(linear: Linear) -> None:
-    nn.utils.vector_to_parameters(fresh(12 * 20 + 20), linear.parameters())
+    nn.utils.vector_to_parameters(like(linear, 12 * 20 + 20), linear.parameters())
 
 
 def _failed_trace(linear: Linear) -> None:
