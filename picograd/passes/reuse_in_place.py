@@ -97,7 +97,7 @@ from picograd.dialects.quick import clone
 from picograd.passes.base import Level, Pass
 from picograd.passes.legalization.legal import has_legal_types
 from picograd.passes.loops.in_place import updates_in_place
-from picograd.passes.lowering.kernel import lower_kernel
+from picograd.passes.lowering.kernel import try_lowering
 from picograd.passes.rewriting.applications import applies
 from picograd.passes.rewriting.index_checks import first_checks
 from picograd.passes.rewriting.structure import structural_key
@@ -243,7 +243,7 @@ def _donations(function: FuncOp, outputs: Sequence[BlockArgument]) -> dict[SSAVa
 
 def _proved(merged: KernelOp, pairs: Sequence[_Pair]) -> list[int]:
     """The numbers of the pairs whose elements the kernel's loops read only where they write."""
-    lowered = lower_kernel(merged, "trial")
+    lowered = try_lowering(merged)
     operands: list[SSAValue] = list(merged.operands)
     memrefs = [lowered.body.block.args[operands.index(pair.read)] for pair in pairs]
     return [number for number, memref in enumerate(memrefs) if updates_in_place(lowered, memref)]

@@ -25,6 +25,7 @@ from picograd.passes.lowering.nest import Local, Scope, close_parallel, rename_l
 from picograd.passes.lowering.ordered import FILL
 from picograd.passes.lowering.placement import Plan, StoreLoop
 from picograd.passes.lowering.rules import RULES
+from picograd.passes.rewriting.structure import Key, structural_key
 from picograd.quick_dataclasses import dataclass
 
 FRAMES_PER_OP = 8
@@ -68,6 +69,27 @@ def lower_kernel(kernel: buffer.KernelOp, name: str) -> loop.KernelOp:
     computed too often, and puts loops that costly values depend on outermost. Raises DTypeError
     for types that loops do not have.
     """
+    tried: tuple[Key, loop.KernelOp] | None = vars(kernel).pop(_TRIED, None)
+    if tried is None or tried[0] != structural_key(kernel):
+        return _lower(kernel, name)
+    tried[1].sym_name = StringAttr(name)
+    return tried[1]
+
+
+def try_lowering(kernel: buffer.KernelOp) -> loop.KernelOp:
+    """The same to look at, and not to change: `lower_kernel` gives it once more, unless another
+    pass has changed the kernel by then.
+    """
+    lowered = _lower(kernel, "trial")
+    vars(kernel)[_TRIED] = structural_key(kernel), lowered
+    return lowered
+
+
+_TRIED = "_tried"
+"""With a kernel is kept what it was lowered to, and what it was then."""
+
+
+def _lower(kernel: buffer.KernelOp, name: str) -> loop.KernelOp:
     check_types(kernel)
     plan = Plan(kernel)
     _allow_depth(FRAMES_PER_OP * len(list(kernel.block.ops)))
