@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from xdsl.dialects import math
-from xdsl.ir import Operation
+from math import ceil
 
+from xdsl.dialects import math
+from xdsl.ir import Operation, SSAValue
+
+from picograd.dialects.affine import Leaf, Linear, LinearLike
 from picograd.dialects.loop import Dim, IfOp, LoadOp, LoopOp, StoreOp, YieldOp, tile_shape
 from picograd.passes.loops.facts import LoopFacts
 from picograd.passes.polynomials.formulas import FORMULAS
@@ -28,14 +31,44 @@ class Work:
         self.cores = target.cores
         self._facts = LoopFacts()
         self._known: dict[Operation, float] = {}
+        self._middle: dict[SSAValue, int | None] = {}
 
     def trips(self, dim: Dim) -> int:
-        """How often a dimension runs, at most."""
+        """How often a dimension runs, half-way through the loops around it.
+
+        So the loop over what full tiles leave counts where there are no full tiles only, and one
+        that ends where an outer one stands counts half.
+        """
+        lower, *uppers = (self._value(bound) for bound in (dim.lower, *dim.uppers))
+        known = [upper for upper in uppers if upper is not None]
+        if lower is not None and len(known) == len(uppers):
+            return max(0, ceil((min(known) - lower) / dim.step))
         trips = self._facts.trips(dim)
         return _UNKNOWN_TRIPS if trips is None else trips
 
+    def _value(self, expression: Linear) -> int | None:
+        """The value of an index expression half-way through the loops around; None if unknown."""
+        places: dict[Leaf, LinearLike] = {}
+        for value in expression.values():
+            place = self._middle_of(value)
+            if place is None:
+                return None
+            places[value] = place
+        found = expression.substitute(places)
+        return found.constant if found.is_constant else None
+
+    def _middle_of(self, variable: SSAValue) -> int | None:
+        if variable not in self._middle:
+            dim = self._facts.dim(variable)
+            lower = None if dim is None else self._value(dim.lower)
+            place = None
+            if dim is not None and lower is not None:
+                place = lower + max(0, self.trips(dim) - 1) // 2 * dim.step
+            self._middle[variable] = place
+        return self._middle[variable]
+
     def iterations(self, op: LoopOp) -> int:
-        """How often the body of a loop runs, at most."""
+        """How often the body of a loop runs, half-way through the loops around it."""
         count = 1
         for dim in op.dims:
             count *= self.trips(dim)

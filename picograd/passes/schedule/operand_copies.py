@@ -169,16 +169,17 @@ def writes_rows(
 
     Panel by panel a piece of each row of results would be written, on a page of its own. A few rows
     at a time, all columns of which are computed while the right operand stays in the second cache,
-    they are written as they lie.
+    they are written as they lie; rows that begin anywhere in a line share lines with their pieces.
     """
     item = contraction.nest.bits // 8
     depth = _depth(contraction, facts)
     rows, width = (total_extent(dim, facts) for dim in (contraction.row, contraction.lane))
+    batch = prod(total_extent(dim, facts) for dim in contraction.batch)
     return (
         depth <= SHORT_SUM
         and width >= 2 * tile[1]
         and depth * width * item <= target.l2_bytes // 4
-        and rows * width * item > 3 * target.l2_bytes // 4
+        and batch * rows * width * item > 3 * target.l2_bytes // 4
     )
 
 

@@ -9,7 +9,7 @@ from xdsl.dialects.math import FmaOp
 from picograd.check.loop_samples import linear_relu
 from picograd.dialects.loop import ForOp, ParallelOp, tile_shape
 from picograd.passes.schedule.choose_staging import staged_loads
-from picograd.passes.schedule.choose_tiles import block_sizes
+from picograd.passes.schedule.choose_tiles import ROWS_WRITTEN, block_sizes
 from picograd.passes.schedule.operand_copies import FEW_ROWS, STREAMS
 from picograd.targets import lookup
 from tests.passes.schedule.products import check_product, lowered, operands, target_of
@@ -73,6 +73,27 @@ loop.kernel @batched(%x: {x}, %w: {w}, %y: {y}) {{
   }}
 }}"""
     assert copied(text) == expected
+
+
+@pytest.mark.parametrize(("batch", "whole"), [(1, False), (8, True)])
+def test_results_of_short_sums_are_written_as_they_lie(batch: int, whole: bool) -> None:
+    """All products of a batch together may be too many for the second cache."""
+    x, w, y = (f"memref<{batch}x{shape}xf32>" for shape in ("250x48", "48x333", "250x333"))
+    text = f"""
+loop.kernel @batched(%x: {x}, %w: {w}, %y: {y}) {{
+  loop.parallel (%b, %i, %j) = (0, 0, 0) to ({batch}, 250, 333) {{
+    %sum = loop.reduce add %k = 0 to 48 : f32 {{
+      %u = loop.load %x[%b, %i, %k] : {x}
+      %v = loop.load %w[%b, %k, %j] : {w}
+      %p = arith.mulf %u, %v : f32
+      loop.yield %p : f32
+    }}
+    loop.store %sum, %y[%b, %i, %j] : f32, {y}
+  }}
+}}"""
+    sizes = by_name(block_sizes(kernel_of(text), lookup(AVX512)))["b i j"]
+    assert (sizes["j"] >= 333) == whole
+    assert (sizes["i"] <= 2 * ROWS_WRITTEN) == whole
 
 
 @pytest.mark.parametrize("kind", ["NN", "TN"])
