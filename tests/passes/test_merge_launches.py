@@ -160,6 +160,14 @@ def test_what_other_iterations_write_keeps_launches_apart(place: str, why: str) 
     assert launches(merged(chain(DOUBLE, square(place)), step)) == ["first", "second"], why
 
 
+@pytest.mark.parametrize(("rows", "y"), [(3, "3x5x6"), (4, "4x5x6")])
+def test_loops_that_end_elsewhere_keep_launches_apart(rows: int, y: str) -> None:
+    """One launch writes four rows, and another reads three of them."""
+    text = chain(DOUBLE, square("%i, 4 - %j, %k").replace("(4, 5, 6)", f"({rows}, 5, 6)"), y=y)
+    found = launches(merged(text, MergeLaunches(least=16, most=128, target=TWO_CORES)))
+    assert found == (["first_second"] if rows == 4 else ["first", "second"])
+
+
 def test_a_loop_that_a_product_uses_an_operand_in_again_is_not_shared() -> None:
     product = """
   loop.parallel (%i, %j, %k) = (0, 0, 0) to (4, 5, 6) {
