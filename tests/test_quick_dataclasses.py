@@ -198,14 +198,68 @@ def test_each_derives_from_the_other() -> None:
                 mixed(Changing)
 
 
-def test_mistakes_of_a_call_are_told_as_ever() -> None:
-    for given, words in (((), {}), ((1, "a", 3), {}), ((1,), {"first": 2}), ((1,), {"new": 2})):
+def with_two_to_give(decorate: Decorator) -> Any:
+    class Three:
+        """Two fields that have to be given."""
+
+        first: int
+        second: int
+        third: int = 3
+
+    return decorate(Three)
+
+
+@pytest.mark.parametrize("made_before", [0, 9])
+def test_mistakes_of_a_call_are_told_as_ever(made_before: int) -> None:
+    mistakes: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((), {}),
+        ((), {"first": 1}),
+        ((), {"second": 1, "third": 2}),
+        ((1, 2, 3, 4), {}),
+        ((1, 2), {"first": 2}),
+        ((1, 2), {"new": 2}),
+        ((1,), {"new": 2}),
+    ]
+    for given, words in mistakes:
         messages: list[str] = []
-        for decorate in (dataclass, dataclasses.dataclass):
+        for decorate in (dataclass(frozen=True), dataclasses.dataclass(frozen=True)):
+            kind = with_two_to_give(decorate)
+            for _ in range(made_before):
+                assert vars(kind(1, third=5, second=4)) == {"first": 1, "second": 4, "third": 5}
             with pytest.raises(TypeError) as caught:
-                plain(decorate)(*given, **words)
+                kind(*given, **words)
             messages.append(str(caught.value))
         assert messages[0] == messages[1]
+
+
+def test_the_first_objects_are_made_as_later_ones() -> None:
+    for options in OPTIONS:
+        for kind in KINDS:
+            ours = kind(dataclass(**options))
+            for given in GIVEN[kind]:
+                objects = [ours(*given) for _ in range(8)]
+                assert len({repr(made) for made in objects}) == 1
+                assert all(vars(made) == vars(objects[0]) for made in objects)
+                assert list(vars(objects[0])) == [each.name for each in fields(ours)]
+    listed = with_factory(dataclass)
+    made = [listed(given=1).made for _ in range(8)]
+    assert len(set(map(id, made))) == 8, "each has a list of its own"
+
+
+def test_fields_are_set_as_the_class_sets_them() -> None:
+    decorators: list[Decorator] = [dataclass, dataclasses.dataclass]
+    for decorate in decorators:
+
+        class Doubles:
+            """It doubles what it is given."""
+
+            value: int
+
+            def __setattr__(self, name: str, value: int) -> None:
+                object.__setattr__(self, name, 2 * value)
+
+        kind = decorate(Doubles)
+        assert [vars(kind(n)) for n in range(6)] == [{"value": 2 * n} for n in range(6)]
 
 
 def test_what_a_class_checks_is_checked() -> None:
