@@ -36,9 +36,12 @@ def standing(
     The one that is run in every call comes first; it is given what the other computes.
     """
     module = module.clone()
-    head, _ = cut(passes)
-    way, tail = run_to_parts(module, passes if stage >= len(head) else passes[:stage], facts=None)
-    steps = passes[len(passes) - len(tail) : stage] if stage >= len(head) else tail
+    head, behind = cut(passes)
+    if stage < len(head) or not behind:
+        run_pipeline(module, passes[:stage], facts=None)
+        return [_fitting(module, inputs)]
+    way, tail = run_to_parts(module, passes, facts=None)
+    steps = passes[len(passes) - len(tail) : stage]
     rest = way.rest
     if rest is None:
         run_pipeline(module, steps, facts=None)

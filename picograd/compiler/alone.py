@@ -19,12 +19,17 @@ from picograd.passes.base import Pass
 
 
 def treats_kernels_alone(step: Pass) -> bool:
-    """Whether a pass treats each kernel by itself, with the options that it has.
+    """Whether a pass treats each kernel by itself, with the options that it has."""
+    return step.alone and not names_something(step)
 
-    An option that names a loop or an operand, which some kernel has, and not each, needs them all.
+
+def names_something(step: Pass) -> bool:
+    """Whether an option names a loop or an operand, which some kernel has, and not each.
+
+    Such a pass needs all kernels: it refuses a name that none of those it sees has.
     """
     options = [option for option in fields(step) if option.name != "target"]
-    return step.alone and not any(
+    return any(
         option.type in ("str", str) and getattr(step, option.name) != option.default
         for option in options
     )

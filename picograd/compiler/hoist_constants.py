@@ -39,6 +39,7 @@ from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, Modul
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 
+from picograd.compiler.alone import names_something
 from picograd.dialects.argument_notes import KEPT, LAID_OUT, MOST_KEPT, NAME, kept_arguments
 from picograd.dialects.dtypes import nbytes_of, type_of
 from picograd.dialects.tensor import TensorOp
@@ -64,9 +65,13 @@ class Hoisted:
 def cut(steps: Sequence[Pass]) -> tuple[Sequence[Pass], Sequence[Pass]]:
     """The passes before and after the place where a module's constants are taken out of it: in
     front of what leaves the tensor level.
+
+    There is none where a pass behind it names a loop or an operand: one of the parts lacks it.
     """
     for number, step in enumerate(steps):
         if step.is_lowering() and step.level_in == Level.TENSOR:
+            if any(names_something(later) for later in steps[number:]):
+                break
             return steps[:number], steps[number:]
     return steps, ()
 

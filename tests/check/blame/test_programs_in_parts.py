@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from picograd.check.blame import Blame, blame
 from picograd.check.oracle import Case, examination
+from picograd.check.standing import standing
 from picograd.compiler import in_parts
 from picograd.compiler.diagnostics import parse_module
 from picograd.compiler.executable import compile_module
@@ -59,11 +60,11 @@ class Turns(Pass):
     level_in: ClassVar[Level] = Level.LOOP
     level_out: ClassVar[Level] = Level.LOOP
 
-    kind: str = "arith.subf"
+    products: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for inner in list(op.walk()):
-            if isinstance(inner, arith.SubfOp | arith.MulfOp) and inner.name == self.kind:
+            if isinstance(inner, arith.MulfOp if self.products else arith.SubfOp):
                 turned(inner)
 
 
@@ -87,14 +88,27 @@ def test_everything_agrees_and_both_parts_are_looked_at(rng: np.random.Generator
     assert looked_at.count("outline_kernels") == 2 and "hoist_constants" in looked_at
 
 
-@pytest.mark.parametrize(("kind", "arguments"), [("arith.subf", 2), ("arith.mulf", 4)])
+@pytest.mark.parametrize(("products", "arguments"), [(False, 2), (True, 4)])
 def test_a_pass_is_blamed_on_the_part_that_it_spoils(
-    kind: str, arguments: int, rng: np.random.Generator
+    products: bool, arguments: int, rng: np.random.Generator
 ) -> None:
-    found = blamed(case_of([*LOWERING, Turns(kind)], rng))
+    found = blamed(case_of([*LOWERING, Turns(products)], rng))
     assert found.failure.fault is Fault.VALUES and found.rule == "turned"
-    assert found.failure.culprit.startswith("turns") and kind in found.before
+    assert found.failure.culprit.startswith("turns")
+    assert ("arith.mulf" if products else "arith.subf") in found.before
     assert len(found.inputs) == arguments, "weights alone, or what is run in every call"
+
+
+@pytest.mark.parametrize("passes", [(), LOWERING])
+def test_nothing_is_taken_out_where_a_pass_names_a_loop(
+    passes: Pipeline, rng: np.random.Generator
+) -> None:
+    ways = "outline_kernels,lower_kernels_to_buffers,lower_buffers_to_loops,tile_loops"
+    case = case_of([*as_passes(ways + '{sizes="k=2"}')], rng)
+    found = examination(case)
+    assert found.failure is None and not found.refused
+    (stands,) = standing(case.module, case.inputs, case.passes, len(passes))
+    assert len(stands.inputs) == 3, "the whole module"
 
 
 def test_the_order_of_parts_does_not_matter_to_a_crash(rng: np.random.Generator) -> None:
