@@ -42,25 +42,29 @@ def fast_entry(
     found = launch
     fresh = iter(range(count, count + len(outputs)))
     places = [donated[n] if n in donated else next(fresh) for n in range(len(outputs))]
-    chosen = itemgetter(*places) if len(places) > 1 else None
+    chosen = items_at(places)
     given_numbers = [place for place, number in enumerate(numbers) if number is not None]
+    buffers_of = items_at([place for place in range(count) if place not in given_numbers])
 
     def enter(inputs: Sequence[Any]) -> Sequence[Any]:
         own = allocate()
-        words: list[Any] = [*inputs]
-        kept = [(place, words.pop(place)) for place in reversed(given_numbers)]
-        words = [buffer.address for buffer in words]
-        for place, number in reversed(kept):
-            words.insert(place, number)
+        buffers = buffers_of(inputs) if given_numbers else inputs
+        words = [buffer.address for buffer in buffers]
+        for place in given_numbers:  # in rising order, so each ends where it belongs
+            words.insert(place, inputs[place])
         failure = found(*words, *[output.address for output in own])
         if failure:
             raise IndexOutOfRange.in_data(*cast("tuple[int, int]", failure))
-        if not in_place:
-            return own
-        known = [*inputs, *own]
-        return [known[places[0]]] if chosen is None else chosen(known)
+        return chosen([*inputs, *own]) if in_place else own
 
     return enter
+
+
+def items_at(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """What gives the items at these places."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda items: [items[place] for place in places]
 
 
 def _for_one_result(launch: Callable[..., Any], make: Callable[[], Any]) -> Entry:

@@ -66,8 +66,10 @@ class CpuBuffer(CpuMemory):
         return self._block.array(dtype_of(self.type).numpy, self.type.get_shape())
 
     def __del__(self) -> None:
-        if hasattr(self, "_block"):  # there was memory to take
+        try:
             self._shelf.give(self._block)
+        except AttributeError:  # there was no memory to take
+            return
 
 
 class BorrowedBuffer(CpuBuffer):

@@ -9,11 +9,12 @@ call runs comes too late: threads that share a tensor which one of them changes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any
 
 from picograd.backends.runtime import Buffer
+from picograd.compiler.fast_entry import items_at
 from picograd.frontend.core import TensorCore
 from picograd.frontend.modes.eager import EagerMode
 from picograd.frontend.storage.cells import Cell, Value
@@ -27,7 +28,7 @@ def _counts_of(values: Sequence[object]) -> list[int]:
 def _holders_of_own() -> int:
     """What Python counts for a value in a list that one cell holds as well.
 
-    Measured as `own_inputs` counts, because versions of Python differ in which references count.
+    Measured as `owner_of_inputs` does, because versions of Python differ in which references count.
     """
     cell = [object()]
     inputs = [cell[0]]
@@ -37,12 +38,18 @@ def _holders_of_own() -> int:
 _OWN = _holders_of_own()
 
 
-def own_inputs(inputs: list[Value], places: Sequence[int], mode: EagerMode) -> None:
-    """Replace those inputs at `places` that somebody beside their cell holds by copies."""
-    counts = _counts_of(inputs)
-    for place in places:
-        if counts[place] > _OWN:
-            inputs[place] = mode.copy(inputs[place])
+def owner_of_inputs(places: Sequence[int]) -> Callable[[list[Value], EagerMode], None]:
+    """What replaces those inputs at `places` that somebody beside their cell holds by copies."""
+    at_places = items_at(places)
+
+    def own(inputs: list[Value], mode: EagerMode) -> None:
+        counts = _counts_of(inputs)
+        if max(at_places(counts), default=0) > _OWN:
+            for place in places:
+                if counts[place] > _OWN:
+                    inputs[place] = mode.copy(inputs[place])
+
+    return own
 
 
 class _Held:
@@ -53,35 +60,40 @@ class _Held:
         self.grad_slot = grad_slot
 
 
-def _counts(present: Any) -> tuple[int, int]:
+def _counts(tensor: Any) -> tuple[int, int]:
+    present = tensor.grad_slot
     cell = present.cell
     return getrefcount(present), getrefcount(cell)
 
 
-def _holders_of_gradient() -> tuple[int, int]:
-    """What Python counts for a gradient and its storage that one tensor holds."""
-    tensor = _Held(grad_slot=_Held(object()))
-    present = tensor.grad_slot
-    return _counts(present)
+_TENSORS, _CELLS = _counts(_Held(grad_slot=_Held(object())))
+"""What Python counts for a gradient and its storage that one tensor holds, as `renew` asks."""
 
 
-_TENSORS, _CELLS = _holders_of_gradient()
+def renew(
+    gradients: Sequence[tuple[TensorCore, int, Callable[[Buffer], TensorCore]]],
+    buffers: Sequence[Buffer],
+) -> None:
+    """Let the tensors have new gradients: each the one in that buffer, made by that function.
 
-
-def renewed(present: TensorCore, buffer: Buffer) -> bool:
-    """Put new contents into a gradient that is made anew, where nobody but its tensor can tell
-    that it is still the one of the last call; False if somebody could.
+    A gradient that nobody but its tensor can tell from the one of the last call gets new contents.
     """
-    cell = present.cell
-    if (
-        getrefcount(present) > _TENSORS
-        or getrefcount(cell) > _CELLS
-        or cell.__class__ is not Cell
-        or cell.type is not buffer.type
-        or present.views
-        or present.history.node is not None
-        or present.__class__ is not TensorCore.result_class
-    ):
-        return False
-    cell.value, cell.version = buffer, 0
-    return True
+    kind = TensorCore.result_class
+    for tensor, output, make in gradients:
+        present, buffer = tensor.grad_slot, buffers[output]
+        if present is None:
+            tensor.grad_slot = make(buffer)
+            continue
+        cell = present.cell
+        if (
+            getrefcount(present) > _TENSORS
+            or getrefcount(cell) > _CELLS
+            or cell.__class__ is not Cell
+            or cell.type is not buffer.type
+            or present.views
+            or present.history.node is not None
+            or present.__class__ is not kind
+        ):
+            tensor.grad_slot = make(buffer)
+        else:
+            cell.value, cell.version = buffer, 0

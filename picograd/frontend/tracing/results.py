@@ -21,7 +21,7 @@ from picograd.frontend.shown import History
 from picograd.frontend.storage.cells import Cell
 from picograd.frontend.storage.views import View
 from picograd.frontend.tracing.arguments import Call, map_leaves
-from picograd.frontend.tracing.donation import renewed
+from picograd.frontend.tracing.donation import renew
 from picograd.frontend.tracing.sources import FromArgument, FromCell, Source
 from picograd.frontend.tracing.trace import Trace
 from picograd.quick_dataclasses import dataclass
@@ -243,10 +243,8 @@ class Effects:
         for cell, output in self._cells:  # dozens in a training step
             cell.value = buffers[output]
             cell.version += 1
-        for tensor, output, make in self._own_grads:
-            present = tensor.grad_slot
-            if present is None or not renewed(present, buffers[output]):
-                tensor.grad_slot = make(buffers[output])
+        if self._own_grads:
+            renew(self._own_grads, buffers)
         for argument, output in self._arguments:
             mode.write(call.tensors[argument].cell, buffers[output])
         for tensor, output in self._kept_grads:

@@ -17,7 +17,7 @@ from picograd.frontend.modes.ladder import Rung
 from picograd.frontend.problems import located
 from picograd.frontend.storage.cells import MOVES, Cell
 from picograd.frontend.tracing.arguments import Call
-from picograd.frontend.tracing.donation import own_inputs
+from picograd.frontend.tracing.donation import owner_of_inputs
 from picograd.frontend.tracing.kept_constants import KeptConstants
 from picograd.frontend.tracing.results import Effects
 from picograd.frontend.tracing.sources import Inputs, number_dtypes
@@ -84,7 +84,8 @@ class Version:
         self._plain: tuple[Executable, Entry | None] | None = None
         """What runs while weights change before every call."""
         self._mode = eager(executable.device.name)
-        self._donated = tuple(executable.donated.values())
+        donated = tuple(executable.donated.values())
+        self._own = owner_of_inputs(donated) if donated else None
         self._stale = effects.replaced_gradients(_LARGE_GRADIENT)
         self._guards = Guards(watcher.guards, executable.device)
         self._cells = [(cell, cell.type, cell.device) for cell in self._inputs.cells]
@@ -159,8 +160,8 @@ class Version:
             self._check_aliases(call)
         mode = self._mode
         inputs = self._inputs.fetch(call, mode)
-        if self._donated:
-            own_inputs(inputs, self._donated, mode)
+        if self._own is not None:
+            self._own(inputs, mode)
         # Nobody reads a gradient that is to be set anew, but its memory may hold the new one.
         for tensor in self._stale:
             tensor.grad_slot = None
