@@ -35,7 +35,7 @@ from picograd.passes.loops.nest_shape import (
 from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
 from picograd.passes.schedule.choices import choices_for
-from picograd.passes.schedule.crosswise import block_rows, contraction_for
+from picograd.passes.schedule.crosswise import contraction_for
 from picograd.passes.schedule.left_blocks import left_block
 from picograd.passes.schedule.operand_copies import (
     LINE_BYTES,
@@ -59,6 +59,7 @@ from picograd.passes.schedule.row_blocks import (
     row_blocks,
     streams_rows,
 )
+from picograd.passes.schedule.thread_blocks import rows_for_threads
 from picograd.passes.schedule.workgroup_blocks import GPU_SIDE, GPU_TILES, workgroup_blocks
 from picograd.targets import Target
 
@@ -149,7 +150,7 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     if block is not None and not streamed:
         depth = even_blocks(extent, chosen.depth or block.depth, step)
         height = chosen.height or block.height
-    fewer = block_rows(contraction, target, facts, tile)
+    fewer = rows_for_threads(contraction, target, facts, tile)
     if fewer is not None and not chosen.height:
         height = min(height, fewer)
     wide = chosen.width or (PAGE_BYTES // item if streamed else 0)

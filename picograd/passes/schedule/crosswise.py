@@ -31,12 +31,6 @@ GAIN = 0.97
 PANEL = 4
 """Machine vectors of a panel of the right operand, about."""
 
-TURNS = 2
-"""Blocks for each core: with fewer, one that is late keeps the others waiting."""
-
-LEAST_ROWS = 96
-"""Rows that make the copy of a panel an eighth of the work, or less."""
-
 MOST_ROWS = 256
 """Rows of results beyond which a copy is a few percent of the work, and the right operand would be
 read again for many panels of the left one."""
@@ -122,16 +116,7 @@ def _turned(rows: int, columns: int, lanes: int, target: Target) -> float:
     return 2 * (shuffles + lanes * height.bit_count()) / (height * lanes)
 
 
-def block_rows(
-    contraction: Contraction, target: Target, facts: LoopFacts, tile: tuple[int, int]
-) -> int | None:
-    """Rows of a block, so that each core gets several; None where results are not turned round.
-
-    Each block copies panels anew, so it has rows enough for a copy to be little beside them.
-    """
-    lane = contraction.lane
-    if any(local_stride(store, lane.variable) == 1 for store in contraction.nest.stores):
-        return None
-    panels = ceil(total_extent(lane, facts) / tile[1])
-    blocks = ceil(TURNS * target.cores / panels) if target.cores > 1 else 1
-    return max(LEAST_ROWS, ceil(total_extent(contraction.row, facts) / blocks))
+def turns_results(contraction: Contraction) -> bool:
+    """Whether register tiles of results are turned round as they are stored."""
+    lane = contraction.lane.variable
+    return all(local_stride(store, lane) != 1 for store in contraction.nest.stores)

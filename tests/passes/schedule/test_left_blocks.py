@@ -42,7 +42,7 @@ loop.kernel @columns(%x: memref<{depth}x{rows}xf32>, %w: memref<{depth}x{columns
 def test_a_copy_that_is_tall_but_serves_few_columns_stays_in_the_second_cache(
     rows: int, columns: int, depth: int, in_blocks: bool
 ) -> None:
-    target = lookup(AVX512)
+    target = lookup(f"{AVX512},cores=1")
     sizes = by_name(block_sizes(kernel_of(product_of_columns(rows, columns, depth)), target))["i j"]
     size = 4 * sizes.get("i", rows) * sizes.get("k", depth)
     if in_blocks:
