@@ -217,7 +217,11 @@ def binary(op: BinaryOp, operands: Sequence[Bounded], accuracy: Accuracy) -> Bou
         growth = rounding(value, compute_dtype(dtype), accuracy.slope_of(kind), False)
         error = error + np.where(np.isfinite(value), growth * _pow_exponent(a, b), 0.0)
     lost = lost | np.isinf(error)
-    error = error + rounding(value, dtype, accuracy.ulps_of(kind), exact_operands)
+    own = rounding(value, dtype, accuracy.ulps_of(kind), exact_operands)
+    if kind == BinaryKind.MUL and accuracy.reassociates:
+        # How this product is rounded is known, and not that of the same factors in another order.
+        own = np.where(own == 0, 0.0, rounding(value, dtype, 0.5, np.False_))
+    error = error + own
     terms: Terms | None = None
     if kind in (BinaryKind.ADD, BinaryKind.SUB) and remembers_terms(accuracy, dtype):
         terms = sum_of_two(a, b)

@@ -405,6 +405,37 @@ def test_terms_that_float32_adds_exactly_have_no_budget_in_any_order():
     assert not bound.error.any()
 
 
+PRODUCT_OF_THREE = """
+func.func @main(%x: tensor<500xf32>, %m: tensor<500xf32>) -> tensor<500xf32> {
+  %d = pico.binary mul %x, %m : tensor<500xf32>
+  %y = pico.binary mul %d, %x : tensor<500xf32>
+  func.return %y : tensor<500xf32>
+}
+"""
+
+
+def test_a_device_that_reassociates_may_multiply_in_any_order():
+    rng = np.random.default_rng(6)
+    # The first is what a driver made of a program: (x m) x was computed as (x x) m.
+    x = np.concatenate([[-0.4320889], rng.normal(size=499)]).astype(np.float32)
+    m = np.concatenate([[-1.3943744], rng.normal(size=499)]).astype(np.float32)
+    module = parse(PRODUCT_OF_THREE)
+    assert compare(module, [x, m], [(x * m) * x], CPU).ok
+    assert not compare(module, [x, m], [(x * x) * m], CPU).ok
+    for found in ((x * m) * x, (x * x) * m):
+        report = compare(module, [x, m], [found], GPU)
+        assert report.ok, str(report)
+        wrong = found * np.float32(1 + 1e-6)
+        assert compare(module, [x, m], [wrong], GPU).excesses > 480
+
+
+def test_factors_that_float32_multiplies_exactly_have_no_budget_in_any_order():
+    rng = np.random.default_rng(7)
+    x, m = (rng.integers(-99, 99, 500).astype(np.float32) / 8 for _ in range(2))
+    (bound,) = analyse(parse(PRODUCT_OF_THREE), [x, m], GPU)
+    assert not bound.error.any()
+
+
 def test_two_terms_have_one_order():
     text = """
     func.func @main(%x: tensor<9xf32>, %y: tensor<9xf32>) -> tensor<9xf32> {
