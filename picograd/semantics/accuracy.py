@@ -34,9 +34,8 @@ class Accuracy:
     reassociates: bool = False
     """Whether the device's compiler may add in another order than the code. WGSL allows it
     (Reassociation and Fusion), although in floating point the result may be another; a driver was
-    seen to compute -3 + (x - m) as (-3 + x) - m, and (x y) x as (x x) y. Products and quotients lose
-    at most what is known of how one of them is rounded, up to overflow; sums lose more where terms
-    cancel."""
+    seen to compute -3 + (x - m) as (-3 + x) - m, and (x y) x as (x x) y. Products lose at most what
+    is known of how one of them is rounded, up to overflow; sums lose more where terms cancel."""
     in_float64: bool = False
     """Whether every float is computed with and kept as a float64, whatever type the IR gives it."""
 
