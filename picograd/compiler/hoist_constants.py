@@ -37,13 +37,13 @@ from itertools import count
 
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
+from xdsl.ir import Block, Operation, Region, SSAValue
 
 from picograd.compiler.alone import names_something
-from picograd.dialects.argument_notes import KEPT, LAID_OUT, MOST_KEPT, NAME, kept_arguments
+from picograd.dialects.argument_notes import KEPT, LAID_OUT, MOST_KEPT, NAME
 from picograd.dialects.dtypes import nbytes_of, type_of
-from picograd.dialects.tensor import TensorOp
 from picograd.passes.base import Level, Pass, level_of
+from picograd.passes.rewriting.kept_values import decided_by
 from picograd.quick_dataclasses import dataclass
 from picograd.semantics.entry import entry_of
 
@@ -96,28 +96,21 @@ class _Found:
     """What is to be taken out of a function."""
 
     def __init__(self, function: FuncOp) -> None:
-        kept = kept_arguments(function)
-        self._arguments: dict[SSAValue, frozenset[BlockArgument]] = {
-            argument: frozenset({argument}) for argument in kept
-        }
-        """The kept arguments that each value depends on, of those that depend on nothing else."""
-        self.values: list[SSAValue] = []
+        self._decided = decided_by(function)
+        self.values = [value for value in self._decided if self._is_to_be_kept(value)]
         """What is to be kept."""
-        for op in function.body.block.ops if kept else ():
-            if isinstance(op, TensorOp) and all(o in self._arguments for o in op.operands):
-                known = [self._arguments[operand] for operand in op.operands]
-                self._arguments[op.result] = frozenset[BlockArgument]().union(*known)
-                if LAID_OUT in op.attributes and self._is_small(op.result):
-                    self.values.append(op.result)
         needed = _needed_by(self.values)
         self.ops = [op for op in function.body.block.ops if op in needed] if needed else []
         """What computes it, in order."""
-        reads = {argument for value in self.values for argument in self._arguments[value]}
-        self.reads = [argument for argument in kept if argument in reads]
+        reads = {argument for value in self.values for argument in self._decided[value]}
+        self.reads = [argument for argument in function.args if argument in reads]
 
-    def _is_small(self, value: SSAValue) -> bool:
-        """Whether it is decided by kept arguments, and takes no more memory than it may."""
-        read = sum(nbytes_of(type_of(argument)) for argument in self._arguments[value])
+    def _is_to_be_kept(self, value: SSAValue) -> bool:
+        """Whether a pass says so, and it takes no more memory than it may."""
+        owner = value.owner
+        if not isinstance(owner, Operation) or LAID_OUT not in owner.attributes:
+            return False
+        read = sum(nbytes_of(type_of(argument)) for argument in self._decided[value])
         return nbytes_of(type_of(value)) <= MOST_KEPT * read
 
 

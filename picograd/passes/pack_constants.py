@@ -55,9 +55,8 @@ from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
-from xdsl.traits import Pure
 
-from picograd.dialects.argument_notes import LAID_OUT, kept_arguments
+from picograd.dialects.argument_notes import LAID_OUT
 from picograd.dialects.dtypes import type_of
 from picograd.dialects.tensor import (
     BroadcastOp,
@@ -71,6 +70,7 @@ from picograd.dialects.tensor import (
 from picograd.errors import OptionError
 from picograd.passes.base import Level, Pass
 from picograd.passes.rewriting.applications import applies
+from picograd.passes.rewriting.kept_values import decided_by
 from picograd.passes.schedule.kept_operands import chosen_columns, keeps_left, weight_of
 from picograd.quick_dataclasses import dataclass
 from picograd.targets import Target, lookup
@@ -108,24 +108,16 @@ class PackConstants(Pass):
                 self._pack_in(function, target)
 
     def _pack_in(self, function: FuncOp, target: Target) -> None:
-        # The kept arguments that each value depends on, of those that depend on nothing else.
-        known: dict[SSAValue, frozenset[SSAValue]] = {
-            argument: frozenset[SSAValue]({argument}) for argument in kept_arguments(function)
-        }
-        if not known:
-            return
+        known = decided_by(function)
         unpacked: dict[tuple[SSAValue, int], SSAValue] = {}
-        for op in tuple(function.body.block.ops):
-            if not isinstance(op, TensorOp) or not op.has_trait(Pure):
+        for op in tuple(function.body.block.ops) if known else ():
+            if not isinstance(op, MatmulOp) or op.result in known:
                 continue
-            if all(operand in known for operand in op.operands):
-                found = (known[operand] for operand in op.operands)
-                known[op.result] = frozenset[SSAValue]().union(*found)
-            elif isinstance(op, MatmulOp) and known.get(op.b):
+            if known.get(op.b):
                 panel = self.columns or chosen_columns(op, target, self.least, known[op.b])
                 if panel and applies(_pack, op):
                     _pack(op, panel, unpacked)
-            elif isinstance(op, MatmulOp) and known.get(op.a):
+            elif known.get(op.a):
                 worth = keeps_left(op, target, self.least, known[op.a], asked=self.columns > 0)
                 if worth and applies(_keep, op):
                     _keep(weight_of(op.a))

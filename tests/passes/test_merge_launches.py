@@ -135,6 +135,38 @@ def test_as_few_loops_as_fit_are_shared(place: str, h: str, most: int, loops: li
     assert outer_loops(module) == loops
 
 
+def test_a_nest_all_of_whose_loops_are_shared() -> None:
+    total = """
+  loop.parallel %n = 0 to 4 {
+    %s = loop.reduce add (%r, %m) = (0, 0) to (5, 6) : f32 {
+      %v = loop.load %h[%n, %r, %m] : H
+      loop.yield %v : f32
+    }
+    loop.store %s, %y[%n, 0] : f32, Y
+  }"""
+    step = MergeLaunches(least=64, most=128, target=TWO_CORES)
+    module = merged(chain(DOUBLE, total, y="4x1"), step)
+    assert launches(module) == ["first_second"]
+    assert outer_loops(module) == [4]
+
+
+def test_notes_that_all_kernels_have_stay() -> None:
+    text = chain(DOUBLE, square("%i, %j, %k"))
+    noted = text.replace("{\n\n", 'attributes {at = ["net.py:3"], own = N} {\n\n')
+    noted = noted.replace("own = N", "own = 1 : i64", 1).replace("own = N", "own = 2 : i64", 1)
+    module = merged(noted, MergeLaunches(least=16, most=200, target=TWO_CORES))
+    (kernel,) = [op for op in module.ops if isinstance(op, KernelOp)]
+    assert set(kernel.attributes) == {"at"}
+
+
+def test_programs_with_memory_of_several_kinds_stay() -> None:
+    text = chain(DOUBLE, square("%i, %j, %k"))
+    arena = "  %arena = buffer.arena"
+    text = text.replace(arena, "  %other = buffer.arena : memref<16xi8>\n" + arena)
+    step = MergeLaunches(least=16, most=200, target=TWO_CORES)
+    assert launches(merged(text, step)) == ["first", "second"]
+
+
 def test_loops_may_come_in_any_order() -> None:
     turned = """
   loop.parallel (%a, %b, %c) = (0, 0, 0) to (5, 4, 6) {
@@ -244,6 +276,12 @@ def test_launches_between_join_or_run_before() -> None:
     main = list(module.ops)[-1]
     numbers = launch_numbers(main)  # pyright: ignore[reportArgumentType]
     assert list(numbers.values()) == [[1], [0, 2, 3]]
+
+
+def test_a_name_that_is_taken_gets_a_number() -> None:
+    text = BETWEEN.replace("FROM", "%z").replace("@row", "@scale_join")
+    module = merged(text, MergeLaunches(least=16, most=256, target=TWO_CORES))
+    assert launches(module) == ["scale_join", "scale_join_2"]
 
 
 def test_a_launch_that_reads_what_the_group_wrote_ends_it() -> None:

@@ -96,6 +96,40 @@ def test_conditions_are_put_together(word: str) -> None:
     assert loads(check_passes(text, [SplitLoops(least=1)])) == 3
 
 
+def test_conditions_on_data_are_left_to_the_data() -> None:
+    """One that the part decides goes; one that is put together with it stays."""
+    text = f"""
+loop.kernel @k(%a: memref<5x12xf32>, %b: memref<5x12xf32>, %y: memref<5x12xf32>) {{
+  loop.parallel (%i, %j) = (0, 0) to (5, 12) {{
+    {compare("%j", "lt", 5)}
+    %v = loop.load %a[%i, %j] : memref<5x12xf32>
+    %w = loop.load %b[%i, %j] : memref<5x12xf32>
+    %d = loop.compare lt %v, %w : f32
+    %f = arith.andi %d, %c : i1
+    %r = loop.select %f, %v, %w : f32
+    loop.store %r, %y[%i, %j] : f32, memref<5x12xf32>
+  }}
+}}"""
+    module = check_passes(text, [SplitLoops(least=1)])
+    compares = [op for op in module.walk() if isinstance(op, CompareOp)]
+    assert len(compares) == 1, "of the part in front"
+    assert loads(module) == 3
+
+
+def test_places_of_a_part_keep_what_they_need() -> None:
+    text = choice(compare("%j", "lt", 7), other="%j floordiv 4 + %i mod 2")
+    module = check_passes(text, [SplitLoops(least=1)])
+    assert [op.dims[1].extent for op in module.walk() if isinstance(op, ParallelOp)] == [7, 5]
+    assert str(module).count("floordiv") == 1, "5 iterations from 7 on are all in the second block"
+
+
+def test_loops_that_begin_elsewhere_and_comparisons_that_choose_nothing_stay() -> None:
+    assert parts_of(choice(compare("%j", "lt", 5)).replace("(0, 0) to", "(0, 2) to")) == [10]
+    text = choice(compare("%j", "lt", 5) + "\n    %n = arith.uitofp %c : i1 to f32")
+    text = text.replace("%r = loop.select %c, %v, %w : f32", "%r = arith.mulf %v, %n : f32")
+    assert parts_of(text) == [12]
+
+
 def test_short_parts_and_mapped_loops_stay_whole() -> None:
     text = choice(compare("%j", "lt", 5))
     assert parts_of(text, least=6) == [12]

@@ -178,6 +178,20 @@ def test_few_rows_are_cut_into_chunks(
     assert stages(module) == (chunks, lengths)
 
 
+@pytest.mark.parametrize(("bounds", "chunks"), [("0 to 6 step 2", [6]), ("1 to 3", [2, 2])])
+def test_loops_may_begin_anywhere_and_take_every_iteration(bounds: str, chunks: list[int]) -> None:
+    text = rows_and_columns(6, 64, down=False).replace("%i = 0 to 6", f"%i = {bounds}")
+    module = check_passes(text, [SplitReduce(chunk=32, shortest=2)])
+    assert stages(module)[0] == chunks
+
+
+def test_reductions_that_write_memory_stay() -> None:
+    text = total(10, 64).replace(
+        "    loop.yield", "    loop.store %v, %x[%i, %j] : f32, memref<10x64xf32>\n    loop.yield"
+    )
+    assert stages(check_passes(text, [SplitReduce(chunk=64, shortest=2)])) == ([], [640])
+
+
 LEAST = ROWS_OF_COLUMNS
 
 

@@ -253,14 +253,13 @@ def _hands_on(one: Nest, other: Nest, value: SSAValue) -> bool:
 
 
 def _are_apart(one: Nest, other: Nest, memories: Memories) -> bool:
-    """Whether two nests see what both touch with the same axes, and under the same name."""
-    for value, argument in one.arguments.items():
-        if value in other.arguments:
-            if other.arguments[value].type != argument.type:
-                return False
-        elif any(memories.of(value) == memories.of(second) for second in other.arguments):
-            return False
-    return True
+    """Whether two nests see the memory that both touch under the same name."""
+    return not any(
+        memories.of(value) == memories.of(second)
+        for value in one.arguments
+        if value not in other.arguments
+        for second in other.arguments
+    )
 
 
 def _nbytes(value: SSAValue) -> int:
