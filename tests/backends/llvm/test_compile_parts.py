@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 import picograd
 from picograd.backends.llvm import background, codegen, compile_parts
 from picograd.backends.llvm.device import CpuDevice
+from picograd.backends.llvm.standing.code import ENTRY_CODE, POOL_CODE
 from picograd.backends.runtime import Image
 from picograd.check.generation.programs import random_samples
 from picograd.compiler.driver import run_pipeline
@@ -26,6 +27,13 @@ from picograd.dialects.dtypes import dtype_of
 from picograd.dialects.loop import KernelOp
 from picograd.errors import CompileError
 from picograd.semantics.entry import entry_of
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_else_compiles() -> None:
+    """What is the same for all programs has been made: no thread of it begins or ends here."""
+    ENTRY_CODE.library()
+    POOL_CODE.library()
 
 
 def lowered(count: int, seed: int) -> list[tuple[ModuleOp, Sequence[NDArray[Any]]]]:
