@@ -36,7 +36,7 @@ from picograd.passes.polynomials.formulas import FORMULAS
 from picograd.passes.rewriting.loops import inner_first
 from picograd.passes.schedule.choices import choices_for
 from picograd.passes.schedule.crosswise import contraction_for
-from picograd.passes.schedule.left_blocks import left_block
+from picograd.passes.schedule.left_blocks import height_beside_tiles, left_block
 from picograd.passes.schedule.operand_copies import (
     LINE_BYTES,
     PAGE_BYTES,
@@ -150,9 +150,12 @@ def _cache_blocks(contraction: Contraction, target: Target, facts: LoopFacts) ->
     if block is not None and not streamed:
         depth = even_blocks(extent, chosen.depth or block.depth, step)
         height = chosen.height or block.height
-    fewer = rows_for_threads(contraction, target, facts, tile)
-    if fewer is not None and not chosen.height:
-        height = min(height, fewer)
+    lower = (
+        rows_for_threads(contraction, target, facts, tile),
+        height_beside_tiles(contraction, target, facts, tile, min(depth, extent)),
+    )
+    if not chosen.height:
+        height = min([height, *(one for one in lower if one is not None)])
     wide = chosen.width or (PAGE_BYTES // item if streamed else 0)
     if writes_rows(contraction, target, facts, tile):
         height = chosen.height or ROWS_WRITTEN
