@@ -126,6 +126,22 @@ def test_weights_that_change_before_every_call_are_no_constants(runs: Runs) -> N
 
 
 @pytest.mark.usefixtures("cheap")
+def test_without_another_program_constants_are_computed_in_every_call(runs: Runs) -> None:
+    """As where one without constants would write over other inputs."""
+    linear, x = Linear(12, 20), fresh(5, 12)
+    function = compiled(lambda x: linear(x))
+    check(function, linear, x)
+    (version,) = function.versions
+    version._compile_plain = lambda: version.executable
+    for _ in range(3):
+        linear.weight.add_(1)
+        check(function, linear, x)
+    assert runs.since() == 4
+    check(function, linear, x)
+    assert runs.since() == 0
+
+
+@pytest.mark.usefixtures("cheap")
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_changed_weight_is_seen_without_constants(change: Callable[[Linear], object]) -> None:
     linear, x = Linear(12, 20), fresh(5, 12)
