@@ -18,11 +18,12 @@ _LOG = logging.getLogger("picograd")
 
 
 class _ShortTurns:
-    """While LLVM has threads, others keep Python's lock for half a millisecond, not for five: a
-    thread of LLVM's asks for it twice for each text.
+    """While LLVM has threads, others keep Python's lock for a tenth of a millisecond, not for five
+    of them: a thread of LLVM's asks for it a few times for each text, and is what the end of
+    compiling waits for.
     """
 
-    _SECONDS = 0.0005
+    _SECONDS = 0.0001
 
     def __init__(self) -> None:
         self._lock = Lock()
