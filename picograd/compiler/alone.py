@@ -60,7 +60,7 @@ def apart(kernel: KernelOp) -> Generator[ModuleOp]:
 
 def apply(step: Pass, context: Context, module: ModuleOp) -> None:
     """Let a pass do its work: on the whole module, or on each of its kernels."""
-    if not treats_kernels_alone(step) or len(module.body.block.ops) == 1:
+    if len(module.body.block.ops) == 1 or not treats_kernels_alone(step):
         step.apply(context, module)
         return
     for kernel in kernels_of(module):
