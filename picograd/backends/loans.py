@@ -16,12 +16,12 @@ class _Loan:
 
     __slots__ = ("__array_interface__", "owner")
 
-    def __init__(self, owner: object, address: int, nbytes: int) -> None:
+    def __init__(self, owner: object, address: int, nbytes: int, writable: bool) -> None:
         self.owner = owner
         self.__array_interface__: dict[str, Any] = {
             "shape": (nbytes,),
             "typestr": "|u1",
-            "data": (address, True),
+            "data": (address, not writable),
             "version": 3,
         }
 
@@ -33,15 +33,20 @@ def lent_bytes(owner: object, address: int, nbytes: int, writable: bool = True) 
     NumPy lets every such array, and every view of it, hold this very object: when it is gone, so
     are they.
     """
-    if not writable:
-        return np.asarray(_Loan(owner, address, nbytes))
-    lent = _bytes_of(nbytes).from_address(address)  # a quarter of what NumPy takes for a loan
+    return np.asarray(_Loan(owner, address, nbytes, writable))
+
+
+def lent_block(owner: object, address: int, nbytes: int) -> object:
+    """As `lent_bytes`, in a quarter of the time, for memory of few sizes: for each there is a
+    class.
+    """
+    lent = _block_of(nbytes).from_address(address)
     lent.owner = owner
     return lent
 
 
-@lru_cache(maxsize=256)
-def _bytes_of(nbytes: int) -> Any:
+@lru_cache(maxsize=512)
+def _block_of(nbytes: int) -> Any:
     return type("Lent", (ctypes.c_ubyte * nbytes,), {})
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import picograd
 from picograd.backends import loans
-from picograd.backends.loans import address_of, lent_bytes
+from picograd.backends.loans import address_of, lent_block, lent_bytes
 
 ARRAYS: dict[str, Callable[[], NDArray[Any]]] = {
     "rows": lambda: np.zeros((3, 5)),
@@ -47,16 +48,16 @@ class Owner:
     pass
 
 
-@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("kind", ["block", "bytes", "read-only"])
 def test_all_arrays_and_views_keep_the_loan_and_its_owner(
-    writable: bool, rng: np.random.Generator
+    kind: str, rng: np.random.Generator
 ) -> None:
-    memory = rng.random(12)
-    owner = Owner()
-    lent: Any = lent_bytes(owner, memory.ctypes.data, memory.nbytes, writable)
+    memory, owner, writable = rng.random(12), Owner(), kind != "read-only"
+    given = (owner, memory.ctypes.data, memory.nbytes)
+    lent: Any = lent_block(*given) if kind == "block" else lent_bytes(*given, writable)
     array = np.ndarray((3, 4), np.float64, lent)
     loan, held = weakref.ref(lent), weakref.ref(owner)
-    del owner, lent
+    del owner, lent, given
     np.testing.assert_array_equal(array, memory.reshape(3, 4))
     assert array.flags.writeable == writable
     view = array[1:].T[::2].view(np.int64)
@@ -71,6 +72,16 @@ def test_all_arrays_and_views_keep_the_loan_and_its_owner(
     assert loan() is None and held() is None
 
 
-def test_nothing_can_be_lent() -> None:
-    array = np.ndarray((0, 3), np.float32, lent_bytes(Owner(), 64, 0))  # pyright: ignore
+@pytest.mark.parametrize("lend", [lent_block, lent_bytes])
+def test_nothing_can_be_lent(lend: Callable[[object, int, int], Any]) -> None:
+    array = np.ndarray((0, 3), np.float32, lend(Owner(), 64, 0))
     assert array.shape == (0, 3)
+
+
+def test_tensors_of_many_sizes_are_lent_by_few_classes() -> None:
+    before = loans._block_of.cache_info().currsize  # pyright: ignore[reportPrivateUsage]
+    for size in range(2000, 4000):
+        array = picograd.zeros(size, device="cpu").numpy()
+        assert array.shape == (size,) and array.flags.writeable
+    after = loans._block_of.cache_info().currsize  # pyright: ignore[reportPrivateUsage]
+    assert after - before <= 16

@@ -19,7 +19,7 @@ from picograd.backends.llvm.program import CpuMemory, CpuProgram
 from picograd.backends.llvm.python_functions import can_launch
 from picograd.backends.llvm.standing.code import ENTRY_CODE
 from picograd.backends.llvm.thread_pool import ThreadPool, shared_pool
-from picograd.backends.loans import lent_bytes
+from picograd.backends.loans import lent_block, lent_bytes
 from picograd.backends.recipes import Argument, Constant, Earlier, Item, Made, Taken
 from picograd.backends.runtime import (
     Array,
@@ -64,6 +64,11 @@ class CpuBuffer(CpuMemory):
     def array(self) -> Array:
         """The contents, not copied: valid while the buffer lives."""
         return self._block.array(dtype_of(self.type).numpy, self.type.get_shape())
+
+    @property
+    def block_bytes(self) -> int:
+        """The size of the block that the contents begin: there are a few such in each octave."""
+        return self._block.nbytes
 
     def __del__(self) -> None:
         try:
@@ -168,8 +173,9 @@ class CpuDevice(KeepingDevice, SharingDevice):
 
     def lend(self, buffer: Buffer) -> object:
         own = _own(buffer)
-        writable = not isinstance(own, BorrowedBuffer) or own.array.flags.writeable
-        return lent_bytes(own, own.address, own.nbytes, writable)
+        if isinstance(own, BorrowedBuffer):
+            return lent_bytes(own, own.address, own.nbytes, own.array.flags.writeable)
+        return lent_block(own, own.address, own.block_bytes)
 
     def borrow(self, array: Array) -> CpuBuffer | None:
         if not array.flags.c_contiguous:

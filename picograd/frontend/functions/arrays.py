@@ -84,14 +84,14 @@ def as_tensor(data: object, *, dtype: DType | None = None, device: str | None = 
 
 _makers: dict[Any, Callable[[NDArray[Any], int], Tensor] | None] = new_table()
 """What makes a tensor over the memory of a plain array, and of its address, by device, dtype, shape
-and strides; None where there is nothing that does."""
+and strides; None for arrays that were met once, and where nothing does that."""
 
 _MOST = 1024
 """Of the kinds of arrays that are known."""
 
 
 def _known(array: object) -> Tensor | None:
-    """A tensor over the memory of an array of a kind that was met before, if nothing is unusual."""
+    """A tensor over the memory of an array of a kind that was met twice, if nothing is unusual."""
     if array.__class__ is not np.ndarray or SETTINGS.trace is not None:
         return None
     given = cast("NDArray[Any]", array)
@@ -119,9 +119,10 @@ def _over(array: NDArray[Any], device: str) -> Tensor | None:
         )
     made = Tensor(*borrowed)
     if array.flags.c_contiguous:
+        key = (device, array.dtype, array.shape, array.strides)
+        met = key in _makers  # what makes them takes a while to make, too
         make_room(_makers, _MOST)
-        make = borrowed_tensors(made.cell.type, device)
-        _makers[device, array.dtype, array.shape, array.strides] = make
+        _makers[key] = borrowed_tensors(made.cell.type, device) if met else None
     return made
 
 

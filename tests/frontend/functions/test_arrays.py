@@ -1,4 +1,4 @@
-"""Tensors over arrays of a kind that was met before are what they were the first time."""
+"""Tensors over arrays of a kind that was met twice are what they were the first time."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_all_that_is_made_is_the_same(
     maker: str, shape: tuple[int, ...], dtype: DType, rng: np.random.Generator
 ) -> None:
     array = np.array(3 * rng.random(shape), dtype.numpy)
-    first, again = MAKERS[maker](array), MAKERS[maker](array)
+    first, _, again = (MAKERS[maker](array) for _ in range(3))
     kind_of(first), kind_of(again)
     assert arrays._known(array) is not None  # pyright: ignore[reportPrivateUsage]
     before, now = slots(first), slots(again)
@@ -74,9 +74,11 @@ def test_all_that_is_made_is_the_same(
 
 
 def again(array: NDArray[Any]) -> torch.Tensor:
-    """A tensor over an array of a kind that has been met."""
-    torch.from_numpy(array)
-    return torch.from_numpy(array)
+    """A tensor over an array of a kind that has been met twice."""
+    first, _, last = (torch.from_numpy(array) for _ in range(3))
+    assert last is not first and len(arrays._makers) == 1  # pyright: ignore[reportPrivateUsage]
+    assert None not in arrays._makers.values()  # pyright: ignore[reportPrivateUsage]
+    return last
 
 
 def test_what_is_written_to_either_is_seen_through_both(rng: np.random.Generator) -> None:
