@@ -78,8 +78,11 @@ class Plan:
         tensors = [isinstance(kind, Signature) for kind in kinds]
         simple = program.launch is not None and order == list(range(len(kinds)))
         if self.recipe.in_place:
-            if simple and tensors == [True, True]:
-                return self._pair_in_place()
+            if program.launch is not None and tensors == [True, True]:
+                if order == [0, 1]:
+                    return self._pair_in_place()
+                if order == [1]:
+                    return self._over_first()
             alone = program.launch is not None and tensors == [True] and order in ([], [0])
             return self._alone_in_place() if alone else self._in_place()
         if simple:
@@ -186,6 +189,23 @@ class Plan:
             cell = a.cell
             x, y, out = cell.value, b.cell.value, make()
             failure = launch(x.address + a.shift, y.address + b.shift, out.address)
+            if failure:
+                raise program.failed(failure)
+            cell.value = out
+            cell.version += 1
+            return a
+
+        return call
+
+    def _over_first(self) -> Call:
+        """As `_in_place`, of two tensors, of which the first one's contents do not count."""
+        program, make, launch = self.program, self.program.makers[0], self.program.launch
+        assert launch is not None
+
+        def call(a: Any, b: Any) -> Any:
+            cell = a.cell
+            y, out = b.cell.value, make()
+            failure = launch(y.address + b.shift, out.address)
             if failure:
                 raise program.failed(failure)
             cell.value = out
