@@ -23,6 +23,7 @@ from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.merge_axes import MergeAxes
 from picograd.passes.merge_launches import MergeLaunches
+from picograd.passes.merge_reduce import MergeReduce
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.pack_constants import PackConstants
 from picograd.passes.parallelize_loops import ParallelizeLoops
@@ -69,7 +70,8 @@ def _cpu() -> tuple[Pass, ...]:
         TileLoops(target="cpu"),
         HoistReduce(target="cpu"),
         StageOperands(target="cpu"),
-        # … in register tiles,
+        # … a row stored and reduced in one loop, all in register tiles,
+        MergeReduce(target="cpu"),
         TileLoops(exact=True, target="cpu"),
         VectorizeLoops(target="cpu"),
         LowerReduce(target="cpu"),

@@ -27,6 +27,7 @@ from picograd.passes.lower_reduce import LowerReduce
 from picograd.passes.map_to_grid import MapToGrid
 from picograd.passes.merge_axes import MergeAxes
 from picograd.passes.merge_launches import MergeLaunches
+from picograd.passes.merge_reduce import MergeReduce
 from picograd.passes.outline_kernels import OutlineKernels
 from picograd.passes.pack_constants import PackConstants
 from picograd.passes.parallelize_loops import ParallelizeLoops
@@ -72,6 +73,7 @@ PASSES: dict[str, type[Pass]] = {
         TileLoops,
         HoistReduce,
         StageOperands,
+        MergeReduce,
         RoundUpLoops,
         MapToGrid,
         TreeReduce,

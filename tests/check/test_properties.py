@@ -81,6 +81,7 @@ WORK = {
     "pack_constants": Work(("weights", "weights", "weights", "binary", "smooth"), (7, 5, 3)),
     "merge_launches": Work(("scan", "scan", "binary", "smooth"), (7, 5, 20)),
     "hoist_reduce": Work(("reduce", "matmul", "rows"), (7, 5, 8)),
+    "merge_reduce": Work(("smooth", "smooth", "rows", "rows", "rows", "rows"), (7, 5)),
     "split_loops": Work(("pad", "concat", "slice", "binary"), (7, 5, 20)),
     "split_reduce": Work(("reduce", "rows"), (7, 5, 8)),
     "stage_operands": Work(_LOOPS, (7, 5, 3)),

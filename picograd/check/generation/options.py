@@ -129,6 +129,10 @@ def _split_reduce(module: ModuleOp, rng: Random) -> Options:
     return {"chunk": rng.choice((1, 2, 5)), "shortest": 2}
 
 
+def _merge_reduce(module: ModuleOp, rng: Random) -> Options:
+    return {"rows": rng.choice((1, 2)), "whole_lines": rng.choice((False, True, True))}
+
+
 def _choose_schedules(module: ModuleOp, rng: Random) -> Options:
     return {"choices": f"*: {random_choices(rng)}"}
 
@@ -155,6 +159,7 @@ _RULES: Mapping[str, Callable[[ModuleOp, Random], Options]] = {
     "vectorize_loops": _vectorize_loops,
     "tree_reduce": _tree_reduce,
     "parallelize_loops": _parallelize_loops,
+    "merge_reduce": _merge_reduce,
     "split_loops": _split_loops,
     "split_reduce": _split_reduce,
     "unroll_tiles": _unroll_tiles,

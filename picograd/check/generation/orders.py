@@ -22,6 +22,7 @@ from picograd.targets import lookup
 
 # Passes that are meant for one kind of machine.
 _KIND_OF_MACHINE: Mapping[str, str] = {
+    "merge_reduce": "cpu",
     "parallelize_loops": "cpu",
     "prefetch_rows": "cpu",
     "stream_stores": "cpu",

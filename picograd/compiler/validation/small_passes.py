@@ -38,6 +38,7 @@ MOST: Mapping[str, Mapping[str, int]] = {
     "pack_constants": {"least": 0},
     "merge_launches": {"least": 1, "most": 512},
     "split_loops": {"least": 2},
+    "merge_reduce": {"rows": 1},
     "split_reduce": {"chunk": 64, "shortest": 256},
     "unroll_tiles": {"width": 4},
     "tree_reduce": {"threads": 8, "shortest": 16, "fan_in": 4},
