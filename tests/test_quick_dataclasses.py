@@ -268,7 +268,12 @@ def test_what_a_class_checks_is_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [field(init=False, default=1), field(kw_only=True), field(hash=True)], ids=str
+    "said",
+    [
+        pytest.param(field(init=False, default=1), id="init"),
+        pytest.param(field(kw_only=True), id="kw_only"),
+        pytest.param(field(hash=True), id="hash"),
+    ],
 )
 def test_what_is_not_offered_is_refused(said: Any) -> None:
     class Odd:
