@@ -2,7 +2,7 @@
 
 The standard library writes up to seven methods of each class as text, and lets Python compile each
 text: a third of a millisecond for a class, and the compiler has two hundred. Here `__init__` is
-written when a few objects have been made, and the other methods need no text of their own. What
+written when somebody first asks for it, and the other methods need no text of their own. What
 `fields`, `replace` and `asdict` say of a class is the standard library's own work.
 
 Options are those that are used: `frozen` and `eq`. Fields with `kw_only=True`, `init=False`,
@@ -92,49 +92,17 @@ def _added(cls: Any, own: Mapping[str, Any], *, frozen: bool, eq: bool) -> dict[
     return outline.__dataclass_fields__
 
 
-_FEW = 3
-"""Objects that are made without a function of the class's own: it pays for itself after more."""
-
-
 class _LateInit:
-    """Stands for a class's `__init__` until a few objects have been made, or somebody looks."""
+    """Stands for a class's `__init__` until somebody asks for that."""
 
     def __init__(self, cls: Any, fields: Sequence[Field[Any]], frozen: bool) -> None:
         self._cls, self._fields, self._frozen = cls, fields, frozen
-        self._left = _FEW
 
     def __get__(self, instance: object, owner: Any = None) -> Any:
-        if instance is None or self._left <= 0:
-            return self._written().__get__(instance, owner)
-        self._left -= 1
-        return partial(self._store, instance)
-
-    def _written(self) -> Any:
         init: Any = self._cls.__dict__["__init__"]
         if init is self:
             init = self._cls.__init__ = _init_of(self._cls, self._fields, self._frozen)
-        return init
-
-    def _store(self, instance: object, /, *given: Any, **named: Any) -> None:
-        """What `__init__` does. It is left to `__init__` to say what is wrong with a call."""
-        values = dict(zip([each.name for each in self._fields], given, strict=False))
-        right = len(given) == len(values) and named.keys().isdisjoint(values)
-        for each in self._fields[len(values) :]:
-            if each.name in named:
-                values[each.name] = named[each.name]
-            elif each.default is not MISSING:
-                values[each.name] = each.default
-            elif each.default_factory is not MISSING:
-                values[each.name] = each.default_factory()
-            else:
-                right = False
-        if not right or not named.keys() <= values.keys():
-            return self._written()(instance, *given, **named)
-        put = object.__setattr__ if self._frozen else setattr
-        for name, value in values.items():
-            put(instance, name, value)
-        if hasattr(self._cls, "__post_init__"):
-            self._cls.__post_init__(instance)
+        return init.__get__(instance, owner)
 
 
 class _Made:

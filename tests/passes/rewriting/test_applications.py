@@ -76,7 +76,7 @@ WHOLE = {
     "differentiate",
 }
 # Passes that find one thing to do, or none, in a small random module.
-FEW_STEPS = {"stage_operands", "tree_reduce"}
+FEW_STEPS = {"merge_reduce", "stage_operands", "tree_reduce"}
 STEPWISE = [name for name in PASSES if name not in WHOLE]
 
 

@@ -189,7 +189,9 @@ begun.wait(60)
 def run(script: str) -> list[str]:
     """What a script prints while a thread makes the code; it must end well."""
     settings = {**os.environ, "PICOGRAD_DISK_CACHE": "0"}
-    command = [sys.executable, "-c", SLOW + textwrap.dedent(script)]
+    # From 3.12 on Python warns of every fork beside a thread.
+    quiet = ["-W", "ignore:This process:DeprecationWarning"]
+    command = [sys.executable, *quiet, "-c", SLOW + textwrap.dedent(script)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env=settings
     )
