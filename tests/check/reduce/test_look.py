@@ -47,8 +47,13 @@ class Wait(OnTensors):
     name: ClassVar[str] = "wait"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        WAITING.set()
         while "tanh" in str(op):
             time.sleep(0.01)
+
+
+WAITING = multiprocessing.get_context("fork").Event()
+"""Set when a process waits, for the process that it was copied from to see."""
 
 
 def test_a_process_that_ends_is_reduced_like_other_crashes() -> None:
@@ -72,14 +77,17 @@ def test_a_process_that_does_not_end_is_stopped() -> None:
 def test_an_interrupt_ends_the_child_as_well() -> None:
     def press() -> None:
         # Not while the process forks: what is raised in hooks of a fork is lost.
-        while not multiprocessing.active_children():
-            time.sleep(0.05)
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
+        if WAITING.wait(50.0):
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=press).start()
+    WAITING.clear()
+    pressing = threading.Thread(target=press)
+    pressing.start()
     with pytest.raises(KeyboardInterrupt):
-        look_apart(60.0)(case_of(TEXT, Wait()), None)
+        seen = look_apart(60.0)(case_of(TEXT, Wait()), None)
+        pytest.fail(f"nothing was interrupted: {seen}")
+    pressing.join()
     for child in multiprocessing.active_children():
         child.join(10.0)
     assert not multiprocessing.active_children()
