@@ -83,11 +83,16 @@ def test_an_interrupt_ends_the_child_as_well() -> None:
 
     WAITING.clear()
     pressing = threading.Thread(target=press)
-    pressing.start()
-    with pytest.raises(KeyboardInterrupt):
-        seen = look_apart(60.0)(case_of(TEXT, Wait()), None)
-        pytest.fail(f"nothing was interrupted: {seen}")
-    pressing.join()
+    # What a shell starts in the background ignores interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        pressing.start()
+        with pytest.raises(KeyboardInterrupt):
+            seen = look_apart(60.0)(case_of(TEXT, Wait()), None)
+            pytest.fail(f"nothing was interrupted: {seen}")
+        pressing.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     for child in multiprocessing.active_children():
         child.join(10.0)
     assert not multiprocessing.active_children()
